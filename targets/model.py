@@ -1,0 +1,191 @@
+"""Targets as data: a chip's TOML file, on top of its core's, becomes a `Target`."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from thimble.compiler.ir.errors import ThimbleError, UsageError
+from thimble.targets.sim.trace import Timing
+
+CHIPS_DIR = Path(__file__).parent / "chips"
+CORES_DIR = Path(__file__).parent / "cores"
+BOARDS_DIR = Path(__file__).parent / "boards"
+
+MemoryKind = Literal["flash", "ram"]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One memory of a chip at its real address; `wait_states` at the target's clock."""
+
+    name: str
+    kind: MemoryKind
+    origin: int
+    bytes: int
+    wait_states: int
+
+    @property
+    def end(self) -> int:
+        """First address behind the memory."""
+        return self.origin + self.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FlashCache:
+    """What stands between the core and its flash: bytes a flash read gives, and the lines kept of them."""
+
+    read_bytes: int
+    line_bytes: int
+    instruction_lines: int
+    data_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """A GCC-style cross compiler: name prefix, the core's flags, and the flags that choose its C library."""
+
+    prefix: str
+    cflags: tuple[str, ...]
+    ldflags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """The simulated machine that stands for the chip, with the addresses and sizes of its own memories."""
+
+    program: str
+    machine: str
+    flash_origin: int
+    flash_bytes: int
+    ram_origin: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A chip that firmware is built for.
+
+    `board` names the start-up family, a folder of boards/. `interrupts` is the number of device interrupts in the
+    vector table. `timing` says what cycle counts of this target are worth (see Trace); `reference` cites the
+    manuals that the data comes from.
+    """
+
+    name: str
+    title: str
+    core: str
+    isa: str
+    clock_hz: int
+    interrupts: int
+    memories: tuple[Memory, ...]
+    flash_cache: FlashCache | None
+    board: str
+    compiler: Compiler
+    simulator: Simulator
+    timing: Timing
+    timing_error_percent: float | None
+    reference: tuple[str, ...]
+
+    @property
+    def flash(self) -> Memory:
+        """The flash that firmware is linked to: the largest run of flash memories without a gap."""
+        return main_region(self.memories, "flash")
+
+    @property
+    def ram(self) -> Memory:
+        """The RAM that firmware is linked to: the largest run of RAMs without a gap."""
+        return main_region(self.memories, "ram")
+
+    @property
+    def flash_bytes(self) -> int:
+        """Bytes of flash that firmware can use."""
+        return self.flash.bytes
+
+    @property
+    def ram_bytes(self) -> int:
+        """Bytes of RAM that firmware can use."""
+        return self.ram.bytes
+
+
+def main_region(memories: tuple[Memory, ...], kind: MemoryKind) -> Memory:
+    """Join neighbouring memories of one kind and return the largest; its wait states are the worst of its parts."""
+    runs: list[Memory] = []
+    for memory in sorted((m for m in memories if m.kind == kind), key=lambda m: m.origin):
+        if runs and runs[-1].end == memory.origin:
+            last = runs.pop()
+            name, waits = f"{last.name}+{memory.name}", max(last.wait_states, memory.wait_states)
+            runs.append(Memory(name, kind, last.origin, last.bytes + memory.bytes, waits))
+        else:
+            runs.append(memory)
+    return max(runs, key=lambda m: m.bytes)
+
+
+def list_targets() -> tuple[str, ...]:
+    """Names of all targets, sorted."""
+    return tuple(sorted(path.stem for path in CHIPS_DIR.glob("*.toml")))
+
+
+def load_target(name: str) -> Target:
+    """Read the target `name` (case does not matter).
+
+    Raises UsageError for an unknown name, with the near ones; ThimbleError where the target's own data is wrong.
+    """
+    names = list_targets()
+    key = name.lower()
+    if key not in names:
+        near = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}."
+        raise UsageError(f"Unknown target '{name}': {hint} `thimble targets` lists all.")
+    chip = _read(CHIPS_DIR / f"{key}.toml")
+    return parse_target(key, chip, _read(CORES_DIR / f"{chip['core']}.toml"))
+
+
+def parse_target(name: str, chip: Mapping[str, Any], core: Mapping[str, Any]) -> Target:
+    """Build a Target from a chip's data laid over its core's; tables are merged key by key.
+
+    Raises ThimbleError that names the target for a missing or unknown key, or memories that make no sense.
+    """
+    data: dict[str, Any] = dict(core)
+    for key, value in chip.items():
+        data[key] = {**data[key], **value} if isinstance(value, dict) and key in data else value
+    cache, compiler = data.pop("flash_cache", None), data.pop("compiler", {})
+    try:
+        target = Target(
+            name=name,
+            memories=tuple(Memory(**memory) for memory in data.pop("memory")),
+            flash_cache=FlashCache(**cache) if cache else None,
+            compiler=Compiler(**{k: v if k == "prefix" else tuple(v) for k, v in compiler.items()}),
+            simulator=Simulator(**data.pop("simulator")),
+            timing_error_percent=data.pop("timing_error_percent", None),
+            reference=tuple(data.pop("reference")),
+            **data,
+        )
+    except (KeyError, TypeError) as error:
+        raise ThimbleError(
+            f"Target {name}: its data is incomplete or has an unknown key: {error}."
+        ) from error
+    _check(target)
+    return target
+
+
+def _check(target: Target) -> None:
+    """Refuse data that could only give wrong firmware: overlapping memories, or a simulator too small."""
+    for kind in ("flash", "ram"):
+        if not any(memory.kind == kind and memory.bytes > 0 for memory in target.memories):
+            raise ThimbleError(f"Target {target.name}: it has no {kind}.")
+    ordered = sorted(target.memories, key=lambda m: m.origin)
+    for first, second in zip(ordered, ordered[1:], strict=False):
+        if first.end > second.origin:
+            raise ThimbleError(f"Target {target.name}: memories {first.name} and {second.name} overlap.")
+    room = target.simulator
+    if target.flash_bytes > room.flash_bytes or target.ram_bytes > room.ram_bytes:
+        raise ThimbleError(f"Target {target.name}: machine {room.machine} has less memory than the chip.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return cast(dict[str, Any], tomllib.load(file))

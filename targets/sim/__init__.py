@@ -1,0 +1,1 @@
+"""Simulators: each runs an ELF and gives a Trace."""

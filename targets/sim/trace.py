@@ -1,0 +1,45 @@
+"""What a simulated run tells: the one type that every simulator returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Timing = Literal["exact", "model", "estimate"]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCost:
+    """Cost of one function over the whole run, without the functions that it calls."""
+
+    name: str
+    calls: int
+    instructions: int
+    cycles: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One firmware run on a simulator.
+
+    `None` means that this simulator does not measure the quantity; it is never a guess. `cycles` carries a meaning
+    only together with `timing`: "exact" comes from real RTL, "model" from a timing model validated against silicon
+    within `timing_error_percent`, "estimate" from one that was not.
+    """
+
+    exit_code: int
+    instructions: int | None = None
+    cycles: int | None = None
+    peak_stack_bytes: int | None = None
+    functions: tuple[FunctionCost, ...] = ()
+    loads: Mapping[str, int] = field(default_factory=dict)  # memory region name -> count
+    stores: Mapping[str, int] = field(default_factory=dict)  # memory region name -> count
+    flash_misses: int | None = None
+    unknown_encodings: tuple[str, ...] = ()
+    timing: Timing | None = None
+    timing_error_percent: float | None = None
+    stats: Mapping[str, int] = field(
+        default_factory=dict
+    )  # integers of the console's `thimble: key=value` lines
+    console: str = ""
