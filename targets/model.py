@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,15 +47,6 @@ class FlashCache:
 
 
 @dataclass(frozen=True, slots=True)
-class Compiler:
-    """A GCC-style cross compiler: name prefix, the core's flags, and the flags that choose its C library."""
-
-    prefix: str
-    cflags: tuple[str, ...]
-    ldflags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Simulator:
     """The simulated machine that stands for the chip, with the addresses and sizes of its own memories."""
 
@@ -70,9 +62,9 @@ class Simulator:
 class Target:
     """A chip that firmware is built for.
 
-    `board` names the start-up family, a folder of boards/. `interrupts` is the number of device interrupts in the
-    vector table. `timing` says what cycle counts of this target are worth (see Trace); `reference` cites the
-    manuals that the data comes from.
+    `board` names the start-up family, a folder of boards/. `interrupts` is the number of device interrupts in
+    the vector table. `cflags` choose the core, `ldflags` the C library. `timing` says what cycle counts of this
+    target are worth (see Trace); `reference` cites the manuals that the data comes from.
     """
 
     name: str
@@ -84,7 +76,9 @@ class Target:
     memories: tuple[Memory, ...]
     flash_cache: FlashCache | None
     board: str
-    compiler: Compiler
+    compiler_prefix: str
+    cflags: tuple[str, ...]
+    ldflags: tuple[str, ...]
     simulator: Simulator
     timing: Timing
     timing_error_percent: float | None
@@ -112,7 +106,7 @@ class Target:
 
 
 def main_region(memories: tuple[Memory, ...], kind: MemoryKind) -> Memory:
-    """Join neighbouring memories of one kind and return the largest; its wait states are the worst of its parts."""
+    """Join neighbouring memories of one kind and return the largest, with the worst of its wait states."""
     runs: list[Memory] = []
     for memory in sorted((m for m in memories if m.kind == kind), key=lambda m: m.origin):
         if runs and runs[-1].end == memory.origin:
@@ -132,7 +126,7 @@ def list_targets() -> tuple[str, ...]:
 def load_target(name: str) -> Target:
     """Read the target `name` (case does not matter).
 
-    Raises UsageError for an unknown name, with the near ones; ThimbleError where the target's own data is wrong.
+    Raises UsageError for an unknown name, with the near ones, and ThimbleError where the target's data is wrong.
     """
     names = list_targets()
     key = name.lower()
@@ -152,22 +146,21 @@ def parse_target(name: str, chip: Mapping[str, Any], core: Mapping[str, Any]) ->
     data: dict[str, Any] = dict(core)
     for key, value in chip.items():
         data[key] = {**data[key], **value} if isinstance(value, dict) and key in data else value
-    cache, compiler = data.pop("flash_cache", None), data.pop("compiler", {})
+    cache = data.pop("flash_cache", None)
     try:
         target = Target(
             name=name,
             memories=tuple(Memory(**memory) for memory in data.pop("memory")),
             flash_cache=FlashCache(**cache) if cache else None,
-            compiler=Compiler(**{k: v if k == "prefix" else tuple(v) for k, v in compiler.items()}),
+            cflags=tuple(data.pop("cflags")),
+            ldflags=tuple(data.pop("ldflags")),
             simulator=Simulator(**data.pop("simulator")),
             timing_error_percent=data.pop("timing_error_percent", None),
             reference=tuple(data.pop("reference")),
             **data,
         )
     except (KeyError, TypeError) as error:
-        raise ThimbleError(
-            f"Target {name}: its data is incomplete or has an unknown key: {error}."
-        ) from error
+        raise ThimbleError(f"Target {name}: bad or incomplete data: {error}.") from error
     _check(target)
     return target
 
@@ -178,7 +171,7 @@ def _check(target: Target) -> None:
         if not any(memory.kind == kind and memory.bytes > 0 for memory in target.memories):
             raise ThimbleError(f"Target {target.name}: it has no {kind}.")
     ordered = sorted(target.memories, key=lambda m: m.origin)
-    for first, second in zip(ordered, ordered[1:], strict=False):
+    for first, second in itertools.pairwise(ordered):
         if first.end > second.origin:
             raise ThimbleError(f"Target {target.name}: memories {first.name} and {second.name} overlap.")
     room = target.simulator

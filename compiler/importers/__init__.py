@@ -1,0 +1,1 @@
+"""Model files to graphs: the only code that knows those formats."""

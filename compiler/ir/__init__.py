@@ -1,0 +1,1 @@
+"""The graph: values, operators and types that every other part of Thimble passes along."""

@@ -1,0 +1,160 @@
+"""The graph: an immutable list of nodes in execution order over values in single assignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+import numpy as np
+
+from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.operator import Array, Operator
+from thimble.compiler.ir.types import QuantParams, TensorType
+
+
+class Role(Enum):
+    """Where a value comes from."""
+
+    INPUT = "input"
+    CONSTANT = "constant"
+    STATE = "state"  # keeps its contents between inferences; `data` is what reset() writes
+    ACTIVATION = "activation"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A tensor: `name` is the source model's own and never becomes a C identifier."""
+
+    name: str
+    type: TensorType
+    role: Role = Role.ACTIVATION
+    data: Array | None = None
+
+    @property
+    def constant(self) -> Array:
+        """The contents of a constant, or the initial contents of a state."""
+        if self.data is None:
+            raise ValueError(f"value {self.name!r} is a {self.role.value} and holds no data")
+        return self.data
+
+    @property
+    def quant(self) -> QuantParams:
+        """The quantization parameters, which must be there."""
+        if self.type.quant is None:
+            raise ValueError(f"value {self.name!r} is not quantized")
+        return self.type.quant
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operator applied to values, by their index in the graph; None stands for an absent optional input."""
+
+    op: Operator
+    inputs: tuple[int | None, ...]
+    outputs: tuple[int, ...]
+    source: str = ""  # where in the model file: such as "operator 3 (CONV_2D)"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A node with its values in place of indices: what an operator's methods look at."""
+
+    op: Operator
+    inputs: tuple[Value | None, ...]
+    outputs: tuple[Value, ...]
+    source: str = ""
+
+    def input(self, index: int = 0) -> Value:
+        """Input `index`, which must be present."""
+        value = self.inputs[index] if index < len(self.inputs) else None
+        if value is None:
+            raise MalformedModel(f"{self.source} lacks its input {index}.")
+        return value
+
+    def has_input(self, index: int) -> bool:
+        """Whether the optional input `index` is present."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def output(self, index: int = 0) -> Value:
+        """Output `index`."""
+        return self.outputs[index]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network. Immutable: a pass returns a new one."""
+
+    name: str
+    values: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """One Site for each node, in execution order."""
+        return tuple(
+            Site(
+                node.op,
+                tuple(None if i is None else self.values[i] for i in node.inputs),
+                tuple(self.values[i] for i in node.outputs),
+                node.source,
+            )
+            for node in self.nodes
+        )
+
+    @cached_property
+    def states(self) -> tuple[int, ...]:
+        """Indices of the values that persist between inferences."""
+        return tuple(i for i, value in enumerate(self.values) if value.role is Role.STATE)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(site.op.macs(site) for site in self.sites)
+
+
+def verify(graph: Graph) -> None:
+    """Raise MalformedModel if an index, a definition order, a shape or a constant's size is wrong."""
+    count = len(graph.values)
+    defined = {i for i, v in enumerate(graph.values) if v.role is not Role.ACTIVATION}
+    for value in graph.values:
+        value.type.check_size(f"Tensor {value.name!r}")
+        if value.data is not None and value.data.shape != value.type.shape:
+            raise MalformedModel(f"Tensor {value.name!r} holds data of another shape than {value.type}.")
+        if value.role in (Role.CONSTANT, Role.STATE) and value.data is None:
+            raise MalformedModel(f"Tensor {value.name!r} is a {value.role.value} without data.")
+    for index in (*graph.inputs, *graph.outputs):
+        if not 0 <= index < count:
+            raise MalformedModel(f"The graph names tensor {index} of {count}.")
+    for node, site in zip(graph.nodes, graph.sites, strict=True):
+        for i in node.inputs:
+            if i is not None and i not in defined:
+                raise MalformedModel(f"{node.source} reads tensor {graph.values[i].name!r} before anything writes it.")
+        for i in node.outputs:
+            if i in defined:
+                raise MalformedModel(f"{node.source} writes tensor {graph.values[i].name!r}, which has a writer already.")
+            defined.add(i)
+        _verify_shapes(site)
+    for i in graph.outputs:
+        if i not in defined:
+            raise MalformedModel(f"Output tensor {graph.values[i].name!r} is never written.")
+
+
+def _verify_shapes(site: Site) -> None:
+    shapes = site.op.shapes(site)
+    if len(shapes) != len(site.outputs):
+        raise MalformedModel(f"{site.source} has {len(site.outputs)} outputs; it must have {len(shapes)}.")
+    for value, shape in zip(site.outputs, shapes, strict=True):
+        if value.type.shape != shape:
+            raise MalformedModel(
+                f"{site.source} gives shape {shape}, but its output tensor {value.name!r} says {value.type.shape}."
+            )
+
+
+def constant(name: str, data: Array, type: TensorType) -> Value:
+    """A constant value whose array is contiguous and read-only."""
+    data = np.ascontiguousarray(data)
+    data.setflags(write=False)
+    return Value(name, type, Role.CONSTANT, data)

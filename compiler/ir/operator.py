@@ -1,0 +1,113 @@
+"""The interface of an operator: what the planner, the executor and the code generator ask of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from thimble.compiler.ir.graph import Site
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+
+class Rounding(Enum):
+    """Whose integer arithmetic to follow; they differ where LiteRT's fully-connected rounds once, not twice."""
+
+    TFLM = "tflm"
+    LITERT = "litert"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A kernel argument: pointer to input `index` of the operator, whether it lies in the arena or in flash."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A kernel argument: pointer to output `index` of the operator."""
+
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A kernel argument: pointer to a constant array made at compile time, such as requantization multipliers."""
+
+    name: str
+    data: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A kernel argument: pointer to working memory that is live only during this call."""
+
+    bytes: int
+    dtype: str = "int32_t"
+
+
+Argument = Input | Output | Table | Scratch
+ParamValue = int | float | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCall:
+    """One call of a C kernel: `thimble_<kernel>(&params, arguments...)`.
+
+    `kernel` names runtime_c/kernels/thimble_<kernel>.c and .h; `params` are the fields of its
+    `thimble_<kernel>_params` struct in order: int, float (emitted as float) or a tuple (an array field).
+    """
+
+    kernel: str
+    params: tuple[tuple[str, ParamValue], ...]
+    arguments: tuple[Argument, ...]
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Working memory that the call needs in the arena."""
+        return sum(a.bytes for a in self.arguments if isinstance(a, Scratch))
+
+
+Constraint = Callable[["Site"], bool]
+"""A predicate that must hold for a node to be supported; its docstring is the reason that the user reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator(ABC):
+    """An operator with its typed attributes; a subclass is a frozen dataclass in compiler/ops.
+
+    `name` is the TFLite operator name in lower case. `constraints` are checked in order after `shapes`
+    passed. `state_inputs` are the input positions that hold state which the operator updates.
+    """
+
+    name: ClassVar[str]
+    constraints: ClassVar[tuple[Constraint, ...]] = ()
+    state_inputs: ClassVar[tuple[int, ...]] = ()
+
+    @abstractmethod
+    def shapes(self, site: Site) -> tuple[Shape, ...]:
+        """The shape of each output; raises MalformedModel where the inputs make no sense together."""
+
+    @abstractmethod
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        """The outputs, exactly as the firmware computes them.
+
+        `inputs` holds one array for each input (an empty array where an optional input is absent), with
+        the shape and dtype of its tensor type. State inputs are updated in place, no other input is.
+        """
+
+    @abstractmethod
+    def lower(self, site: Site, rounding: Rounding) -> KernelCall:
+        """The C kernel call that computes the same bytes as `reference`."""
+
+    def macs(self, site: Site) -> int:
+        """Multiply-accumulates of one inference; 0 for operators that only move or map values."""
+        return 0

@@ -1,0 +1,108 @@
+"""Element types, quantization parameters and tensor types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+
+import numpy as np
+
+from thimble.compiler.ir.errors import MalformedModel
+
+MAX_RANK = 6
+"""Highest tensor rank taken: TFLite Micro's own `RuntimeShape` stops at 6 (runtime_shape.h, kMaxDims)."""
+
+MAX_TENSOR_BYTES = 1 << 26
+"""Largest tensor taken, 64 MiB: far above any microcontroller, far below what would exhaust the host."""
+
+
+class DType(Enum):
+    """Element type of a tensor; the value is numpy's name of it."""
+
+    INT8 = "int8"
+    UINT8 = "uint8"
+    INT16 = "int16"
+    INT32 = "int32"
+    INT64 = "int64"
+    BOOL = "bool"
+    FLOAT32 = "float32"
+
+    @property
+    def numpy(self) -> np.dtype[np.generic]:
+        """The numpy dtype."""
+        return np.dtype(self.value)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one element."""
+        return self.numpy.itemsize
+
+    @property
+    def c_name(self) -> str:
+        """The C type of one element; BOOL is a byte that holds 0 or 1."""
+        special = {DType.BOOL: "uint8_t", DType.FLOAT32: "float"}
+        return special.get(self, f"{self.value}_t")
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Smallest and largest value of an integer type."""
+        if self is DType.BOOL:
+            return 0, 1
+        info = np.iinfo(self.value)
+        return int(info.min), int(info.max)
+
+
+@dataclass(frozen=True, slots=True)
+class QuantParams:
+    """Affine quantization, real = scale * (q - zero_point): one pair, or one for each slice of `axis`."""
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int = 0
+
+    @property
+    def per_tensor(self) -> bool:
+        """Whether one scale and zero point hold for the whole tensor."""
+        return len(self.scales) == 1
+
+    @property
+    def scale(self) -> float:
+        """The scale of a per-tensor quantization (an exact float32 value)."""
+        return self.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point of a per-tensor quantization."""
+        return self.zero_points[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Shape, element type and quantization of a tensor."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+    quant: QuantParams | None = None
+
+    @property
+    def elements(self) -> int:
+        """Number of elements; 1 for a scalar."""
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the whole tensor."""
+        return self.elements * self.dtype.bytes
+
+    def check_size(self, where: str) -> None:
+        """Raise MalformedModel if rank or size is beyond what any target could hold; `where` names the tensor."""
+        if len(self.shape) > MAX_RANK:
+            raise MalformedModel(f"{where} has rank {len(self.shape)}; at most {MAX_RANK} dimensions are possible.")
+        if any(dim < 0 for dim in self.shape):
+            raise MalformedModel(f"{where} has a negative dimension in its shape {self.shape}.")
+        if self.bytes > MAX_TENSOR_BYTES:
+            raise MalformedModel(f"{where} of shape {self.shape} would take {self.bytes} bytes, over {MAX_TENSOR_BYTES}.")
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.shape))}) {self.dtype.value}"

@@ -1,0 +1,1 @@
+"""One file an operator: typed attributes, shape rule, constraints, integer reference, kernel call and cost."""

@@ -1,0 +1,43 @@
+"""Fused activation functions and the integer ranges that they clamp to."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import numpy as np
+
+from thimble.compiler.ir.types import DType, QuantParams
+from thimble.compiler.ops.fixed_point import round_half_away
+
+
+class Activation(Enum):
+    """Activation applied to an operator's output before it is stored."""
+
+    NONE = "none"
+    RELU = "relu"
+    RELU_N1_TO_1 = "relu_n1_to_1"
+    RELU6 = "relu6"
+
+
+_BOUNDS: dict[Activation, tuple[float | None, float | None]] = {
+    Activation.NONE: (None, None),
+    Activation.RELU: (0.0, None),
+    Activation.RELU_N1_TO_1: (-1.0, 1.0),
+    Activation.RELU6: (0.0, 6.0),
+}
+
+
+def quantized_range(activation: Activation, quant: QuantParams, dtype: DType) -> tuple[int, int]:
+    """[low, high] of the quantized output under `activation` (CalculateActivationRangeQuantized, kernel_util.cc)."""
+    low, high = dtype.range
+    bound_low, bound_high = _BOUNDS[activation]
+    if bound_low is not None:
+        low = max(low, quantize_value(bound_low, quant))
+    if bound_high is not None:
+        high = min(high, quantize_value(bound_high, quant))
+    return low, high
+
+
+def quantize_value(real: float, quant: QuantParams) -> int:
+    """zero_point + round(real / scale), the division in float32 as TFLite does."""
+    return quant.zero_point + round_half_away(float(np.float32(real) / np.float32(quant.scale)))

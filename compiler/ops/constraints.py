@@ -1,0 +1,128 @@
+"""Constraints that several operators share. The docstring of a predicate is the reason that the user reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from thimble.compiler.ir.graph import Role, Site, Value
+from thimble.compiler.ir.operator import Constraint
+from thimble.compiler.ir.types import DType
+
+
+def input_types(*dtypes: DType, index: int = 0) -> Constraint:
+    """A constraint: input `index` has one of `dtypes`."""
+
+    def predicate(site: Site) -> bool:
+        return site.input(index).type.dtype in dtypes
+
+    predicate.__doc__ = f"Input {index} must be {_either(dtypes)}."
+    return predicate
+
+
+def output_types(*dtypes: DType, index: int = 0) -> Constraint:
+    """A constraint: output `index` has one of `dtypes`."""
+
+    def predicate(site: Site) -> bool:
+        return site.output(index).type.dtype in dtypes
+
+    predicate.__doc__ = f"Output {index} must be {_either(dtypes)}."
+    return predicate
+
+
+def same_types(site: Site) -> bool:
+    """Inputs and output must have one element type."""
+    dtypes = {value.type.dtype for value in (*site.inputs, *site.outputs) if value is not None}
+    return len(dtypes) == 1
+
+
+def same_input_output_type(site: Site) -> bool:
+    """Input and output must have the same element type."""
+    return site.input(0).type.dtype is site.output().type.dtype
+
+
+def per_tensor(site: Site) -> bool:
+    """Activations must be quantized with one positive scale and one zero point in the range of their type."""
+    return all(_is_per_tensor(value) for value in _activations(site) if value.type.dtype in _QUANTIZED)
+
+
+def same_quantization(site: Site) -> bool:
+    """Input and output must have the same scale and zero point."""
+    quants = {value.type.quant for value in _activations(site) if value.type.dtype in _QUANTIZED}
+    return len(quants) <= 1
+
+
+def symmetric_int16(site: Site) -> bool:
+    """int16 activations must have zero point 0."""
+    return all(
+        set(value.quant.zero_points) == {0} for value in _activations(site) if value.type.dtype is DType.INT16
+    )
+
+
+def constant_input(index: int, what: str) -> Constraint:
+    """A constraint: input `index` is constant (or absent)."""
+
+    def predicate(site: Site) -> bool:
+        return not site.has_input(index) or site.input(index).role is Role.CONSTANT
+
+    predicate.__doc__ = f"The {what} must be constant."
+    return predicate
+
+
+def rank_at_most(rank: int) -> Constraint:
+    """A constraint: no input or output has more than `rank` dimensions."""
+
+    def predicate(site: Site) -> bool:
+        values = (*site.inputs, *site.outputs)
+        return all(len(value.type.shape) <= rank for value in values if value is not None)
+
+    predicate.__doc__ = f"Tensors must have at most {rank} dimensions."
+    return predicate
+
+
+def int8_weights(axis: int) -> Callable[[Site], bool]:
+    """A constraint on input 1: constant int8, zero point 0, one scale, or one for each index of `axis`."""
+
+    def predicate(site: Site) -> bool:
+        weights = site.input(1)
+        quant = weights.type.quant
+        return (
+            weights.type.dtype is DType.INT8
+            and weights.role is Role.CONSTANT
+            and quant is not None
+            and all(zero == 0 for zero in quant.zero_points)
+            and all(scale > 0 for scale in quant.scales)
+            and (quant.per_tensor or (quant.axis == axis and len(quant.scales) == weights.type.shape[axis]))
+        )
+
+    predicate.__doc__ = (
+        f"Weights must be constant int8 with zero point 0, and one scale or one for each index of axis {axis}."
+    )
+    return predicate
+
+
+def bias_matches(site: Site) -> bool:
+    """A bias must be constant: int32 for int8 activations, int64 or int32 for int16 ones."""
+    if not site.has_input(2):
+        return True
+    bias = site.input(2)
+    allowed = {DType.INT8: {DType.INT32}, DType.INT16: {DType.INT64, DType.INT32}}
+    return bias.role is Role.CONSTANT and bias.type.dtype in allowed.get(site.input(0).type.dtype, set())
+
+
+_QUANTIZED = (DType.INT8, DType.INT16)
+
+
+def _either(dtypes: tuple[DType, ...]) -> str:
+    return " or ".join(dtype.value for dtype in dtypes)
+
+
+def _activations(site: Site) -> list[Value]:
+    return [v for v in (*site.inputs[:1], *site.outputs) if v is not None]
+
+
+def _is_per_tensor(value: Value) -> bool:
+    quant = value.type.quant
+    if quant is None or not quant.per_tensor or quant.scale <= 0:
+        return False
+    low, high = value.type.dtype.range
+    return low <= quant.zero_point <= high

@@ -1,0 +1,1 @@
+"""Architecture search priced by the planner and the simulator. Empty so far."""

@@ -1,0 +1,1 @@
+"""Float graph to integer graph. Empty so far: Thimble takes models that are already int8."""

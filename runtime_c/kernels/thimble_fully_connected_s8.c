@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "thimble_fully_connected_s8.h"
+
+#include "thimble_common.h"
+
+void thimble_fully_connected_s8(const thimble_fully_connected_s8_params *params, const int8_t *input,
+                                const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
+                                const int8_t *shifts, int8_t *output) {
+    const thimble_fully_connected_s8_params *p = params;
+    for (int32_t row = 0; row < p->rows; row++) {
+        for (int32_t o = 0; o < p->output_channels; o++) {
+            const int8_t *w = weights + o * p->depth;
+            int32_t sum = bias[o];
+            for (int32_t d = 0; d < p->depth; d++) {
+                sum += (input[d] - p->input_zero_point) * w[d];
+            }
+            const int32_t scaled = p->single_rounding != 0 ? thimble_requantize_once(sum, multipliers[o], shifts[o])
+                                                           : thimble_requantize(sum, multipliers[o], shifts[o]);
+            *output++ = (int8_t)thimble_clamp(scaled + p->output_zero_point, p->output_min, p->output_max);
+        }
+        input += p->depth;
+    }
+}

@@ -1,0 +1,25 @@
+"""One row of the operator table: how to draw a random model that holds one operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class OpCase:
+    """`draw(rng)` gives the bytes of a TFLite model with one operator of random shape, options and quantization.
+
+    `operator` is the TFLite name, `variant` tells rows of one operator apart, such as "int16" or "dilated".
+    """
+
+    operator: str
+    draw: Callable[[np.random.Generator], bytes]
+    variant: str = "int8"
+
+    @property
+    def id(self) -> str:
+        """The name of the row in test reports."""
+        return f"{self.operator}-{self.variant}"

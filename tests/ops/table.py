@@ -1,0 +1,8 @@
+"""The operator table: a new operator is one row in one of these files."""
+
+from __future__ import annotations
+
+from tests.ops import cases_convolution
+from tests.ops.case import OpCase
+
+CASES: tuple[OpCase, ...] = (*cases_convolution.CASES,)
