@@ -7,7 +7,6 @@ from enum import Enum
 from functools import cached_property
 
 import numpy as np
-
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.operator import Array, Operator
 from thimble.compiler.ir.types import QuantParams, TensorType
@@ -131,10 +130,14 @@ def verify(graph: Graph) -> None:
     for node, site in zip(graph.nodes, graph.sites, strict=True):
         for i in node.inputs:
             if i is not None and i not in defined:
-                raise MalformedModel(f"{node.source} reads tensor {graph.values[i].name!r} before anything writes it.")
+                raise MalformedModel(
+                    f"{node.source} reads tensor {graph.values[i].name!r} before anything writes it."
+                )
         for i in node.outputs:
             if i in defined:
-                raise MalformedModel(f"{node.source} writes tensor {graph.values[i].name!r}, which has a writer already.")
+                raise MalformedModel(
+                    f"{node.source} writes tensor {graph.values[i].name!r}, which has a writer already."
+                )
             defined.add(i)
         _verify_shapes(site)
     for i in graph.outputs:

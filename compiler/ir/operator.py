@@ -105,8 +105,8 @@ class Operator(ABC):
         """
 
     @abstractmethod
-    def lower(self, site: Site, rounding: Rounding) -> KernelCall:
-        """The C kernel call that computes the same bytes as `reference`."""
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        """The C kernel calls, in order, that together compute the same bytes as `reference`."""
 
     def macs(self, site: Site) -> int:
         """Multiply-accumulates of one inference; 0 for operators that only move or map values."""

@@ -94,9 +94,7 @@ def int8_weights(axis: int) -> Callable[[Site], bool]:
             and (quant.per_tensor or (quant.axis == axis and len(quant.scales) == weights.type.shape[axis]))
         )
 
-    predicate.__doc__ = (
-        f"Weights must be constant int8 with zero point 0, and one scale or one for each index of axis {axis}."
-    )
+    predicate.__doc__ = f"Weights must be constant int8 with zero point 0, and one scale or one for each index of axis {axis}."
     return predicate
 
 

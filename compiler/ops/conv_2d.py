@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape, Table
@@ -28,8 +29,6 @@ from thimble.compiler.ops.convolution import (
     finish,
 )
 from thimble.compiler.ops.window import Axis, Padding, resolve_axis, sliding_windows
-
-import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +59,24 @@ class Conv2D(Operator):
         _, height, width, _ = site.input(0).type.shape
         _, kernel_height, kernel_width, _ = site.input(1).type.shape
         return (
-            resolve_axis(height, kernel_height, self.stride_height, self.dilation_height, self.padding, site.source),
-            resolve_axis(width, kernel_width, self.stride_width, self.dilation_width, self.padding, site.source),
+            resolve_axis(
+                height, kernel_height, self.stride_height, self.dilation_height, self.padding, site.source
+            ),
+            resolve_axis(
+                width, kernel_width, self.stride_width, self.dilation_width, self.padding, site.source
+            ),
         )
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         x, weights = site.input(0).type.shape, site.input(1).type.shape
         if len(x) != 4 or len(weights) != 4:
-            raise MalformedModel(f"{site.source} needs an input and weights of rank 4, not {x} and {weights}.")
+            raise MalformedModel(
+                f"{site.source} needs an input and weights of rank 4, not {x} and {weights}."
+            )
         if 0 in weights or x[3] % weights[3] or weights[0] % (x[3] // weights[3]):
-            raise MalformedModel(f"{site.source} has weights {weights} that do not divide the input {x} into groups.")
+            raise MalformedModel(
+                f"{site.source} has weights {weights} that do not divide the input {x} into groups."
+            )
         if site.has_input(2) and site.input(2).type.shape != (weights[0],):
             raise MalformedModel(f"{site.source} has a bias of another shape than ({weights[0]},).")
         rows, columns = self.axes(site)
@@ -89,20 +96,23 @@ class Conv2D(Operator):
         outputs = []
         for group in range(groups):
             part = windows[..., group * depth : (group + 1) * depth]
-            patches = part.reshape(x.shape[0] * rows.output * columns.output, -1).astype(np.int32) - quant.zero_point
+            patches = (
+                part.reshape(x.shape[0] * rows.output * columns.output, -1).astype(np.int32)
+                - quant.zero_point
+            )
             kernel = weights[group * per_group : (group + 1) * per_group].reshape(per_group, -1)
             outputs.append(exact_matmul(patches, kernel.T))
         accumulator = np.concatenate(outputs, axis=1) + bias_array(site, channels).astype(np.int64)
         return (finish(site, accumulator, channels, self.activation).reshape(site.output().type.shape),)
 
-    def lower(self, site: Site, rounding: Rounding) -> KernelCall:
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         batch, height, width, depth = site.input(0).type.shape
         channels, _, _, group_depth = site.input(1).type.shape
         rows, columns = self.axes(site)
         dtype = site.output().type.dtype
         low, high = quantized_range(self.activation, site.output().quant, dtype)
         multipliers, shifts = channel_multipliers(site, channels)
-        return KernelCall(
+        call = KernelCall(
             kernel="conv_2d_s8" if dtype is DType.INT8 else "conv_2d_s16",
             params=(
                 ("batches", batch),
@@ -135,3 +145,4 @@ class Conv2D(Operator):
                 Output(),
             ),
         )
+        return (call,)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Argument, Array, Input, Rounding, Table
 from thimble.compiler.ir.types import DType

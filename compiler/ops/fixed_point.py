@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from thimble.compiler.ir.operator import Array
 
 Int64 = NDArray[np.int64]

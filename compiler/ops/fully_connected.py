@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape, Table
@@ -52,12 +51,16 @@ class FullyConnected(Operator):
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         x, weights = site.input(0).type, site.input(1).type.shape
         if len(weights) != 2 or 0 in weights or x.elements % weights[1]:
-            raise MalformedModel(f"{site.source} has weights {weights} that do not divide its input {x.shape}.")
+            raise MalformedModel(
+                f"{site.source} has weights {weights} that do not divide its input {x.shape}."
+            )
         if site.has_input(2) and site.input(2).type.shape != (weights[0],):
             raise MalformedModel(f"{site.source} has a bias of another shape than ({weights[0]},).")
         if self.keep_dims:
             if not x.shape or x.shape[-1] != weights[1]:
-                raise MalformedModel(f"{site.source} keeps dimensions, but {x.shape} does not end in {weights[1]}.")
+                raise MalformedModel(
+                    f"{site.source} keeps dimensions, but {x.shape} does not end in {weights[1]}."
+                )
             return ((*x.shape[:-1], weights[0]),)
         return ((x.elements // weights[1], weights[0]),)
 
@@ -72,13 +75,13 @@ class FullyConnected(Operator):
         result = finish(site, accumulator, channels, self.activation, rounds_once(rounding))
         return (result.reshape(site.output().type.shape),)
 
-    def lower(self, site: Site, rounding: Rounding) -> KernelCall:
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         channels, depth = site.input(1).type.shape
         dtype = site.output().type.dtype
         low, high = quantized_range(self.activation, site.output().quant, dtype)
         multipliers, shifts = channel_multipliers(site, channels)
         once: tuple[tuple[str, int], ...] = (("single_rounding", int(rounds_once(rounding))),)
-        return KernelCall(
+        call = KernelCall(
             kernel="fully_connected_s8" if dtype is DType.INT8 else "fully_connected_s16",
             params=(
                 ("rows", site.input(0).type.elements // depth),
@@ -99,3 +102,4 @@ class FullyConnected(Operator):
                 Output(),
             ),
         )
+        return (call,)

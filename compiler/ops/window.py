@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.operator import Array
 
@@ -47,9 +46,16 @@ def resolve_axis(input: int, kernel: int, stride: int, dilation: int, padding: P
 def sliding_windows(x: Array, rows: Axis, columns: Axis, fill: Any) -> Array:
     """Windows of x (N, H, W, C), padded with `fill`: a read-only view (N, OH, OW, KH, KW, C)."""
     batch, height, width, channels = x.shape
-    after_rows = max((rows.output - 1) * rows.stride + (rows.kernel - 1) * rows.dilation + 1 - height - rows.pad, 0)
+    after_rows = max(
+        (rows.output - 1) * rows.stride + (rows.kernel - 1) * rows.dilation + 1 - height - rows.pad, 0
+    )
     after_columns = max(
-        (columns.output - 1) * columns.stride + (columns.kernel - 1) * columns.dilation + 1 - width - columns.pad, 0
+        (columns.output - 1) * columns.stride
+        + (columns.kernel - 1) * columns.dilation
+        + 1
+        - width
+        - columns.pad,
+        0,
     )
     padded = np.full(
         (batch, rows.pad + height + after_rows, columns.pad + width + after_columns, channels), fill, x.dtype

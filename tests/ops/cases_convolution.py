@@ -24,7 +24,12 @@ def conv_2d(rng: np.random.Generator) -> bytes:
     w, w_scales = weights(m, rng, (channels, kernel_h, kernel_w, depth // groups), axis=0)
     b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
     taps = kernel_h * kernel_w * depth // groups
-    shape = (1, out_size(height, kernel_h, stride_h, dilation_h), out_size(width, kernel_w, stride_w, dilation_w), channels)
+    shape = (
+        1,
+        out_size(height, kernel_h, stride_h, dilation_h),
+        out_size(width, kernel_w, stride_w, dilation_w),
+        channels,
+    )
     y = m.tensor(shape, np.int8, output_scale(rng, m.scale_of(x), w_scales, taps), zero_point(rng))
     m.op(
         "CONV_2D", [x, w, b] if rng.random() < 0.9 else [x, w], [y], "Conv2DOptions",
@@ -42,7 +47,9 @@ def fully_connected(rng: np.random.Generator) -> bytes:
     x = m.tensor((rows, depth), np.int8, scale(rng), zero_point(rng))
     w, w_scales = weights(m, rng, (channels, depth), axis=0, per_axis=bool(rng.random() < 0.3))
     b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
-    y = m.tensor((rows, channels), np.int8, output_scale(rng, m.scale_of(x), w_scales, depth), zero_point(rng))
+    y = m.tensor(
+        (rows, channels), np.int8, output_scale(rng, m.scale_of(x), w_scales, depth), zero_point(rng)
+    )
     m.op(
         "FULLY_CONNECTED", [x, w, b] if rng.random() < 0.8 else [x, w, -1], [y], "FullyConnectedOptions",
         fusedActivationFunction=activation_code(rng),

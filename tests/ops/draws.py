@@ -44,7 +44,9 @@ def weights(
     return m.tensor(shape, np.int8, scales, 0, axis=axis, data=data), scales
 
 
-def bias_for(m: ModelBuilder, rng: np.random.Generator, scales: np.ndarray, channels: int, dtype: type = np.int32) -> int:
+def bias_for(
+    m: ModelBuilder, rng: np.random.Generator, scales: np.ndarray, channels: int, dtype: type = np.int32
+) -> int:
     """A constant bias of some thousand units, quantized with `scales` = input scale * weight scale."""
     return m.tensor((channels,), dtype, scales, 0, data=rng.integers(-5000, 5000, channels))
 

@@ -11,7 +11,6 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
-
 from thimble.compiler.driver.demo.network import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE
 from thimble.compiler.driver.demo.train import FoldedConv, Range, TrainedNetwork
 from thimble.compiler.ir.errors import ToolMissing
@@ -120,7 +119,7 @@ def _aligned_buffer(schema: Any, data: NDArray[Any]) -> Any:
     """A BufferT of `data` that packs it at the schema's alignment, which the Python object API leaves out."""
 
     class AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the schema is untyped
-        def Pack(self, builder: Any) -> Any:  # noqa: N802  # the object API's name
+        def Pack(self, builder: Any) -> Any:  # the object API's name
             payload = data.tobytes()
             builder.StartVector(1, len(payload), _BUFFER_ALIGNMENT)
             builder.head -= len(payload)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tflite.Conv2DOptions import Conv2DOptions
 from tflite.FullyConnectedOptions import FullyConnectedOptions
-
 from thimble.compiler.importers.tflite.decoding import Decoded, Decoder, FileOp
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
 from thimble.compiler.ir.errors import UnsupportedOp
@@ -28,7 +27,9 @@ def _conv_2d(op: FileOp) -> Decoded:
 def _fully_connected(op: FileOp) -> Decoded:
     options = op.options(FullyConnectedOptions)
     if options.WeightsFormat() != 0:
-        raise UnsupportedOp(f"{op.source}: shuffled weights are not supported; convert the model with plain weights.")
+        raise UnsupportedOp(
+            f"{op.source}: shuffled weights are not supported; convert the model with plain weights."
+        )
     activation = op.activation(options.FusedActivationFunction())
     return Decoded(FullyConnected(activation, bool(options.KeepNumDims())), weighted_inputs(op))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flatbuffers.table import Table
-
 from thimble.compiler.importers.tflite.schema import Activation as FileActivation
 from thimble.compiler.importers.tflite.schema import Padding as FilePadding
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
@@ -53,7 +52,9 @@ class FileOp:
         """Contents of input `index`; `what` names it where it is not constant."""
         value = self.input(index)
         if value.role is not Role.CONSTANT:
-            raise UnsupportedOp(f"{self.source}: the {what} must be constant, not computed; fix it in the model.")
+            raise UnsupportedOp(
+                f"{self.source}: the {what} must be constant, not computed; fix it in the model."
+            )
         return value.constant
 
     def integers(self, index: int, what: str) -> tuple[int, ...]:
@@ -72,7 +73,9 @@ class FileOp:
             FileActivation.RELU6: Activation.RELU6,
         }
         if code not in known:
-            raise UnsupportedOp(f"{self.source}: fused activation {code} is not supported; use NONE, RELU or RELU6.")
+            raise UnsupportedOp(
+                f"{self.source}: fused activation {code} is not supported; use NONE, RELU or RELU6."
+            )
         return known[code]
 
     def padding(self, code: int) -> Padding:
