@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from thimble.compiler.ir.errors import ThimbleError, UsageError
 from thimble.targets.sim.trace import Timing
@@ -63,8 +63,8 @@ class Target:
     """A chip that firmware is built for.
 
     `board` names the start-up family, a folder of boards/. `interrupts` is the number of device interrupts in
-    the vector table. `cflags` choose the core, `ldflags` the C library. `timing` says what cycle counts of this
-    target are worth (see Trace); `reference` cites the manuals that the data comes from.
+    the vector table. `cflags` choose the core, `ldflags` the C library. `timing` says what cycle counts of
+    this target are worth (see Trace); `reference` cites the manuals that the data comes from.
     """
 
     name: str
@@ -126,7 +126,7 @@ def list_targets() -> tuple[str, ...]:
 def load_target(name: str) -> Target:
     """Read the target `name` (case does not matter).
 
-    Raises UsageError for an unknown name, with the near ones, and ThimbleError where the target's data is wrong.
+    Raises UsageError for an unknown name, with the near ones; ThimbleError where the target's data is wrong.
     """
     names = list_targets()
     key = name.lower()
@@ -181,4 +181,4 @@ def _check(target: Target) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        return cast(dict[str, Any], tomllib.load(file))
+        return tomllib.load(file)

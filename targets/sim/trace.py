@@ -23,10 +23,10 @@ class FunctionCost:
 class Trace:
     """One firmware run on a simulator.
 
-    `None` means that this simulator does not measure the quantity; it is never a guess. `cycles` means something
-    only together with `timing`: "exact" comes from real RTL, "model" from a timing model validated against
-    silicon within `timing_error_percent`, "estimate" from one that was not. `stats` holds the integers of the
-    console's `thimble: key=value` lines.
+    `None` means that this simulator does not measure the quantity; it is never a guess. `cycles` means
+    something only together with `timing`: "exact" comes from real RTL, "model" from a timing model validated
+    against silicon within `timing_error_percent`, "estimate" from one that was not. `stats` holds the integers
+    of the console's `thimble: key=value` lines.
     """
 
     exit_code: int

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: 0BSD */
+/* Start-up for Cortex-M: vector table, initialization of RAM, and a fault handler that tells the host where the
+ * firmware stopped. The stack lies at the very start of RAM (see the linker script), so a stack that overruns its
+ * space leaves RAM and faults at once instead of spoiling data. */
+#include "board.h"
+#include "semihosting.h"
+
+#define STACK_PAINT 0xC5C5C5C5u
+
+/* Armv7-M and Armv8-M Mainline have fault status and a vector offset; Armv6-M and Baseline have not. */
+#define HAS_FAULT_STATUS (__ARM_ARCH_ISA_THUMB >= 2)
+
+#define SCB_VTOR (*(volatile uint32_t *)0xE000ED08u)
+#define SCB_CFSR (*(volatile uint32_t *)0xE000ED28u)
+#define SCB_HFSR (*(volatile uint32_t *)0xE000ED2Cu)
+#define SCB_MMFAR (*(volatile uint32_t *)0xE000ED34u)
+#define SCB_BFAR (*(volatile uint32_t *)0xE000ED38u)
+#define SCB_CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define CFSR_MSTKERR (1u << 4)
+#define CFSR_MMARVALID (1u << 7)
+#define CFSR_STKERR (1u << 12)
+#define CFSR_BFARVALID (1u << 15)
+#define HFSR_DEBUGEVT (1u << 31)
+
+/* Set by the linker script. */
+extern uint32_t __stack_limit[], __stack_top[];
+extern uint32_t __data_start[], __data_end[], __data_load[];
+extern uint32_t __bss_start[], __bss_end[];
+extern uint16_t __text_start[], __text_end[];
+
+int main(void);
+void Reset_Handler(void);
+void Fault_Handler(void);
+__attribute__((noreturn)) void board_report_fault(const uint32_t *frame);
+
+struct vector_table {
+    uint32_t *stack_top;
+    void (*reset)(void);
+    void (*exceptions[14])(void); // numbers 2 (NMI) to 15 (SysTick)
+    void (*interrupts[BOARD_INTERRUPTS])(void);
+};
+
+/* No exception and no interrupt is used: each of them is a fault. */
+#define F Fault_Handler
+__attribute__((section(".vectors"), used)) static const struct vector_table vectors = {
+    .stack_top = __stack_top,
+    .reset = Reset_Handler,
+    .exceptions = {F, F, F, F, F, F, F, F, F, F, F, F, F, F},
+    .interrupts = {BOARD_INTERRUPT_VECTORS(F)},
+};
+#undef F
+
+void Reset_Handler(void) {
+    /* Volatile: the compiler must not turn these loops into calls, which would write to the stack being painted. */
+    uint32_t *stack_pointer;
+    __asm__ volatile("mov %0, sp" : "=r"(stack_pointer));
+    for (volatile uint32_t *word = __stack_limit; word < stack_pointer; word++) {
+        *word = STACK_PAINT;
+    }
+#if HAS_FAULT_STATUS
+    SCB_VTOR = (uint32_t)(uintptr_t)&vectors;
+#endif
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
+    SCB_CPACR |= 0xFu << 20; // full access to CP10 and CP11
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
+    const uint32_t *load = __data_load;
+    for (volatile uint32_t *word = __data_start; word < __data_end; word++) {
+        *word = *load++;
+    }
+    for (volatile uint32_t *word = __bss_start; word < __bss_end; word++) {
+        *word = 0;
+    }
+    semihosting_exit(main());
+}
+
+uint32_t board_stack_bytes(void) {
+    return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)__stack_limit);
+}
+
+uint32_t board_stack_used(void) {
+    const volatile uint32_t *word = __stack_limit;
+    while (word < __stack_top && *word == STACK_PAINT) {
+        word++;
+    }
+    return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)word);
+}
+
+/* The handler itself needs stack, and after an overrun there is none: it starts again from the top, where only
+ * frames lie that nobody returns to. The frame that the core pushed is passed on for the report. */
+__attribute__((naked)) void Fault_Handler(void) {
+    __asm__ volatile("mrs r0, msp\n\t"
+                     "ldr r1, =__stack_top\n\t"
+                     "mov sp, r1\n\t"
+                     "bl board_report_fault\n\t"
+                     ".ltorg");
+}
+
+/* Whether `value` is an address behind a BL or BLX instruction (Arm DDI 0403, A7.7.18 and A7.7.19). */
+static int is_return_address(uint32_t value) {
+    const uintptr_t address = value - 1u;
+    if ((value & 1u) == 0u || address < (uintptr_t)__text_start + 4u || address > (uintptr_t)__text_end) {
+        return 0;
+    }
+    const uint16_t *next = (const uint16_t *)address;
+    const int is_bl = (next[-2] & 0xF800u) == 0xF000u && (next[-1] & 0xD000u) == 0xD000u;
+    const int is_blx = (next[-1] & 0xFF87u) == 0x4780u;
+    return is_bl || is_blx;
+}
+
+static void write_register(const char *name, uint32_t value) {
+    semihosting_write0(name);
+    semihosting_write_hex(value);
+}
+
+/* After an overrun the core could not save the program counter. The innermost return address still on the stack
+ * tells the function that ran or the one that called it. */
+static void report_overrun(const uint32_t *frame) {
+    const uint32_t *word = frame < __stack_limit || frame >= __stack_top ? __stack_limit : frame;
+    while (word < __stack_top && !is_return_address(*word)) {
+        word++;
+    }
+    write_register("thimble: stack-overrun near=", word < __stack_top ? *word : 0u);
+}
+
+void board_report_fault(const uint32_t *frame) {
+    uint32_t exception;
+    uint32_t status = 0;
+    __asm__ volatile("mrs %0, ipsr" : "=r"(exception));
+#if HAS_FAULT_STATUS
+    while ((SCB_HFSR & HFSR_DEBUGEVT) != 0u) {
+        /* No debugger took the semihosting call: nobody is there to report to. */
+    }
+    status = SCB_CFSR;
+#endif
+    const uintptr_t address = (uintptr_t)frame;
+    const int inside = address >= (uintptr_t)__stack_limit && address + 32u <= (uintptr_t)__stack_top;
+    if (!inside || (status & (CFSR_STKERR | CFSR_MSTKERR)) != 0u) {
+        report_overrun(frame);
+    } else {
+        write_register("thimble: fault pc=", frame[6]);
+        write_register(" lr=", frame[5]);
+    }
+    write_register(" sp=", (uint32_t)address);
+    write_register(" exception=", exception);
+    write_register(" cfsr=", status);
+#if HAS_FAULT_STATUS
+    if ((status & CFSR_BFARVALID) != 0u) {
+        write_register(" address=", SCB_BFAR);
+    } else if ((status & CFSR_MMARVALID) != 0u) {
+        write_register(" address=", SCB_MMFAR);
+    }
+#endif
+    semihosting_write0("\n");
+    semihosting_exit(BOARD_EXIT_FAULT);
+}

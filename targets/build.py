@@ -1,0 +1,173 @@
+"""Firmware projects: what a chip adds to one, the flags that build it, and the build itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from thimble.compiler.ir.errors import DoesNotFit, ThimbleError
+from thimble.targets import tools
+from thimble.targets.model import BOARDS_DIR, Target
+
+DEFAULT_STACK_BYTES = 4096
+
+# Generated C is strict C99 without a warning; -ffp-contract=off keeps float borders equal on every core; no -g,
+# since debug information names the build folder.
+C_FLAGS = (
+    "-std=c99",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wshadow",
+    "-Werror",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-ffp-contract=off",
+    "-fno-asynchronous-unwind-tables",
+)
+LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFlags:
+    """What a generated Makefile compiles and links with; every path is relative to the project."""
+
+    cc: str
+    cflags: tuple[str, ...]
+    ldflags_chip: tuple[str, ...]
+    ldflags_sim: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareImages:
+    """The same objects linked twice: for the chip's addresses, and for the simulator's with the chip's sizes."""
+
+    chip_elf: Path
+    sim_elf: Path
+
+
+def make_flags(target: Target, optimize: str = "-O2") -> ToolFlags:
+    """Flags for `target`: compile each file with `cc cflags -c`, link with `cc ldflags_* -o ELF objects`."""
+    link = (*target.cflags, *target.ldflags, *LINK_FLAGS)
+    return ToolFlags(
+        cc=f"{target.compiler_prefix}gcc",
+        cflags=(*target.cflags, optimize, *C_FLAGS),
+        ldflags_chip=(*link, "-T", "chip.ld"),
+        ldflags_sim=(*link, "-T", "sim.ld"),
+    )
+
+
+def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[str, str]:
+    """What the chip adds to a generated project: file name -> text.
+
+    C files of the start-up family, board.h, and the linker scripts chip.ld and sim.ld. `stack_bytes` is the
+    default reserve for the stack, a multiple of 8.
+    """
+    if stack_bytes < 256 or stack_bytes % 8:
+        raise ThimbleError(
+            f"A stack of {stack_bytes} bytes is impossible: give a multiple of 8, 256 or more."
+        )
+    folder = BOARDS_DIR / target.board
+    files = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.[chS]"))}
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    files["board.h"] = environment.get_template("board.h.j2").render(target=target)
+    script = environment.get_template("link.ld.j2")
+    simulator = target.simulator
+    for name, purpose, flash_origin, ram_origin in (
+        ("chip.ld", "the chip's own memory map", target.flash.origin, target.ram.origin),
+        (
+            "sim.ld",
+            f"addresses of the simulator's {simulator.machine}, sizes of the chip",
+            simulator.flash_origin,
+            simulator.ram_origin,
+        ),
+    ):
+        files[name] = script.render(
+            target=target,
+            purpose=purpose,
+            flash_origin=flash_origin,
+            ram_origin=ram_origin,
+            stack_bytes=stack_bytes,
+        )
+    return files
+
+
+def build_firmware(
+    project_dir: Path, target: Target, name: str, log: Callable[[str], None] | None = None
+) -> FirmwareImages:
+    """Run `make firmware` in a generated project and return build/<name>.elf and build/<name>_sim.elf.
+
+    `log` gets the output of make. Raises ToolMissing; DoesNotFit where a memory of the chip is too small;
+    ThimbleError with the compiler's first errors otherwise.
+    """
+    make = tools.require("make")
+    _require_compiler(target)
+    jobs = min(4, os.cpu_count() or 1)
+    run = subprocess.run(
+        [str(make), "-C", str(project_dir), f"-j{jobs}", "--output-sync", "--no-print-directory", "firmware"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        env=_build_environment(),
+        check=False,
+    )
+    if log is not None:
+        log(run.stdout)
+    if run.returncode != 0:
+        raise build_error(run.stdout, target)
+    images = FirmwareImages(project_dir / "build" / f"{name}.elf", project_dir / "build" / f"{name}_sim.elf")
+    for elf in (images.chip_elf, images.sim_elf):
+        if not elf.is_file():
+            raise ThimbleError(f"`make firmware` in {project_dir} ended well but made no {elf.name}.")
+    return images
+
+
+def build_error(output: str, target: Target) -> ThimbleError:
+    """The error that a failed build's output means: DoesNotFit for an overflowed memory, else the first errors."""
+    overflows: dict[str, int] = {}
+    for region, count in re.findall(r"region [`'](\w+)' overflowed by (\d+) byte", output):
+        overflows[region] = max(overflows.get(region, 0), int(count))
+    if overflows:
+        return _does_not_fit(overflows, target)
+    lines = [line for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"error|undefined reference|multiple definition", line)]
+    shown = "\n  ".join((errors or lines)[:5])
+    return ThimbleError(f"The firmware for {target.name} does not build:\n  {shown}")
+
+
+def _does_not_fit(overflows: dict[str, int], target: Target) -> DoesNotFit:
+    """One sentence a memory; the numbers are those of the RAM where it overflows, else of the flash."""
+    have = {"RAM": target.ram_bytes, "FLASH": target.flash_bytes}
+    parts = [
+        f"{have[region] + over} bytes of {region}, {over} more than its {have[region]}"
+        for region, over in sorted(overflows.items(), reverse=True)
+    ]
+    region = "RAM" if "RAM" in overflows else "FLASH"
+    return DoesNotFit(
+        f"The firmware does not fit {target.name}: it needs {' and '.join(parts)}.",
+        need_bytes=have[region] + overflows[region],
+        have_bytes=have[region],
+    )
+
+
+def _require_compiler(target: Target) -> None:
+    """Raise ToolMissing unless the target's compiler, and the C library that its flags name, are here."""
+    tools.require(f"{target.compiler_prefix}gcc")
+    if "--specs=nano.specs" in target.ldflags:
+        tools.require("newlib-nano")
+
+
+def _build_environment() -> dict[str, str]:
+    """English messages, since they are read here, and nothing of a make that Thimble itself runs under."""
+    dropped = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "LANGUAGE"}
+    return {**{key: value for key, value in os.environ.items() if key not in dropped}, "LC_ALL": "C"}
