@@ -7,4 +7,12 @@ from tflite.BuiltinOperator import BuiltinOperator
 from tflite.Padding import Padding
 from tflite.TensorType import TensorType
 
-__all__ = ["Activation", "BuiltinOperator", "Padding", "TensorType"]
+__all__ = ["Activation", "BuiltinOperator", "Padding", "TensorType", "enum_name"]
+
+
+def enum_name(enumeration: type, code: int) -> str:
+    """The schema's name of a code, or the number where it has none."""
+    for name, value in vars(enumeration).items():
+        if not name.startswith("_") and value == code:
+            return name
+    return f"code {code}"

@@ -1,0 +1,10 @@
+"""The decoders of all families in one table."""
+
+from __future__ import annotations
+
+from thimble.compiler.importers.tflite import decode_convolution
+from thimble.compiler.importers.tflite.decoding import Decoder
+
+_FAMILIES = (decode_convolution,)
+
+DECODERS: dict[int, Decoder] = {code: decoder for family in _FAMILIES for code, decoder in family.DECODERS.items()}

@@ -1,0 +1,238 @@
+"""A TFLite file to a Graph: tensors, operators, variables; every blocker found in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from thimble.compiler.importers.tflite.decoders import DECODERS
+from thimble.compiler.importers.tflite.decoding import Decoded, FileOp
+from thimble.compiler.importers.tflite.file import FileOperator, FileSubgraph, FileTensor, ModelFile, read_model
+from thimble.compiler.importers.tflite.schema import BuiltinOperator
+from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
+from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant, verify
+from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.types import DType, TensorType
+from thimble.compiler.ops.executor import Executor
+from thimble.compiler.ops.variables import AssignVariable, ReadVariable
+
+_VARIABLE_OPS = (BuiltinOperator.VAR_HANDLE, BuiltinOperator.CALL_ONCE)
+
+
+def import_tflite(data: bytes, name: str) -> Graph:
+    """Read a TFLite model.
+
+    `name` becomes the graph's. Raises MalformedModel for a file that breaks the format, and UnsupportedOp with
+    every blocker in its `blockers` for a sound model that Thimble does not support.
+    """
+    model = read_model(data)
+    if not model.subgraphs:
+        raise MalformedModel("The file holds no subgraph; it is not a usable TFLite model.")
+    return _Importer(model, name).run()
+
+
+@dataclass
+class _Importer:
+    """Builds the graph of subgraph 0, gathering blockers instead of stopping at the first."""
+
+    model: ModelFile
+    name: str
+    values: list[Value] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    blockers: list[str] = field(default_factory=list)
+    states: dict[tuple[str, str], int] = field(default_factory=dict)  # (container, shared name) -> value
+    handles: dict[int, tuple[str, str]] = field(default_factory=dict)  # tensor -> (container, shared name)
+
+    def run(self) -> Graph:
+        """The graph, verified; raises UnsupportedOp with all blockers."""
+        main = self.model.subgraphs[0]
+        self.values = [self._value(tensor, i in main.inputs) for i, tensor in enumerate(main.tensors)]
+        self._find_variables(main)
+        for operator in main.operators:
+            with self._collect():
+                self._add_operator(main, operator)
+        self._check_interface(main)
+        if self.blockers:
+            raise UnsupportedOp(self._summary(), tuple(self.blockers))
+        graph = _drop_unused(Graph(self.name, tuple(self.values), tuple(self.nodes), main.inputs, main.outputs))
+        verify(graph)
+        return graph
+
+    @contextmanager
+    def _collect(self) -> Iterator[None]:
+        try:
+            yield
+        except UnsupportedOp as error:
+            self.blockers.append(str(error))
+
+    def _summary(self) -> str:
+        count = len(self.blockers)
+        return f"The model is not supported: {count} blocker{'s' if count > 1 else ''}; the first: {self.blockers[0]}"
+
+    def _value(self, tensor: FileTensor, is_input: bool) -> Value:
+        """A tensor of the file as a value; types without a DType get a placeholder that no operator takes."""
+        type_ = TensorType(tensor.shape, tensor.dtype or DType.INT8, tensor.quant)
+        if tensor.data is not None and not is_input:
+            return constant(tensor.name, tensor.data, type_)
+        if tensor.is_variable:
+            fill = type_.quant.zero_point if type_.quant is not None and type_.quant.per_tensor else 0
+            return Value(tensor.name, type_, Role.STATE, np.full(type_.shape, fill, type_.dtype.numpy))
+        return Value(tensor.name, type_, Role.INPUT if is_input else Role.ACTIVATION)
+
+    def _add_operator(self, subgraph: FileSubgraph, operator: FileOperator) -> None:
+        if operator.code in _VARIABLE_OPS:
+            return
+        decoder = DECODERS.get(operator.code)
+        if decoder is None:
+            raise UnsupportedOp(f"{operator.source}: this operator is not supported; `thimble ops` lists those that are.")
+        inputs, outputs = self._operands(operator), operator.outputs
+        self._check_types(subgraph, operator, inputs)
+        view = FileOp(
+            source=operator.source,
+            inputs=tuple(None if i is None else self.values[i] for i in inputs),
+            outputs=tuple(self.values[i] for i in outputs),
+            table=operator.options,
+            intermediates=tuple(self.values[i] for i in operator.intermediates),
+        )
+        decoded = decoder(view)
+        self._add_node(operator, decoded, inputs)
+
+    def _operands(self, operator: FileOperator) -> tuple[int | None, ...]:
+        """Inputs as value indices; a resource handle stands for the state behind it."""
+        return tuple(self.states[self.handles[i]] if i in self.handles else i for i in operator.inputs)
+
+    def _add_node(self, operator: FileOperator, decoded: Decoded, inputs: tuple[int | None, ...]) -> None:
+        kept = tuple(inputs[i] if i < len(inputs) else None for i in decoded.inputs)
+        node = Node(decoded.op, kept, operator.outputs, operator.source)
+        site = Site(
+            decoded.op,
+            tuple(None if i is None else self.values[i] for i in kept),
+            tuple(self.values[i] for i in operator.outputs),
+            operator.source,
+        )
+        site.op.shapes(site)
+        reasons = [c.__doc__ or c.__name__ for c in site.op.constraints if not _holds(c, site)]
+        if reasons:
+            raise UnsupportedOp(f"{operator.source}: {' '.join(reasons)}")
+        self.nodes.append(node)
+
+    def _check_types(self, subgraph: FileSubgraph, operator: FileOperator, inputs: tuple[int | None, ...]) -> None:
+        for i in (*operator.inputs, *operator.outputs):
+            if i is None or i in self.handles:
+                continue
+            tensor = subgraph.tensors[i]
+            if tensor.dtype is None:
+                raise UnsupportedOp(f"{operator.source}: tensor {tensor.name!r} has type {tensor.type_name}.")
+            if tensor.dynamic:
+                raise UnsupportedOp(
+                    f"{operator.source}: tensor {tensor.name!r} has a dynamic shape; convert the model with fixed shapes."
+                )
+            if tensor.unsupported:
+                raise UnsupportedOp(f"{operator.source}: tensor {tensor.name!r} {tensor.unsupported}.")
+
+    def _check_interface(self, main: FileSubgraph) -> None:
+        """Inputs and outputs must exist, be of a known type and fixed shape; blockers say which are not."""
+        if not main.outputs or not main.operators:
+            raise MalformedModel("The model has no operators or no outputs.")
+        if len(set(main.inputs)) != len(main.inputs):
+            raise MalformedModel("The model names one tensor twice among its inputs.")
+        for i in (*main.inputs, *main.outputs):
+            tensor = main.tensors[i]
+            if tensor.dtype is None:
+                self.blockers.append(f"Tensor {tensor.name!r} has type {tensor.type_name}, which is not supported.")
+            elif tensor.dynamic:
+                self.blockers.append(f"Tensor {tensor.name!r} has a dynamic shape; convert the model with fixed shapes.")
+
+    def _find_variables(self, main: FileSubgraph) -> None:
+        """One state for each resource variable; its type from its uses, its contents from the CALL_ONCE subgraph."""
+        for operator in main.operators:
+            if operator.code == BuiltinOperator.VAR_HANDLE:
+                self.handles.update(dict.fromkeys(operator.outputs, operator.variable))
+        initial = self._initial_contents(main)
+        for operator in main.operators:
+            if operator.code not in (BuiltinOperator.READ_VARIABLE, BuiltinOperator.ASSIGN_VARIABLE):
+                continue
+            handle = operator.inputs[0] if operator.inputs else None
+            if handle not in self.handles:
+                raise MalformedModel(f"{operator.source} works on a tensor that no VAR_HANDLE made.")
+            variable = self.handles[handle]
+            uses = operator.outputs if operator.code == BuiltinOperator.READ_VARIABLE else operator.inputs[1:]
+            if not uses or uses[0] is None:
+                raise MalformedModel(f"{operator.source} lacks the value that it reads or writes.")
+            if variable not in self.states:
+                type_ = self.values[uses[0]].type
+                data = initial.get(variable, np.zeros(type_.shape, type_.dtype.numpy))
+                if data.shape != type_.shape or data.dtype != type_.dtype.numpy:
+                    raise MalformedModel(f"Variable {variable[1]!r} is initialized with another shape or type than its uses.")
+                self.states[variable] = len(self.values)
+                self.values.append(Value(variable[1], type_, Role.STATE, data))
+        unused = [h for h in self.handles if self.handles[h] not in self.states]
+        for handle in unused:
+            del self.handles[handle]
+
+    def _initial_contents(self, main: FileSubgraph) -> dict[tuple[str, str], Array]:
+        """What the CALL_ONCE subgraphs assign to each variable."""
+        contents: dict[tuple[str, str], Array] = {}
+        for operator in main.operators:
+            if operator.code == BuiltinOperator.CALL_ONCE:
+                index = operator.called_subgraph
+                if not 0 < index < len(self.model.subgraphs):
+                    raise MalformedModel(f"{operator.source} calls subgraph {index}, which is not there.")
+                with self._collect():
+                    contents.update(_run_initializer(self.model, index))
+        return contents
+
+
+def _run_initializer(model: ModelFile, index: int) -> dict[tuple[str, str], Array]:
+    """Run an initialization subgraph in the integer reference; the final contents of each variable."""
+    subgraph = model.subgraphs[index]
+    if any(operator.code == BuiltinOperator.CALL_ONCE for operator in subgraph.operators) or subgraph.inputs:
+        raise UnsupportedOp(f"Subgraph {index}: an initialization subgraph must have no inputs and call no other.")
+    importer = _Importer(replace(model, subgraphs=(subgraph,)), f"initializer {index}")
+    importer.values = [importer._value(tensor, False) for tensor in subgraph.tensors]
+    importer._find_variables(subgraph)
+    for operator in subgraph.operators:
+        importer._add_operator(subgraph, operator)
+    if any(not isinstance(node.op, (AssignVariable, ReadVariable)) for node in importer.nodes):
+        raise UnsupportedOp(f"Subgraph {index}: an initialization subgraph may only assign constants to variables.")
+    graph = Graph(importer.name, tuple(importer.values), tuple(importer.nodes), (), tuple(importer.states.values()))
+    verify(graph)
+    executor = Executor(graph)
+    return dict(zip(importer.states, executor.invoke([]), strict=True))
+
+
+def _holds(constraint: object, site: Site) -> bool:
+    """Whether a constraint holds; a missing quantization or input counts as not holding."""
+    try:
+        return bool(constraint(site))  # type: ignore[operator]
+    except ValueError:
+        return False
+
+
+def _drop_unused(graph: Graph) -> Graph:
+    """The graph without values that no node and no interface names, such as constant axes that became attributes."""
+    used = sorted(
+        {i for node in graph.nodes for i in (*node.inputs, *node.outputs) if i is not None}
+        | {*graph.inputs, *graph.outputs}
+    )
+    renumber = {old: new for new, old in enumerate(used)}
+    nodes = tuple(
+        replace(
+            node,
+            inputs=tuple(None if i is None else renumber[i] for i in node.inputs),
+            outputs=tuple(renumber[i] for i in node.outputs),
+        )
+        for node in graph.nodes
+    )
+    return Graph(
+        graph.name,
+        tuple(graph.values[i] for i in used),
+        nodes,
+        tuple(renumber[i] for i in graph.inputs),
+        tuple(renumber[i] for i in graph.outputs),
+    )
+
+
