@@ -16,10 +16,10 @@ def model_path() -> Path:
 
 
 def samples_path() -> Path:
-    """Path of the test images, an .npz with `x` int8 (200, 28, 28, 1), quantized as the input, and `y` int64 (200,)."""
+    """Path of the test images: .npz, `x` int8 (200, 28, 28, 1) in the input's quantization, `y` int64 (200,)."""
     return _FOLDER / "samples.npz"
 
 
 def record_path() -> Path:
-    """Path of the JSON record that `make_model` wrote: accuracy (percent), size (bytes), MACs, hash, seed, epochs."""
+    """Path of what `make_model` measured: JSON, accuracy in percent, size in bytes, MACs, hash, seed, epochs."""
     return _FOLDER / "model.json"

@@ -13,7 +13,7 @@ from thimble.compiler.ir.errors import ToolMissing
 
 DEFAULT_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 SAMPLES_PER_CLASS = 20
-# The first byte of an idx file's header says how it is laid out: magic number, then one int32 a dimension.
+# An idx file's header is a magic number and the size of each dimension, four bytes each.
 _IMAGE_HEADER_BYTES = 16
 _LABEL_HEADER_BYTES = 8
 
@@ -29,7 +29,7 @@ class Split:
 def _read_idx(path: Path, header_bytes: int) -> NDArray[np.uint8]:
     """The bytes after the header of a gzipped idx file, flat; raises ToolMissing where the file is absent."""
     if not path.is_file():
-        raise ToolMissing(f"{path} is not there: run `apt-get install dataset-fashion-mnist`, or name its folder")
+        raise ToolMissing(f"no {path}: run `apt-get install dataset-fashion-mnist`, or name its folder")
     with gzip.open(path) as file:
         return np.frombuffer(file.read(), np.uint8, offset=header_bytes)
 

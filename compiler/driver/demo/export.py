@@ -1,6 +1,6 @@
 """Quantization to int8 and the TFLite file, following TFLite's 8-bit quantization specification
-(ai.google.dev/edge/litert/models/quantization_spec): weights symmetric, per output channel for convolutions and per tensor for
-the classifier; activations asymmetric; bias int32 at input scale times weight scale.
+(ai.google.dev/edge/litert/models/quantization_spec): weights symmetric, per output channel for convolutions
+and per tensor for the classifier; activations asymmetric; bias int32 at input scale times weight scale.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 from thimble.compiler.driver.demo.network import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE
 from thimble.compiler.driver.demo.train import FoldedConv, Range, TrainedNetwork
 from thimble.compiler.ir.errors import ToolMissing
+
+_flatbuffers: Any = importlib.import_module("flatbuffers")  # it carries no type hints
 
 _INT8_MIN, _INT8_MAX = -128, 127
 _WEIGHT_MAX = 127  # weights are symmetric: -128 is not used
@@ -51,7 +52,7 @@ def activation_quantization(observed: Range) -> Quantized:
 def quantize_weight(
     weight: NDArray[np.float32], bias: NDArray[np.float32], in_scale: float, channel_axis: int | None
 ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.float32]]:
-    """Int8 weight, int32 bias and weight scales, one a slice along `channel_axis`, or one in all where it is None.
+    """Int8 weight, int32 bias and weight scales: one for each index of `channel_axis`, or one in all if None.
 
     A channel whose weights are all but 0 gets the larger scale at which its bias still fits.
     """
@@ -84,15 +85,14 @@ class _Writer:
         types = {"int8": self.schema.TensorType.INT8, "int32": self.schema.TensorType.INT32}
         self.buffers.append(_aligned_buffer(self.schema, data))
         quantization = (scales, np.zeros(len(scales), np.int64))
-        return self._tensor(name, data.shape, types[data.dtype.name], quantization, len(self.buffers) - 1, axis)
+        kind = types[data.dtype.name]
+        return self._tensor(name, data.shape, kind, quantization, len(self.buffers) - 1, axis)
 
     def _tensor(
         self, name: str, shape: tuple[int, ...], kind: int, quantization: Quantized, buffer: int, axis: int
     ) -> int:
         scales, zero_points = quantization
-        parameters = self.schema.QuantizationParametersT(
-            scale=scales, zeroPoint=zero_points, quantizedDimension=axis
-        )
+        parameters = self.schema.QuantizationParametersT(scale=scales, zeroPoint=zero_points, quantizedDimension=axis)
         tensor = self.schema.TensorT(list(shape), kind, buffer, name, parameters, hasRank=True)
         self.tensors.append(tensor)
         return len(self.tensors) - 1
@@ -110,7 +110,7 @@ class _Writer:
         """The file's bytes."""
         subgraph = self.schema.SubGraphT(self.tensors, inputs, outputs, self.operators, "main")
         model = self.schema.ModelT(_SCHEMA_VERSION, self.codes, [subgraph], description, self.buffers)
-        builder = flatbuffers.Builder(1 << 16)
+        builder = _flatbuffers.Builder(1 << 16)
         builder.Finish(model.Pack(builder), _FILE_IDENTIFIER)
         return bytes(builder.Output())
 
@@ -174,26 +174,25 @@ def _add_head(writer: _Writer, network: TrainedNetwork, source: int, quantizatio
         writer.constant("classifier/bias", bias, np.float32(in_scale) * scales),
     ]
     logits = writer.activation("logits", (1, CLASSES), activation_quantization(network.logits_range))
-    writer.operator(
-        "FULLY_CONNECTED", 4, inputs, logits, "FullyConnectedOptions", schema.FullyConnectedOptionsT()
-    )
+    writer.operator("FULLY_CONNECTED", 4, inputs, logits, "FullyConnectedOptions", schema.FullyConnectedOptionsT())
     output = writer.activation("probabilities", (1, CLASSES), SOFTMAX_QUANTIZATION)
     writer.operator("SOFTMAX", 2, [logits], output, "SoftmaxOptions", schema.SoftmaxOptionsT(beta=1.0))
     return output
 
 
 def export_tflite(network: TrainedNetwork) -> bytes:
-    """The int8 TFLite file of `network`: input "image" int8 (1, 28, 28, 1), output "probabilities" int8 (1, 10).
+    """The int8 TFLite file of `network`: from "image", int8 (1, 28, 28, 1), to "probabilities", int8 (1, 10).
 
     Raises ToolMissing without ai-edge-litert, whose generated schema writes the file.
     """
     try:
         schema: Any = importlib.import_module("ai_edge_litert.schema_py_generated")
     except ImportError as error:
-        raise ToolMissing("writing the model needs ai-edge-litert: run `pip install 'thimble[verify]'`") from error
+        raise ToolMissing("the export needs ai-edge-litert: run `pip install 'thimble[verify]'`") from error
     writer = _Writer(schema)
-    source = image = writer.activation("image", (1, IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS), INPUT_QUANTIZATION)
-    quantization = INPUT_QUANTIZATION
+    image_shape = (1, IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS)
+    image = writer.activation("image", image_shape, INPUT_QUANTIZATION)
+    source, quantization = image, INPUT_QUANTIZATION
     for conv in network.convs:
         source, quantization = _add_conv(writer, conv, source, float(quantization[0][0]))
     output = _add_head(writer, network, source, quantization)

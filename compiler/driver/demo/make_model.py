@@ -1,8 +1,8 @@
-"""Makes the shipped model again: train, fold, quantize, write, and measure in tflite-micro on all test images.
+"""Makes the shipped model again: train, fold, quantize, write, measure in tflite-micro on all test images.
 
-Run as `python -m thimble.compiler.driver.demo.make_model` where PyTorch, ai-edge-litert, tflite-micro and Debian's
-`dataset-fashion-mnist` are installed. The same machine type and PyTorch version give the same bytes; another
-processor may round a float sum differently and so give a slightly different model.
+Run as `python -m thimble.compiler.driver.demo.make_model` where PyTorch, ai-edge-litert, tflite-micro and
+Debian's `dataset-fashion-mnist` are installed. The same kind of processor, threads and PyTorch version give
+the same bytes; another may round a float sum differently and so give a slightly different model.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from thimble.compiler.driver.demo.train import build_network, float_accuracy, fo
 from thimble.compiler.ir.errors import ThimbleError, ToolMissing
 
 _CALIBRATION_IMAGES = 1000  # the first ones of the training split
+_AT_LEAST_1 = click.IntRange(min=1)
+_FOLDER = click.Path(path_type=Path)
 
 
 def predict(model: bytes, images: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -88,11 +90,11 @@ def make_model(out: Path, dataset: Path, epochs: int, seed: int, threads: int) -
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--epochs", default=15, show_default=True, type=click.IntRange(min=1), help="Passes over the images.")
+@click.option("--epochs", default=12, show_default=True, type=_AT_LEAST_1, help="Passes over the images.")
 @click.option("--seed", default=1, show_default=True, help="Of weights, order and augmentation.")
-@click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="For PyTorch.")
-@click.option("--dataset", default=DEFAULT_FOLDER, show_default=True, type=click.Path(path_type=Path))
-@click.option("--out", default=model_path().parent, show_default="beside this script", type=click.Path(path_type=Path))
+@click.option("--threads", default=2, show_default=True, type=_AT_LEAST_1, help="For PyTorch.")
+@click.option("--dataset", default=DEFAULT_FOLDER, show_default=True, type=_FOLDER, help="Of the .gz files.")
+@click.option("--out", default=model_path().parent, show_default="beside this script", type=_FOLDER)
 def main(epochs: int, seed: int, threads: int, dataset: Path, out: Path) -> None:
     """Train, quantize and measure the model that Thimble ships."""
     try:

@@ -40,7 +40,7 @@ class ConvShape:
 
     @property
     def padding(self) -> tuple[int, int]:
-        """Zeros (before, after) in each dimension; TFLite's SAME puts the odd one after (TF docs, `tf.nn`)."""
+        """Zeros (before, after) in each dimension; SAME puts the odd one after (TensorFlow's `tf.nn` guide)."""
         total = max(0, (self.out_size - 1) * self.spec.stride + self.spec.kernel - self.in_size)
         return total // 2, total - total // 2
 
@@ -52,7 +52,7 @@ class ConvShape:
 
 
 def _separable(index: int, in_channels: int, channels: int, stride: int = 1) -> tuple[ConvSpec, ConvSpec]:
-    """A depthwise 3x3 and the pointwise that mixes its channels (MobileNetV1, arXiv:1704.04861, section 3.1)."""
+    """A depthwise 3x3 and the pointwise that mixes its channels (MobileNet, arXiv:1704.04861, 3.1)."""
     return (
         ConvSpec(f"depthwise_{index}", "depthwise", 3, stride, in_channels, "relu6"),
         ConvSpec(f"pointwise_{index}", "conv", 1, 1, channels, "relu"),

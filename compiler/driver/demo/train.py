@@ -100,7 +100,7 @@ def _batches(torch: Any, count: int) -> Iterator[Any]:
 
 
 def train(torch: Any, network: Any, split: Split, epochs: int, say: Callable[[str], None]) -> None:
-    """Train `network` in place: AdamW, one learning-rate cycle, smoothed labels, mirrored and shifted images."""
+    """Train `network` in place: AdamW, one learning-rate cycle, smoothed labels, images mirrored, shifted."""
     images, labels = to_tensor(torch, split.images), torch.from_numpy(split.labels)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=_WEIGHT_DECAY)
     steps = epochs * (len(labels) // _BATCH)
@@ -123,8 +123,8 @@ def train(torch: Any, network: Any, split: Split, epochs: int, say: Callable[[st
 def float_accuracy(torch: Any, network: Any, split: Split) -> float:
     """Top-1 of the float network over `split`, in percent."""
     with torch.no_grad():
-        logits = [network(to_tensor(torch, split.images[i : i + 1000])) for i in range(0, len(split.labels), 1000)]
-    predicted = torch.cat(logits).argmax(1).numpy()
+        parts = to_tensor(torch, split.images).split(1000)
+        predicted = torch.cat([network(part).argmax(1) for part in parts]).numpy()
     return float(np.mean(predicted == split.labels) * 100)
 
 
@@ -139,9 +139,7 @@ def fold(torch: Any, network: Any, calibration: NDArray[np.uint8]) -> TrainedNet
             convs.append(FoldedConv(shape, weight, bias, _range(x)))
         pool, flatten, linear = network[len(convs) :]
         logits = linear(flatten(pool(x)))
-    return TrainedNetwork(
-        tuple(convs), linear.weight.detach().numpy(), linear.bias.detach().numpy(), _range(logits)
-    )
+    return TrainedNetwork(tuple(convs), linear.weight.detach().numpy(), linear.bias.detach().numpy(), _range(logits))
 
 
 def _fold_batchnorm(shape: ConvShape, conv: Any, norm: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
