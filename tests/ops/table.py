@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.ops import cases_convolution
+from tests.ops import cases_convolution, cases_movement
 from tests.ops.case import OpCase
 
-CASES: tuple[OpCase, ...] = (*cases_convolution.CASES,)
+CASES: tuple[OpCase, ...] = (
+    *cases_convolution.CASES,
+    *cases_movement.CASES,
+)

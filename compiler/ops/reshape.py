@@ -1,0 +1,59 @@
+"""RESHAPE, SQUEEZE and EXPAND_DIMS: the same elements in the same order under another shape."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, Shape
+from thimble.compiler.ops.constraints import same_input_output_type
+from thimble.compiler.ops.copying import copy_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Relabel(Operator):
+    """Base of the operators that copy input 0 as it is; a subclass gives `new_shape`."""
+
+    constraints = (same_input_output_type,)
+
+    @abstractmethod
+    def new_shape(self, site: Site) -> Shape:
+        """The output's shape, which holds as many elements as the input's."""
+
+    def shapes(self, site: Site) -> tuple[Shape, ...]:
+        return (self.new_shape(site),)
+
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        return (inputs[0].reshape(site.output().type.shape).copy(),)
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        return (copy_whole(site.output().type),)
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(Relabel):
+    """Any shape of as many elements; one entry of `shape` may be -1 and takes what is left."""
+
+    shape: tuple[int, ...]
+
+    name = "reshape"
+
+    def new_shape(self, site: Site) -> Shape:
+        elements = site.input(0).type.elements
+        known = prod(dim for dim in self.shape if dim != -1)
+        stretched = self.shape.count(-1)
+        if stretched > 1 or any(dim < -1 for dim in self.shape):
+            raise MalformedModel(f"{site.source} asks for the impossible shape {self.shape}.")
+        if stretched and known == 0:
+            raise MalformedModel(f"{site.source} cannot tell the -1 in {self.shape}: there are no elements.")
+        shape = tuple(elements // known if dim == -1 else dim for dim in self.shape)
+        if prod(shape) != elements:
+            raise MalformedModel(
+                f"{site.source} reshapes {site.input(0).type.shape} to {self.shape}, "
+                "which holds another number of elements."
+            )
+        return shape

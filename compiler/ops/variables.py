@@ -1,0 +1,56 @@
+"""READ_VARIABLE and ASSIGN_VARIABLE: copies out of and into state that persists between inferences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Rounding, Shape
+from thimble.compiler.ops.constraints import same_input_output_type
+from thimble.compiler.ops.copying import copy_whole
+
+
+def assigns_same_type(site: Site) -> bool:
+    """The variable and the value assigned to it must have the same element type."""
+    return site.input(0).type.dtype is site.input(1).type.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class ReadVariable(Operator):
+    """Output is a copy of the state in input 0, so that a later assignment does not change what was read."""
+
+    name = "read_variable"
+    constraints = (same_input_output_type,)
+
+    def shapes(self, site: Site) -> tuple[Shape, ...]:
+        return (site.input(0).type.shape,)
+
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        return (inputs[0].copy(),)
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        return (copy_whole(site.output().type),)
+
+
+@dataclass(frozen=True, slots=True)
+class AssignVariable(Operator):
+    """Writes input 1 into the state in input 0; no outputs."""
+
+    name = "assign_variable"
+    constraints = (assigns_same_type,)
+    state_inputs = (0,)
+
+    def shapes(self, site: Site) -> tuple[Shape, ...]:
+        state, value = site.input(0).type.shape, site.input(1).type.shape
+        if state != value:
+            raise MalformedModel(f"{site.source} assigns a value of shape {value} to a variable of shape {state}.")
+        return ()
+
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        inputs[0][...] = inputs[1]
+        return ()
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        return (copy_whole(site.input(0).type, (Input(1), Input(0))),)
