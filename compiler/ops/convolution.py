@@ -1,10 +1,25 @@
-"""What the convolutions and the fully-connected layer share: multipliers, bias, accumulation, their constraints."""
+"""What the convolutions and matrix products share: geometry, multipliers, bias, accumulation, constraints."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
+from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Argument, Array, Input, Rounding, Table
+from thimble.compiler.ir.operator import (
+    Argument,
+    Array,
+    Input,
+    KernelCall,
+    Operator,
+    Output,
+    ParamValue,
+    Rounding,
+    Shape,
+    Table,
+)
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, quantized_range
 from thimble.compiler.ops.fixed_point import (
@@ -15,6 +30,105 @@ from thimble.compiler.ops.fixed_point import (
     requantize_wide,
     saturate,
 )
+from thimble.compiler.ops.window import Axis, Padding, resolve_axis
+
+
+@dataclass(frozen=True, slots=True)
+class WindowConvolution(Operator):
+    """Attributes and geometry of the convolutions that slide a window over their input."""
+
+    stride_height: int
+    stride_width: int
+    dilation_height: int
+    dilation_width: int
+    padding: Padding
+    activation: Activation
+
+    def axes(self, site: Site) -> tuple[Axis, Axis]:
+        """The window along height and width."""
+        _, height, width, _ = site.input(0).type.shape
+        _, kernel_height, kernel_width, _ = site.input(1).type.shape
+        return (
+            resolve_axis(height, kernel_height, self.stride_height, self.dilation_height, self.padding, site.source),
+            resolve_axis(width, kernel_width, self.stride_width, self.dilation_width, self.padding, site.source),
+        )
+
+    def operand_shapes(self, site: Site) -> tuple[Shape, Shape]:
+        """The shapes of input and weights, both of rank 4."""
+        x, weights = site.input(0).type.shape, site.input(1).type.shape
+        if len(x) != 4 or len(weights) != 4:
+            raise MalformedModel(f"{site.source} needs an input and weights of rank 4, not {x} and {weights}.")
+        return x, weights
+
+    def output_shape(self, site: Site, channels: int) -> Shape:
+        """The output's shape for `channels` output channels, which the bias must match."""
+        check_bias_shape(site, channels)
+        rows, columns = self.axes(site)
+        return (site.input(0).type.shape[0], rows.output, columns.output, channels)
+
+    def call(self, site: Site, kernel: str, depth: tuple[str, int]) -> KernelCall:
+        """The call of `kernel`_s8 or _s16; `depth` is the parameter that tells how channels combine."""
+        batch, height, width, channels_in = site.input(0).type.shape
+        channels_out = site.output().type.shape[3]
+        rows, columns = self.axes(site)
+        return KernelCall(
+            kernel=kernel + suffix(site),
+            params=(
+                ("batches", batch),
+                ("input_height", height),
+                ("input_width", width),
+                ("input_channels", channels_in),
+                depth,
+                ("kernel_height", rows.kernel),
+                ("kernel_width", columns.kernel),
+                ("stride_height", rows.stride),
+                ("stride_width", columns.stride),
+                ("dilation_height", rows.dilation),
+                ("dilation_width", columns.dilation),
+                ("pad_top", rows.pad),
+                ("pad_left", columns.pad),
+                ("output_height", rows.output),
+                ("output_width", columns.output),
+                ("output_channels", channels_out),
+                *output_params(site, self.activation),
+            ),
+            arguments=weighted_arguments(site, channels_out),
+        )
+
+
+def suffix(site: Site) -> str:
+    """The ending of a kernel's name for the type of the activations."""
+    return "_s8" if site.output().type.dtype is DType.INT8 else "_s16"
+
+
+def output_params(site: Site, activation: Activation) -> tuple[tuple[str, ParamValue], ...]:
+    """The parameters of a kernel's zero points and output clamp."""
+    low, high = quantized_range(activation, site.output().quant, site.output().type.dtype)
+    return (
+        ("input_zero_point", site.input(0).quant.zero_point),
+        ("output_zero_point", site.output().quant.zero_point),
+        ("output_min", low),
+        ("output_max", high),
+    )
+
+
+def weighted_arguments(site: Site, channels: int) -> tuple[Argument, ...]:
+    """Input, weights, bias, multipliers, shifts, output: the arguments of every kernel with weights."""
+    multipliers, shifts = channel_multipliers(site, channels)
+    return (
+        Input(0),
+        Input(1),
+        bias_argument(site, channels),
+        Table("multipliers", multipliers),
+        Table("shifts", shifts),
+        Output(),
+    )
+
+
+def check_bias_shape(site: Site, channels: int) -> None:
+    """Raise MalformedModel if there is a bias and it is not of shape (channels,)."""
+    if site.has_input(2) and site.input(2).type.shape != (channels,):
+        raise MalformedModel(f"{site.source} has a bias of another shape than ({channels},).")
 
 
 def channel_multipliers(site: Site, channels: int) -> tuple[Array, Array]:
@@ -42,13 +156,14 @@ def bias_argument(site: Site, channels: int) -> Argument:
     return Input(2) if site.has_input(2) else Table("bias", bias_array(site, channels))
 
 
-def finish(
-    site: Site, accumulator: Array, channels: int, activation: Activation, single_rounding: bool = False
-) -> Array:
-    """Accumulator (..., channels) in int64, bias included, to the stored output: requantized, offset, clamped."""
+def finish(site: Site, accumulator: Array, activation: Activation, single_rounding: bool = False) -> Array:
+    """Sums of products (..., channels) in int64 to the stored output: bias, requantization, offset, clamp."""
     dtype = site.output().type.dtype
+    channels = accumulator.shape[-1]
+    bias = bias_array(site, channels)
+    accumulator = accumulator + bias.astype(np.int64)
     multipliers, shifts = channel_multipliers(site, channels)
-    if bias_array(site, channels).dtype == np.int64:
+    if bias.dtype == np.int64:
         scaled = requantize_wide(accumulator, multipliers, shifts)
     elif single_rounding:
         scaled = requantize_once(accumulator, multipliers, shifts)
@@ -56,6 +171,29 @@ def finish(
         scaled = requantize(accumulator, multipliers, shifts)
     low, high = quantized_range(activation, site.output().quant, dtype)
     return saturate(scaled + site.output().quant.zero_point, low, high, dtype.numpy)
+
+
+def accumulate_taps(
+    x: Array,
+    zero_point: int,
+    axes: tuple[Axis, Axis],
+    channels: int,
+    product: Callable[[Array, int, int], Array],
+) -> Array:
+    """Sums (N, OH, OW, channels) in int64 over all taps of a window that slides over x (N, H, W, C).
+
+    `product` gives the products (N, oh, ow, channels) of the window's tap (row, column) with the part of
+    x - zero_point that it meets; taps outside of x add nothing. Exact: float64 holds every sum below 2**53.
+    """
+    rows, columns = axes
+    centred = x.astype(np.float64) - zero_point
+    sums = np.zeros((x.shape[0], rows.output, columns.output, channels))
+    for row in rows.taps:
+        out_y, in_y = rows.meeting(row)
+        for column in columns.taps:
+            out_x, in_x = columns.meeting(column)
+            sums[:, out_y, out_x] += product(centred[:, in_y, in_x], row, column)
+    return sums.astype(np.int64)
 
 
 def exact_matmul(a: Array, b: Array) -> Array:

@@ -22,7 +22,6 @@ from thimble.compiler.ops.constraints import (
 from thimble.compiler.ops.convolution import (
     accumulator_fits,
     bias_argument,
-    bias_array,
     channel_multipliers,
     exact_matmul,
     finish,
@@ -51,16 +50,12 @@ class FullyConnected(Operator):
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         x, weights = site.input(0).type, site.input(1).type.shape
         if len(weights) != 2 or 0 in weights or x.elements % weights[1]:
-            raise MalformedModel(
-                f"{site.source} has weights {weights} that do not divide its input {x.shape}."
-            )
+            raise MalformedModel(f"{site.source} has weights {weights} that do not divide its input {x.shape}.")
         if site.has_input(2) and site.input(2).type.shape != (weights[0],):
             raise MalformedModel(f"{site.source} has a bias of another shape than ({weights[0]},).")
         if self.keep_dims:
             if not x.shape or x.shape[-1] != weights[1]:
-                raise MalformedModel(
-                    f"{site.source} keeps dimensions, but {x.shape} does not end in {weights[1]}."
-                )
+                raise MalformedModel(f"{site.source} keeps dimensions, but {x.shape} does not end in {weights[1]}.")
             return ((*x.shape[:-1], weights[0]),)
         return ((x.elements // weights[1], weights[0]),)
 
@@ -69,10 +64,10 @@ class FullyConnected(Operator):
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         weights = inputs[1]
-        channels, depth = weights.shape
+        depth = weights.shape[1]
         rows = inputs[0].reshape(-1, depth).astype(np.int32) - site.input(0).quant.zero_point
-        accumulator = exact_matmul(rows, weights.T) + bias_array(site, channels).astype(np.int64)
-        result = finish(site, accumulator, channels, self.activation, rounds_once(rounding))
+        accumulator = exact_matmul(rows, weights.T)
+        result = finish(site, accumulator, self.activation, rounds_once(rounding))
         return (result.reshape(site.output().type.shape),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:

@@ -30,6 +30,23 @@ class Axis:
     output: int
     pad: int
 
+    @property
+    def taps(self) -> range:
+        """The kernel's taps that meet the input under at least one output."""
+        first = -(-(self.pad - (self.output - 1) * self.stride) // self.dilation)
+        last = (self.input - 1 + self.pad) // self.dilation
+        return range(max(first, 0), min(last + 1, self.kernel))
+
+    def meeting(self, tap: int) -> tuple[slice, slice]:
+        """The outputs under which `tap` meets the input, and the input elements that it meets."""
+        shift = tap * self.dilation - self.pad
+        first = max(-(shift // self.stride), 0)
+        last = min((self.input - 1 - shift) // self.stride + 1, self.output)
+        if first >= last:
+            return slice(0, 0), slice(0, 0)
+        start = first * self.stride + shift
+        return slice(first, last), slice(start, start + (last - first) * self.stride, self.stride)
+
 
 def resolve_axis(input: int, kernel: int, stride: int, dilation: int, padding: Padding, where: str) -> Axis:
     """Output size and leading pad of one axis (ComputeOutSize and ComputePaddingWithOffset, TFLite padding.h)."""
@@ -46,15 +63,9 @@ def resolve_axis(input: int, kernel: int, stride: int, dilation: int, padding: P
 def sliding_windows(x: Array, rows: Axis, columns: Axis, fill: Any) -> Array:
     """Windows of x (N, H, W, C), padded with `fill`: a read-only view (N, OH, OW, KH, KW, C)."""
     batch, height, width, channels = x.shape
-    after_rows = max(
-        (rows.output - 1) * rows.stride + (rows.kernel - 1) * rows.dilation + 1 - height - rows.pad, 0
-    )
+    after_rows = max((rows.output - 1) * rows.stride + (rows.kernel - 1) * rows.dilation + 1 - height - rows.pad, 0)
     after_columns = max(
-        (columns.output - 1) * columns.stride
-        + (columns.kernel - 1) * columns.dilation
-        + 1
-        - width
-        - columns.pad,
+        (columns.output - 1) * columns.stride + (columns.kernel - 1) * columns.dilation + 1 - width - columns.pad,
         0,
     )
     padded = np.full(
