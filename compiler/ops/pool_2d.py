@@ -1,0 +1,150 @@
+"""AVERAGE_POOL_2D and MAX_POOL_2D: a sliding window over height and width, each channel on its own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.activation import Activation, quantized_range
+from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type
+from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
+from thimble.compiler.ops.window import Axis, Padding, resolve_axis
+
+
+def same_scale_and_zero_point(site: Site) -> bool:
+    """Input and output must have the same zero point, and scales that differ by at most 0.000001."""
+    given, made = site.input(0).quant, site.output().quant
+    return abs(given.scale - made.scale) <= 1e-6 and given.zero_point == made.zero_point
+
+
+def sums_fit(site: Site) -> bool:
+    """The sum over a window must fit 32 bits."""
+    pool = site.op
+    if not isinstance(pool, Pool2D):
+        return False
+    rows, columns = pool.axes(site)
+    count = min(rows.kernel, rows.input) * min(columns.kernel, columns.input)
+    return count * -site.input(0).type.dtype.range[0] + count // 2 <= INT32_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Pool2D(Operator):
+    """Input (N, H, W, C), output (N, OH, OW, C); the window sees only what lies inside of the input."""
+
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    padding: Padding
+    activation: Activation
+
+    constraints = (
+        input_types(DType.INT8, DType.INT16),
+        same_input_output_type,
+        per_tensor,
+        same_scale_and_zero_point,
+        sums_fit,
+    )
+    kernels: ClassVar[dict[DType, str]] = {}
+
+    @abstractmethod
+    def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
+        """Windows of x (N, H, W, C) reduced to (N, OH, OW, C), as int64, before the activation."""
+
+    def axes(self, site: Site) -> tuple[Axis, Axis]:
+        """The window along height and width."""
+        _, height, width, _ = site.input(0).type.shape
+        return (
+            resolve_axis(height, self.kernel_height, self.stride_height, 1, self.padding, site.source),
+            resolve_axis(width, self.kernel_width, self.stride_width, 1, self.padding, site.source),
+        )
+
+    def shapes(self, site: Site) -> tuple[Shape, ...]:
+        x = site.input(0).type.shape
+        if len(x) != 4:
+            raise MalformedModel(f"{site.source} needs an input of rank 4, not {x}.")
+        rows, columns = self.axes(site)
+        return ((x[0], rows.output, columns.output, x[3]),)
+
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        dtype = site.output().type.dtype
+        low, high = quantized_range(self.activation, site.output().quant, dtype)
+        return (saturate(self.pool(inputs[0], *self.axes(site)), low, high, dtype.numpy),)
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        batch, height, width, channels = site.input(0).type.shape
+        rows, columns = self.axes(site)
+        dtype = site.output().type.dtype
+        low, high = quantized_range(self.activation, site.output().quant, dtype)
+        call = KernelCall(
+            kernel=self.kernels[dtype],
+            params=(
+                ("batches", batch),
+                ("input_height", height),
+                ("input_width", width),
+                ("channels", channels),
+                ("kernel_height", rows.kernel),
+                ("kernel_width", columns.kernel),
+                ("stride_height", rows.stride),
+                ("stride_width", columns.stride),
+                ("pad_top", rows.pad),
+                ("pad_left", columns.pad),
+                ("output_height", rows.output),
+                ("output_width", columns.output),
+                ("output_min", low),
+                ("output_max", high),
+            ),
+            arguments=(Input(0), Output()),
+        )
+        return (call,)
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePool2D(Pool2D):
+    """The mean of a window's elements that lie inside of the input, halves rounded away from zero."""
+
+    name = "average_pool_2d"
+    kernels = {DType.INT8: "average_pool_2d_s8", DType.INT16: "average_pool_2d_s16"}
+
+    def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
+        sums = pool_separably(x.astype(np.int64), rows, columns, np.sum)
+        counts = np.outer(_lengths(rows), _lengths(columns))[:, :, None]
+        # Like C, away from zero: add half of the count to the magnitude, then cut.
+        return np.sign(sums) * ((np.abs(sums) + counts // 2) // counts)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool2D(Pool2D):
+    """The largest of a window's elements that lie inside of the input."""
+
+    name = "max_pool_2d"
+    kernels = {DType.INT8: "max_pool_2d_s8", DType.INT16: "max_pool_2d_s16"}
+
+    def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
+        return pool_separably(x.astype(np.int64), rows, columns, np.max)
+
+
+def pool_separably(x: Array, rows: Axis, columns: Axis, reduce: Callable[..., Any]) -> Array:
+    """Reduce windows along height, then along width: OH + OW steps however large the window is."""
+    tall = [reduce(x[:, begin:end], axis=1) for begin, end in _spans(rows)]
+    x = np.stack(tall, axis=1)
+    wide = [reduce(x[:, :, begin:end], axis=2) for begin, end in _spans(columns)]
+    return np.stack(wide, axis=2)
+
+
+def _spans(axis: Axis) -> list[tuple[int, int]]:
+    """[begin, end) of each window's part inside of the input."""
+    starts = [i * axis.stride - axis.pad for i in range(axis.output)]
+    return [(max(start, 0), min(start + axis.kernel, axis.input)) for start in starts]
+
+
+def _lengths(axis: Axis) -> Array:
+    return np.array([end - begin for begin, end in _spans(axis)], np.int64)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef THIMBLE_AVERAGE_POOL_2D_S16_H
+#define THIMBLE_AVERAGE_POOL_2D_S16_H
+
+#include <stdint.h>
+
+#include "thimble_pool_2d.h"
+
+typedef thimble_pool_2d_params thimble_average_pool_2d_s16_params;
+
+/* Mean over the part of each window inside of the input, rounded to nearest with halves away from zero.
+ * input (batches, input_height, input_width, channels)
+ * output (batches, output_height, output_width, channels); must not overlap the input */
+void thimble_average_pool_2d_s16(const thimble_average_pool_2d_s16_params *params, const int16_t *input,
+                                 int16_t *output);
+
+#endif
