@@ -158,6 +158,6 @@ def _verify_shapes(site: Site) -> None:
 
 def constant(name: str, data: Array, type: TensorType) -> Value:
     """A constant value whose array is contiguous and read-only."""
-    data = np.ascontiguousarray(data)
+    data = np.ascontiguousarray(data).reshape(data.shape)  # ascontiguousarray alone turns a scalar into a row
     data.setflags(write=False)
     return Value(name, type, Role.CONSTANT, data)

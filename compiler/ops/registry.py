@@ -9,6 +9,7 @@ from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D
 from thimble.compiler.ops.reshape import Reshape
+from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.variables import AssignVariable, ReadVariable
 
 OPERATORS: tuple[type[Operator], ...] = (
@@ -19,6 +20,7 @@ OPERATORS: tuple[type[Operator], ...] = (
     AveragePool2D,
     MaxPool2D,
     Reshape,
+    Softmax,
     AssignVariable,
     ReadVariable,
 )

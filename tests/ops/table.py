@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.ops import cases_convolution, cases_movement, cases_reduction
+from tests.ops import cases_convolution, cases_elementwise, cases_movement, cases_reduction
 from tests.ops.case import OpCase
 
 CASES: tuple[OpCase, ...] = (
     *cases_convolution.CASES,
+    *cases_elementwise.CASES,
     *cases_movement.CASES,
     *cases_reduction.CASES,
 )

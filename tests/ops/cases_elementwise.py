@@ -1,0 +1,87 @@
+"""Rows for element-wise operators and SOFTMAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tests.ops.case import OpCase
+from tests.ops.draws import activation_code, scale, zero_point
+from tests.tflite_builder import ModelBuilder
+
+Draw = Callable[[np.random.Generator], bytes]
+
+
+def draw_shape(rng: np.random.Generator, low: int = 0, high: int = 6, limit: int = 400) -> tuple[int, ...]:
+    """A shape of rank low..high with at most `limit` elements."""
+    shape: list[int] = []
+    for _ in range(int(rng.integers(low, high + 1))):
+        shape.append(int(rng.integers(1, max(2, min(9, limit // max(1, int(np.prod(shape))) + 1)))))
+    return tuple(shape)
+
+
+def broadcast_pair(rng: np.random.Generator, high: int = 6) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Two shapes that broadcast: dimensions of 1 on either side, or leading ones left out."""
+    shape = draw_shape(rng, 1, high)
+    sides = rng.integers(0, 3, len(shape))
+    a = tuple(1 if side == 1 else size for size, side in zip(shape, sides, strict=True))
+    b = tuple(1 if side == 2 else size for size, side in zip(shape, sides, strict=True))
+    cut = int(rng.integers(0, len(shape) + 1))
+    pair = (a, b[cut:]) if rng.random() < 0.5 else (a, b)
+    return pair if rng.random() < 0.5 else (pair[1], pair[0])
+
+
+def draw_data(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Values over the whole range of an integer type, with its edges often among them."""
+    info = np.iinfo(dtype)
+    data = rng.integers(info.min, info.max, shape, dtype=np.int64, endpoint=True)
+    edges = rng.choice([info.min, info.max, 0], shape)
+    return np.where(rng.random(shape) < 0.2, edges, data)
+
+
+def binary(code: str, options: str | None, dtype: Any = np.int8, *, broadcast: bool, activation: bool = True) -> Draw:
+    """An operator of two inputs, sometimes with a constant on one side."""
+
+    def draw(rng: np.random.Generator) -> bytes:
+        quantized = dtype in (np.int8, np.int16)
+        shape = draw_shape(rng)
+        shapes = broadcast_pair(rng) if broadcast else (shape, shape)
+        constant = int(rng.integers(0, 6))
+        m = ModelBuilder()
+
+        def tensor(shape: tuple[int, ...], data: np.ndarray | None = None) -> int:
+            zero = 0 if dtype is not np.int8 else zero_point(rng)
+            return m.tensor(shape, dtype, scale(rng) if quantized else None, zero, data=data)
+
+        inputs = [tensor(s, draw_data(rng, s, dtype) if constant == side else None) for side, s in enumerate(shapes)]
+        y = tensor(np.broadcast_shapes(*shapes))
+        fused = {"fusedActivationFunction": activation_code(rng) if quantized else 0} if activation else {}
+        m.op(code, inputs, [y], options, **fused)
+        m.interface([x for side, x in enumerate(inputs) if side != constant], [y])
+        return m.build()
+
+    return draw
+
+
+def softmax(rng: np.random.Generator, dtype: Any = np.int8) -> bytes:
+    """Softmax over rows, from nearly flat to nearly one-hot."""
+    shape = draw_shape(rng, 1, 5)
+    m = ModelBuilder()
+    x = m.tensor(shape, np.int8, float(np.float32(10 ** rng.uniform(-4, 1))), zero_point(rng))
+    y = m.tensor(shape, np.int8, 1 / 256, -128) if dtype is np.int8 else m.tensor(shape, np.int16, 1 / 65536, -32768)
+    m.op("SOFTMAX", [x], [y], "SoftmaxOptions", beta=float(rng.choice([1.0, 1.0, 0.25, 3.0])))
+    m.interface([x], [y])
+    return m.build()
+
+
+CASES = (
+    OpCase("ADD", binary("ADD", "AddOptions", broadcast=False)),
+    OpCase("ADD", binary("ADD", "AddOptions", broadcast=True), "int8 broadcast"),
+    OpCase("ADD", binary("ADD", "AddOptions", np.int16, broadcast=False), "int16"),
+    OpCase("ADD", binary("ADD", "AddOptions", np.int16, broadcast=True), "int16 broadcast"),
+    OpCase("ADD", binary("ADD", "AddOptions", np.int32, broadcast=True), "int32 broadcast"),
+    OpCase("SOFTMAX", softmax),
+    OpCase("SOFTMAX", lambda rng: softmax(rng, np.int16), "int8 to int16"),
+)
