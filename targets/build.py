@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-
 from thimble.compiler.ir.errors import DoesNotFit, ThimbleError
 from thimble.targets import tools
 from thimble.targets.model import BOARDS_DIR, Target
@@ -70,9 +69,7 @@ def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[
     default reserve for the stack, a multiple of 8.
     """
     if stack_bytes < 256 or stack_bytes % 8:
-        raise ThimbleError(
-            f"A stack of {stack_bytes} bytes is impossible: give a multiple of 8, 256 or more."
-        )
+        raise ThimbleError(f"A stack of {stack_bytes} bytes is impossible: give a multiple of 8, 256 or more.")
     folder = BOARDS_DIR / target.board
     files = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.[chS]"))}
     environment = jinja2.Environment(
@@ -140,7 +137,7 @@ def build_error(output: str, target: Target) -> ThimbleError:
     if overflows:
         return _does_not_fit(overflows, target)
     lines = [line for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"error|undefined reference|multiple definition", line)]
+    errors = [line for line in lines if re.search(r"error: |undefined reference|multiple definition", line)]
     shown = "\n  ".join((errors or lines)[:5])
     return ThimbleError(f"The firmware for {target.name} does not build:\n  {shown}")
 

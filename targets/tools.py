@@ -65,7 +65,7 @@ def find_tool(tool: Tool) -> FoundTool:
     if program is None:
         return FoundTool(tool, None, None)
     if tool.file is None:
-        return FoundTool(tool, Path(program), _version(program))
+        return FoundTool(tool, Path(program).absolute(), _version(program))
     # GCC answers with the bare name when it has no such file.
     answer = Path(_output([program, f"-print-file-name={tool.file}"]))
     return FoundTool(tool, answer, None) if answer.is_absolute() else FoundTool(tool, None, None)
@@ -92,9 +92,7 @@ def require(name: str) -> Path:
     found = find_tool(_tool_named(name))
     if found.path is None:
         tool = found.tool
-        raise ToolMissing(
-            f"{tool.name} is not installed ({tool.purpose}). Install it with: {install_line([tool])}"
-        )
+        raise ToolMissing(f"{tool.name} is not installed ({tool.purpose}). Install it with: {install_line([tool])}")
     return found.path
 
 
@@ -108,9 +106,7 @@ def _tool_named(name: str) -> Tool:
 def _output(command: list[str]) -> str:
     """Standard output of a command that ends by itself; empty where it fails."""
     try:
-        run = subprocess.run(
-            command, capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL
-        )
+        run = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return run.stdout.strip()

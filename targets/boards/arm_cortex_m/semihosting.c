@@ -81,7 +81,9 @@ void semihosting_write_hex(uint32_t value) {
 }
 
 void semihosting_exit(int32_t code) {
-    const volatile uint32_t block[2] = {STOPPED_APPLICATION_EXIT, (uint32_t)code};
+    /* Hosts keep eight bits of the code: 256 must not become a success. */
+    const uint32_t kept = code < 0 || code > 255 ? 255u : (uint32_t)code;
+    const volatile uint32_t block[2] = {STOPPED_APPLICATION_EXIT, kept};
     (void)call_with_block(SYS_EXIT_EXTENDED, block);
     /* A debugger without the extended call: success or failure is all that it can take. */
     (void)call_host(SYS_EXIT, code == 0 ? STOPPED_APPLICATION_EXIT : STOPPED_RUN_TIME_ERROR);

@@ -28,7 +28,8 @@ void semihosting_write0(const char *text);
 void semihosting_write_u32(uint32_t value);
 void semihosting_write_hex(uint32_t value);
 
-/* Ends the simulation or stops the debugger with an exit code; 0 means success. Never returns. */
+/* Ends the simulation or stops the debugger with an exit code of 0 (success) to 255, which stands for all
+ * others too. Never returns. */
 __attribute__((noreturn)) void semihosting_exit(int32_t code);
 
 #endif

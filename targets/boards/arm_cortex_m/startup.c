@@ -10,16 +10,23 @@
 /* Armv7-M and Armv8-M Mainline have fault status and a vector offset; Armv6-M and Baseline have not. */
 #define HAS_FAULT_STATUS (__ARM_ARCH_ISA_THUMB >= 2)
 
+#define MPU_TYPE (*(volatile uint32_t *)0xE000ED90u)
+#define MPU_CTRL (*(volatile uint32_t *)0xE000ED94u)
+#define MPU_RBAR (*(volatile uint32_t *)0xE000ED9Cu)
+#define MPU_RASR (*(volatile uint32_t *)0xE000EDA0u)
 #define SCB_VTOR (*(volatile uint32_t *)0xE000ED08u)
+#define SCB_CCR (*(volatile uint32_t *)0xE000ED14u)
 #define SCB_CFSR (*(volatile uint32_t *)0xE000ED28u)
 #define SCB_HFSR (*(volatile uint32_t *)0xE000ED2Cu)
 #define SCB_MMFAR (*(volatile uint32_t *)0xE000ED34u)
 #define SCB_BFAR (*(volatile uint32_t *)0xE000ED38u)
 #define SCB_CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define CCR_DIV_0_TRP (1u << 4)
 #define CFSR_MSTKERR (1u << 4)
 #define CFSR_MMARVALID (1u << 7)
 #define CFSR_STKERR (1u << 12)
 #define CFSR_BFARVALID (1u << 15)
+#define CFSR_STKOF (1u << 20)
 #define HFSR_DEBUGEVT (1u << 31)
 
 /* Set by the linker script. */
@@ -50,6 +57,24 @@ __attribute__((section(".vectors"), used)) static const struct vector_table vect
 };
 #undef F
 
+/* Makes an overrun of the stack fault at once, however long, before it takes any data with it. */
+static void guard_stack(void) {
+#if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
+    __asm__ volatile("msr msplim, %0" ::"r"(__stack_limit));
+#elif defined(__ARM_ARCH_8M_BASE__)
+    /* No stack limit in the Non-secure state and another kind of MPU: the chip's bus must give the fault. */
+#else
+    /* MPU region 0 closes the 16 MB below the stack: no access, execute never, 2^24 bytes; the rest keeps the
+     * default map (Arm DDI 0403, B3.5.6 to B3.5.9). A chip without an MPU relies on its bus. */
+    if ((MPU_TYPE >> 8 & 0xFFu) != 0u) {
+        MPU_RBAR = ((uint32_t)(uintptr_t)__stack_limit - (1u << 24)) | 1u << 4;
+        MPU_RASR = 1u << 28 | (24u - 1u) << 1 | 1u;
+        MPU_CTRL = 1u << 2 | 1u;
+        __asm__ volatile("dsb\n\tisb" ::: "memory");
+    }
+#endif
+}
+
 void Reset_Handler(void) {
     /* Volatile: the compiler must not turn these loops into calls, which would write to the stack being painted. */
     uint32_t *stack_pointer;
@@ -59,11 +84,13 @@ void Reset_Handler(void) {
     }
 #if HAS_FAULT_STATUS
     SCB_VTOR = (uint32_t)(uintptr_t)&vectors;
+    SCB_CCR |= CCR_DIV_0_TRP;
 #endif
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     SCB_CPACR |= 0xFu << 20; // full access to CP10 and CP11
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 #endif
+    guard_stack();
     const uint32_t *load = __data_load;
     for (volatile uint32_t *word = __data_start; word < __data_end; word++) {
         *word = *load++;
@@ -86,11 +113,11 @@ uint32_t board_stack_used(void) {
     return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)word);
 }
 
-/* The handler itself needs stack, and after an overrun there is none: it starts again from the top, where only
- * frames lie that nobody returns to. The frame that the core pushed is passed on for the report. */
+/* The handler needs stack, and after an overrun there is none. Nobody returns from here, so it takes the end of RAM,
+ * used or not; the old stack stays whole for the report. The frame that the core pushed is passed on. */
 __attribute__((naked)) void Fault_Handler(void) {
     __asm__ volatile("mrs r0, msp\n\t"
-                     "ldr r1, =__stack_top\n\t"
+                     "ldr r1, =__ram_end\n\t"
                      "mov sp, r1\n\t"
                      "bl board_report_fault\n\t"
                      ".ltorg");
@@ -135,7 +162,7 @@ void board_report_fault(const uint32_t *frame) {
 #endif
     const uintptr_t address = (uintptr_t)frame;
     const int inside = address >= (uintptr_t)__stack_limit && address + 32u <= (uintptr_t)__stack_top;
-    if (!inside || (status & (CFSR_STKERR | CFSR_MSTKERR)) != 0u) {
+    if (!inside || (status & (CFSR_STKERR | CFSR_MSTKERR | CFSR_STKOF)) != 0u) {
         report_overrun(frame);
     } else {
         write_register("thimble: fault pc=", frame[6]);

@@ -1,0 +1,145 @@
+"""What a linked firmware holds: sizes by kind of memory, and its symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Section, SymbolTableSection
+from thimble.compiler.ir.errors import ThimbleError
+
+SymbolKind = Literal["function", "object", "other"]
+
+STACK_SECTION = ".stack"
+_KIND_OF_TYPE: dict[str, SymbolKind] = {"STT_FUNC": "function", "STT_OBJECT": "object"}
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A named piece of the image; a function's address is that of its first instruction, without the Thumb bit."""
+
+    name: str
+    section: str
+    address: int
+    bytes: int
+    kind: SymbolKind
+
+
+@dataclass(frozen=True, slots=True)
+class ElfSizes:
+    """Sizes of an image, in bytes.
+
+    `rodata_bytes` holds all other constant sections too, such as the vector table. `flash_total_bytes` is what
+    the chip's flash holds: code, constants, the load image of .data, and the gaps between them.
+    `ram_static_bytes` is .data and .bss; the reserve for the stack is in `stack_reserve_bytes` only.
+    """
+
+    text_bytes: int
+    rodata_bytes: int
+    data_bytes: int
+    bss_bytes: int
+    stack_reserve_bytes: int
+    flash_total_bytes: int
+    ram_static_bytes: int
+    symbols: tuple[Symbol, ...]
+
+
+def read_sizes(elf: Path) -> ElfSizes:
+    """Read an ELF's sizes and symbols (by address, then name). Raises ThimbleError where it is no ELF file."""
+    with _opened(elf) as file:
+        totals = {"text": 0, "rodata": 0, "data": 0, "bss": 0, "stack": 0}
+        for section in _allocated(file):
+            totals[_section_kind(section)] += section["sh_size"]
+        return ElfSizes(
+            text_bytes=totals["text"],
+            rodata_bytes=totals["rodata"],
+            data_bytes=totals["data"],
+            bss_bytes=totals["bss"],
+            stack_reserve_bytes=totals["stack"],
+            flash_total_bytes=_flash_bytes(file),
+            ram_static_bytes=totals["data"] + totals["bss"],
+            symbols=_symbols(file),
+        )
+
+
+def read_entry(elf: Path) -> int:
+    """Address of the first instruction, without the Thumb bit."""
+    with _opened(elf) as file:
+        return int(file["e_entry"]) & ~1
+
+
+def read_code(elf: Path, address: int, count: int) -> bytes:
+    """Up to `count` bytes of the image's code that start at `address`; empty where none lies there."""
+    with _opened(elf) as file:
+        for section in _allocated(file):
+            start = int(section["sh_addr"])
+            if _section_kind(section) == "text" and start <= address < start + int(section["sh_size"]):
+                return bytes(section.data()[address - start : address - start + count])
+    return b""
+
+
+def function_at(symbols: tuple[Symbol, ...], address: int) -> str | None:
+    """Name of the function that holds `address` (the Thumb bit does not matter); None outside of all."""
+    place = address & ~1
+    for symbol in symbols:
+        if symbol.kind == "function" and symbol.address <= place < symbol.address + symbol.bytes:
+            return symbol.name
+    return None
+
+
+@contextmanager
+def _opened(elf: Path) -> Iterator[ELFFile]:
+    try:
+        with elf.open("rb") as stream:
+            yield ELFFile(stream)
+    except OSError as error:
+        raise ThimbleError(f"Cannot read {elf}: {error.strerror}.") from error
+    except ELFError as error:
+        raise ThimbleError(f"{elf} is not an ELF file: {error}.") from error
+
+
+def _allocated(file: ELFFile) -> list[Section]:
+    return [section for section in file.iter_sections() if section["sh_flags"] & SH_FLAGS.SHF_ALLOC]
+
+
+def _section_kind(section: Section) -> str:
+    if section.name == STACK_SECTION:
+        return "stack"
+    if section["sh_type"] == "SHT_NOBITS":
+        return "bss"
+    if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR:
+        return "text"
+    return "data" if section["sh_flags"] & SH_FLAGS.SHF_WRITE else "rodata"
+
+
+def _flash_bytes(file: ELFFile) -> int:
+    """From the lowest to the highest load address that the file has bytes for."""
+    spans = [
+        (int(segment["p_paddr"]), int(segment["p_paddr"]) + int(segment["p_filesz"]))
+        for segment in file.iter_segments("PT_LOAD")
+        if segment["p_filesz"] > 0
+    ]
+    return max(end for _, end in spans) - min(start for start, _ in spans) if spans else 0
+
+
+def _symbols(file: ELFFile) -> tuple[Symbol, ...]:
+    table = file.get_section_by_name(".symtab")
+    if not isinstance(table, SymbolTableSection):
+        return ()
+    found = []
+    for entry in table.iter_symbols():
+        index = entry["st_shndx"]
+        if not entry.name or not isinstance(index, int) or entry.name.startswith("$"):
+            continue  # undefined, absolute, or a mapping symbol ($t, $d) that only marks code and data
+        kind = _KIND_OF_TYPE.get(entry["st_info"]["type"], "other")
+        address = int(entry["st_value"]) & (~1 if kind == "function" else ~0)
+        section = file.get_section(index)
+        if section["sh_flags"] & SH_FLAGS.SHF_ALLOC:
+            found.append(Symbol(entry.name, section.name, address, int(entry["st_size"]), kind))
+    return tuple(sorted(found, key=lambda s: (s.address, s.name)))
