@@ -148,7 +148,8 @@ class _Reader:
         where = f"Tensor {name!r}"
         shape = tuple(int(tensor.Shape(i)) for i in range(self._length(tensor.ShapeLength(), f"dimensions of {where}")))
         signature = self._length(tensor.ShapeSignatureLength(), f"dimensions of {where}")
-        dynamic = any(d < 0 for d in shape) or any(tensor.ShapeSignature(i) < 0 for i in range(signature))
+        # A batch of -1 is what converters write by default; the shape beside it says 1, and that is what runs.
+        dynamic = any(d < 0 for d in shape) or any(tensor.ShapeSignature(i) < 0 for i in range(1, signature))
         dtype = _DTYPES.get(tensor.Type())
         if not dynamic:
             IrTensorType(shape, dtype or DType.INT8).check_size(where)

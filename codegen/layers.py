@@ -1,0 +1,159 @@
+"""Each node of the graph as the templates need it: parameters, pointers, constant arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.codegen import c_text
+from thimble.compiler.ir.graph import Graph, Role, Site, Value
+from thimble.compiler.ir.operator import Argument, Array, Input, KernelCall, Output, Rounding, Scratch, Table
+from thimble.compiler.plan.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantArray:
+    """A constant array in flash: `comment` gives shape and source."""
+
+    name: str
+    c_type: str
+    elements: int
+    lines: tuple[str, ...]
+    comment: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A local pointer into the arena that one layer declares."""
+
+    declaration: str  # such as "const int8_t *input_0"
+    cast: str  # such as "(const int8_t *)"
+    offset: int
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One kernel call: `params_name` is the params variable, empty where the kernel takes none."""
+
+    kernel: str
+    params_name: str
+    params: tuple[tuple[str, str], ...]
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One node as one C function."""
+
+    function: str
+    title: str
+    source: str
+    pointers: tuple[Pointer, ...]
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name."""
+
+    layers: tuple[Layer, ...]
+    constants: tuple[ConstantArray, ...]
+    kernels: tuple[str, ...]
+
+
+def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lowered:
+    """Lower every node; `prefix` begins the name of each constant array, which has external linkage."""
+    lowering = _Lowering(graph, plan, prefix)
+    layers = tuple(lowering.layer(step, site, site.op.lower(site, rounding)) for step, site in enumerate(graph.sites))
+    kernels = sorted({call.kernel for layer in layers for call in layer.calls})
+    return Lowered(layers, tuple(lowering.constants.values()), tuple(kernels))
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, plan: Plan, prefix: str) -> None:
+        self._graph, self._plan, self._prefix = graph, plan, prefix
+        self.constants: dict[object, ConstantArray] = {}
+
+    def layer(self, step: int, site: Site, calls: tuple[KernelCall, ...]) -> Layer:
+        pointers: dict[str, Pointer] = {}
+        lowered = []
+        for number, call in enumerate(calls):
+            suffix = f"_{number}" if len(calls) > 1 else ""
+            scratch = 0
+            arguments = []
+            for argument in call.arguments:
+                if isinstance(argument, Scratch):
+                    name = f"scratch_{scratch}" if scratch else "scratch"
+                    pointers[name] = self._scratch_pointer(step, argument, name, scratch)
+                    scratch += -(-argument.bytes // 8) * 8
+                    arguments.append(name)
+                else:
+                    arguments.append(self._argument(step, site, argument, suffix, pointers))
+            fields = tuple((name, c_text.literal(value)) for name, value in call.params)
+            lowered.append(Call(call.kernel, f"params{suffix}" if fields else "", fields, tuple(arguments)))
+        title = f"{site.op.name}: {self._types(site)}"
+        function = f"layer_{step:02d}_{site.op.name}"
+        return Layer(function, title, c_text.comment_text(site.source), tuple(pointers.values()), tuple(lowered))
+
+    def _types(self, site: Site) -> str:
+        inputs = ", ".join(str(v.type) for v in site.inputs if v is not None)
+        return f"{inputs} -> {', '.join(str(v.type) for v in site.outputs) or 'state'}"
+
+    def _argument(
+        self, step: int, site: Site, argument: Argument, suffix: str, pointers: dict[str, Pointer]
+    ) -> str:
+        node = self._graph.nodes[step]
+        if isinstance(argument, Table):
+            name = f"{self._prefix}_layer_{step:02d}_{argument.name}{suffix}"
+            return self._constant((step, argument.name, suffix), name, argument.data, argument.name)
+        if isinstance(argument, Input):
+            index = node.inputs[argument.index]
+            value = site.input(argument.index)
+            assert index is not None
+            if value.role is Role.CONSTANT:
+                name = f"{self._prefix}_layer_{step:02d}_{_constant_label(site, argument.index)}"
+                return self._constant(index, name, value.constant, f"tensor {c_text.comment_text(value.name)}")
+            name = f"input_{argument.index}"
+            pointers[name] = self._pointer(name, index, value, argument.index not in site.op.state_inputs)
+            return name
+        assert isinstance(argument, Output)
+        name = f"output_{argument.index}"
+        pointers[name] = self._pointer(name, node.outputs[argument.index], site.output(argument.index), False)
+        return name
+
+    def _pointer(self, name: str, index: int, value: Value, read_only: bool) -> Pointer:
+        c_type = ("const " if read_only else "") + value.type.dtype.c_name
+        comment = c_text.shape_text(value.type.shape)
+        return Pointer(f"{c_type} *{name}", _cast(c_type), self._plan.value_offset(index), comment)
+
+    def _scratch_pointer(self, step: int, scratch: Scratch, name: str, offset: int) -> Pointer:
+        place = self._plan.scratch_offset(step) + offset
+        return Pointer(f"{scratch.dtype} *{name}", _cast(scratch.dtype), place, f"{scratch.bytes} bytes")
+
+    def _constant(self, key: object, name: str, data: Array, comment: str) -> str:
+        if key not in self.constants:
+            self.constants[key] = ConstantArray(
+                name,
+                c_text.c_type(data),
+                data.size,
+                tuple(c_text.array_lines(data)),
+                f"{c_text.shape_text(data.shape)} {comment}",
+                data.nbytes,
+            )
+        return self.constants[key].name
+
+
+def _cast(c_type: str) -> str:
+    """How a pointer of this type is made from `arena + offset`: by way of void *, since offsets are aligned."""
+    if c_type in ("uint8_t", "const uint8_t"):
+        return ""
+    const = "const " if c_type.startswith("const ") else ""
+    return f"({c_type} *)({const}void *)"
+
+
+def _constant_label(site: Site, index: int) -> str:
+    """What a constant input is called in C: by the field's own terms where the operator has weights."""
+    weighted = ("conv_2d", "depthwise_conv_2d", "transpose_conv", "fully_connected")
+    names = {1: "weights", 2: "bias"} if site.op.name in weighted else {}
+    return names.get(index, f"input_{index}")

@@ -1,0 +1,1 @@
+"""Thimble: a trained network in, verified microcontroller firmware out."""

@@ -1,0 +1,71 @@
+"""Graph to Plan: lifetimes in the graph's own order, then a layout."""
+
+from __future__ import annotations
+
+from thimble.compiler.ir.graph import Graph, Role
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.layout import Request, arena_bytes, lower_bound, place
+from thimble.compiler.plan.plan import Buffer, BufferKind, Plan
+
+ALIGNMENT = 4
+"""Offsets are multiples of a word, so that kernels may load words; 8-byte elements get 8."""
+
+ARENA_ALIGNMENT = 16
+"""What the arena itself must be aligned to."""
+
+
+def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM) -> Plan:
+    """A plan that runs the nodes one by one in the order of the graph, each tensor whole."""
+    steps = len(graph.nodes)
+    buffers = [
+        _value_buffer(graph, index, first, last, steps) for index, (first, last) in sorted(_lifetimes(graph).items())
+    ]
+    for step, site in enumerate(graph.sites):
+        scratch = max((call.scratch_bytes for call in site.op.lower(site, rounding)), default=0)
+        if scratch:
+            buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, step=step))
+    requests = [Request(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
+    offsets = place(requests)
+    placed = tuple(_at(buffer, offset) for buffer, offset in zip(buffers, offsets, strict=True))
+    return Plan(placed, steps, max(arena_bytes(requests, offsets), 1), lower_bound(requests))
+
+
+def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:
+    """First and last step at which each value that lives in the arena must hold its contents."""
+    end = max(len(graph.nodes) - 1, 0)
+    lives: dict[int, tuple[int, int]] = {i: (0, 0) for i in graph.inputs}
+    lives.update({i: (0, end) for i in graph.states})
+    for step, node in enumerate(graph.nodes):
+        for i in node.outputs:
+            lives[i] = (step, step)
+        for operand in node.inputs:
+            if operand is not None and graph.values[operand].role is not Role.CONSTANT:
+                lives[operand] = (lives[operand][0], max(step, lives[operand][1]))
+    for i in graph.outputs:
+        lives[i] = (lives[i][0], end)
+    return lives
+
+
+def _value_buffer(graph: Graph, index: int, first: int, last: int, steps: int) -> Buffer:
+    role = graph.values[index].role
+    kind = BufferKind.ACTIVATION
+    if role is Role.STATE:
+        kind = BufferKind.STATE
+    elif role is Role.INPUT:
+        kind = BufferKind.INPUT
+    elif index in graph.outputs:
+        kind = BufferKind.OUTPUT
+    return Buffer(f"{kind.value}_{index}", kind, 0, graph.values[index].type.bytes, first, last, value=index)
+
+
+def _alignment(graph: Graph, buffer: Buffer) -> int:
+    wide = buffer.kind is BufferKind.SCRATCH or (
+        buffer.value is not None and graph.values[buffer.value].type.dtype.bytes == 8
+    )
+    return 8 if wide else ALIGNMENT
+
+
+def _at(buffer: Buffer, offset: int) -> Buffer:
+    return Buffer(
+        buffer.name, buffer.kind, offset, buffer.bytes, buffer.first_step, buffer.last_step, buffer.value, buffer.step
+    )
