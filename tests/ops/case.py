@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from thimble.compiler.ir.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +15,13 @@ class OpCase:
     """`draw(rng)` gives the bytes of a TFLite model with one operator of random shape, options and quantization.
 
     `operator` is the TFLite name, `variant` tells rows of one operator apart, such as "int16" or "dilated".
+    `samples(rng, input types)` gives the inputs of consecutive inferences, where random ones would not do.
     """
 
     operator: str
     draw: Callable[[np.random.Generator], bytes]
     variant: str = "int8"
+    samples: Callable[[np.random.Generator, Sequence[TensorType]], list[list[np.ndarray]]] | None = None
 
     @property
     def id(self) -> str:
