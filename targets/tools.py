@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -67,7 +68,7 @@ def find_tool(tool: Tool) -> FoundTool:
     if tool.file is None:
         return FoundTool(tool, Path(program).absolute(), _version(program))
     # GCC answers with the bare name when it has no such file.
-    answer = Path(_output([program, f"-print-file-name={tool.file}"]))
+    answer = Path(os.path.normpath(_output([program, f"-print-file-name={tool.file}"])))
     return FoundTool(tool, answer, None) if answer.is_absolute() else FoundTool(tool, None, None)
 
 

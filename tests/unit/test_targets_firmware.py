@@ -1,0 +1,363 @@
+"""Small C programs go the whole way: board files, make, ELF, QEMU; and every way to fail says where."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+from thimble.compiler.ir.errors import DoesNotFit, SimulationFailed, ThimbleError
+from thimble.targets.build import (
+    DEFAULT_STACK_BYTES,
+    FirmwareImages,
+    board_files,
+    build_error,
+    build_firmware,
+    make_flags,
+)
+from thimble.targets.elf import function_at, read_sizes
+from thimble.targets.model import list_targets, load_target
+from thimble.targets.sim import qemu
+from thimble.targets.sim.trace import Trace
+
+MAKEFILE = """\
+CC = {cc}
+CFLAGS = {cflags}
+OBJECTS = build/main.o build/startup.o build/semihosting.o
+firmware: build/tiny.elf build/tiny_sim.elf
+build/%.o: %.c
+\t@mkdir -p build
+\t$(CC) $(CFLAGS) -c -o $@ $<
+build/tiny.elf: $(OBJECTS) chip.ld
+\t$(CC) {ldflags_chip} -o $@ $(OBJECTS)
+build/tiny_sim.elf: $(OBJECTS) sim.ld
+\t$(CC) {ldflags_sim} -o $@ $(OBJECTS)
+"""
+
+ECHO = """
+#include "board.h"
+#include "semihosting.h"
+static uint8_t chunk[1000];
+static uint32_t counter = 41;
+int main(void) {
+    const int32_t in = semihosting_open("inputs.bin", SEMIHOSTING_READ);
+    const int32_t out = semihosting_open("outputs.bin", SEMIHOSTING_WRITE);
+    int32_t got;
+    if (in < 0 || out < 0 || counter != 41u || chunk[999] != 0u) { return 2; }
+    while ((got = semihosting_read(in, chunk, sizeof chunk)) > 0) {
+        if (semihosting_write(out, chunk, (uint32_t)got) != 0) { return 3; }
+        counter++;
+    }
+    if (got != 0 || semihosting_close(in) != 0 || semihosting_close(out) != 0) { return 4; }
+    semihosting_write0("thimble: stack_bytes=");
+    semihosting_write_u32(board_stack_used());
+    semihosting_write0(" reserve=");
+    semihosting_write_u32(board_stack_bytes());
+    semihosting_write0("\\nthimble: chunks=");
+    semihosting_write_u32(counter - 41u);
+    semihosting_write0(" word=");
+    semihosting_write_hex(0x89ABCDEFu);
+    semihosting_write0("\\n");
+    return 0;
+}
+"""
+
+NOINLINE = "#include <stdint.h>\n#define NOINLINE __attribute__((noinline))\n"
+
+FAULT = """
+NOINLINE static int poke(volatile int *place) { *place = 5; return *place + 1; }
+int main(void) { return poke((volatile int *)0xE0200000) + 1; }
+"""
+
+HANG = """
+NOINLINE static void wait_for(volatile int *flag) { while (*flag == 0) { } }
+int main(void) { volatile int never = 0; wait_for(&never); return 0; }
+"""
+
+RECURSION = """
+NOINLINE static uint32_t recurse(uint32_t n) {
+    volatile uint32_t local[16];
+    local[0] = n;
+    return (n == 0u ? 0u : recurse(n + 1u)) + local[0];
+}
+int main(void) { return (int)recurse(1); }
+"""
+
+# Writes nothing near the end of its stack: only far below it.
+LARGE_FRAME = """
+NOINLINE static uint32_t outer(volatile uint32_t *at) { return at[0] + 1u; }
+NOINLINE static uint32_t large_frame(uint32_t n) {
+    volatile uint32_t local[100000];
+    local[n] = n;
+    return outer(&local[n]) + n;
+}
+NOINLINE static uint32_t caller(uint32_t n) { return large_frame(n) + 1u; }
+int main(void) { return (int)caller(3) + 1; }
+"""
+
+Builder = Callable[[str, str], FirmwareImages]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Builder:
+    """A function that builds one main.c for one target in this test's folder."""
+
+    def build_main(main: str, target_name: str = "stm32f411re") -> FirmwareImages:
+        target = load_target(target_name)
+        flags = make_flags(target)
+        files = board_files(target) | {
+            "main.c": main,
+            "Makefile": MAKEFILE.format(
+                cc=flags.cc,
+                cflags=" ".join(flags.cflags),
+                ldflags_chip=" ".join(flags.ldflags_chip),
+                ldflags_sim=" ".join(flags.ldflags_sim),
+            ),
+        }
+        for name, text in files.items():
+            (tmp_path / name).write_text(text)
+        return build_firmware(tmp_path, target, "tiny")
+
+    return build_main
+
+
+def simulate(images: FirmwareImages, timeout_s: float = 60, target_name: str = "stm32f411re") -> Trace:
+    return qemu.run(images.sim_elf, load_target(target_name), images.sim_elf.parent, timeout_s)
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_echo_on_every_target(name: str, build: Builder) -> None:
+    images = build(ECHO, name)
+    data = random.Random(name).randbytes(4567)
+    (images.sim_elf.parent / "inputs.bin").write_bytes(data)
+    trace = simulate(images, target_name=name)
+    assert (images.sim_elf.parent / "outputs.bin").read_bytes() == data
+    assert (trace.exit_code, trace.stats["chunks"], trace.stats["word"]) == (0, 5, 0x89ABCDEF)
+    assert trace.stats["reserve"] == DEFAULT_STACK_BYTES
+    assert trace.peak_stack_bytes is not None
+    assert 16 < trace.peak_stack_bytes < 400
+    assert (trace.cycles, trace.instructions, trace.timing) == (None, None, None)
+
+    target = load_target(name)
+    vectors, entry = first_words(images.chip_elf, target.flash.origin)
+    assert vectors == 0x2000_0000 + DEFAULT_STACK_BYTES
+    sizes = read_sizes(images.chip_elf)
+    assert function_at(sizes.symbols, entry) == "Reset_Handler"
+    assert entry & 1
+
+
+def first_words(elf: Path, address: int) -> tuple[int, int]:
+    """The two words that the image loads at `address`."""
+    with elf.open("rb") as stream:
+        for segment in ELFFile(stream).iter_segments("PT_LOAD"):
+            if segment["p_paddr"] == address and segment["p_filesz"]:
+                data = segment.data()
+                return int.from_bytes(data[:4], "little"), int.from_bytes(data[4:8], "little")
+    raise AssertionError(f"nothing is loaded at 0x{address:08x}")
+
+
+def test_sizes(build: Builder) -> None:
+    images = build(ECHO, "stm32f411re")
+    chip, simulated = read_sizes(images.chip_elf), read_sizes(images.sim_elf)
+    symbols = {symbol.name: symbol for symbol in chip.symbols}
+    assert (symbols["chunk"].bytes, symbols["chunk"].section, symbols["chunk"].kind) == (1000, ".bss", "object")
+    assert (symbols["counter"].bytes, symbols["counter"].section) == (4, ".data")
+    assert (symbols["vectors"].bytes, symbols["vectors"].address) == (4 * (16 + 86), 0x0800_0000)
+    assert (symbols["main"].kind, symbols["main"].section) == ("function", ".text")
+    assert (chip.data_bytes, chip.bss_bytes, chip.ram_static_bytes) == (4, 1000, 1004)
+    assert chip.stack_reserve_bytes == DEFAULT_STACK_BYTES
+    parts = chip.text_bytes + chip.rodata_bytes + chip.data_bytes
+    assert parts <= chip.flash_total_bytes <= parts + 16
+    # What GNU size counts, by another reader of the same file.
+    output = subprocess.run(
+        ["arm-none-eabi-size", str(images.chip_elf)], capture_output=True, text=True, check=True
+    ).stdout
+    text, data, bss = map(int, output.splitlines()[1].split()[:3])
+    assert text == chip.text_bytes + chip.rodata_bytes
+    assert (data, bss) == (chip.data_bytes, chip.bss_bytes + chip.stack_reserve_bytes)
+    assert chip.symbols != simulated.symbols
+    assert [s.bytes for s in chip.symbols] == [s.bytes for s in simulated.symbols]
+
+
+def test_image_has_no_heap_and_no_host_library(build: Builder) -> None:
+    names = {symbol.name for symbol in read_sizes(build(ECHO, "nrf52840").chip_elf).symbols}
+    assert not names & {"malloc", "free", "_sbrk", "_exit", "printf", "__libc_init_array"}
+    with pytest.raises(ThimbleError, match=r"undefined reference to `_?sbrk'"):
+        build("#include <stdlib.h>\nint main(void) { return malloc(9) != 0; }", "nrf52840")
+
+
+def test_two_builds_are_identical(build: Builder, tmp_path: Path) -> None:
+    images = build(ECHO, "nrf52840")
+    moved = tmp_path / "another" / "place"
+    shutil.copytree(tmp_path, moved, ignore=shutil.ignore_patterns("build", "another"))
+    again = build_firmware(moved, load_target("nrf52840"), "tiny")
+    for first, second in ((images.chip_elf, again.chip_elf), (images.sim_elf, again.sim_elf)):
+        assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest()
+
+
+def test_64_bit_division_and_copies_link(build: Builder) -> None:
+    images = build(
+        """
+#include <string.h>
+#include <stdint.h>
+static volatile int64_t a = 1234567890123, b = -77;
+static volatile uint32_t n = 40;
+static uint8_t from[64], to[64];
+int main(void) {
+    memset(from, 7, n);
+    memcpy(to, from, n);
+    return a / b == -16033349222 && to[39] == 7 && to[40] == 0 ? 0 : 1;
+}
+""",
+        "stm32f411re",
+    )
+    assert simulate(images).exit_code == 0
+    assert read_sizes(images.chip_elf).text_bytes < 2500  # no unwinder came along
+
+
+def test_fault_names_the_function(build: Builder) -> None:
+    with pytest.raises(SimulationFailed, match=r"faulted in poke\S* at 0x0.* access to 0xe0200000.*data bus error"):
+        simulate(build(NOINLINE + FAULT, "stm32f411re"))
+
+
+def test_undefined_instruction(build: Builder) -> None:
+    main = 'int main(void) { __asm__ volatile("udf #0"); return 0; }'
+    with pytest.raises(SimulationFailed, match=r"faulted in main at .*undefined instruction"):
+        simulate(build(main, "stm32f411re"))
+
+
+def test_division_by_zero_is_a_fault(build: Builder) -> None:
+    main = "static volatile int zero = 0;\nint main(void) { return 5 / zero; }"
+    with pytest.raises(SimulationFailed, match=r"faulted in main at .*division by zero"):
+        simulate(build(main, "stm32f411re"))
+
+
+def test_hang_names_the_function(build: Builder) -> None:
+    with pytest.raises(SimulationFailed, match=r"did not end within 0.5 s; it was in wait_for\S* at 0x"):
+        simulate(build(NOINLINE + HANG, "stm32f411re"), timeout_s=0.5)
+
+
+def test_endless_console_is_cut(build: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu, "MAX_CONSOLE_CHARACTERS", 100)
+    loop = 'for (int i = 0; i < 99; i++) { semihosting_write0("word\\n"); }'
+    main = f'#include "semihosting.h"\nint main(void) {{ {loop} return 0; }}'
+    assert len(simulate(build(main, "stm32f411re")).console) == 100
+
+
+@pytest.mark.parametrize(("code", "kept"), [(3, 3), (256, 255), (-1, 255)])
+def test_exit_code_and_last_words(build: Builder, code: int, kept: int) -> None:
+    main = f'#include "semihosting.h"\nint main(void) {{ semihosting_write0("no inputs.bin\\n"); return {code}; }}'
+    with pytest.raises(SimulationFailed, match=f"ended with exit code {kept}. Its last words: no inputs.bin"):
+        simulate(build(main, "stm32f411re"))
+
+
+def test_recursion_overruns_the_stack(build: Builder) -> None:
+    with pytest.raises(SimulationFailed, match=r"overran its stack in or below recurse\S* at 0x"):
+        simulate(build(NOINLINE + RECURSION, "stm32f411re"))
+
+
+def test_large_frame_overruns_the_stack(build: Builder) -> None:
+    with pytest.raises(SimulationFailed, match=r"overran its stack in or below large_frame\S* at 0x"):
+        simulate(build(NOINLINE + LARGE_FRAME, "stm32f411re"))
+
+
+def test_stack_reserve_of_the_link(build: Builder, tmp_path: Path) -> None:
+    """The reserve that board_files renders is the default; the same source overruns a smaller one only."""
+    main = """
+#include "board.h"
+int main(void) {
+    volatile uint32_t local[200];
+    for (uint32_t i = 0; i < 200u; i++) { local[199u - i] = i; }
+    return (int)(local[0] - 199u) + (board_stack_used() < 800u ? 5 : 0);
+}
+"""
+    images = build(main, "stm32f411re")
+    assert simulate(images).exit_code == 0
+    target = load_target("stm32f411re")
+    (tmp_path / "sim.ld").write_text(board_files(target, stack_bytes=768)["sim.ld"])
+    images = build_firmware(tmp_path, target, "tiny")
+    assert read_sizes(images.sim_elf).stack_reserve_bytes == 768
+    with pytest.raises(SimulationFailed, match="overran its stack"):
+        simulate(images)
+
+
+def test_chip_image_is_refused_by_the_simulator(build: Builder) -> None:
+    images = build(ECHO, "stm32f411re")
+    with pytest.raises(ThimbleError, match=r"tiny.elf starts at 0x0800.*sim.ld"):
+        qemu.run(images.chip_elf, load_target("stm32f411re"), images.sim_elf.parent)
+
+
+def test_ram_fits_to_the_byte(build: Builder) -> None:
+    """RAM less the stack holds exactly what it should; one word more does not link, with the right numbers."""
+    full = load_target("stm32f411re").ram_bytes - DEFAULT_STACK_BYTES
+    main = "static volatile unsigned char arena[{0}];\nint main(void) {{ return arena[5] + arena[{0} - 1]; }}"
+    images = build(main.format(full), "stm32f411re")
+    assert simulate(images).exit_code == 0
+    assert read_sizes(images.chip_elf).ram_static_bytes == full
+    with pytest.raises(DoesNotFit, match=r"stm32f411re: it needs 131076 bytes of RAM, 4 more") as caught:
+        build(main.format(full + 1), "stm32f411re")
+    assert (caught.value.need_bytes, caught.value.have_bytes) == (131076, 131072)
+
+
+def test_flash_overflow(build: Builder) -> None:
+    weights = "static const unsigned char weights[600000] = {1};\nstatic volatile unsigned place = 9;\n"
+    main = weights + "int main(void) { return weights[place]; }"
+    with pytest.raises(DoesNotFit, match=r"bytes of FLASH, \d+ more than its 524288") as caught:
+        build(main, "stm32f411re")
+    assert 600_000 < caught.value.need_bytes < 604_000
+    assert caught.value.have_bytes == 524288
+
+
+def test_both_memories_overflow() -> None:
+    error = build_error(
+        "ld: region `FLASH' overflowed by 5 bytes\nld: region `RAM' overflowed by 1 byte\n", load_target("nrf52840")
+    )
+    assert isinstance(error, DoesNotFit)
+    assert (error.need_bytes, error.have_bytes) == (262145, 262144)
+    assert "262145 bytes of RAM" in str(error)
+    assert "1048581 bytes of FLASH" in str(error)
+
+
+def test_compile_error_shows_the_compilers_words(build: Builder) -> None:
+    with pytest.raises(ThimbleError, match=r"does not build:\n  main.c:1:\d+: error: .*conversion") as caught:
+        build("int main(void) { unsigned char c = 300 + __LINE__ * 1000; return c; }", "stm32f411re")
+    assert len(str(caught.value).splitlines()) <= 6
+
+
+def test_link_scripts() -> None:
+    files = board_files(load_target("stm32l4r5zi"))
+    memory = re.compile(r"(FLASH|RAM) +\((\w+)\) +: ORIGIN = (0x[0-9A-F]{8}), LENGTH = (\d+)")
+    assert memory.findall(files["chip.ld"]) == [
+        ("FLASH", "rx", "0x08000000", "2097152"),
+        ("RAM", "rwx", "0x20000000", "655360"),
+    ]
+    assert memory.findall(files["sim.ld"]) == [
+        ("FLASH", "rx", "0x00000000", "2097152"),
+        ("RAM", "rwx", "0x20000000", "655360"),
+    ]
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_board_files_are_complete_and_deterministic(name: str) -> None:
+    target = load_target(name)
+    files = board_files(target)
+    assert sorted(files) == ["board.h", "chip.ld", "semihosting.c", "semihosting.h", "sim.ld", "startup.c"]
+    assert files == board_files(target)
+    for text in files.values():
+        assert text.startswith("/* SPDX-License-Identifier: 0BSD */\n")
+        assert text.endswith("\n")
+        assert "{{" not in text
+        assert "/home/" not in text
+    assert files["board.h"].count("handler,") == target.interrupts - 1
+
+
+@pytest.mark.parametrize("stack_bytes", [0, 252, 1001])
+def test_impossible_stack_is_refused(stack_bytes: int) -> None:
+    with pytest.raises(ThimbleError, match="multiple of 8"):
+        board_files(load_target("nrf52840"), stack_bytes)

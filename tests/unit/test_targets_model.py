@@ -1,0 +1,123 @@
+"""Targets are data: they load, agree with the manuals, and wrong data is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from thimble.compiler.ir.errors import ThimbleError, UsageError
+from thimble.targets.model import Memory, list_targets, load_target, main_region, parse_target
+
+KB = 1024
+
+# RM0432, RM0383 and the nRF52840 Product Specification.
+CHIPS = {
+    "stm32l4r5zi": (120_000_000, 0x0800_0000, 2048 * KB, 640 * KB, 95),
+    "stm32f411re": (100_000_000, 0x0800_0000, 512 * KB, 128 * KB, 86),
+    "nrf52840": (64_000_000, 0x0000_0000, 1024 * KB, 256 * KB, 48),
+}
+
+CORE: dict[str, Any] = {
+    "isa": "isa",
+    "board": "arm_cortex_m",
+    "compiler_prefix": "none-",
+    "cflags": ["-a"],
+    "ldflags": [],
+    "simulator": {
+        "program": "sim",
+        "machine": "m",
+        "flash_origin": 0,
+        "flash_bytes": 1000,
+        "ram_origin": 0,
+        "ram_bytes": 1000,
+    },
+}
+
+
+def chip(**changes: Any) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "title": "Chip",
+        "core": "core",
+        "clock_hz": 1,
+        "interrupts": 1,
+        "timing": "estimate",
+        "reference": ["manual"],
+        "memory": [memory("flash", "flash", 0, 100), memory("a", "ram", 200, 10), memory("b", "ram", 210, 20)],
+    }
+    return {**data, **changes}
+
+
+def memory(name: str, kind: str, origin: int, size: int) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "origin": origin, "bytes": size, "wait_states": 0}
+
+
+def test_all_targets_are_the_documented_ones() -> None:
+    assert set(list_targets()) == set(CHIPS)
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_chip_data(name: str) -> None:
+    target = load_target(name)
+    clock_hz, flash_origin, flash_bytes, ram_bytes, interrupts = CHIPS[name]
+    assert (target.name, target.clock_hz, target.interrupts) == (name, clock_hz, interrupts)
+    assert (target.flash.origin, target.flash_bytes) == (flash_origin, flash_bytes)
+    assert (target.ram.origin, target.ram_bytes) == (0x2000_0000, ram_bytes)
+    assert target.compiler_prefix == "arm-none-eabi-"
+    assert "-mcpu=cortex-m4" in target.cflags
+    assert target.flash.wait_states > 0
+    assert target.reference
+
+
+def test_name_ignores_case() -> None:
+    assert load_target("STM32L4R5ZI").name == "stm32l4r5zi"
+
+
+def test_unknown_target_names_the_near_ones() -> None:
+    with pytest.raises(UsageError, match=r"stm32f401re.*did you mean stm32f411re"):
+        load_target("stm32f401re")
+
+
+@pytest.mark.parametrize("name", ["xyzzy", "", "../cores/cortex-m4f"])
+def test_unlike_name_lists_all(name: str) -> None:
+    with pytest.raises(UsageError, match="nrf52840, stm32f411re, stm32l4r5zi"):
+        load_target(name)
+
+
+def test_main_region_joins_neighbours_only() -> None:
+    parts = (
+        Memory("b", "ram", 110, 20, 1),
+        Memory("a", "ram", 100, 10, 0),
+        Memory("far", "ram", 500, 25, 0),
+        Memory("flash", "flash", 130, 99, 5),
+    )
+    assert main_region(parts, "ram") == Memory("a+b", "ram", 100, 30, 1)
+
+
+def test_chip_overrides_its_core() -> None:
+    target = parse_target("t", chip(isa="other", simulator={"machine": "n"}), CORE)
+    assert (target.isa, target.simulator.machine, target.simulator.ram_bytes) == ("other", "n", 1000)
+    assert target.ram == Memory("a+b", "ram", 200, 30, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"memory": [memory("f", "flash", 0, 100), memory("r", "ram", 99, 10)]}, "f and r overlap"),
+        ({"memory": [memory("f", "flash", 0, 100)]}, "no ram"),
+        ({"memory": [memory("r", "ram", 0, 100)]}, "no flash"),
+        ({"memory": [memory("f", "flash", 0, 100), memory("r", "ram", 200, 1001)]}, "less memory than the chip"),
+        ({"colour": "blue"}, "colour"),
+        ({"simulator": {"speed": 1}}, "speed"),
+    ],
+)
+def test_wrong_data_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ThimbleError, match=message):
+        parse_target("t", chip(**changes), CORE)
+
+
+@pytest.mark.parametrize("key", ["title", "memory", "reference", "clock_hz"])
+def test_missing_key_is_refused(key: str) -> None:
+    data = chip()
+    del data[key]
+    with pytest.raises(ThimbleError, match=f"Target t: bad or incomplete data.*{key}"):
+        parse_target("t", data, CORE)
