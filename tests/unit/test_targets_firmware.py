@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import random
 import re
@@ -22,7 +23,7 @@ from thimble.targets.build import (
     make_flags,
 )
 from thimble.targets.elf import function_at, read_sizes
-from thimble.targets.model import list_targets, load_target
+from thimble.targets.model import Simulator, Target, list_targets, load_target
 from thimble.targets.sim import qemu
 from thimble.targets.sim.trace import Trace
 
@@ -101,15 +102,15 @@ NOINLINE static uint32_t caller(uint32_t n) { return large_frame(n) + 1u; }
 int main(void) { return (int)caller(3) + 1; }
 """
 
-Builder = Callable[[str, str], FirmwareImages]
+Builder = Callable[[str, str | Target], FirmwareImages]
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Builder:
     """A function that builds one main.c for one target in this test's folder."""
 
-    def build_main(main: str, target_name: str = "stm32f411re") -> FirmwareImages:
-        target = load_target(target_name)
+    def build_main(main: str, chip: str | Target = "stm32f411re") -> FirmwareImages:
+        target = load_target(chip) if isinstance(chip, str) else chip
         flags = make_flags(target)
         files = board_files(target) | {
             "main.c": main,
@@ -150,6 +151,33 @@ def test_echo_on_every_target(name: str, build: Builder) -> None:
     sizes = read_sizes(images.chip_elf)
     assert function_at(sizes.symbols, entry) == "Reset_Handler"
     assert entry & 1
+
+
+# QEMU's machines of other Cortex-M cores: CPU flags, machine, flash origin, RAM origin.
+OTHER_CORES = {
+    "cortex-m0plus": (("-mfloat-abi=soft",), "mps2-an386", 0x0000_0000, 0x2000_0000),
+    "cortex-m7": (("-mfpu=fpv5-d16", "-mfloat-abi=hard"), "mps2-an500", 0x0000_0000, 0x2000_0000),
+    "cortex-m33": (("-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"), "mps2-an505", 0x1000_0000, 0x3800_0000),
+    "cortex-m55": (("-mfloat-abi=hard",), "mps3-an547", 0x0000_0000, 0x2100_0000),
+}
+
+
+@pytest.mark.parametrize("core", OTHER_CORES)
+def test_start_up_serves_other_cores(core: str, build: Builder) -> None:
+    """Another core is other data: the same start-up code runs, and catches a stack overrun by its own means."""
+    flags, machine, flash_origin, ram_origin = OTHER_CORES[core]
+    target = dataclasses.replace(
+        load_target("stm32f411re"),
+        cflags=(f"-mcpu={core}", "-mthumb", *flags),
+        simulator=Simulator("qemu-system-arm", machine, flash_origin, 0x8_0000, ram_origin, 0x8_0000),
+    )
+    images = build(ECHO, target)
+    folder = images.sim_elf.parent
+    (folder / "inputs.bin").write_bytes(b"data")
+    assert qemu.run(images.sim_elf, target, folder, 60).stats["chunks"] == 1
+    assert (folder / "outputs.bin").read_bytes() == b"data"
+    with pytest.raises(SimulationFailed, match=r"overran its stack in or below recurse\S* at 0x"):
+        qemu.run(build(NOINLINE + RECURSION, target).sim_elf, target, folder, 60)
 
 
 def first_words(elf: Path, address: int) -> tuple[int, int]:
