@@ -45,17 +45,26 @@ def per_tensor(site: Site) -> bool:
     return all(_is_per_tensor(value) for value in _activations(site) if value.type.dtype in _QUANTIZED)
 
 
+def quantized_integers(site: Site) -> bool:
+    """Integer tensors must be quantized with one positive scale and one zero point in the range of their type."""
+    return all(_is_per_tensor(value) for value in _activations(site) if value.type.dtype is not DType.FLOAT32)
+
+
 def same_quantization(site: Site) -> bool:
     """Input and output must have the same scale and zero point."""
     quants = {value.type.quant for value in _activations(site) if value.type.dtype in _QUANTIZED}
     return len(quants) <= 1
 
 
+def scales_comparable(site: Site) -> bool:
+    """The input's scale must be below 2**30 times the output's, the largest left shift of requantization."""
+    given, made = site.input(0), site.output()
+    return given.type.quant is None or given.quant.scale < made.quant.scale * 2.0**30
+
+
 def symmetric_int16(site: Site) -> bool:
     """int16 activations must have zero point 0."""
-    return all(
-        set(value.quant.zero_points) == {0} for value in _activations(site) if value.type.dtype is DType.INT16
-    )
+    return all(set(value.quant.zero_points) == {0} for value in _activations(site) if value.type.dtype is DType.INT16)
 
 
 def constant_input(index: int, what: str) -> Constraint:
@@ -94,7 +103,9 @@ def int8_weights(axis: int) -> Callable[[Site], bool]:
             and (quant.per_tensor or (quant.axis == axis and len(quant.scales) == weights.type.shape[axis]))
         )
 
-    predicate.__doc__ = f"Weights must be constant int8 with zero point 0, and one scale or one for each index of axis {axis}."
+    predicate.__doc__ = (
+        f"Weights must be constant int8 with zero point 0, and one scale or one for each index of axis {axis}."
+    )
     return predicate
 
 

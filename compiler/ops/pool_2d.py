@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
@@ -112,7 +111,7 @@ class AveragePool2D(Pool2D):
     """The mean of a window's elements that lie inside of the input, halves rounded away from zero."""
 
     name = "average_pool_2d"
-    kernels = {DType.INT8: "average_pool_2d_s8", DType.INT16: "average_pool_2d_s16"}
+    kernels: ClassVar = {DType.INT8: "average_pool_2d_s8", DType.INT16: "average_pool_2d_s16"}
 
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         sums = pool_separably(x.astype(np.int64), rows, columns, np.sum)
@@ -126,7 +125,7 @@ class MaxPool2D(Pool2D):
     """The largest of a window's elements that lie inside of the input."""
 
     name = "max_pool_2d"
-    kernels = {DType.INT8: "max_pool_2d_s8", DType.INT16: "max_pool_2d_s16"}
+    kernels: ClassVar = {DType.INT8: "max_pool_2d_s8", DType.INT16: "max_pool_2d_s16"}
 
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         return pool_separably(x.astype(np.int64), rows, columns, np.max)

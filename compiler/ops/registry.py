@@ -4,23 +4,56 @@ from __future__ import annotations
 
 from thimble.compiler.ir.operator import Operator
 from thimble.compiler.ops.add_sub import Add
+from thimble.compiler.ops.cast import Cast
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
+from thimble.compiler.ops.dequantize import Dequantize
 from thimble.compiler.ops.fully_connected import FullyConnected
+from thimble.compiler.ops.gather import Gather
+from thimble.compiler.ops.join import Concatenation, Pack
+from thimble.compiler.ops.mirror_pad import MirrorPad
+from thimble.compiler.ops.pad import Pad, PadV2
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D
-from thimble.compiler.ops.reshape import Reshape
+from thimble.compiler.ops.quantize import Quantize
+from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
+from thimble.compiler.ops.slice import Slice, StridedSlice
 from thimble.compiler.ops.softmax import Softmax
+from thimble.compiler.ops.space_to_batch_nd import BatchToSpaceND, SpaceToBatchND
+from thimble.compiler.ops.space_to_depth import DepthToSpace, SpaceToDepth
+from thimble.compiler.ops.split import Split, SplitV, Unpack
+from thimble.compiler.ops.transpose import Transpose
 from thimble.compiler.ops.variables import AssignVariable, ReadVariable
 
 OPERATORS: tuple[type[Operator], ...] = (
     Add,
+    Cast,
     Conv2D,
     DepthwiseConv2D,
+    Dequantize,
     FullyConnected,
+    Gather,
+    Concatenation,
+    Pack,
+    MirrorPad,
+    Pad,
+    PadV2,
     AveragePool2D,
     MaxPool2D,
+    Quantize,
+    ExpandDims,
     Reshape,
+    Squeeze,
+    Slice,
+    StridedSlice,
     Softmax,
+    BatchToSpaceND,
+    SpaceToBatchND,
+    DepthToSpace,
+    SpaceToDepth,
+    Split,
+    SplitV,
+    Unpack,
+    Transpose,
     AssignVariable,
     ReadVariable,
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.ops import cases_convolution, cases_elementwise, cases_movement, cases_reduction
+from tests.ops import cases_conversion, cases_convolution, cases_elementwise, cases_movement, cases_reduction
 from tests.ops.case import OpCase
 
 CASES: tuple[OpCase, ...] = (
+    *cases_conversion.CASES,
     *cases_convolution.CASES,
     *cases_elementwise.CASES,
     *cases_movement.CASES,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tflite.Pool2DOptions import Pool2DOptions
-
 from thimble.compiler.importers.tflite.decoding import Decoded, Decoder, FileOp
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D, Pool2D

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from thimble.compiler.importers.tflite import decode_convolution, decode_elementwise, decode_movement, decode_reduction
+from thimble.compiler.importers.tflite import (
+    decode_conversion,
+    decode_convolution,
+    decode_elementwise,
+    decode_movement,
+    decode_reduction,
+)
 from thimble.compiler.importers.tflite.decoding import Decoder
 
-_FAMILIES = (decode_convolution, decode_elementwise, decode_movement, decode_reduction)
+_FAMILIES = (decode_conversion, decode_convolution, decode_elementwise, decode_movement, decode_reduction)
 
 DECODERS: dict[int, Decoder] = {code: decoder for family in _FAMILIES for code, decoder in family.DECODERS.items()}

@@ -1,0 +1,44 @@
+"""DEQUANTIZE: integers to the real numbers that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.constraints import input_types, output_types, quantized_integers
+
+KERNELS = {DType.INT8: "dequantize_s8", DType.UINT8: "dequantize_u8", DType.INT16: "dequantize_s16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dequantize(Operator):
+    """Output of the input's shape, float32: scale * (q - zero_point), the product in float32."""
+
+    name = "dequantize"
+    constraints = (input_types(*KERNELS), output_types(DType.FLOAT32), quantized_integers)
+
+    def shapes(self, site: Site) -> tuple[Shape, ...]:
+        return (site.input(0).type.shape,)
+
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        quant = site.input(0).quant
+        units = (inputs[0].astype(np.int32) - quant.zero_point).astype(np.float32)
+        with np.errstate(all="ignore"):
+            return (np.asarray(units * np.float32(quant.scale), np.float32),)
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        given = site.input(0)
+        call = KernelCall(
+            kernel=KERNELS[given.type.dtype],
+            params=(
+                ("count", given.type.elements),
+                ("scale", given.quant.scale),
+                ("zero_point", given.quant.zero_point),
+            ),
+            arguments=(Input(0), Output()),
+        )
+        return (call,)

@@ -1,0 +1,102 @@
+"""QUANTIZE: real numbers to integers, or integers from one scale and zero point to another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.types import DType, QuantParams
+from thimble.compiler.ops.constraints import quantized_integers, scales_comparable
+from thimble.compiler.ops.fixed_point import INT32_MIN, Int64, quantize_multiplier, requantize, saturate, wrap_int32
+
+KERNELS = {
+    (DType.FLOAT32, DType.INT8): "quantize_s8",
+    (DType.FLOAT32, DType.INT16): "quantize_s16",
+    (DType.INT8, DType.INT8): "requantize_s8",
+    (DType.INT8, DType.UINT8): "requantize_s8_u8",
+    (DType.INT8, DType.INT16): "requantize_s8_s16",
+    (DType.INT8, DType.INT32): "requantize_s8_s32",
+    (DType.UINT8, DType.INT8): "requantize_u8_s8",
+    (DType.INT16, DType.INT8): "requantize_s16_s8",
+    (DType.INT16, DType.INT16): "requantize_s16",
+    (DType.INT16, DType.INT32): "requantize_s16_s32",
+    (DType.INT32, DType.INT8): "requantize_s32_s8",
+    (DType.INT32, DType.INT16): "requantize_s32_s16",
+}
+"""The pairs of element types that TFLite Micro converts (quantize_common.cc), and their kernels."""
+
+
+def convertible(site: Site) -> bool:
+    """Conversions are float32 to int8 or int16, int8 to int8, uint8, int16 or int32, int16 to int8, int16 or int32,
+    int32 to int8 or int16, and uint8 to int8."""
+    return (site.input(0).type.dtype, site.output().type.dtype) in KERNELS
+
+
+@dataclass(frozen=True, slots=True)
+class Quantize(Operator):
+    """Output of the input's shape: zero_point + round(real / scale), saturated."""
+
+    name = "quantize"
+    constraints = (convertible, quantized_integers, scales_comparable)
+
+    def shapes(self, site: Site) -> tuple[Shape, ...]:
+        return (site.input(0).type.shape,)
+
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        given, made = site.input(0), site.output()
+        if given.type.dtype is DType.FLOAT32:
+            units = round_to_int32(divide(inputs[0], made.quant))
+        else:
+            centred = wrap_int32(inputs[0].astype(np.int64) - given.quant.zero_point)
+            units = requantize(centred, *_multiplier(site))
+        low, high = made.type.dtype.range
+        return (saturate(wrap_int32(units + made.quant.zero_point), low, high, made.type.dtype.numpy),)
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        given, made = site.input(0).type, site.output().type
+        count = ("count", given.elements)
+        if given.dtype is DType.FLOAT32:
+            quant = site.output().quant
+            params = (count, ("scale", quant.scale), ("zero_point", quant.zero_point))
+            return (KernelCall(KERNELS[given.dtype, made.dtype], params, (Input(0), Output())),)
+        multiplier, shift = _multiplier(site)
+        low, high = made.dtype.range
+        call = KernelCall(
+            kernel=KERNELS[given.dtype, made.dtype],
+            params=(
+                count,
+                ("input_zero_point", site.input(0).quant.zero_point),
+                ("multiplier", multiplier),
+                ("shift", shift),
+                ("output_zero_point", site.output().quant.zero_point),
+                ("output_min", low),
+                ("output_max", high),
+            ),
+            arguments=(Input(0), Output()),
+        )
+        return (call,)
+
+
+def divide(x: Array, quant: QuantParams) -> Array:
+    """x / scale in float32, as the firmware divides."""
+    with np.errstate(all="ignore"):
+        return np.asarray(x / np.float32(quant.scale), np.float32)
+
+
+def round_to_int32(x: Array) -> Int64:
+    """float32 to the nearest 32-bit integer, halves away from zero; INT32_MIN for what has none, as NaN.
+
+    INT32_MIN is what x86 gives for a conversion out of range, and so TFLite Micro's answer there.
+    """
+    with np.errstate(all="ignore"):
+        whole = np.trunc(x)
+        nearest = whole + np.where(np.abs(x - whole) >= 0.5, np.sign(x), np.float32(0))
+        fits = (nearest >= -(2.0**31)) & (nearest < 2.0**31)
+    return np.where(fits, nearest, INT32_MIN).astype(np.int64)
+
+
+def _multiplier(site: Site) -> tuple[int, int]:
+    return quantize_multiplier(site.input(0).quant.scale / site.output().quant.scale)

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef THIMBLE_REQUANTIZE_S8_U8_H
+#define THIMBLE_REQUANTIZE_S8_U8_H
+
+#include "thimble_requantize.h"
+
+typedef thimble_requantize_params thimble_requantize_s8_u8_params;
+
+/* int8 to uint8: count elements from one scale and zero point to another; the two may be one tensor. */
+void thimble_requantize_s8_u8(const thimble_requantize_s8_u8_params *params, const int8_t *input, uint8_t *output);
+
+#endif
