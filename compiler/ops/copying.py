@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -69,6 +70,30 @@ def copy_whole(type: TensorType, arguments: tuple[Input | Output, Input | Output
     """Copy all elements of a tensor of `type`, in order, from the first argument to the second."""
     box = (type.elements,)
     return copy_box(box, contiguous(box), contiguous(box), type.dtype.bytes, arguments)
+
+
+def copy_parts(
+    whole: Shape,
+    axis: int,
+    sizes: Sequence[int],
+    element_bytes: int,
+    arguments: Sequence[tuple[Input, Output]],
+    join: bool,
+) -> tuple[KernelCall, ...]:
+    """One copy for each part of a tensor of shape `whole` that is cut along `axis` into `sizes`.
+
+    `join` copies the parts into the whole, otherwise the whole is copied out into the parts.
+    """
+    calls = []
+    begin = 0
+    for size, pointers in zip(sizes, arguments, strict=True):
+        shape = (*whole[:axis], size, *whole[axis + 1 :])
+        part = contiguous(shape)
+        inside = window(whole, (*(0 for _ in whole[:axis]), begin, *(0 for _ in whole[axis + 1 :])))
+        source, destination = (part, inside) if join else (inside, part)
+        calls.append(copy_box(shape, source, destination, element_bytes, pointers))
+        begin += size
+    return tuple(calls)
 
 
 def _merge(shape: Shape, source: Layout, destination: Layout) -> list[tuple[int, int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thimble.compiler.ir.operator import Operator
 from thimble.compiler.ops.add_sub import Add
+from thimble.compiler.ops.batch_matmul import BatchMatmul
 from thimble.compiler.ops.cast import Cast
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -17,15 +18,20 @@ from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D
 from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
 from thimble.compiler.ops.slice import Slice, StridedSlice
+from thimble.compiler.ops.sigmoid import Logistic, Tanh
 from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.space_to_batch_nd import BatchToSpaceND, SpaceToBatchND
 from thimble.compiler.ops.space_to_depth import DepthToSpace, SpaceToDepth
 from thimble.compiler.ops.split import Split, SplitV, Unpack
+from thimble.compiler.ops.svdf import Svdf
 from thimble.compiler.ops.transpose import Transpose
+from thimble.compiler.ops.transpose_conv import TransposeConv
+from thimble.compiler.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 from thimble.compiler.ops.variables import AssignVariable, ReadVariable
 
 OPERATORS: tuple[type[Operator], ...] = (
     Add,
+    BatchMatmul,
     Cast,
     Conv2D,
     DepthwiseConv2D,
@@ -45,6 +51,8 @@ OPERATORS: tuple[type[Operator], ...] = (
     Squeeze,
     Slice,
     StridedSlice,
+    Logistic,
+    Tanh,
     Softmax,
     BatchToSpaceND,
     SpaceToBatchND,
@@ -53,7 +61,10 @@ OPERATORS: tuple[type[Operator], ...] = (
     Split,
     SplitV,
     Unpack,
+    Svdf,
     Transpose,
+    TransposeConv,
+    UnidirectionalSequenceLstm,
     AssignVariable,
     ReadVariable,
 )

@@ -10,7 +10,9 @@ from math import prod
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, Shape
-from thimble.compiler.ops.constraints import same_input_output_type
+from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.axes import wrap_axis
+from thimble.compiler.ops.constraints import input_types, same_input_output_type
 from thimble.compiler.ops.copying import copy_whole
 
 
@@ -57,3 +59,36 @@ class Reshape(Relabel):
                 "which holds another number of elements."
             )
         return shape
+
+
+@dataclass(frozen=True, slots=True)
+class Squeeze(Relabel):
+    """Drops the dimensions `axes`, which must be 1; all dimensions of 1 where there are none."""
+
+    axes: tuple[int, ...]
+
+    name = "squeeze"
+
+    def new_shape(self, site: Site) -> Shape:
+        shape = site.input(0).type.shape
+        dropped = {wrap_axis(axis, len(shape), site.source) for axis in self.axes}
+        if any(shape[axis] != 1 for axis in dropped):
+            raise MalformedModel(f"{site.source} squeezes axes {self.axes} of {shape}, and not all are 1.")
+        if not self.axes:
+            dropped = {axis for axis, dim in enumerate(shape) if dim == 1}
+        return tuple(dim for axis, dim in enumerate(shape) if axis not in dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandDims(Relabel):
+    """A new dimension of 1 before dimension `axis`, or after the last one."""
+
+    axis: int
+
+    name = "expand_dims"
+    constraints = (input_types(DType.INT8, DType.INT16, DType.FLOAT32), same_input_output_type)
+
+    def new_shape(self, site: Site) -> Shape:
+        shape = site.input(0).type.shape
+        axis = wrap_axis(self.axis, len(shape) + 1, site.source)
+        return (*shape[:axis], 1, *shape[axis:])
