@@ -68,14 +68,18 @@ def _exp_above_minus_quarter(a: Array) -> Int64:
 
 
 def one_over_one_plus(a: Array) -> Int64:
-    """1 / (1 + a) for a in [0, 1], no integer bits: three Newton-Raphson steps."""
+    """1 / (1 + a) for a in [0, 1], no integer bits."""
+    return saturating_shift_left(_two_over_one_plus(a), 1)
+
+
+def one_minus_over_one_plus(a: Array) -> Int64:
+    """(1 - a) / (1 + a) for a in [0, 1], no integer bits."""
+    return saturating_shift_left(_two_over_one_plus(a) - (1 << 29), 2)
+
+
+def _two_over_one_plus(a: Array) -> Int64:
+    """2 / (1 + a), with 2 integer bits: three Newton-Raphson steps."""
     half = (np.asarray(a, np.int64) + INT32_MAX + 1) >> 1
-    x = _newton_reciprocal(half)
-    return saturating_shift_left(x, 1)
-
-
-def _newton_reciprocal(half: Array) -> Int64:
-    """1 / half for half in [1/2, 1]; the result has 2 integer bits."""
     x = _48_OVER_17 + saturating_rounding_doubling_high_mul(half, _MINUS_32_OVER_17)
     for _ in range(3):
         error = (1 << 29) - saturating_rounding_doubling_high_mul(half, x)

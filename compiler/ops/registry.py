@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thimble.compiler.ir.operator import Operator
 from thimble.compiler.ops.add_sub import Add
+from thimble.compiler.ops.arg_min_max import ArgMax, ArgMin
 from thimble.compiler.ops.batch_matmul import BatchMatmul
 from thimble.compiler.ops.cast import Cast
 from thimble.compiler.ops.conv_2d import Conv2D
@@ -16,9 +17,10 @@ from thimble.compiler.ops.mirror_pad import MirrorPad
 from thimble.compiler.ops.pad import Pad, PadV2
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D
 from thimble.compiler.ops.quantize import Quantize
+from thimble.compiler.ops.reduce import Mean, ReduceMax, Sum
 from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
-from thimble.compiler.ops.slice import Slice, StridedSlice
 from thimble.compiler.ops.sigmoid import Logistic, Tanh
+from thimble.compiler.ops.slice import Slice, StridedSlice
 from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.space_to_batch_nd import BatchToSpaceND, SpaceToBatchND
 from thimble.compiler.ops.space_to_depth import DepthToSpace, SpaceToDepth
@@ -32,6 +34,8 @@ from thimble.compiler.ops.variables import AssignVariable, ReadVariable
 OPERATORS: tuple[type[Operator], ...] = (
     Add,
     BatchMatmul,
+    ArgMax,
+    ArgMin,
     Cast,
     Conv2D,
     DepthwiseConv2D,
@@ -46,6 +50,9 @@ OPERATORS: tuple[type[Operator], ...] = (
     AveragePool2D,
     MaxPool2D,
     Quantize,
+    Mean,
+    ReduceMax,
+    Sum,
     ExpandDims,
     Reshape,
     Squeeze,

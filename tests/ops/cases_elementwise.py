@@ -76,12 +76,45 @@ def softmax(rng: np.random.Generator, dtype: Any = np.int8) -> bytes:
     return m.build()
 
 
+def unary(
+    code: str,
+    dtype: Any = np.int8,
+    options: str | None = None,
+    *,
+    output: Callable[[np.random.Generator, float], tuple[float, int]] | None = None,
+    fields: Callable[[np.random.Generator], dict[str, Any]] = lambda rng: {},
+) -> Draw:
+    """An operator of one input; `output(rng, input scale)` draws the output's scale and zero point."""
+
+    def draw(rng: np.random.Generator) -> bytes:
+        shape = draw_shape(rng)
+        s = scale(rng) if dtype is np.int8 else scale(rng) / 256
+        m = ModelBuilder()
+        x = m.tensor(shape, dtype, s, zero_point(rng) if dtype is np.int8 else 0)
+        y_scale, y_zero = output(rng, s) if output else (s * 10 ** rng.uniform(-0.5, 0.5), zero_point(rng))
+        y = m.tensor(shape, dtype, y_scale, y_zero if dtype is np.int8 else 0)
+        m.op(code, [x], [y], options, **fields(rng))
+        m.interface([x], [y])
+        return m.build()
+
+    return draw
+
+
+def fixed_output(scale: float, zero_point: int) -> Callable[[np.random.Generator, float], tuple[float, int]]:
+    """The one output quantization that an operator takes."""
+    return lambda rng, input_scale: (scale, zero_point)
+
+
 CASES = (
     OpCase("ADD", binary("ADD", "AddOptions", broadcast=False)),
     OpCase("ADD", binary("ADD", "AddOptions", broadcast=True), "int8 broadcast"),
     OpCase("ADD", binary("ADD", "AddOptions", np.int16, broadcast=False), "int16"),
     OpCase("ADD", binary("ADD", "AddOptions", np.int16, broadcast=True), "int16 broadcast"),
     OpCase("ADD", binary("ADD", "AddOptions", np.int32, broadcast=True), "int32 broadcast"),
+    OpCase("LOGISTIC", unary("LOGISTIC", output=fixed_output(1 / 256, -128))),
+    OpCase("LOGISTIC", unary("LOGISTIC", np.int16, output=fixed_output(1 / 32768, 0)), "int16"),
+    OpCase("TANH", unary("TANH", output=fixed_output(1 / 128, 0))),
+    OpCase("TANH", unary("TANH", np.int16, output=fixed_output(1 / 32768, 0)), "int16"),
     OpCase("SOFTMAX", softmax),
     OpCase("SOFTMAX", lambda rng: softmax(rng, np.int16), "int8 to int16"),
 )

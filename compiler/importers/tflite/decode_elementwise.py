@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tflite.AddOptions import AddOptions
 from tflite.SoftmaxOptions import SoftmaxOptions
 from thimble.compiler.importers.tflite.decoding import Decoded, Decoder, FileOp
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
+from thimble.compiler.ir.operator import Operator
 from thimble.compiler.ops.add_sub import Add
+from thimble.compiler.ops.sigmoid import Logistic, Tanh
 from thimble.compiler.ops.softmax import Softmax
 
 
@@ -18,7 +22,14 @@ def _softmax(op: FileOp) -> Decoded:
     return Decoded(Softmax(float(op.options(SoftmaxOptions).Beta())), (0,))
 
 
+def _unary(operator: Callable[[], Operator]) -> Decoder:
+    """A decoder of an operator of one input that has no options."""
+    return lambda op: Decoded(operator(), (0,))
+
+
 DECODERS: dict[int, Decoder] = {
     BuiltinOperator.ADD: _add,
+    BuiltinOperator.LOGISTIC: _unary(Logistic),
     BuiltinOperator.SOFTMAX: _softmax,
+    BuiltinOperator.TANH: _unary(Tanh),
 }
