@@ -23,12 +23,13 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """A tensor: `name` is the source model's own and never becomes a C identifier."""
+    """A tensor: `name` is the source model's own and never becomes a C identifier; `tensor` is its index there."""
 
     name: str
     type: TensorType
     role: Role = Role.ACTIVATION
     data: Array | None = None
+    tensor: int | None = None
 
     @property
     def constant(self) -> Array:

@@ -1,1 +1,47 @@
-"""Thimble: a trained network in, verified microcontroller firmware out."""
+"""Thimble: a trained network in, verified microcontroller firmware out.
+
+The functions mirror the command line's verbs; each returns what `--json` prints and raises a ThimbleError.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__version__ = metadata.version("thimble")
+
+
+def compile(model: str | Path, target: str, out: str | Path, **options: Any) -> dict[str, Any]:
+    """Compile a model to a build folder; `options` are the fields of CompileOptions. Returns the report."""
+    from thimble.compiler.driver.stages import CompileOptions, compile_model
+
+    return compile_model(Path(model), target, Path(out), CompileOptions(**options))
+
+
+def analyze(model: str | Path, target: str, **options: Any) -> dict[str, Any]:
+    """Whether a model fits a target, by how many bytes, and every blocker. Writes nothing."""
+    from thimble.compiler.driver.stages import CompileOptions, analyze_model
+
+    return analyze_model(Path(model), target, CompileOptions(**options))
+
+
+def verify(build: str | Path, data: str | Path | None = None, *, on: str = "both", samples: int | None = None) -> dict[str, Any]:
+    """Compare every runtime's outputs over the data, byte by byte. Returns the report, also where they differ."""
+    from thimble.compiler.driver.verify import verify_build
+
+    return verify_build(Path(build), None if data is None else Path(data), on, samples)
+
+
+def run(build: str | Path, inputs: str | Path, outputs: str | Path, *, on: str = "both", samples: int | None = None) -> dict[str, Any]:
+    """Run inputs from an .npz through the firmware and write its outputs to another. Returns the report."""
+    from thimble.compiler.driver.run import run_build
+
+    return run_build(Path(build), Path(inputs), Path(outputs), on, samples)
+
+
+def report(build: str | Path) -> Path:
+    """Write report.html beside report.json; its path."""
+    from thimble.compiler.driver.html_report import write_html
+
+    return write_html(Path(build))

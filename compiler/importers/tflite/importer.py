@@ -49,7 +49,7 @@ class _Importer:
     def run(self) -> Graph:
         """The graph, verified; raises UnsupportedOp with all blockers."""
         main = self.model.subgraphs[0]
-        self.values = [self._value(tensor, i in main.inputs) for i, tensor in enumerate(main.tensors)]
+        self.values = [replace(self._value(t, i in main.inputs), tensor=i) for i, t in enumerate(main.tensors)]
         self._find_variables(main)
         for operator in main.operators:
             with self._collect():

@@ -1,0 +1,119 @@
+"""The build folder: what `compile` leaves there for the other verbs, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.errors import MalformedModel, UsageError
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.passes.pipeline import run_passes
+from thimble.targets.model import Target, load_target
+
+MODEL_FILE = "model.tflite"
+REPORT_FILE = "report.json"
+MAX_MODEL_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """An existing build folder, opened: `report` is the contents of its report.json."""
+
+    folder: Path
+    report: dict[str, Any]
+    model: bytes
+    graph: Graph
+    target: Target
+    name: str
+    rounding: Rounding
+
+    @property
+    def sim_elf(self) -> Path:
+        """The firmware linked for the simulator."""
+        return self.folder / "build" / f"{self.name}_sim.elf"
+
+    @property
+    def chip_elf(self) -> Path:
+        """The firmware linked for the chip."""
+        return self.folder / "build" / f"{self.name}.elf"
+
+
+def read_model(path: Path) -> tuple[bytes, Graph]:
+    """A model file and its graph, passes done. Raises UsageError, MalformedModel or UnsupportedOp."""
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file.")
+    if path.stat().st_size > MAX_MODEL_BYTES:
+        raise MalformedModel(f"{path} is larger than {MAX_MODEL_BYTES >> 20} MiB; no microcontroller holds it.")
+    data = path.read_bytes()
+    return data, graph_of(data, path)
+
+
+def graph_of(data: bytes, path: Path) -> Graph:
+    """The graph of a model's bytes, passes done; `path` tells the format and the name."""
+    if path.suffix.lower() != ".tflite":
+        raise UsageError(f"{path}: only .tflite models are taken so far; this is a '{path.suffix}' file.")
+    return run_passes(import_tflite(data, path.stem))
+
+
+def open_build(folder: Path) -> Build:
+    """Open what `thimble compile` made. Raises UsageError where it is no build folder."""
+    report = read_report(folder)
+    if report is None:
+        raise UsageError(f"{folder} is no build folder: run `thimble compile MODEL -t TARGET -o {folder}` first.")
+    try:
+        model = (folder / MODEL_FILE).read_bytes()
+        if hashlib.sha256(model).hexdigest() != report["model"]["sha256"]:
+            raise UsageError(f"{folder}/{MODEL_FILE} is not the model that was compiled; compile again.")
+        name, target = report["build"]["name"], report["target"]["name"]
+        rounding = Rounding(report["build"]["rounding"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
+    graph = graph_of(model, Path(f"{report['model']['name']}.tflite"))
+    return Build(folder, report, model, graph, load_target(target), name, rounding)
+
+
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """report.json of a build folder, or None where there is none of ours."""
+    try:
+        report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) and "schema" in report else None
+
+
+def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """Write report.json in one step, so that a stopped run never leaves half of it."""
+    temporary = folder / f".{REPORT_FILE}.tmp"
+    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / REPORT_FILE)
+
+
+@contextmanager
+def new_build_folder(folder: Path) -> Iterator[Path]:
+    """A fresh folder that takes the place of `folder` when the block ends well, and is removed when it does not.
+
+    Raises UsageError where `folder` exists and is neither empty nor an earlier build: nothing of others is deleted.
+    """
+    folder = Path(os.path.abspath(folder))
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and read_report(folder) is None)):
+        raise UsageError(f"{folder} exists and is no earlier build of Thimble; give an empty or a new folder.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,319 @@
+"""The command line: one function a verb, all of them thin."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+import thimble
+from thimble.compiler.driver import tables
+from thimble.compiler.driver.build_folder import open_build
+from thimble.compiler.driver.stages import CompileOptions, analyze_model, compile_model, emit, parse_bytes
+from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
+from thimble.compiler.ir.operator import Rounding
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+EXIT_CODES = """
+\b
+Exit codes: 0 ok, 1 bug in Thimble, 2 usage, 3 unsupported model, 4 does not fit, 5 outputs differ,
+6 accuracy budget missed, 7 malformed model, 8 a tool is missing.
+"""
+
+
+class Ui:
+    """What the user sees: stages and progress on stderr, results on stdout, all of it silent with --quiet."""
+
+    def __init__(self, as_json: bool, quiet: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._out = Console(highlight=False, quiet=quiet)
+
+    def say(self, line: str) -> None:
+        """One stage."""
+        self.console.print(f"[dim]{line}[/dim]" if "[" not in line else line, markup="[" not in line)
+
+    def track(self, items: Iterable[T], what: str, count: int) -> Iterable[T]:
+        """Items with a progress bar, which disappears when they are done."""
+        with Progress(console=self.console, transient=True) as progress:
+            yield from progress.track(items, description=what, total=count)
+
+    def show(self, data: Any, table: Any) -> None:
+        """The result: `data` as JSON with --json, else a table."""
+        if self.as_json:
+            click.echo(json.dumps(data, indent=2))
+        else:
+            self._out.print(table)
+
+    def text(self, line: str) -> None:
+        """A line of the result, for people only."""
+        if not self.as_json:
+            self._out.print(line, markup=False, soft_wrap=True)
+
+
+def verb(function: F) -> F:
+    """Options that every verb has."""
+    function = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(function)
+    return click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON with --json).")(function)
+
+
+def model_options(function: F) -> F:
+    """Options of the verbs that take a model."""
+    for option in reversed(
+        (
+            click.argument("model", type=click.Path(path_type=Path)),
+            click.option("-t", "--target", required=True, help="The chip; `thimble targets` lists them."),
+            click.option("--name", help="Prefix of the generated C names and files; default: from the file's name."),
+            click.option("--max-sram", metavar="SIZE", help="Most SRAM the firmware may use, such as 64K."),
+            click.option("--max-flash", metavar="SIZE", help="Most flash the firmware may use, such as 256K."),
+            click.option(
+                "--rounding",
+                type=click.Choice([r.value for r in Rounding]),
+                default=Rounding.TFLM.value,
+                show_default=True,
+                help="Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def _options(
+    name: str | None, max_sram: str | None, max_flash: str | None, rounding: str, max_drop: float | None = None
+) -> CompileOptions:
+    return CompileOptions(
+        name=name,
+        rounding=Rounding(rounding),
+        max_sram_bytes=None if max_sram is None else parse_bytes(max_sram),
+        max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
+        max_drop_percent=max_drop,
+    )
+
+
+@click.group(context_settings=CONTEXT, epilog=EXIT_CODES)
+@click.version_option(thimble.__version__, prog_name="thimble")
+def cli() -> None:
+    """Thimble turns a trained int8 network into verified firmware for a microcontroller."""
+
+
+@cli.command("compile")
+@model_options
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The build folder to write.")
+@click.option("--max-drop", type=click.FloatRange(min=0), help="Most top-1 percent that `verify` may find lost.")
+@click.option("--schedule", type=click.Choice(["auto", "layer"]), default="auto", show_default=True, help="How layers run.")
+@click.option("--kernels", type=click.Choice(["auto", "c"]), default="auto", show_default=True, help="Kernel family.")
+@click.option("--emit", "what", type=click.Choice(["graph", "plan", "c"]), help="Print one stage and write nothing.")
+@verb
+def compile_command(
+    model: Path,
+    target: str,
+    out: Path | None,
+    name: str | None,
+    max_sram: str | None,
+    max_flash: str | None,
+    rounding: str,
+    max_drop: float | None,
+    schedule: str,
+    kernels: str,
+    what: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compile MODEL to a C99 project and firmware for a chip.
+
+    So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
+    """
+    options = _options(name, max_sram, max_flash, rounding, max_drop)
+    if what is not None:
+        click.echo(emit(model, target, what, options), nl=False)
+        return
+    if out is None:
+        raise click.UsageError("Missing option '-o' / '--out': the build folder to write.")
+    ui = Ui(as_json, quiet)
+    report = compile_model(model, target, out, options, ui.say)
+    ui.show(report, tables.memory_table(report))
+    ui.text(f"Firmware: {out}/build/{report['build']['name']}.elf   next: thimble verify {out}")
+
+
+@cli.command("analyze")
+@model_options
+@verb
+def analyze_command(
+    model: Path,
+    target: str,
+    name: str | None,
+    max_sram: str | None,
+    max_flash: str | None,
+    rounding: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Say whether MODEL fits a chip, by how many bytes, and every unsupported node in one pass. Writes nothing."""
+    ui = Ui(as_json, quiet)
+    result = analyze_model(model, target, _options(name, max_sram, max_flash, rounding))
+    ui.show(result, tables.analysis_table(result))
+    if not result["supported"]:
+        raise UnsupportedOp(f"{model} holds {len(result['blockers'])} blockers.", ())
+    if not result["fits"]:
+        short = max(-result["sram_left_bytes"], -result["flash_left_bytes"])
+        raise DoesNotFit(f"{model} does not fit {target}: {short} bytes are missing.", result["arena_bytes"], 0)
+
+
+def place_options(function: F) -> F:
+    """Options of the verbs that run a build."""
+    function = click.option(
+        "--on",
+        type=click.Choice(["host", "target", "both"]),
+        default="both",
+        show_default=True,
+        help="Run the C on this machine, the firmware on the simulated chip, or both.",
+    )(function)
+    return click.option("--samples", type=click.IntRange(min=1), help="Take the first N samples only.")(function)
+
+
+@cli.command("verify")
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="An .npz with x and, for accuracy, y; default: random inputs.")
+@place_options
+@verb
+def verify_command(
+    build: Path, data: Path | None, on: str, samples: int | None, as_json: bool, quiet: bool
+) -> None:
+    """Compare the reference runtime, the integer reference, C on the host and firmware on the chip, byte by byte."""
+    from thimble.compiler.driver.verify import verify_build
+
+    ui = Ui(as_json, quiet)
+    report = verify_build(build, data, on, samples, ui.say, ui.track)
+    ui.show(report, tables.verify_table(report))
+    check_verified(report)
+
+
+def check_verified(report: dict[str, Any]) -> None:
+    """Raise OutputsDiffer or AccuracyMissed where a verification says so."""
+    verify, accuracy = report["verify"], report["accuracy"]
+    if verify["mismatched_values"]:
+        raise OutputsDiffer(tables.mismatch_text(verify))
+    budget = report["build"]["max_drop_percent"]
+    if budget is not None and accuracy is not None and accuracy["reference"] - accuracy["simulated"] > budget:
+        raise AccuracyMissed(
+            f"Accuracy fell from {accuracy['reference']}% to {accuracy['simulated']}%, more than the {budget} allowed."
+        )
+
+
+@cli.command("run")
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option("--inputs", required=True, type=click.Path(path_type=Path), help="An .npz keyed by input name, or x.")
+@click.option("--outputs", required=True, type=click.Path(path_type=Path), help="The .npz to write.")
+@place_options
+@verb
+def run_command(
+    build: Path, inputs: Path, outputs: Path, on: str, samples: int | None, as_json: bool, quiet: bool
+) -> None:
+    """Run inputs through the firmware and write its outputs."""
+    from thimble.compiler.driver.run import run_build
+
+    ui = Ui(as_json, quiet)
+    result = run_build(build, inputs, outputs, on, samples, ui.say)
+    ui.show({key: value for key, value in result.items() if key != "report"}, tables.run_table(result))
+
+
+@cli.command("report")
+@click.argument("build", type=click.Path(path_type=Path))
+@verb
+def report_command(build: Path, as_json: bool, quiet: bool) -> None:
+    """Write report.html: one self-contained page with the memory map drawn."""
+    from thimble.compiler.driver.html_report import write_html
+
+    ui = Ui(as_json, quiet)
+    page = write_html(build)
+    ui.show(open_build(build).report if as_json else None, f"Report: {page}")
+
+
+@cli.command("targets")
+@verb
+def targets_command(as_json: bool, quiet: bool) -> None:
+    """List the chips that firmware can be built for."""
+    data = tables.target_rows()
+    Ui(as_json, quiet).show(data, tables.targets_table(data))
+
+
+@cli.command("ops")
+@click.option("--markdown", is_flag=True, help="Print SUPPORTED_OPS.md.")
+@verb
+def ops_command(markdown: bool, as_json: bool, quiet: bool) -> None:
+    """List the supported operators with their limits."""
+    from thimble.compiler.driver import ops_page
+
+    if markdown:
+        click.echo(ops_page.markdown(), nl=False)
+        return
+    data = ops_page.rows()
+    Ui(as_json, quiet).show(data, tables.ops_table(data))
+
+
+@cli.command("doctor")
+@verb
+def doctor_command(as_json: bool, quiet: bool) -> None:
+    """Say which tools are here, which are missing, and the line that installs them."""
+    from thimble.compiler.driver.doctor import check_tools
+
+    ui = Ui(as_json, quiet)
+    result = check_tools()
+    ui.show(result, tables.doctor_table(result))
+    for line in result["install"]:
+        ui.text(f"Install the missing ones with:  {line}")
+    if result["install"]:
+        sys.exit(8)
+
+
+@cli.command("demo")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True)
+@click.option("-t", "--target", default="stm32l4r5zi", show_default=True)
+@verb
+def demo_command(out: Path, target: str, as_json: bool, quiet: bool) -> None:
+    """Compile the shipped Fashion-MNIST model, run 200 images on the simulated chip, verify and report."""
+    from thimble.compiler.driver import demo
+    from thimble.compiler.driver.html_report import write_html
+    from thimble.compiler.driver.verify import verify_build
+
+    ui = Ui(as_json, quiet)
+    compile_model(demo.model_path(), target, out, None, ui.say)
+    report = verify_build(out, demo.samples_path(), "both", None, ui.say, ui.track)
+    page = write_html(out)
+    ui.show(report, tables.demo_view(report))
+    ui.text(f"Report: {page}")
+    check_verified(report)
+
+
+def main() -> None:
+    """Entry point: errors become one sentence on stderr and the documented exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except ThimbleError as error:
+        click.echo(f"thimble: {error}", err=True)
+        for blocker in getattr(error, "blockers", ())[:1000]:
+            click.echo(f"  {blocker}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

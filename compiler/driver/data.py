@@ -1,0 +1,150 @@
+"""Evaluation data: .npz files to samples in the model's own input types, and outputs back to .npz."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from thimble.compiler.ir.errors import UsageError
+from thimble.compiler.ir.graph import Graph, Value
+from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.types import DType
+
+RANDOM_SAMPLES = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """`inputs` holds one array (N, *shape) for each input of the graph; `labels` is (N,) where the data has them."""
+
+    inputs: tuple[Array, ...]
+    labels: Array | None
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.inputs[0]) if self.inputs else 1
+
+    def sample(self, index: int) -> list[Array]:
+        """The inputs of one inference."""
+        return [array[index] for array in self.inputs]
+
+    def raw(self) -> bytes:
+        """All samples as the firmware reads them: for each sample its inputs back to back."""
+        return b"".join(array.tobytes() for i in range(len(self)) for array in self.sample(i))
+
+
+def load_samples(path: Path, graph: Graph, limit: int | None = None) -> Samples:
+    """Read an .npz: inputs keyed by tensor name, or `x` for a single one; labels in `y`. Takes the first `limit`.
+
+    Floats for a quantized input are quantized with its scale and zero point. Raises UsageError where the file, a
+    key, a shape or a type does not match the model.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: there is no such file.") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} is not an .npz file of plain arrays: {error}.") from error
+    values = [graph.values[i] for i in graph.inputs]
+    inputs = [_convert(_pick(arrays, value, len(values), path), value, path) for value in values]
+    counts = {len(array) for array in inputs}
+    if len(counts) > 1:
+        raise UsageError(f"{path}: the inputs hold different numbers of samples: {sorted(counts)}.")
+    if counts == {0}:
+        raise UsageError(f"{path} holds no samples.")
+    count = min(limit or max(counts, default=1), max(counts, default=1))
+    labels = arrays.get("y")
+    if labels is not None and (labels.ndim != 1 or len(labels) != len(inputs[0])):
+        raise UsageError(f"{path}: y has shape {labels.shape}; it must be ({len(inputs[0])},), one label a sample.")
+    return Samples(tuple(a[:count] for a in inputs), None if labels is None else labels[:count], path.name)
+
+
+def random_samples(graph: Graph, limit: int | None = None, seed: int = 0) -> Samples:
+    """Random inputs over the whole range of each input's type: for builds that have no data."""
+    rng = np.random.default_rng(seed)
+    count = limit or RANDOM_SAMPLES
+    return Samples(
+        tuple(_random(rng, graph.values[i], count) for i in graph.inputs), None, f"random inputs, seed {seed}"
+    )
+
+
+def save_outputs(path: Path, graph: Graph, outputs: Sequence[Sequence[Array]]) -> None:
+    """Write outputs (samples by outputs) keyed by tensor name; a name that stands twice gets its position."""
+    names = unique_names([graph.values[i].name for i in graph.outputs])
+    arrays = {name: np.stack([sample[k] for sample in outputs]) for k, name in enumerate(names)}
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Names usable as keys of an .npz: none empty, none twice, no path separators."""
+    seen: list[str] = []
+    for position, name in enumerate(names):
+        key = name.replace("/", "_") or f"output_{position}"
+        seen.append(key if key not in seen else f"{key}_{position}")
+    return seen
+
+
+def split_outputs(raw: bytes, graph: Graph) -> list[list[Array]]:
+    """The firmware's output file as arrays: one list of outputs a sample. Raises ValueError for a partial sample."""
+    types = [graph.values[i].type for i in graph.outputs]
+    size = sum(t.bytes for t in types)
+    if len(raw) % size:
+        raise ValueError(f"{len(raw)} bytes of outputs are no multiple of the {size} bytes of one sample")
+    results = []
+    for start in range(0, len(raw), size):
+        sample, at = [], start
+        for t in types:
+            sample.append(np.frombuffer(raw, t.dtype.numpy, t.elements, at).reshape(t.shape))
+            at += t.bytes
+        results.append(sample)
+    return results
+
+
+def _pick(arrays: dict[str, Array], value: Value, count: int, path: Path) -> Array:
+    if value.name in arrays:
+        return arrays[value.name]
+    if count == 1 and "x" in arrays:
+        return arrays["x"]
+    wanted = f"'{value.name}'" + (" or 'x'" if count == 1 else "")
+    raise UsageError(f"{path} lacks the input {wanted}; it holds {', '.join(sorted(arrays)) or 'nothing'}.")
+
+
+def _convert(array: Array, value: Value, path: Path) -> Array:
+    """`array` as (N, *shape) in the input's dtype."""
+    shape, dtype = value.type.shape, value.type.dtype
+    batched = array.reshape(-1, *shape) if _fits(array.shape, shape) else None
+    if batched is None:
+        raise UsageError(f"{path}: input '{value.name}' has shape {array.shape}; the model takes (N, *{shape}).")
+    if batched.dtype == dtype.numpy:
+        return np.ascontiguousarray(batched)
+    if np.issubdtype(batched.dtype, np.floating) and dtype is DType.FLOAT32:
+        return np.ascontiguousarray(batched.astype(np.float32))
+    if np.issubdtype(batched.dtype, np.floating) and value.type.quant is not None and value.type.quant.per_tensor:
+        low, high = dtype.range
+        levels = np.round(batched / value.type.quant.scale) + value.type.quant.zero_point
+        return np.clip(levels, low, high).astype(dtype.numpy)
+    raise UsageError(
+        f"{path}: input '{value.name}' is {array.dtype}; the model takes {dtype.value}"
+        f"{' or float, to be quantized' if value.type.quant else ''}."
+    )
+
+
+def _fits(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether an array holds whole samples: (N, *shape), or (N, *shape[1:]) for a batch of 1, or one sample."""
+    if given == shape and (not shape or shape[0] == 1):
+        return True
+    return given[1:] == shape or (bool(shape) and shape[0] == 1 and len(given) > 0 and given[1:] == shape[1:])
+
+
+def _random(rng: np.random.Generator, value: Value, count: int) -> Array:
+    shape = (count, *value.type.shape)
+    if value.type.dtype is DType.FLOAT32:
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+    low, high = value.type.dtype.range
+    return rng.integers(low, high, shape, endpoint=True).astype(value.type.dtype.numpy)

@@ -1,0 +1,97 @@
+"""The first layer at which a runtime leaves the expected bytes: what a user needs to know when outputs differ."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thimble.codegen.project import HOST_CFLAGS, render_trace_main
+from thimble.compiler.driver.build_folder import Build
+from thimble.compiler.driver.data import Samples
+from thimble.compiler.driver.oracle import trace_oracle
+from thimble.compiler.ir.operator import Array
+from thimble.compiler.ops.executor import Executor
+from thimble.compiler.plan.planner import plan_layers
+
+
+def first_differing_layer(
+    build: Build, samples: Samples, runtime: str, sample: int, folder: Path
+) -> dict[str, Any] | None:
+    """The first layer whose output differs at `sample`, or None where every layer's output agrees.
+
+    The integer reference is compared with the oracle's own intermediate tensors, C on the host with the integer
+    reference. The target runs the very same C: where it alone differs, its compiler or simulator is at fault, and
+    no layer is named.
+    """
+    if runtime == "integer reference":
+        return _against_oracle(build, samples, sample)
+    if runtime == "host":
+        return _against_reference(build, samples, sample, folder)
+    return None
+
+
+def _reference_trace(build: Build, samples: Samples, sample: int) -> dict[int, Array]:
+    """Every value of the integer reference at `sample`, earlier samples run first for their state."""
+    executor = Executor(build.graph, build.rounding)
+    for index in range(sample if build.graph.states else 0):
+        executor.invoke(samples.sample(index))
+    return executor.trace(samples.sample(sample))
+
+
+def _against_oracle(build: Build, samples: Samples, sample: int) -> dict[str, Any] | None:
+    ours = _reference_trace(build, samples, sample)
+    theirs = trace_oracle(build.model, build.graph, samples, sample, build.rounding)
+    for step, node in enumerate(build.graph.nodes):
+        for value in node.outputs:
+            tensor = build.graph.values[value].tensor
+            if tensor is not None and tensor in theirs and ours[value].tobytes() != theirs[tensor].tobytes():
+                return _layer(build, step, ours[value], theirs[tensor])
+    return None
+
+
+def _against_reference(build: Build, samples: Samples, sample: int, folder: Path) -> dict[str, Any] | None:
+    expected = _reference_trace(build, samples, sample)
+    got = _host_trace(build, samples, sample, folder)
+    at = 0
+    for step, node in enumerate(build.graph.nodes):
+        for value in node.outputs:
+            type_ = build.graph.values[value].type
+            ours = np.frombuffer(got, type_.dtype.numpy, type_.elements, at).reshape(type_.shape)
+            at += type_.bytes
+            if ours.tobytes() != expected[value].tobytes():
+                return _layer(build, step, ours, expected[value])
+    return None
+
+
+def _host_trace(build: Build, samples: Samples, sample: int, folder: Path) -> bytes:
+    """Every layer's outputs of the host C at `sample`, back to back."""
+    plan = plan_layers(build.graph, build.rounding)
+    main = folder / "trace_main.c"
+    main.write_text(render_trace_main(build.graph, plan, build.name, build.rounding), encoding="utf-8")
+    source = build.folder.resolve()
+    others = sorted(source.glob("thimble_*.c")) + sorted(source.glob(f"{build.name}_weights.c"))
+    command = ["cc", *HOST_CFLAGS, f"-I{source}", str(main), *map(str, others), "-o", str(folder / "trace")]
+    subprocess.run(command, check=True, capture_output=True)
+    first = 0 if build.graph.states else sample
+    raw = b"".join(array.tobytes() for i in range(first, sample + 1) for array in samples.sample(i))
+    (folder / "inputs.bin").write_bytes(raw)
+    subprocess.run(["./trace", "inputs.bin", "outputs.bin"], cwd=folder, check=True, capture_output=True)
+    size = sum(build.graph.values[v].type.bytes for node in build.graph.nodes for v in node.outputs)
+    return (folder / "outputs.bin").read_bytes()[-size:]
+
+
+def _layer(build: Build, step: int, got: Array, expected: Array) -> dict[str, Any]:
+    different = np.flatnonzero(got.reshape(-1) != expected.reshape(-1))
+    site = build.graph.sites[step]
+    return {
+        "index": step,
+        "op": site.op.name,
+        "source": site.source,
+        "differing_elements": int(different.size),
+        "element": int(different[0]) if different.size else None,
+        "expected": float(expected.reshape(-1)[different[0]]) if different.size else None,
+        "got": float(got.reshape(-1)[different[0]]) if different.size else None,
+    }

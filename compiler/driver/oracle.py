@@ -1,0 +1,99 @@
+"""Reference runtimes: the given model, run by the runtime whose bytes define correct."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from thimble.compiler.driver.data import Samples
+from thimble.compiler.ir.errors import ThimbleError, ToolMissing
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Array, Rounding
+
+Invoke = Callable[[list[Array]], list[Array]]
+Read = Callable[[int], Array]
+
+_INSTALL = "install it with: pip install 'thimble[verify]'"
+
+
+def oracle_name(rounding: Rounding) -> str:
+    """Name and version of the runtime that a build with this rounding is checked against."""
+    package, label = {
+        Rounding.TFLM: ("tflite-micro", "tflite-micro {} (reference kernels)"),
+        Rounding.LITERT: ("ai-edge-litert", "LiteRT {} (BUILTIN_REF)"),
+    }[rounding]
+    try:
+        return label.format(metadata.version(package))
+    except metadata.PackageNotFoundError as error:
+        raise ToolMissing(f"The reference runtime {package} is not installed; {_INSTALL}.") from error
+
+
+def run_oracle(model: bytes, graph: Graph, samples: Samples, rounding: Rounding) -> Iterator[list[Array]]:
+    """Outputs of the reference runtime, sample by sample; state carries over from one to the next."""
+    invoke, _ = _open_oracle(model, graph, rounding)
+    for index in range(len(samples)):
+        yield invoke(samples.sample(index))
+
+
+def trace_oracle(model: bytes, graph: Graph, samples: Samples, sample: int, rounding: Rounding) -> dict[int, Array]:
+    """Every tensor of the reference runtime after `sample`, by its index in the model file; earlier samples run first."""
+    tensors = {value.tensor for value in graph.values if value.tensor is not None}
+    invoke, read = _open_oracle(model, graph, rounding, preserve=True)
+    for index in range(0 if graph.states else sample, sample + 1):
+        invoke(samples.sample(index))
+    return {tensor: read(tensor) for tensor in tensors}
+
+
+def _open_oracle(model: bytes, graph: Graph, rounding: Rounding, preserve: bool = False) -> tuple[Invoke, Read]:
+    """Functions that run one inference and read any tensor; the latter is sound only with `preserve`."""
+    oracle_name(rounding)
+    return _open_tflm(model, graph, preserve) if rounding is Rounding.TFLM else _open_litert(model, preserve)
+
+
+def _open_tflm(model: bytes, graph: Graph, preserve: bool) -> tuple[Invoke, Read]:
+    from tflite_micro import runtime
+
+    # Ten times the model, its default, is too little where a small model has large tensors.
+    largest = sum(value.type.bytes for value in graph.values)
+    arena = 10 * len(model) + 2 * largest + (1 << 20)
+    config = runtime.InterpreterConfig
+    mode = config.kPreserveAllTensors if preserve else config.kAllocationRecording
+    try:
+        interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena, intrepreter_config=mode)
+    except Exception as error:
+        raise ThimbleError(f"tflite-micro refuses this model, so there is nothing to compare with: {error}") from error
+
+    def invoke(inputs: list[Array]) -> list[Array]:
+        for position, array in enumerate(inputs):
+            interpreter.set_input(array, position)
+        interpreter.invoke()
+        return [np.array(interpreter.get_output(k)) for k in range(len(graph.outputs))]
+
+    def read(tensor: int) -> Array:
+        return np.array(interpreter.GetTensor(tensor, 0)["tensor_data"])
+
+    return invoke, read
+
+
+def _open_litert(model: bytes, preserve: bool) -> tuple[Invoke, Read]:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter: Any = Interpreter(
+        model_content=model,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=preserve,
+        num_threads=1,
+    )
+    interpreter.allocate_tensors()
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def invoke(arrays: list[Array]) -> list[Array]:
+        for detail, array in zip(inputs, arrays, strict=True):
+            interpreter.set_tensor(detail["index"], array)
+        interpreter.invoke()
+        return [np.array(interpreter.get_tensor(detail["index"])) for detail in outputs]
+
+    return invoke, lambda tensor: np.array(interpreter.get_tensor(tensor))

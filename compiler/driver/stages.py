@@ -1,0 +1,186 @@
+"""`thimble compile` and `thimble analyze`: the stages from a model file to a build folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thimble.codegen import c_text
+from thimble.codegen.project import Project, generate_project
+from thimble.compiler.driver.build_folder import MODEL_FILE, new_build_folder, read_model, write_report
+from thimble.compiler.driver.report import build_report
+from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp, UsageError
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.checker import check_plan
+from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.planner import plan_layers
+from thimble.targets.build import build_firmware
+from thimble.targets.elf import read_sizes
+from thimble.targets.model import Target, load_target
+from thimble.targets.sim import qemu
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """What the user may choose. Sizes in bytes; None means the target's own limit."""
+
+    name: str | None = None
+    rounding: Rounding = Rounding.TFLM
+    max_sram_bytes: int | None = None
+    max_flash_bytes: int | None = None
+    max_drop_percent: float | None = None
+
+
+def compile_model(
+    model_path: Path, target_name: str, out: Path, options: CompileOptions | None = None, say: Say = lambda _: None
+) -> dict[str, Any]:
+    """Model file to build folder; returns its report. `say` gets one line a stage.
+
+    Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
+    """
+    options = options or CompileOptions()
+    target = load_target(target_name)
+    say("Reading the model")
+    data, graph = read_model(model_path)
+    name = c_text.identifier(options.name or model_path.stem)
+    say(f"Planning {len(graph.nodes)} layers")
+    plan = make_plan(graph, options.rounding)
+    check_ram(plan, target, options)
+    say("Generating C")
+    project = generate_project(graph, plan, target, name, options.rounding)
+    with new_build_folder(out) as folder:
+        for file, text in project.files.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        (folder / MODEL_FILE).write_bytes(data)
+        say(f"Building the firmware for {target.name}")
+        images = build_firmware(folder, target, name)
+        stack_bytes = measure_stack(images.sim_elf, target, say)
+        report = build_report(
+            graph=graph,
+            model=data,
+            plan=plan,
+            target=target,
+            project=project,
+            sizes=read_sizes(images.chip_elf),
+            stack_bytes=stack_bytes,
+            rounding=options.rounding,
+            max_drop_percent=options.max_drop_percent,
+        )
+        check_limits(report, target, options)
+        write_report(folder, report)
+    return report
+
+
+def make_plan(graph: Graph, rounding: Rounding) -> Plan:
+    """The plan of a graph, checked by the independent checker."""
+    plan = plan_layers(graph, rounding)
+    check_plan(graph, plan)
+    return plan
+
+
+def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:
+    """One stage's result as text, for `--emit`: graph, plan or c (all generated files, one behind the other)."""
+    from thimble.compiler.driver.printing import print_plan
+    from thimble.compiler.ir.printer import print_graph
+
+    _, graph = read_model(model_path)
+    if what == "graph":
+        return print_graph(graph)
+    plan = make_plan(graph, options.rounding)
+    if what == "plan":
+        return print_plan(graph, plan)
+    name = c_text.identifier(options.name or model_path.stem)
+    project: Project = generate_project(graph, plan, load_target(target_name), name, options.rounding)
+    return "".join(f"/* ==== {file} ==== */\n{text}\n" for file, text in project.files.items())
+
+
+def measure_stack(sim_elf: Path, target: Target, say: Say) -> int | None:
+    """Peak stack in bytes of one inference on the simulator; None, said aloud, where the simulator is missing."""
+    try:
+        return qemu.run(sim_elf, target, sim_elf.parent, timeout_s=120).peak_stack_bytes
+    except ToolMissing as error:
+        say(f"Stack not measured: {error}")
+        return None
+
+
+def check_ram(plan: Plan, target: Target, options: CompileOptions) -> None:
+    """Raise DoesNotFit where the arena alone is over the limit, naming the step at the peak."""
+    limit = min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
+    if plan.arena_bytes > limit:
+        raise DoesNotFit(
+            f"The model does not fit {target.name}: its arena takes {plan.arena_bytes} bytes of SRAM, "
+            f"{plan.arena_bytes - limit} more than {_limit_text(limit, target.ram_bytes)}; "
+            f"the peak is at layer {plan.peak_step}.",
+            plan.arena_bytes,
+            limit,
+        )
+
+
+def check_limits(report: dict[str, Any], target: Target, options: CompileOptions) -> None:
+    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit."""
+    memory = report["memory"]
+    for label, need, have, asked in (
+        ("SRAM", memory["sram_total_bytes"], target.ram_bytes, options.max_sram_bytes),
+        ("flash", memory["flash_total_bytes"], target.flash_bytes, options.max_flash_bytes),
+    ):
+        limit = have if asked is None else min(have, asked)
+        if need > limit:
+            raise DoesNotFit(
+                f"The firmware does not fit: it needs {need} bytes of {label}, "
+                f"{need - limit} more than {_limit_text(limit, have)}.",
+                need,
+                limit,
+            )
+
+
+def _limit_text(limit: int, have: int) -> str:
+    return f"the {limit} bytes of the chip" if limit == have else f"the {limit} bytes asked for"
+
+
+def analyze_model(model_path: Path, target_name: str, options: CompileOptions | None = None) -> dict[str, Any]:
+    """Whether the model fits the target, by how many bytes, and every blocker; writes nothing.
+
+    Flash is estimated as weights and tables alone, and marked so: only a build knows the code's size.
+    """
+    options = options or CompileOptions()
+    target = load_target(target_name)
+    try:
+        _, graph = read_model(model_path)
+    except UnsupportedOp as error:
+        return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
+    plan = make_plan(graph, options.rounding)
+    project = generate_project(graph, plan, target, "model", options.rounding)
+    ram_limit = min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
+    flash_limit = min(target.flash_bytes, options.max_flash_bytes or target.flash_bytes)
+    return {
+        "supported": True,
+        "blockers": [],
+        "fits": plan.arena_bytes <= ram_limit and project.weights_bytes <= flash_limit,
+        "target": target.name,
+        "macs": graph.macs,
+        "layers": len(graph.nodes),
+        "arena_bytes": plan.arena_bytes,
+        "arena_bound_bytes": plan.bound_bytes,
+        "peak_layer": plan.peak_step,
+        "sram_left_bytes": ram_limit - plan.arena_bytes,
+        "weights_bytes": project.weights_bytes,
+        "flash_left_bytes": flash_limit - project.weights_bytes,
+        "note": "SRAM is the arena without the stack, flash is constants without code; `thimble compile` measures both.",
+    }
+
+
+def parse_bytes(text: str) -> int:
+    """A size as the command line takes it: 65536, 64K or 1M (powers of 1024). Raises UsageError."""
+    factors = {"K": 1 << 10, "M": 1 << 20}
+    digits, factor = (text[:-1], factors[text[-1].upper()]) if text and text[-1].upper() in factors else (text, 1)
+    if not digits.isdigit() or int(digits) == 0:
+        raise UsageError(f"'{text}' is no size: write bytes, or K or M behind the number, as 64K.")
+    return int(digits) * factor
+
+

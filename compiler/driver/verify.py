@@ -1,0 +1,161 @@
+"""`thimble verify`: the reference runtime, the integer reference, C on the host and C on the target, byte by byte."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thimble.compiler.driver.build_folder import Build, open_build, write_report
+from thimble.compiler.driver.data import Samples, load_samples, random_samples
+from thimble.compiler.driver.localize import first_differing_layer
+from thimble.compiler.driver.oracle import oracle_name, run_oracle
+from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, merge_trace, places, run_host, run_target
+from thimble.compiler.ir.operator import Array
+from thimble.compiler.ops.executor import Executor
+
+REFERENCE = "integer reference"
+Progress = Callable[[Iterable[list[Array]], str, int], Iterable[list[Array]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How one runtime's outputs compare with the oracle's; `first` is (sample, output, element) or None."""
+
+    runtime: str
+    samples: int
+    mismatched_values: int
+    max_abs_diff: float
+    first: tuple[int, int, int] | None
+    expected: float | None = None
+    got: float | None = None
+
+
+def silent(items: Iterable[list[Array]], what: str, count: int) -> Iterable[list[Array]]:
+    """No progress shown."""
+    return items
+
+
+def verify_build(
+    folder: Path,
+    data: Path | None = None,
+    on: str = BOTH,
+    limit: int | None = None,
+    say: Say = lambda _: None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Compare all runtimes over the data (random inputs where there is none) and merge the result into report.json.
+
+    Returns the report; its "verify" says how many values differ. Raises the ThimbleError of a runtime that fails.
+    """
+    build = open_build(folder)
+    wanted = places(on)
+    samples = load_samples(data, build.graph, limit) if data else random_samples(build.graph, limit)
+    reference = oracle_name(build.rounding)
+    with ThreadPoolExecutor(1) as pool:  # the host program runs on the other core meanwhile
+        host = pool.submit(run_host, build, samples) if HOST in wanted else None
+        oracle = list(
+            progress(run_oracle(build.model, build.graph, samples, build.rounding), reference, len(samples))
+        )
+        outputs = {REFERENCE: list(progress(_run_reference(build, samples), REFERENCE, len(samples)))}
+        if host is not None:
+            say("Waiting for the C on this machine, under the sanitizers")
+            outputs[HOST] = host.result()
+    if TARGET in wanted:
+        say(f"Running {len(samples)} samples on the simulated {build.target.name}")
+        outputs[TARGET], trace = run_target(build, samples)
+        merge_trace(build.report, trace)
+    comparisons = [compare(runtime, result, oracle) for runtime, result in outputs.items()]
+    build.report["verify"] = _summary(build, samples, reference, comparisons)
+    build.report["accuracy"] = _accuracy(samples, oracle, outputs)
+    write_report(folder, build.report)
+    return build.report
+
+
+def compare(runtime: str, outputs: Outputs, oracle: Outputs) -> Comparison:
+    """Count the values whose bytes differ from the oracle's."""
+    mismatched, largest, first, expected, got = 0, 0.0, None, None, None
+    for index, (ours, theirs) in enumerate(zip(outputs, oracle, strict=True)):
+        for number, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            different = np.flatnonzero(_bytes(a) != _bytes(b))
+            elements = np.unique(different // a.dtype.itemsize)
+            if not elements.size:
+                continue
+            left, right = a.reshape(-1)[elements], b.reshape(-1)[elements]
+            mismatched += int(elements.size)
+            largest = max(largest, float(np.abs(left.astype(np.float64) - right.astype(np.float64)).max()))
+            if first is None:
+                first = (index, number, int(elements[0]))
+                expected, got = float(right[0]), float(left[0])
+    return Comparison(runtime, len(outputs), mismatched, largest, first, expected, got)
+
+
+def _bytes(array: Array) -> Array:
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+
+
+def _run_reference(build: Build, samples: Samples) -> Iterator[list[Array]]:
+    executor = Executor(build.graph, build.rounding)
+    for index in range(len(samples)):
+        yield executor.invoke(samples.sample(index))
+
+
+def _summary(build: Build, samples: Samples, reference: str, comparisons: list[Comparison]) -> dict[str, Any]:
+    worst = next((c for c in comparisons if c.mismatched_values), None)
+    return {
+        "samples": len(samples),
+        "data": samples.source,
+        "reference": reference,
+        "mismatched_values": sum(c.mismatched_values for c in comparisons),
+        "max_abs_diff": max(c.max_abs_diff for c in comparisons),
+        "first_mismatch": None if worst is None else _first_mismatch(build, samples, worst),
+        "runtimes": [
+            {
+                "runtime": c.runtime,
+                "samples": c.samples,
+                "mismatched_values": c.mismatched_values,
+                "max_abs_diff": c.max_abs_diff,
+            }
+            for c in comparisons
+        ],
+    }
+
+
+def _first_mismatch(build: Build, samples: Samples, comparison: Comparison) -> dict[str, Any]:
+    assert comparison.first is not None
+    sample, output, element = comparison.first
+    with tempfile.TemporaryDirectory() as folder:
+        layer = first_differing_layer(build, samples, comparison.runtime, sample, Path(folder))
+    return {
+        "runtime": comparison.runtime,
+        "sample": sample,
+        "output": output,
+        "element": element,
+        "expected": comparison.expected,
+        "got": comparison.got,
+        "layer": layer,
+    }
+
+
+def _accuracy(samples: Samples, oracle: Outputs, outputs: dict[str, Outputs]) -> dict[str, Any] | None:
+    """Top-1 in percent of the reference runtime and of the last place that ran; None without labels."""
+    if samples.labels is None or len(oracle[0]) != 1:
+        return None
+    runtime, ours = list(outputs.items())[-1]
+    return {
+        "metric": "top-1 percent",
+        "reference": _top1(oracle, samples.labels),
+        "simulated": _top1(ours, samples.labels),
+        "simulated_on": runtime,
+        "samples": len(samples),
+    }
+
+
+def _top1(outputs: Outputs, labels: Array) -> float:
+    predicted = np.array([int(np.argmax(sample[0])) for sample in outputs])
+    return round(float((predicted == labels).mean() * 100), 4)
