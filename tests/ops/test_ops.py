@@ -21,6 +21,7 @@ runtime = pytest.importorskip("tflite_micro", reason="tflite-micro is not instal
 
 MODELS_PER_ROW = int(os.environ.get("THIMBLE_OP_MODELS", "50"))
 SAMPLES_PER_MODEL = 6
+ORACLE_ARENA_BYTES = 1 << 20
 
 
 def draw_input(rng: np.random.Generator, type_: TensorType, sample: int) -> np.ndarray:
@@ -47,7 +48,7 @@ def draw_samples(case: OpCase, rng: np.random.Generator, graph: Graph) -> list[l
 
 def run_oracle(model: bytes, samples: list[list[np.ndarray]], outputs: int) -> list[list[np.ndarray]]:
     """tflite-micro's outputs for consecutive inferences."""
-    interpreter = runtime.Interpreter.from_bytes(model)
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=ORACLE_ARENA_BYTES)
     results = []
     for sample in samples:
         for position, array in enumerate(sample):
