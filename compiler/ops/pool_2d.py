@@ -68,8 +68,8 @@ class Pool2D(Operator):
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         x = site.input(0).type.shape
-        if len(x) != 4:
-            raise MalformedModel(f"{site.source} needs an input of rank 4, not {x}.")
+        if len(x) != 4 or 0 in x:
+            raise MalformedModel(f"{site.source} needs an input of four dimensions of 1 or more, not {x}.")
         rows, columns = self.axes(site)
         return ((x[0], rows.output, columns.output, x[3]),)
 

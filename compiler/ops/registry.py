@@ -33,9 +33,9 @@ from thimble.compiler.ops.variables import AssignVariable, ReadVariable
 
 OPERATORS: tuple[type[Operator], ...] = (
     Add,
-    BatchMatmul,
     ArgMax,
     ArgMin,
+    BatchMatmul,
     Cast,
     Conv2D,
     DepthwiseConv2D,

@@ -27,8 +27,7 @@ static inline int32_t thimble_round_to_int32(float x) {
 
 /* zero_point + x / scale, rounded, modulo 2^32, then limited to [low, high]. */
 static inline int32_t thimble_quantize_value(const thimble_quantize_params *p, float x, int32_t low, int32_t high) {
-    const uint32_t units = (uint32_t)thimble_round_to_int32(x / p->scale);
-    return thimble_clamp((int32_t)(units + (uint32_t)p->zero_point), low, high);
+    return thimble_clamp(thimble_add(thimble_round_to_int32(x / p->scale), p->zero_point), low, high);
 }
 
 #endif

@@ -22,8 +22,7 @@ typedef struct {
 static inline int32_t thimble_requantize_value(const thimble_requantize_params *p, int32_t x) {
     const int32_t centred = (int32_t)((uint32_t)x - (uint32_t)p->input_zero_point);
     const int32_t scaled = thimble_requantize(centred, p->multiplier, p->shift);
-    const int32_t value = (int32_t)((uint32_t)scaled + (uint32_t)p->output_zero_point);
-    return thimble_clamp(value, p->output_min, p->output_max);
+    return thimble_clamp(thimble_add(scaled, p->output_zero_point), p->output_min, p->output_max);
 }
 
 #endif

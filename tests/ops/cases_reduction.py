@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,63 @@ def pool(rng: np.random.Generator, code: str, dtype: Any = np.int8) -> bytes:
     return m.build()
 
 
+def axes_of(rng: np.random.Generator, rank: int) -> list[int]:
+    """Some of the axes in any order, from the front or from the end; at times one twice."""
+    axes = [int(a) for a in rng.permutation(rank)[: int(rng.integers(1, rank + 1))]]
+    if rng.random() < 0.1:
+        axes.append(axes[0])
+    return [axis - rank if rng.random() < 0.3 else axis for axis in axes]
+
+
+def reduction(rng: np.random.Generator, code: str, dtype: Any = np.int8, keep_quantization: bool = False) -> bytes:
+    """Any axes of up to six dimensions, with or without keeping them; the spatial axes of an image in one of four."""
+    rank = int(rng.integers(1, 7))
+    shape = tuple(int(d) for d in rng.integers(1, 5, rank))
+    axes = axes_of(rng, rank)
+    if rng.random() < 0.25:
+        shape, axes = tuple(int(d) for d in rng.integers(1, 12, 4)), [[1, 2], [2, 1]][int(rng.integers(2))]
+    keep = bool(rng.random() < 0.5)
+    gone = {axis % len(shape) for axis in axes}
+    left = tuple(1 if i in gone else d for i, d in enumerate(shape) if keep or i not in gone)
+    m = ModelBuilder()
+    x_scale, zero = scale(rng), zero_point_of(rng, dtype)
+    x = m.tensor(shape, dtype, x_scale, zero)
+    if not keep_quantization and rng.random() < 0.8:
+        growth = (prod(shape) / prod(left)) ** 0.5 if code == "SUM" else 1.0
+        x_scale, zero = x_scale * growth * 10 ** rng.uniform(-1, 1), zero_point_of(rng, dtype)
+    y = m.tensor(left, dtype, x_scale, zero)
+    m.op(code, [x, m.const(axes)], [y], "ReducerOptions", keepDims=keep)
+    m.interface([x], [y])
+    return m.build()
+
+
+def arg_extreme(rng: np.random.Generator, code: str) -> bytes:
+    """The index along any axis, given from the front or from the end."""
+    rank = int(rng.integers(1, 6))
+    shape = tuple(int(d) for d in rng.integers(1, 7, rank))
+    axis = int(rng.integers(-rank, rank))
+    m = ModelBuilder()
+    x = m.tensor(shape, np.int8, scale(rng), zero_point(rng))
+    y = m.tensor([d for i, d in enumerate(shape) if i != axis % rank], np.int32)
+    m.op(
+        code, [x, m.const(axis if rng.random() < 0.5 else [axis])], [y],
+        "ArgMaxOptions" if code == "ARG_MAX" else "ArgMinOptions", outputType=2,
+    )  # fmt: skip
+    m.interface([x], [y])
+    return m.build()
+
+
 CASES = (
+    OpCase("ARG_MAX", lambda rng: arg_extreme(rng, "ARG_MAX")),
+    OpCase("ARG_MIN", lambda rng: arg_extreme(rng, "ARG_MIN")),
     OpCase("AVERAGE_POOL_2D", lambda rng: pool(rng, "AVERAGE_POOL_2D")),
     OpCase("AVERAGE_POOL_2D", lambda rng: pool(rng, "AVERAGE_POOL_2D", np.int16), "int16"),
     OpCase("MAX_POOL_2D", lambda rng: pool(rng, "MAX_POOL_2D")),
     OpCase("MAX_POOL_2D", lambda rng: pool(rng, "MAX_POOL_2D", np.int16), "int16"),
+    OpCase("MEAN", lambda rng: reduction(rng, "MEAN")),
+    OpCase("MEAN", lambda rng: reduction(rng, "MEAN", keep_quantization=True), "same-quantization"),
+    OpCase("MEAN", lambda rng: reduction(rng, "MEAN", np.int16), "int16"),
+    OpCase("REDUCE_MAX", lambda rng: reduction(rng, "REDUCE_MAX", keep_quantization=True)),
+    OpCase("SUM", lambda rng: reduction(rng, "SUM")),
+    OpCase("SUM", lambda rng: reduction(rng, "SUM", np.int16), "int16"),
 )
