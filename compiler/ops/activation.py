@@ -37,6 +37,13 @@ def quantized_range(activation: Activation, quant: QuantParams, dtype: DType) ->
     return low, high
 
 
+def bounds_fit(activation: Activation, quant: QuantParams) -> bool:
+    """Whether the bounds divided by the scale stay within 32 bits; TFLite Micro refuses the operator otherwise."""
+    bounds = [np.float32(bound) for bound in _BOUNDS[activation] if bound is not None]
+    with np.errstate(over="ignore"):
+        return all(abs(bound / np.float32(quant.scale)) <= 1 << 31 for bound in bounds)
+
+
 def quantize_value(real: float, quant: QuantParams) -> int:
     """zero_point + round(real / scale), the division in float32 as TFLite does."""
     return quant.zero_point + round_half_away(float(np.float32(real) / np.float32(quant.scale)))

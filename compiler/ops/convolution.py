@@ -1,27 +1,36 @@
-"""What the convolutions and matrix products share: geometry, multipliers, bias, accumulation, constraints."""
+"""What convolutions and matrix products with weights share: multipliers, bias, accumulation, constraints."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isinf
+from typing import ClassVar
 
 import numpy as np
 from thimble.compiler.ir.errors import MalformedModel
-from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import (
     Argument,
     Array,
+    Constraint,
     Input,
     KernelCall,
     Operator,
     Output,
     ParamValue,
-    Rounding,
     Shape,
     Table,
 )
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation, quantized_range
+from thimble.compiler.ops.activation import Activation, bounds_fit, quantized_range
+from thimble.compiler.ops.constraints import (
+    input_types,
+    int8_weights,
+    per_tensor,
+    same_input_output_type,
+    symmetric_int16,
+)
 from thimble.compiler.ops.fixed_point import (
     INT32_MAX,
     quantize_multiplier,
@@ -29,20 +38,148 @@ from thimble.compiler.ops.fixed_point import (
     requantize_once,
     requantize_wide,
     saturate,
+    wrap_int32,
 )
 from thimble.compiler.ops.window import Axis, Padding, resolve_axis
 
+WIDE_BITS = 47
+"""Sums of int16 activations must lie within +-2**47, so that a 16-bit multiplier keeps the product in 64 bits."""
+
+WIDE_MAX_SHIFT = 14
+"""Largest left shift of a 16-bit multiplier, whose rounding right shift is 15 - shift (common.cc)."""
+
 
 @dataclass(frozen=True, slots=True)
-class WindowConvolution(Operator):
-    """Attributes and geometry of the convolutions that slide a window over their input."""
+class WeightedOperator(Operator):
+    """An operator with weights (input 1) and an optional bias (input 2), one multiplier for each output channel.
+
+    `int16_biases` are the types that the bias may have under int16 activations. An int32 bias asks for sums of 32
+    bits, as in TFLite Micro; all others, and none, for sums of 64 bits.
+    """
+
+    activation: Activation
+
+    int16_biases: ClassVar[tuple[DType, ...]] = ()
+
+    def wide(self, site: Site) -> bool:
+        """Whether sums have 64 bits and are requantized with a 16-bit multiplier."""
+        if site.input(0).type.dtype is not DType.INT16:
+            return False
+        return not site.has_input(2) or site.input(2).type.dtype is not DType.INT32
+
+    def multipliers(self, site: Site, channels: int) -> tuple[Array, Array]:
+        """int32 multipliers and int8 shifts, one for each output channel: s_in * s_weight / s_out.
+
+        The products are taken in double, as PopulateConvolutionQuantizationParams does (TFLite kernel_util.cc).
+        """
+        scale_in, scale_out = site.input(0).quant.scale, site.output().quant.scale
+        scales = site.input(1).quant.scales
+        if len(scales) == 1:
+            scales = scales * channels
+        pairs = [quantize_multiplier(scale_in * scale / scale_out) for scale in scales]
+        return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int8)
+
+    def finish(self, site: Site, sums: Array, once: bool = False) -> Array:
+        """Sums of products (..., channels) in int64 to the stored output: bias, requantization, offset, clamp.
+
+        `once` asks for one rounding in place of two. Sums, and results before the clamp, wrap around at 32 bits
+        where scales are absurd, as they do in TFLite Micro.
+        """
+        channels = sums.shape[-1]
+        sums = sums + bias_array(site, channels)
+        multipliers, shifts = self.multipliers(site, channels)
+        if self.wide(site):
+            scaled = requantize_wide(sums, multipliers, shifts)
+        else:
+            scaled = (requantize_once if once else requantize)(wrap_int32(sums), multipliers, shifts)
+        dtype = site.output().type.dtype
+        low, high = quantized_range(self.activation, site.output().quant, dtype)
+        shifted = wrap_int32(wrap_int32(scaled) + site.output().quant.zero_point)
+        return saturate(shifted, low, high, dtype.numpy)
+
+    def weighted_call(
+        self, site: Site, kernel: str, geometry: tuple[tuple[str, ParamValue], ...], channels: int
+    ) -> KernelCall:
+        """The call of `kernel`_s8 or `kernel`_s16: geometry, zero points and clamp; input, weights, tables, output."""
+        is_int16 = site.input(0).type.dtype is DType.INT16
+        wide: tuple[tuple[str, ParamValue], ...] = (("wide_sums", int(self.wide(site))),)
+        low, high = quantized_range(self.activation, site.output().quant, site.output().type.dtype)
+        multipliers, shifts = self.multipliers(site, channels)
+        offsets: tuple[tuple[str, ParamValue], ...] = (
+            ("input_zero_point", site.input(0).quant.zero_point),
+            ("output_zero_point", site.output().quant.zero_point),
+        )
+        return KernelCall(
+            kernel=f"{kernel}_s16" if is_int16 else f"{kernel}_s8",
+            params=(
+                *geometry,
+                *(offsets if not is_int16 else wide if DType.INT32 in self.int16_biases else ()),
+                ("output_min", low),
+                ("output_max", high),
+            ),
+            arguments=(
+                Input(0),
+                Input(1),
+                bias_argument(site, channels),
+                Table("multipliers", multipliers),
+                Table("shifts", shifts),
+                Output(),
+            ),
+        )
+
+
+def single_multiplier(site: Site) -> tuple[int, int]:
+    """Multiplier and shift of s_0 * s_1 / s_out, where input 1 has one scale; raises ValueError beyond float32.
+
+    The first product is taken in float32, as GetQuantizedConvolutionMultipler does (TFLite kernel_util.cc).
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        product = float(np.float32(site.input(0).quant.scale) * np.float32(site.input(1).quant.scale))
+    if isinf(product):
+        raise ValueError("the product of the inputs' scales is beyond float32")
+    return quantize_multiplier(product / site.output().quant.scale)
+
+
+def bias_array(site: Site, channels: int) -> Array:
+    """The bias, (channels,), in int64; zeros where the model has none."""
+    if site.has_input(2):
+        return site.input(2).constant.astype(np.int64)
+    return np.zeros(channels, np.int64)
+
+
+def bias_argument(site: Site, channels: int) -> Argument:
+    """The kernel's bias pointer, int32 for int8 kernels and int64 for int16 ones: the model's own tensor or a table."""
+    dtype = DType.INT64 if site.input(0).type.dtype is DType.INT16 else DType.INT32
+    if site.has_input(2) and site.input(2).type.dtype is dtype:
+        return Input(2)
+    return Table("bias", bias_array(site, channels).astype(dtype.numpy))
+
+
+def check_bias_shape(site: Site, channels: int) -> None:
+    """Raise MalformedModel if there is a bias and it is not of shape (channels,)."""
+    if site.has_input(2) and site.input(2).type.shape != (channels,):
+        raise MalformedModel(f"{site.source} has a bias of another shape than ({channels},).")
+
+
+def rank_4_shapes(site: Site) -> tuple[Shape, Shape]:
+    """The shapes of input and weights; raises MalformedModel unless both have rank 4 and no dimension of 0."""
+    x, weights = site.input(0).type.shape, site.input(1).type.shape
+    if len(x) != 4 or len(weights) != 4 or 0 in x or 0 in weights:
+        raise MalformedModel(
+            f"{site.source} needs an input and weights of rank 4 that are not empty, not {x} and {weights}."
+        )
+    return x, weights
+
+
+@dataclass(frozen=True, slots=True)
+class WindowConvolution(WeightedOperator):
+    """A convolution that slides a window over its input."""
 
     stride_height: int
     stride_width: int
     dilation_height: int
     dilation_width: int
     padding: Padding
-    activation: Activation
 
     def axes(self, site: Site) -> tuple[Axis, Axis]:
         """The window along height and width."""
@@ -53,124 +190,36 @@ class WindowConvolution(Operator):
             resolve_axis(width, kernel_width, self.stride_width, self.dilation_width, self.padding, site.source),
         )
 
-    def operand_shapes(self, site: Site) -> tuple[Shape, Shape]:
-        """The shapes of input and weights, both of rank 4."""
-        x, weights = site.input(0).type.shape, site.input(1).type.shape
-        if len(x) != 4 or len(weights) != 4:
-            raise MalformedModel(f"{site.source} needs an input and weights of rank 4, not {x} and {weights}.")
-        return x, weights
-
     def output_shape(self, site: Site, channels: int) -> Shape:
         """The output's shape for `channels` output channels, which the bias must match."""
         check_bias_shape(site, channels)
         rows, columns = self.axes(site)
         return (site.input(0).type.shape[0], rows.output, columns.output, channels)
 
-    def call(self, site: Site, kernel: str, depth: tuple[str, int]) -> KernelCall:
+    def window_call(self, site: Site, kernel: str, depth: tuple[str, int]) -> KernelCall:
         """The call of `kernel`_s8 or _s16; `depth` is the parameter that tells how channels combine."""
         batch, height, width, channels_in = site.input(0).type.shape
-        channels_out = site.output().type.shape[3]
+        channels = site.output().type.shape[3]
         rows, columns = self.axes(site)
-        return KernelCall(
-            kernel=kernel + suffix(site),
-            params=(
-                ("batches", batch),
-                ("input_height", height),
-                ("input_width", width),
-                ("input_channels", channels_in),
-                depth,
-                ("kernel_height", rows.kernel),
-                ("kernel_width", columns.kernel),
-                ("stride_height", rows.stride),
-                ("stride_width", columns.stride),
-                ("dilation_height", rows.dilation),
-                ("dilation_width", columns.dilation),
-                ("pad_top", rows.pad),
-                ("pad_left", columns.pad),
-                ("output_height", rows.output),
-                ("output_width", columns.output),
-                ("output_channels", channels_out),
-                *output_params(site, self.activation),
-            ),
-            arguments=weighted_arguments(site, channels_out),
+        geometry: tuple[tuple[str, ParamValue], ...] = (
+            ("batches", batch),
+            ("input_height", height),
+            ("input_width", width),
+            ("input_channels", channels_in),
+            depth,
+            ("kernel_height", rows.kernel),
+            ("kernel_width", columns.kernel),
+            ("stride_height", rows.stride),
+            ("stride_width", columns.stride),
+            ("dilation_height", rows.dilation),
+            ("dilation_width", columns.dilation),
+            ("pad_top", rows.pad),
+            ("pad_left", columns.pad),
+            ("output_height", rows.output),
+            ("output_width", columns.output),
+            ("output_channels", channels),
         )
-
-
-def suffix(site: Site) -> str:
-    """The ending of a kernel's name for the type of the activations."""
-    return "_s8" if site.output().type.dtype is DType.INT8 else "_s16"
-
-
-def output_params(site: Site, activation: Activation) -> tuple[tuple[str, ParamValue], ...]:
-    """The parameters of a kernel's zero points and output clamp."""
-    low, high = quantized_range(activation, site.output().quant, site.output().type.dtype)
-    return (
-        ("input_zero_point", site.input(0).quant.zero_point),
-        ("output_zero_point", site.output().quant.zero_point),
-        ("output_min", low),
-        ("output_max", high),
-    )
-
-
-def weighted_arguments(site: Site, channels: int) -> tuple[Argument, ...]:
-    """Input, weights, bias, multipliers, shifts, output: the arguments of every kernel with weights."""
-    multipliers, shifts = channel_multipliers(site, channels)
-    return (
-        Input(0),
-        Input(1),
-        bias_argument(site, channels),
-        Table("multipliers", multipliers),
-        Table("shifts", shifts),
-        Output(),
-    )
-
-
-def check_bias_shape(site: Site, channels: int) -> None:
-    """Raise MalformedModel if there is a bias and it is not of shape (channels,)."""
-    if site.has_input(2) and site.input(2).type.shape != (channels,):
-        raise MalformedModel(f"{site.source} has a bias of another shape than ({channels},).")
-
-
-def channel_multipliers(site: Site, channels: int) -> tuple[Array, Array]:
-    """int32 multipliers and int8 shifts, one for each output channel: s_in * s_weight / s_out.
-
-    The products are taken in double, as PopulateConvolutionQuantizationParams does (TFLite kernel_util.cc).
-    """
-    scale_in, scale_out = site.input(0).quant.scale, site.output().quant.scale
-    scales = site.input(1).quant.scales
-    if len(scales) == 1:
-        scales = scales * channels
-    pairs = [quantize_multiplier(scale_in * scale / scale_out) for scale in scales]
-    return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int8)
-
-
-def bias_array(site: Site, channels: int) -> Array:
-    """The bias, (channels,); zeros of the accumulator's type where the model has none."""
-    if site.has_input(2):
-        return site.input(2).constant
-    return np.zeros(channels, np.int64 if site.input(0).type.dtype is DType.INT16 else np.int32)
-
-
-def bias_argument(site: Site, channels: int) -> Argument:
-    """The kernel's bias pointer: the model's own tensor, or a table of zeros."""
-    return Input(2) if site.has_input(2) else Table("bias", bias_array(site, channels))
-
-
-def finish(site: Site, accumulator: Array, activation: Activation, single_rounding: bool = False) -> Array:
-    """Sums of products (..., channels) in int64 to the stored output: bias, requantization, offset, clamp."""
-    dtype = site.output().type.dtype
-    channels = accumulator.shape[-1]
-    bias = bias_array(site, channels)
-    accumulator = accumulator + bias.astype(np.int64)
-    multipliers, shifts = channel_multipliers(site, channels)
-    if bias.dtype == np.int64:
-        scaled = requantize_wide(accumulator, multipliers, shifts)
-    elif single_rounding:
-        scaled = requantize_once(accumulator, multipliers, shifts)
-    else:
-        scaled = requantize(accumulator, multipliers, shifts)
-    low, high = quantized_range(activation, site.output().quant, dtype)
-    return saturate(scaled + site.output().quant.zero_point, low, high, dtype.numpy)
+        return self.weighted_call(site, kernel, geometry, channels)
 
 
 def accumulate_taps(
@@ -201,20 +250,84 @@ def exact_matmul(a: Array, b: Array) -> Array:
     return np.rint(a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
 
 
-def accumulator_fits(site: Site) -> bool:
-    """Bias plus the largest possible sum of products must fit 32 bits, or the accumulator could overflow."""
-    if site.input(0).type.dtype is not DType.INT8:
-        return True
-    weights = site.input(1).constant.astype(np.int64)
-    axis = 3 if site.op.name == "depthwise_conv_2d" else 0
-    others = tuple(a for a in range(weights.ndim) if a != axis)
-    zero_point = site.input(0).quant.zero_point
-    reach = max(127 - zero_point, zero_point + 128)
-    sums = np.abs(weights).sum(axis=others) * reach
-    bias = np.abs(bias_array(site, weights.shape[axis]).astype(np.int64))
-    return bias.shape == sums.shape and bool((sums + bias <= INT32_MAX).all())
+def convolution_constraints(axis: int, int16_biases: tuple[DType, ...]) -> tuple[Constraint, ...]:
+    """The constraints of a convolution with output channels along `axis` of its weights."""
+    return (
+        input_types(DType.INT8, DType.INT16),
+        same_input_output_type,
+        per_tensor,
+        symmetric_int16,
+        int8_weights(axis),
+        bias_types(int16_biases),
+        sums_fit(axis),
+        multipliers_fit,
+        activation_fits,
+    )
 
 
-def rounds_once(rounding: Rounding) -> bool:
-    """Whether FULLY_CONNECTED rounds once: LiteRT's reference kernel does, TFLite Micro's does not."""
-    return rounding is Rounding.LITERT
+def bias_types(int16_biases: tuple[DType, ...]) -> Constraint:
+    """A constraint: the bias is constant, int32 under int8 activations, one of `int16_biases` under int16 ones."""
+
+    def predicate(site: Site) -> bool:
+        if not site.has_input(2):
+            return True
+        bias = site.input(2)
+        allowed = int16_biases if site.input(0).type.dtype is DType.INT16 else (DType.INT32,)
+        return bias.role is Role.CONSTANT and bias.type.dtype in allowed
+
+    names = " or ".join(dtype.value for dtype in int16_biases)
+    predicate.__doc__ = f"A bias must be constant: int32 for int8 activations, {names} for int16 ones."
+    return predicate
+
+
+def sums_fit(axis: int) -> Constraint:
+    """A constraint: no input can make the accumulators overflow; output channels lie along `axis` of the weights."""
+
+    def predicate(site: Site) -> bool:
+        x, weights = site.input(0), site.input(1)
+        if weights.type.dtype is not DType.INT8 or x.type.dtype not in (DType.INT8, DType.INT16):
+            return False
+        bias = np.abs(bias_array(site, weights.type.shape[axis]).astype(np.float64))
+        sums = largest_weight_sums(site, axis) * largest_magnitude(x.type.dtype, x.quant.zero_point) + bias
+        if x.type.dtype is DType.INT8:
+            return bool((sums <= INT32_MAX).all())
+        return bool((sums < 1 << WIDE_BITS).all())
+
+    predicate.__doc__ = (
+        "Bias plus the largest possible sum of products must fit the accumulator: 32 bits for int8 activations, "
+        "48 bits for int16 ones."
+    )
+    return predicate
+
+
+def largest_magnitude(dtype: DType, zero_point: int) -> int:
+    """Largest |q - zero_point| of a quantized type."""
+    low, high = dtype.range
+    return max(high - zero_point, zero_point - low)
+
+
+def largest_weight_sums(site: Site, axis: int) -> Array:
+    """Upper bound of sum |w - zero_point| for each output channel; of any contents where weights are not constant."""
+    weights = site.input(1)
+    zero_point = weights.quant.zero_points[0]
+    if weights.role is not Role.CONSTANT:
+        shape = weights.type.shape
+        bound = largest_magnitude(weights.type.dtype, zero_point) * (weights.type.elements // shape[axis])
+        return np.full(shape[axis], bound, np.int64)
+    others = tuple(a for a in range(len(weights.type.shape)) if a != axis)
+    magnitudes = np.abs(weights.constant.astype(np.int16) - np.int16(zero_point))
+    return np.asarray(magnitudes.sum(axis=others, dtype=np.int64))
+
+
+def multipliers_fit(site: Site) -> bool:
+    """Scales must not be absurd: input * weight within float32, with int16 sums below 16384 times the output's."""
+    op = site.op
+    if not isinstance(op, WeightedOperator):
+        return False
+    _, shifts = op.multipliers(site, len(site.input(1).quant.scales))
+    return not op.wide(site) or bool((shifts <= WIDE_MAX_SHIFT).all())
+
+
+def activation_fits(site: Site) -> bool:
+    """The output scale must not be so small that the bounds of the fused activation leave 32 bits."""
+    return isinstance(site.op, WeightedOperator) and bounds_fit(site.op.activation, site.output().quant)

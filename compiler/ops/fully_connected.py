@@ -1,100 +1,117 @@
-"""FULLY_CONNECTED: a matrix product with constant weights."""
+"""FULLY_CONNECTED: a matrix product with weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape, Table
+from thimble.compiler.ir.operator import Array, KernelCall, ParamValue, Rounding, Shape
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation, quantized_range
-from thimble.compiler.ops.constraints import (
-    bias_matches,
-    input_types,
-    int8_weights,
-    per_tensor,
-    same_input_output_type,
-    symmetric_int16,
-)
+from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, symmetric_int16
 from thimble.compiler.ops.convolution import (
-    accumulator_fits,
-    bias_argument,
-    channel_multipliers,
+    WeightedOperator,
+    activation_fits,
+    bias_types,
+    check_bias_shape,
     exact_matmul,
-    finish,
-    rounds_once,
+    multipliers_fit,
+    single_multiplier,
+    sums_fit,
 )
+
+
+def int8_matrix(site: Site) -> bool:
+    """Weights must be int8, with one scale and zero point, or one scale for each output and zero points of 0."""
+    weights = site.input(1).type
+    quant = weights.quant
+    if weights.dtype is not DType.INT8 or quant is None or not all(scale > 0 for scale in quant.scales):
+        return False
+    if quant.per_tensor:
+        return -128 <= quant.zero_point <= 127
+    return quant.axis == 0 and len(quant.scales) == weights.shape[0] and set(quant.zero_points) == {0}
+
+
+def bias_scale_matches(site: Site) -> bool:
+    """The bias scale must be input scale * weight scale, within 0.02 of the output scale."""
+    if not site.has_input(2) or not site.input(1).quant.per_tensor:
+        return True
+    bias = site.input(2).type.quant
+    wanted = site.input(0).quant.scale * site.input(1).quant.scale
+    return abs(wanted - (bias.scales[0] if bias else 0.0)) / site.output().quant.scale <= 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class FullyConnected(Operator):
-    """Input (..., D) with all but the last D elements as rows, weights (O, D), optional bias (O,), output (rows, O)."""
+class FullyConnected(WeightedOperator):
+    """Input of rows of D elements, weights (O, D), optional bias (O,), output of rows of O elements.
 
-    activation: Activation
+    The weights may be computed, which is how converters write a product of two activations.
+    """
+
     keep_dims: bool
 
     name = "fully_connected"
+    int16_biases = (DType.INT32, DType.INT64)
     constraints = (
         input_types(DType.INT8, DType.INT16),
         same_input_output_type,
         per_tensor,
         symmetric_int16,
-        int8_weights(axis=0),
-        bias_matches,
-        accumulator_fits,
+        int8_matrix,
+        bias_types(int16_biases),
+        bias_scale_matches,
+        sums_fit(axis=0),
+        multipliers_fit,
+        activation_fits,
     )
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         x, weights = site.input(0).type, site.input(1).type.shape
         if len(weights) != 2 or 0 in weights or x.elements % weights[1]:
             raise MalformedModel(f"{site.source} has weights {weights} that do not divide its input {x.shape}.")
-        if site.has_input(2) and site.input(2).type.shape != (weights[0],):
-            raise MalformedModel(f"{site.source} has a bias of another shape than ({weights[0]},).")
-        if self.keep_dims:
-            if not x.shape or x.shape[-1] != weights[1]:
-                raise MalformedModel(f"{site.source} keeps dimensions, but {x.shape} does not end in {weights[1]}.")
-            return ((*x.shape[:-1], weights[0]),)
-        return ((x.elements // weights[1], weights[0]),)
+        channels, depth = weights
+        check_bias_shape(site, channels)
+        if self.keep_dims and (not x.shape or x.shape[-1] != depth):
+            raise MalformedModel(f"{site.source} keeps dimensions, but {x.shape} does not end in {depth}.")
+        rows = x.elements // depth
+        for output in site.outputs[:1]:
+            # TFLite Micro takes any output shape that holds the rows, whatever `keep_dims` says.
+            if output.type.shape[-1:] == (channels,) and prod(output.type.shape[:-1]) == rows:
+                return (output.type.shape,)
+        return ((*x.shape[:-1], channels) if self.keep_dims else (rows, channels),)
 
     def macs(self, site: Site) -> int:
         return site.output().type.elements * site.input(1).type.shape[1]
 
+    def multipliers(self, site: Site, channels: int) -> tuple[Array, Array]:
+        """As for convolutions, but one scale for all weights is multiplied in float32."""
+        if not site.input(1).quant.per_tensor:
+            return WeightedOperator.multipliers(self, site, channels)
+        multiplier, shift = single_multiplier(site)
+        return np.full(channels, multiplier, np.int32), np.full(channels, shift, np.int8)
+
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
-        weights = inputs[1]
-        depth = weights.shape[1]
-        rows = inputs[0].reshape(-1, depth).astype(np.int32) - site.input(0).quant.zero_point
-        accumulator = exact_matmul(rows, weights.T)
-        result = finish(site, accumulator, self.activation, rounds_once(rounding))
+        weights = inputs[1].astype(np.int32) - site.input(1).quant.zero_points[0]
+        rows = inputs[0].reshape(-1, weights.shape[1]).astype(np.int32) - site.input(0).quant.zero_point
+        result = self.finish(site, exact_matmul(rows, weights.T), rounds_once(rounding))
         return (result.reshape(site.output().type.shape),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         channels, depth = site.input(1).type.shape
-        dtype = site.output().type.dtype
-        low, high = quantized_range(self.activation, site.output().quant, dtype)
-        multipliers, shifts = channel_multipliers(site, channels)
-        once: tuple[tuple[str, int], ...] = (("single_rounding", int(rounds_once(rounding))),)
-        call = KernelCall(
-            kernel="fully_connected_s8" if dtype is DType.INT8 else "fully_connected_s16",
-            params=(
-                ("rows", site.input(0).type.elements // depth),
-                ("depth", depth),
-                ("output_channels", channels),
-                ("input_zero_point", site.input(0).quant.zero_point),
-                ("output_zero_point", site.output().quant.zero_point),
-                ("output_min", low),
-                ("output_max", high),
-                *(once if dtype is DType.INT8 else ()),
-            ),
-            arguments=(
-                Input(0),
-                Input(1),
-                bias_argument(site, channels),
-                Table("multipliers", multipliers),
-                Table("shifts", shifts),
-                Output(),
-            ),
+        geometry: tuple[tuple[str, ParamValue], ...] = (
+            ("rows", site.input(0).type.elements // depth),
+            ("depth", depth),
+            ("output_channels", channels),
+            ("weights_zero_point", site.input(1).quant.zero_points[0]),
         )
-        return (call,)
+        if site.input(0).type.dtype is DType.INT8:
+            geometry += (("single_rounding", int(rounds_once(rounding))),)
+        return (self.weighted_call(site, "fully_connected", geometry, channels),)
+
+
+def rounds_once(rounding: Rounding) -> bool:
+    """Whether int8 sums are rounded once: LiteRT's reference kernel does so, TFLite Micro's does not."""
+    return rounding is Rounding.LITERT

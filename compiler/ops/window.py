@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from thimble.compiler.ir.errors import MalformedModel
-from thimble.compiler.ir.operator import Array
+
+MAX_REACH = 1 << 30
+"""Largest extent of a dilated window, and largest stride of a transposed one: kernels compute positions in 32 bits."""
 
 
 class Padding(Enum):
@@ -53,6 +52,8 @@ def resolve_axis(input: int, kernel: int, stride: int, dilation: int, padding: P
     if min(input, kernel, stride, dilation) < 1:
         raise MalformedModel(f"{where} has a kernel, stride, dilation or input size below 1.")
     reach = (kernel - 1) * dilation + 1
+    if reach > MAX_REACH:
+        raise MalformedModel(f"{where} has a window of {reach} elements; at most {MAX_REACH} are possible.")
     output = -(-input // stride) if padding is Padding.SAME else (input + stride - reach) // stride
     if output < 1:
         raise MalformedModel(f"{where} has a window of {reach} on an input of {input}: no output is left.")
@@ -60,29 +61,17 @@ def resolve_axis(input: int, kernel: int, stride: int, dilation: int, padding: P
     return Axis(input, kernel, stride, dilation, output, total // 2 if padding is Padding.SAME else 0)
 
 
-def sliding_windows(x: Array, rows: Axis, columns: Axis, fill: Any) -> Array:
-    """Windows of x (N, H, W, C), padded with `fill`: a read-only view (N, OH, OW, KH, KW, C)."""
-    batch, height, width, channels = x.shape
-    after_rows = max((rows.output - 1) * rows.stride + (rows.kernel - 1) * rows.dilation + 1 - height - rows.pad, 0)
-    after_columns = max(
-        (columns.output - 1) * columns.stride + (columns.kernel - 1) * columns.dilation + 1 - width - columns.pad,
-        0,
-    )
-    padded = np.full(
-        (batch, rows.pad + height + after_rows, columns.pad + width + after_columns, channels), fill, x.dtype
-    )
-    padded[:, rows.pad : rows.pad + height, columns.pad : columns.pad + width] = x
-    step_n, step_h, step_w, step_c = padded.strides
-    return as_strided(
-        padded,
-        (batch, rows.output, columns.output, rows.kernel, columns.kernel, channels),
-        (
-            step_n,
-            step_h * rows.stride,
-            step_w * columns.stride,
-            step_h * rows.dilation,
-            step_w * columns.dilation,
-            step_c,
-        ),
-        writeable=False,
-    )
+def transposed_axis(input: int, output: int, kernel: int, stride: int, padding: Padding, where: str) -> Axis:
+    """One axis of a transposed convolution, as the convolution that runs the other way, from `output` to `input`.
+
+    Any output size is possible: where it asks for more than the windows reach, the rest is bias alone. The pad is
+    that of the convolution (ComputePaddingHeightWidth in TFLite padding.h, whose divisions cut towards zero).
+    """
+    if min(input, output, kernel, stride) < 1:
+        raise MalformedModel(f"{where} has a kernel, stride or size below 1.")
+    if stride > MAX_REACH:
+        raise MalformedModel(f"{where} has a stride of {stride}; at most {MAX_REACH} is possible.")
+    steps = output + stride - (1 if padding is Padding.SAME else kernel)
+    windows = steps // stride if steps >= 0 else -(-steps // stride)
+    total = max((windows - 1) * stride + kernel - output, 0)
+    return Axis(output, kernel, stride, 1, input, total // 2)

@@ -10,6 +10,11 @@ static inline int32_t thimble_clamp(int32_t x, int32_t low, int32_t high) {
     return x < low ? low : (x > high ? high : x);
 }
 
+/* a + b modulo 2^32, as the reference kernels add where absurd scales make them overflow. */
+static inline int32_t thimble_add(int32_t a, int32_t b) {
+    return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
 /* High 32 bits of 2 * a * b, rounded to nearest with halves away from zero, saturated. */
 static inline int32_t thimble_doubling_high_mul(int32_t a, int32_t b) {
     if (a == INT32_MIN && b == INT32_MIN) {
@@ -45,11 +50,16 @@ static inline int32_t thimble_requantize_once(int32_t x, int32_t multiplier, int
     return (int32_t)(((int64_t)x * (int64_t)multiplier + ((int64_t)1 << (total - 1))) >> total);
 }
 
-/* For 48-bit accumulators of int16 activations: the multiplier is cut to 16 bits, one rounding. */
+/* For 48-bit sums of int16 activations, shift in [-31, 14]: the multiplier is cut to 16 bits, one rounding. */
 static inline int32_t thimble_requantize_wide(int64_t x, int32_t multiplier, int shift) {
     const int32_t reduced = multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;
     const int total = 15 - shift;
     return (int32_t)((x * (int64_t)reduced + ((int64_t)1 << (total - 1))) >> total);
+}
+
+/* Sums of int16 activations: all 64 bits as above, or the low 32 bits with the full multiplier. */
+static inline int32_t thimble_requantize_s16(int64_t sum, int32_t multiplier, int shift, int wide) {
+    return wide ? thimble_requantize_wide(sum, multiplier, shift) : thimble_requantize((int32_t)sum, multiplier, shift);
 }
 
 #endif

@@ -38,10 +38,11 @@ void thimble_conv_2d_s8(const thimble_conv_2d_s8_params *params, const int8_t *i
             for (int32_t x = 0; x < p->output_width; x++) {
                 for (int32_t o = 0; o < p->output_channels; o++) {
                     const int8_t *group_input = input + (o / outputs_per_group) * p->group_channels;
-                    const int32_t sum = bias[o] + window_sum(p, group_input, weights + o * kernel_size,
-                                                             y * p->stride_height - p->pad_top,
-                                                             x * p->stride_width - p->pad_left);
-                    const int32_t value = thimble_requantize(sum, multipliers[o], shifts[o]) + p->output_zero_point;
+                    const int32_t sum =
+                        bias[o] + window_sum(p, group_input, weights + o * kernel_size,
+                                             y * p->stride_height - p->pad_top, x * p->stride_width - p->pad_left);
+                    const int32_t value =
+                        thimble_add(thimble_requantize(sum, multipliers[o], shifts[o]), p->output_zero_point);
                     *output++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
                 }
             }

@@ -18,8 +18,8 @@ static int32_t window_sum(const thimble_depthwise_conv_2d_s8_params *p, const in
             if (x < 0 || x >= p->input_width) {
                 continue;
             }
-            sum += (input[(y * p->input_width + x) * p->input_channels] - p->input_zero_point) *
-                   weights[(ky * p->kernel_width + kx) * p->output_channels];
+            const int32_t in = input[(y * p->input_width + x) * p->input_channels] - p->input_zero_point;
+            sum += in * weights[(ky * p->kernel_width + kx) * p->output_channels];
         }
     }
     return sum;
@@ -36,7 +36,8 @@ void thimble_depthwise_conv_2d_s8(const thimble_depthwise_conv_2d_s8_params *par
                     const int32_t sum =
                         bias[o] + window_sum(p, input + o / p->multiplier, weights + o,
                                              y * p->stride_height - p->pad_top, x * p->stride_width - p->pad_left);
-                    const int32_t value = thimble_requantize(sum, multipliers[o], shifts[o]) + p->output_zero_point;
+                    const int32_t value =
+                        thimble_add(thimble_requantize(sum, multipliers[o], shifts[o]), p->output_zero_point);
                     *output++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
                 }
             }

@@ -12,11 +12,12 @@ void thimble_fully_connected_s8(const thimble_fully_connected_s8_params *params,
             const int8_t *w = weights + o * p->depth;
             int32_t sum = bias[o];
             for (int32_t d = 0; d < p->depth; d++) {
-                sum += (input[d] - p->input_zero_point) * w[d];
+                sum += (input[d] - p->input_zero_point) * (w[d] - p->weights_zero_point);
             }
             const int32_t scaled = p->single_rounding != 0 ? thimble_requantize_once(sum, multipliers[o], shifts[o])
                                                            : thimble_requantize(sum, multipliers[o], shifts[o]);
-            *output++ = (int8_t)thimble_clamp(scaled + p->output_zero_point, p->output_min, p->output_max);
+            const int32_t value = thimble_add(scaled, p->output_zero_point);
+            *output++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
         }
         input += p->depth;
     }

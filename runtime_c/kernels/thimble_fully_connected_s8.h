@@ -9,15 +9,16 @@ typedef struct {
     int32_t rows;
     int32_t depth;
     int32_t output_channels;
+    int32_t weights_zero_point;
+    int32_t single_rounding; /* 0: TFLite Micro's two roundings; 1: LiteRT's one */
     int32_t input_zero_point;
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
-    int32_t single_rounding; /* 0: TFLite Micro's two roundings; 1: LiteRT's one */
 } thimble_fully_connected_s8_params;
 
 /* Matrix product, int8 activations and weights, int32 accumulators, one multiplier and shift for each output channel.
- * input (rows, depth); weights (output_channels, depth), in [-127, 127]; bias, multipliers, shifts (output_channels)
+ * input (rows, depth); weights (output_channels, depth); bias, multipliers, shifts (output_channels)
  * output (rows, output_channels); must not overlap the input */
 void thimble_fully_connected_s8(const thimble_fully_connected_s8_params *params, const int8_t *input,
                                 const int8_t *weights, const int32_t *bias, const int32_t *multipliers,

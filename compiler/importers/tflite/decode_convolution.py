@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from tflite.BatchMatMulOptions import BatchMatMulOptions
 from tflite.Conv2DOptions import Conv2DOptions
 from tflite.DepthwiseConv2DOptions import DepthwiseConv2DOptions
 from tflite.FullyConnectedOptions import FullyConnectedOptions
+from tflite.TransposeConvOptions import TransposeConvOptions
 from thimble.compiler.importers.tflite.decoding import Decoded, Decoder, FileOp
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
-from thimble.compiler.ir.errors import UnsupportedOp
+from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
+from thimble.compiler.ir.graph import Role
+from thimble.compiler.ops.batch_matmul import BatchMatmul
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.compiler.ops.fully_connected import FullyConnected
+from thimble.compiler.ops.transpose_conv import TransposeConv
 
 
 def _conv_2d(op: FileOp) -> Decoded:
@@ -48,13 +53,39 @@ def _fully_connected(op: FileOp) -> Decoded:
     return Decoded(FullyConnected(activation, bool(options.KeepNumDims())), weighted_inputs(op))
 
 
+def _transpose_conv(op: FileOp) -> Decoded:
+    options = op.options(TransposeConvOptions)
+    _check_output_shape(op)
+    conv = TransposeConv(
+        activation=op.activation(options.FusedActivationFunction()),
+        stride_height=options.StrideH(),
+        stride_width=options.StrideW(),
+        padding=op.padding(options.Padding()),
+    )
+    return Decoded(conv, (2, 1, 3) if op.has_input(3) else (2, 1))
+
+
+def _check_output_shape(op: FileOp) -> None:
+    """A constant output shape must be the output's own; a computed one is ignored, as TFLite Micro does."""
+    shape = op.input(0)
+    if shape.role is Role.CONSTANT and op.outputs and op.integers(0, "output shape") != op.outputs[0].type.shape:
+        raise MalformedModel(f"{op.source} asks for another output shape than its output tensor has.")
+
+
+def _batch_matmul(op: FileOp) -> Decoded:
+    options = op.options(BatchMatMulOptions)
+    return Decoded(BatchMatmul(bool(options.AdjX()), bool(options.AdjY())), (0, 1))
+
+
 def weighted_inputs(op: FileOp) -> tuple[int, ...]:
     """Positions of input, weights and, where there is one, bias."""
     return (0, 1, 2) if op.has_input(2) else (0, 1)
 
 
 DECODERS: dict[int, Decoder] = {
+    BuiltinOperator.BATCH_MATMUL: _batch_matmul,
     BuiltinOperator.CONV_2D: _conv_2d,
     BuiltinOperator.DEPTHWISE_CONV_2D: _depthwise_conv_2d,
     BuiltinOperator.FULLY_CONNECTED: _fully_connected,
+    BuiltinOperator.TRANSPOSE_CONV: _transpose_conv,
 }

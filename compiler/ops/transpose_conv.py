@@ -1,0 +1,93 @@
+"""TRANSPOSE_CONV: the gradient of a convolution, which spreads each input element over a window of the output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array, KernelCall, Rounding, Shape
+from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.convolution import (
+    WeightedOperator,
+    check_bias_shape,
+    convolution_constraints,
+    rank_4_shapes,
+)
+from thimble.compiler.ops.window import Axis, Padding, transposed_axis
+
+
+@dataclass(frozen=True, slots=True)
+class TransposeConv(WeightedOperator):
+    """Input (N, H, W, C), weights (O, KH, KW, C), optional bias (O,), output (N, OH, OW, O).
+
+    OH and OW are the file's own: several sizes give the same H and W.
+    """
+
+    stride_height: int
+    stride_width: int
+    padding: Padding
+
+    name = "transpose_conv"
+    int16_biases = (DType.INT64, DType.INT16)
+    constraints = convolution_constraints(0, int16_biases)
+
+    def axes(self, site: Site) -> tuple[Axis, Axis]:
+        """The window of the convolution that runs the other way, from output to input."""
+        _, height, width, _ = site.input(0).type.shape
+        _, kernel_height, kernel_width, _ = site.input(1).type.shape
+        _, output_height, output_width, _ = site.output().type.shape
+        return (
+            transposed_axis(height, output_height, kernel_height, self.stride_height, self.padding, site.source),
+            transposed_axis(width, output_width, kernel_width, self.stride_width, self.padding, site.source),
+        )
+
+    def shapes(self, site: Site) -> tuple[Shape, ...]:
+        x, weights = rank_4_shapes(site)
+        output = site.output().type.shape
+        if len(output) != 4 or 0 in output:
+            raise MalformedModel(f"{site.source} needs an output of rank 4 that is not empty, not {output}.")
+        if weights[3] != x[3]:
+            raise MalformedModel(f"{site.source} has weights {weights} for an input of {x[3]} channels.")
+        check_bias_shape(site, weights[0])
+        rows, columns = self.axes(site)
+        return ((x[0], rows.input, columns.input, weights[0]),)
+
+    def macs(self, site: Site) -> int:
+        channels, height, width, _ = site.input(1).type.shape
+        return site.input(0).type.elements * height * width * channels
+
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        centred = inputs[0].astype(np.float64) - site.input(0).quant.zero_point
+        weights = inputs[1].astype(np.float64)
+        rows, columns = self.axes(site)
+        sums = np.zeros(site.output().type.shape)
+        for row in rows.taps:
+            in_y, out_y = rows.meeting(row)
+            for column in columns.taps:
+                in_x, out_x = columns.meeting(column)
+                sums[:, out_y, out_x] += centred[:, in_y, in_x] @ weights[:, row, column].T
+        return (self.finish(site, sums.astype(np.int64)),)
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        batch, height, width, depth = site.input(0).type.shape
+        channels = site.output().type.shape[3]
+        rows, columns = self.axes(site)
+        geometry = (
+            ("batches", batch),
+            ("input_height", height),
+            ("input_width", width),
+            ("input_channels", depth),
+            ("kernel_height", rows.kernel),
+            ("kernel_width", columns.kernel),
+            ("stride_height", rows.stride),
+            ("stride_width", columns.stride),
+            ("pad_top", rows.pad),
+            ("pad_left", columns.pad),
+            ("output_height", rows.input),
+            ("output_width", columns.input),
+            ("output_channels", channels),
+        )
+        return (self.weighted_call(site, "transpose_conv", geometry, channels),)

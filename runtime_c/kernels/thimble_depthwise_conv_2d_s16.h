@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef THIMBLE_DEPTHWISE_CONV_2D_S16_H
+#define THIMBLE_DEPTHWISE_CONV_2D_S16_H
+
+#include <stdint.h>
+
+/* Sizes in elements; output limits in [-32768, 32767]. */
+typedef struct {
+    int32_t batches;
+    int32_t input_height;
+    int32_t input_width;
+    int32_t input_channels;
+    int32_t multiplier; /* output channels of each input channel */
+    int32_t kernel_height;
+    int32_t kernel_width;
+    int32_t stride_height;
+    int32_t stride_width;
+    int32_t dilation_height;
+    int32_t dilation_width;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t output_height;
+    int32_t output_width;
+    int32_t output_channels;
+    int32_t output_min;
+    int32_t output_max;
+} thimble_depthwise_conv_2d_s16_params;
+
+/* Depthwise convolution, int16 activations, int8 weights, one multiplier and shift for each output channel;
+ * output channel c * multiplier + m sees input channel c.
+ * input (batches, input_height, input_width, input_channels)
+ * weights (kernel_height, kernel_width, output_channels), in [-127, 127]
+ * bias, multipliers, shifts (output_channels)
+ * output (batches, output_height, output_width, output_channels); must not overlap the input */
+void thimble_depthwise_conv_2d_s16(const thimble_depthwise_conv_2d_s16_params *params, const int16_t *input,
+                                   const int8_t *weights, const int64_t *bias, const int32_t *multipliers,
+                                   const int8_t *shifts, int16_t *output);
+
+#endif
