@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Rounding, Shape
+from thimble.compiler.ir.types import TensorType
 from thimble.compiler.ops.constraints import same_input_output_type
 from thimble.compiler.ops.copying import copy_whole
+
+
+def default_contents(type: TensorType) -> Array:
+    """What a variable holds before its first assignment, `type` being that of the assigned tensor.
+
+    Each byte is the low byte of the zero point, whatever the element type: so TFLite Micro fills it
+    (micro_resource_variable.cc, Allocate).
+    """
+    zero_point = type.quant.zero_points[0] if type.quant is not None else 0
+    return np.full(type.bytes, zero_point & 0xFF, np.uint8).view(type.dtype.numpy).reshape(type.shape)
 
 
 def assigns_same_type(site: Site) -> bool:

@@ -8,11 +8,14 @@ from math import ceil, prod
 from typing import Any
 
 import numpy as np
+from ai_edge_litert.schema_py_generated import TensorType as FileType
 from thimble.compiler.ir.types import TensorType
 
 from tests.ops.case import OpCase
 from tests.ops.draws import scale, zero_point
 from tests.tflite_builder import ModelBuilder
+
+RESOURCE = FileType.RESOURCE
 
 
 def shape_of(rng: np.random.Generator, low: int, high: int, limit: int = 5) -> tuple[int, ...]:
@@ -341,8 +344,61 @@ def batch_to_space_nd(rng: np.random.Generator, dtype: Any = np.int8) -> bytes:
     return finish(m, [x], [y])
 
 
+def handle(m: ModelBuilder, name: str) -> int:
+    """A VAR_HANDLE operator for the variable `name`; the tensor with the handle."""
+    tensor = m.tensor((), type_code=RESOURCE)
+    m.op("VAR_HANDLE", [], [tensor], "VarHandleOptions", container="", sharedName=name)
+    return tensor
+
+
+def delay(rng: np.random.Generator, dtype: Any = np.int8) -> bytes:
+    """A variable is read, then assigned: the output is the previous inference's input."""
+    m = ModelBuilder()
+    x, y = moved(m, rng, dtype, *([shape_of(rng, 1, 4)] * 2))
+    variable = handle(m, "state")
+    m.op("READ_VARIABLE", [variable], [y], "ReadVariableOptions")
+    m.op("ASSIGN_VARIABLE", [variable, x], [], "AssignVariableOptions")
+    return finish(m, [x], [y])
+
+
+def assign_twice(rng: np.random.Generator) -> bytes:
+    """What was read before an assignment stays as it was; two handles of one name are one variable."""
+    m = ModelBuilder()
+    a, b, before, between, after = moved(m, rng, np.int8, *([shape_of(rng, 1, 4)] * 5))
+    one, two = handle(m, "state"), handle(m, "state")
+    for variable, read, written in ((one, before, a), (two, between, b), (one, after, None)):
+        m.op("READ_VARIABLE", [variable], [read], "ReadVariableOptions")
+        if written is not None:
+            m.op("ASSIGN_VARIABLE", [variable, written], [], "AssignVariableOptions")
+    return finish(m, [a, b], [before, between, after])
+
+
+def call_once(rng: np.random.Generator) -> bytes:
+    """A delay whose two variables start with constants."""
+    shapes = [shape_of(rng, 1, 4) for _ in range(2)]
+    m = ModelBuilder()
+    m.op("CALL_ONCE", [], [], "CallOnceOptions", initSubgraphIndex=1)
+    inputs, outputs, quants = [], [], []
+    for name, shape in zip("ab", shapes, strict=True):
+        quants.append((scale(rng), zero_point(rng)))
+        x, y = (m.tensor(shape, np.int8, *quants[-1]) for _ in range(2))
+        variable = handle(m, name)
+        m.op("READ_VARIABLE", [variable], [y], "ReadVariableOptions")
+        m.op("ASSIGN_VARIABLE", [variable, x], [], "AssignVariableOptions")
+        inputs.append(x)
+        outputs.append(y)
+    m.interface(inputs, outputs)
+    m.subgraph("initialize")
+    for name, shape, quant in zip("ab", shapes, quants, strict=True):
+        start = m.tensor(shape, np.int8, *quant, data=rng.integers(-128, 128, shape))
+        m.op("ASSIGN_VARIABLE", [handle(m, name), start], [], "AssignVariableOptions")
+    return finish(m, [], [])
+
+
 CASES = (
+    OpCase("ASSIGN_VARIABLE", assign_twice),
     OpCase("BATCH_TO_SPACE_ND", batch_to_space_nd),
+    OpCase("CALL_ONCE", call_once),
     OpCase("CONCATENATION", concatenation),
     OpCase("CONCATENATION", concatenation_of_constants, "constants"),
     OpCase("CONCATENATION", partial(concatenation, dtype=np.int16), "int16"),
@@ -363,6 +419,8 @@ CASES = (
     OpCase("PADV2", padv2),
     OpCase("PADV2", partial(padv2, dtype=np.int16), "int16"),
     OpCase("PADV2", partial(padv2, dtype=np.float32), "float32"),
+    OpCase("READ_VARIABLE", delay),
+    OpCase("READ_VARIABLE", partial(delay, dtype=np.int16), "int16"),
     OpCase("RESHAPE", reshape),
     OpCase("RESHAPE", partial(reshape, dtype=np.int16), "int16"),
     OpCase("RESHAPE", partial(reshape, dtype=np.int64), "int64"),

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-
 from thimble.compiler.importers.tflite.decoders import DECODERS
 from thimble.compiler.importers.tflite.decoding import Decoded, FileOp
 from thimble.compiler.importers.tflite.file import FileOperator, FileSubgraph, FileTensor, ModelFile, read_model
@@ -17,7 +16,7 @@ from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant, 
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.executor import Executor
-from thimble.compiler.ops.variables import AssignVariable, ReadVariable
+from thimble.compiler.ops.variables import AssignVariable, ReadVariable, default_contents
 
 _VARIABLE_OPS = (BuiltinOperator.VAR_HANDLE, BuiltinOperator.CALL_ONCE)
 
@@ -87,7 +86,9 @@ class _Importer:
             return
         decoder = DECODERS.get(operator.code)
         if decoder is None:
-            raise UnsupportedOp(f"{operator.source}: this operator is not supported; `thimble ops` lists those that are.")
+            raise UnsupportedOp(
+                f"{operator.source}: this operator is not supported; `thimble ops` lists those that are."
+            )
         inputs, outputs = self._operands(operator), operator.outputs
         self._check_types(subgraph, operator, inputs)
         view = FileOp(
@@ -144,17 +145,19 @@ class _Importer:
             if tensor.dtype is None:
                 self.blockers.append(f"Tensor {tensor.name!r} has type {tensor.type_name}, which is not supported.")
             elif tensor.dynamic:
-                self.blockers.append(f"Tensor {tensor.name!r} has a dynamic shape; convert the model with fixed shapes.")
+                self.blockers.append(
+                    f"Tensor {tensor.name!r} has a dynamic shape; convert the model with fixed shapes."
+                )
 
     def _find_variables(self, main: FileSubgraph) -> None:
-        """One state for each resource variable; its type from its uses, its contents from the CALL_ONCE subgraph."""
+        """One state for each resource variable, of the type of the first tensor assigned to it (or read from it)."""
         for operator in main.operators:
             if operator.code == BuiltinOperator.VAR_HANDLE:
                 self.handles.update(dict.fromkeys(operator.outputs, operator.variable))
         initial = self._initial_contents(main)
-        for operator in main.operators:
-            if operator.code not in (BuiltinOperator.READ_VARIABLE, BuiltinOperator.ASSIGN_VARIABLE):
-                continue
+        assignments = [o for o in main.operators if o.code == BuiltinOperator.ASSIGN_VARIABLE]
+        reads = [o for o in main.operators if o.code == BuiltinOperator.READ_VARIABLE]
+        for operator in (*assignments, *reads):
             handle = operator.inputs[0] if operator.inputs else None
             if handle not in self.handles:
                 raise MalformedModel(f"{operator.source} works on a tensor that no VAR_HANDLE made.")
@@ -164,9 +167,11 @@ class _Importer:
                 raise MalformedModel(f"{operator.source} lacks the value that it reads or writes.")
             if variable not in self.states:
                 type_ = self.values[uses[0]].type
-                data = initial.get(variable, np.zeros(type_.shape, type_.dtype.numpy))
+                data = initial.get(variable, default_contents(type_))
                 if data.shape != type_.shape or data.dtype != type_.dtype.numpy:
-                    raise MalformedModel(f"Variable {variable[1]!r} is initialized with another shape or type than its uses.")
+                    raise MalformedModel(
+                        f"Variable {variable[1]!r} is initialized with another shape or type than its uses."
+                    )
                 self.states[variable] = len(self.values)
                 self.values.append(Value(variable[1], type_, Role.STATE, data))
         unused = [h for h in self.handles if self.handles[h] not in self.states]
@@ -234,5 +239,3 @@ def _drop_unused(graph: Graph) -> Graph:
         tuple(renumber[i] for i in graph.inputs),
         tuple(renumber[i] for i in graph.outputs),
     )
-
-
