@@ -10,10 +10,7 @@ from math import floor, frexp
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from thimble.compiler.ir.operator import Array
-
-Int64 = NDArray[np.int64]
 
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 
@@ -42,7 +39,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return multiplier, shift
 
 
-def saturating_rounding_doubling_high_mul(a: Array | int, b: Array | int) -> Int64:
+def saturating_rounding_doubling_high_mul(a: Array | int, b: Array | int) -> Array:
     """High 32 bits of 2*a*b, rounded to nearest with halves away from zero, saturated (gemmlowp fixedpoint.h)."""
     product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
@@ -51,7 +48,7 @@ def saturating_rounding_doubling_high_mul(a: Array | int, b: Array | int) -> Int
     return np.minimum(high, INT32_MAX)
 
 
-def rounding_divide_by_pot(x: Array | int, exponent: Array | int) -> Int64:
+def rounding_divide_by_pot(x: Array | int, exponent: Array | int) -> Array:
     """x / 2**exponent, rounded to nearest with halves away from zero (gemmlowp fixedpoint.h)."""
     x = np.asarray(x, np.int64)
     mask = (np.int64(1) << np.asarray(exponent, np.int64)) - 1
@@ -59,12 +56,12 @@ def rounding_divide_by_pot(x: Array | int, exponent: Array | int) -> Int64:
     return (x >> exponent) + ((x & mask) > threshold)
 
 
-def wrap_int32(x: Array) -> Int64:
+def wrap_int32(x: Array) -> Array:
     """x modulo 2**32 as a signed 32-bit value: what C's int32 left shift leaves on the targets."""
     return ((np.asarray(x, np.int64) + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
 
 
-def requantize(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
+def requantize(x: Array, multiplier: Array | int, shift: Array | int) -> Array:
     """x * multiplier * 2**(shift-31), rounded twice: TFLite's MultiplyByQuantizedMultiplier on int32 values."""
     shift = np.asarray(shift, np.int64)
     shifted = wrap_int32(np.asarray(x, np.int64) << np.maximum(shift, 0))
@@ -73,14 +70,14 @@ def requantize(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
     )
 
 
-def requantize_once(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
+def requantize_once(x: Array, multiplier: Array | int, shift: Array | int) -> Array:
     """x * multiplier * 2**(shift-31), rounded once, halves up (TFLite's single-rounding form, common.cc)."""
     total = 31 - np.asarray(shift, np.int64)
     product = np.asarray(x, np.int64) * np.asarray(multiplier, np.int64)
     return (product + (np.int64(1) << (total - 1))) >> total
 
 
-def requantize_wide(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
+def requantize_wide(x: Array, multiplier: Array | int, shift: Array | int) -> Array:
     """The form for 48-bit accumulators of int16 activations: the multiplier is cut to 16 bits, one rounding.
 
     Source: MultiplyByQuantizedMultiplier(int64_t, ...) in TFLite kernels/internal/common.cc.

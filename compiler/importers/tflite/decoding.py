@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flatbuffers.table import Table
 from thimble.compiler.importers.tflite.schema import Activation as FileActivation
@@ -35,7 +35,7 @@ class FileOp:
         if self.table is None:
             raise MalformedModel(f"{self.source} lacks its options.")
         options.Init(self.table.Bytes, self.table.Pos)
-        return options
+        return cast(Options, options)
 
     def input(self, index: int) -> Value:
         """Input `index`, which must be present."""
