@@ -14,6 +14,9 @@ from thimble.compiler.ir.operator import Array
 
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 
+Int64 = Array
+"""What the functions here return: int64 arrays."""
+
 
 def round_half_away(x: float) -> int:
     """Nearest integer, halves away from zero, as C's round()."""
@@ -39,7 +42,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return multiplier, shift
 
 
-def saturating_rounding_doubling_high_mul(a: Array | int, b: Array | int) -> Array:
+def saturating_rounding_doubling_high_mul(a: Array | int, b: Array | int) -> Int64:
     """High 32 bits of 2*a*b, rounded to nearest with halves away from zero, saturated (gemmlowp fixedpoint.h)."""
     product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
@@ -48,7 +51,7 @@ def saturating_rounding_doubling_high_mul(a: Array | int, b: Array | int) -> Arr
     return np.minimum(high, INT32_MAX)
 
 
-def rounding_divide_by_pot(x: Array | int, exponent: Array | int) -> Array:
+def rounding_divide_by_pot(x: Array | int, exponent: Array | int) -> Int64:
     """x / 2**exponent, rounded to nearest with halves away from zero (gemmlowp fixedpoint.h)."""
     x = np.asarray(x, np.int64)
     mask = (np.int64(1) << np.asarray(exponent, np.int64)) - 1
@@ -56,12 +59,12 @@ def rounding_divide_by_pot(x: Array | int, exponent: Array | int) -> Array:
     return (x >> exponent) + ((x & mask) > threshold)
 
 
-def wrap_int32(x: Array) -> Array:
+def wrap_int32(x: Array) -> Int64:
     """x modulo 2**32 as a signed 32-bit value: what C's int32 left shift leaves on the targets."""
     return ((np.asarray(x, np.int64) + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
 
 
-def requantize(x: Array, multiplier: Array | int, shift: Array | int) -> Array:
+def requantize(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
     """x * multiplier * 2**(shift-31), rounded twice: TFLite's MultiplyByQuantizedMultiplier on int32 values."""
     shift = np.asarray(shift, np.int64)
     shifted = wrap_int32(np.asarray(x, np.int64) << np.maximum(shift, 0))
@@ -70,14 +73,14 @@ def requantize(x: Array, multiplier: Array | int, shift: Array | int) -> Array:
     )
 
 
-def requantize_once(x: Array, multiplier: Array | int, shift: Array | int) -> Array:
+def requantize_once(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
     """x * multiplier * 2**(shift-31), rounded once, halves up (TFLite's single-rounding form, common.cc)."""
     total = 31 - np.asarray(shift, np.int64)
     product = np.asarray(x, np.int64) * np.asarray(multiplier, np.int64)
     return (product + (np.int64(1) << (total - 1))) >> total
 
 
-def requantize_wide(x: Array, multiplier: Array | int, shift: Array | int) -> Array:
+def requantize_wide(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
     """The form for 48-bit accumulators of int16 activations: the multiplier is cut to 16 bits, one rounding.
 
     Source: MultiplyByQuantizedMultiplier(int64_t, ...) in TFLite kernels/internal/common.cc.
@@ -88,6 +91,6 @@ def requantize_wide(x: Array, multiplier: Array | int, shift: Array | int) -> Ar
     return (np.asarray(x, np.int64) * reduced + (np.int64(1) << (total - 1))) >> total
 
 
-def saturate(x: Array, low: int, high: int, dtype: Any) -> Array:
+def saturate(x: Array, low: int, high: int, dtype: Any) -> Int64:
     """x clamped to [low, high], as `dtype`."""
     return np.clip(x, low, high).astype(dtype)
