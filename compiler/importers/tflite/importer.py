@@ -115,9 +115,9 @@ class _Importer:
             operator.source,
         )
         site.op.shapes(site)
-        reasons = [c.__doc__ or c.__name__ for c in site.op.constraints if not _holds(c, site)]
-        if reasons:
-            raise UnsupportedOp(f"{operator.source}: {' '.join(reasons)}")
+        broken = next((c for c in site.op.constraints if not _holds(c, site)), None)
+        if broken is not None:
+            raise UnsupportedOp(f"{operator.source}: {_reason(broken.__doc__ or broken.__name__, site)}")
         self.nodes.append(node)
 
     def _check_types(self, subgraph: FileSubgraph, operator: FileOperator, inputs: tuple[int | None, ...]) -> None:
@@ -207,6 +207,16 @@ def _run_initializer(model: ModelFile, index: int) -> dict[tuple[str, str], Arra
     verify(graph)
     executor = Executor(graph)
     return dict(zip(importer.states, executor.invoke([]), strict=True))
+
+
+def _reason(limit: str, site: Site) -> str:
+    """The limit that a node breaks, and what to do."""
+    values = [v for v in (*site.inputs, *site.outputs) if v is not None]
+    if any(v.type.dtype is DType.FLOAT32 and v.role is not Role.CONSTANT for v in values):
+        return f"It computes in float32. {limit} Quantize the model to int8 first (post-training quantization)."
+    if any(v.type.dtype is DType.UINT8 for v in values):
+        return f"It computes in uint8, the quantization of old converters. {limit} Convert the model again to int8."
+    return f"{limit} Change the model there."
 
 
 def _holds(constraint: object, site: Site) -> bool:
