@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from thimble.compiler.ir.operator import Operator
+from thimble.compiler.ops.abs import Abs
 from thimble.compiler.ops.add_sub import Add
 from thimble.compiler.ops.arg_min_max import ArgMax, ArgMin
 from thimble.compiler.ops.batch_matmul import BatchMatmul
@@ -10,15 +11,21 @@ from thimble.compiler.ops.cast import Cast
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.compiler.ops.dequantize import Dequantize
+from thimble.compiler.ops.elu import Elu
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.gather import Gather
+from thimble.compiler.ops.hard_swish import HardSwish
 from thimble.compiler.ops.join import Concatenation, Pack
+from thimble.compiler.ops.leaky_relu import LeakyRelu
 from thimble.compiler.ops.mirror_pad import MirrorPad
 from thimble.compiler.ops.pad import Pad, PadV2
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D
 from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.reduce import Mean, ReduceMax, Sum
+from thimble.compiler.ops.relu import Relu, Relu6
 from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
+from thimble.compiler.ops.resize import ResizeBilinear, ResizeNearestNeighbor
+from thimble.compiler.ops.rsqrt import Rsqrt
 from thimble.compiler.ops.sigmoid import Logistic, Tanh
 from thimble.compiler.ops.slice import Slice, StridedSlice
 from thimble.compiler.ops.softmax import Softmax
@@ -32,6 +39,7 @@ from thimble.compiler.ops.unidirectional_sequence_lstm import UnidirectionalSequ
 from thimble.compiler.ops.variables import AssignVariable, ReadVariable
 
 OPERATORS: tuple[type[Operator], ...] = (
+    Abs,
     Add,
     ArgMax,
     ArgMin,
@@ -40,10 +48,13 @@ OPERATORS: tuple[type[Operator], ...] = (
     Conv2D,
     DepthwiseConv2D,
     Dequantize,
+    Elu,
     FullyConnected,
     Gather,
+    HardSwish,
     Concatenation,
     Pack,
+    LeakyRelu,
     MirrorPad,
     Pad,
     PadV2,
@@ -53,13 +64,18 @@ OPERATORS: tuple[type[Operator], ...] = (
     Mean,
     ReduceMax,
     Sum,
+    Relu,
+    Relu6,
     ExpandDims,
     Reshape,
     Squeeze,
-    Slice,
-    StridedSlice,
+    ResizeBilinear,
+    ResizeNearestNeighbor,
+    Rsqrt,
     Logistic,
     Tanh,
+    Slice,
+    StridedSlice,
     Softmax,
     BatchToSpaceND,
     SpaceToBatchND,

@@ -8,6 +8,7 @@ from math import frexp, log2
 from typing import ClassVar
 
 import numpy as np
+
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Table
 from thimble.compiler.ir.types import DType

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape, Table
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.fixed_point import Int64, requantize, saturate
+from thimble.compiler.ops.fixed_point import Int64, requantize, saturate, wrap_int32
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class SlopeOperator(UnaryOperator):
         value = x - f.input_zero_point
         positive = requantize(value, *f.positive)
         negative = requantize(value * f.negative_sign, *f.negative)
-        scaled = np.where(value >= 0, positive, negative) + f.output_zero_point
-        return saturate(scaled, f.low, f.high, np.int64)
+        scaled = np.where(value >= 0, positive, negative)
+        return saturate(wrap_int32(scaled + f.output_zero_point), f.low, f.high, np.int64)
 
     def lower_wide(self, site: Site) -> KernelCall:
         f = self.slopes(site)

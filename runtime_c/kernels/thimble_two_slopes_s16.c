@@ -10,6 +10,6 @@ void thimble_two_slopes_s16(const thimble_two_slopes_s16_params *params, const i
         const int32_t scaled =
             x >= 0 ? thimble_requantize(x, p->positive_multiplier, p->positive_shift)
                    : thimble_requantize(x * p->negative_sign, p->negative_multiplier, p->negative_shift);
-        output[i] = (int16_t)thimble_clamp(scaled + p->output_zero_point, p->output_min, p->output_max);
+        output[i] = (int16_t)thimble_clamp(thimble_add(scaled, p->output_zero_point), p->output_min, p->output_max);
     }
 }

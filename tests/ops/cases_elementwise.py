@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from tests.ops.case import OpCase
 from tests.ops.draws import activation_code, scale, zero_point
 from tests.tflite_builder import ModelBuilder
+from thimble.compiler.ir.types import TensorType
 
 Draw = Callable[[np.random.Generator], bytes]
 
@@ -105,12 +106,46 @@ def fixed_output(scale: float, zero_point: int) -> Callable[[np.random.Generator
     return lambda rng, input_scale: (scale, zero_point)
 
 
+def coarse_output(rng: np.random.Generator, input_scale: float) -> tuple[float, int]:
+    """An output scale from 1/100 of the input's up."""
+    return input_scale * 10 ** rng.uniform(-2, 1), zero_point(rng)
+
+
+def rsqrt_output(rng: np.random.Generator, input_scale: float) -> tuple[float, int]:
+    """An output scale that puts 1 / sqrt(x) for the smallest x between 10 and 1000 steps."""
+    return 1 / (10 ** rng.uniform(1, 3) * np.sqrt(input_scale)), zero_point(rng)
+
+
+def leak(rng: np.random.Generator) -> dict[str, Any]:
+    """A slope below zero: usually small, sometimes above 1 or negative."""
+    return {"alpha": float(rng.choice([0.01, 0.2, 0.3, 1.0, 1.7, -0.5, 0.0]))}
+
+
+def not_negative(rng: np.random.Generator, types: Sequence[TensorType]) -> list[list[np.ndarray]]:
+    """Inputs that stand for 0 and above."""
+    assert types[0].quant is not None
+    zero = types[0].quant.zero_point
+    return [[rng.integers(zero, 128, types[0].shape).astype(np.int8)] for _ in range(6)]
+
+
 CASES = (
     OpCase("ADD", binary("ADD", "AddOptions", broadcast=False)),
     OpCase("ADD", binary("ADD", "AddOptions", broadcast=True), "int8 broadcast"),
     OpCase("ADD", binary("ADD", "AddOptions", np.int16, broadcast=False), "int16"),
     OpCase("ADD", binary("ADD", "AddOptions", np.int16, broadcast=True), "int16 broadcast"),
     OpCase("ADD", binary("ADD", "AddOptions", np.int32, broadcast=True), "int32 broadcast"),
+    OpCase("ABS", unary("ABS", options="AbsOptions")),
+    OpCase("ABS", unary("ABS", options="AbsOptions", output=lambda rng, scale: (scale, zero_point(rng))), "same scale"),
+    OpCase("ABS", unary("ABS", np.int16, "AbsOptions"), "int16"),
+    OpCase("ELU", unary("ELU")),
+    OpCase("HARD_SWISH", unary("HARD_SWISH", options="HardSwishOptions", output=coarse_output)),
+    OpCase("LEAKY_RELU", unary("LEAKY_RELU", options="LeakyReluOptions", fields=leak)),
+    OpCase("LEAKY_RELU", unary("LEAKY_RELU", np.int16, "LeakyReluOptions", fields=leak), "int16"),
+    OpCase("RELU", unary("RELU")),
+    OpCase("RELU", unary("RELU", np.int16), "int16"),
+    OpCase("RELU6", unary("RELU6", output=lambda rng, scale: (scale, zero_point(rng)))),
+    OpCase("RELU6", unary("RELU6", np.int16, output=lambda rng, scale: (scale, 0)), "int16"),
+    OpCase("RSQRT", unary("RSQRT", output=rsqrt_output), samples=not_negative),
     OpCase("LOGISTIC", unary("LOGISTIC", output=fixed_output(1 / 256, -128))),
     OpCase("LOGISTIC", unary("LOGISTIC", np.int16, output=fixed_output(1 / 32768, 0)), "int16"),
     OpCase("TANH", unary("TANH", output=fixed_output(1 / 128, 0))),
