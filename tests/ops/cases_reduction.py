@@ -1,4 +1,4 @@
-"""Rows for pools and for reductions along axes."""
+"""Rows for pools, for reductions along axes and for resizes."""
 
 from __future__ import annotations
 
@@ -87,6 +87,25 @@ def arg_extreme(rng: np.random.Generator, code: str) -> bytes:
     return m.build()
 
 
+def resize(rng: np.random.Generator, code: str, dtype: Any = np.int8) -> bytes:
+    """Growing, shrinking or keeping, each axis on its own, with or without aligned corners or half-pixel centers."""
+    height, width, new_height, new_width = (int(s) for s in rng.integers(1, 14, 4))
+    if rng.random() < 0.3:
+        new_height, new_width = 2 * height, 2 * width
+    align, half = bool(rng.random() < 0.4), bool(rng.random() < 0.4)
+    if code == "RESIZE_BILINEAR":
+        half = half and not align
+    batch, channels = int(rng.integers(1, 3)), int(rng.integers(1, 7))
+    quant = (None, 0) if np.dtype(dtype) == np.float32 else (scale(rng), zero_point_of(rng, dtype))
+    m = ModelBuilder()
+    x = m.tensor((batch, height, width, channels), dtype, *quant)
+    y = m.tensor((batch, new_height, new_width, channels), dtype, *quant)
+    options = "ResizeBilinearOptions" if code == "RESIZE_BILINEAR" else "ResizeNearestNeighborOptions"
+    m.op(code, [x, m.const([new_height, new_width])], [y], options, alignCorners=align, halfPixelCenters=half)
+    m.interface([x], [y])
+    return m.build()
+
+
 CASES = (
     OpCase("ARG_MAX", lambda rng: arg_extreme(rng, "ARG_MAX")),
     OpCase("ARG_MIN", lambda rng: arg_extreme(rng, "ARG_MIN")),
@@ -98,6 +117,10 @@ CASES = (
     OpCase("MEAN", lambda rng: reduction(rng, "MEAN", keep_quantization=True), "same-quantization"),
     OpCase("MEAN", lambda rng: reduction(rng, "MEAN", np.int16), "int16"),
     OpCase("REDUCE_MAX", lambda rng: reduction(rng, "REDUCE_MAX", keep_quantization=True)),
+    OpCase("RESIZE_BILINEAR", lambda rng: resize(rng, "RESIZE_BILINEAR")),
+    OpCase("RESIZE_NEAREST_NEIGHBOR", lambda rng: resize(rng, "RESIZE_NEAREST_NEIGHBOR")),
+    OpCase("RESIZE_NEAREST_NEIGHBOR", lambda rng: resize(rng, "RESIZE_NEAREST_NEIGHBOR", np.int16), "int16"),
+    OpCase("RESIZE_NEAREST_NEIGHBOR", lambda rng: resize(rng, "RESIZE_NEAREST_NEIGHBOR", np.float32), "float32"),
     OpCase("SUM", lambda rng: reduction(rng, "SUM")),
     OpCase("SUM", lambda rng: reduction(rng, "SUM", np.int16), "int16"),
 )

@@ -1,9 +1,12 @@
-"""Decoders of pools and of reductions along axes."""
+"""Decoders of pools, of reductions along axes and of resizes."""
 
 from __future__ import annotations
 
 from tflite.Pool2DOptions import Pool2DOptions
 from tflite.ReducerOptions import ReducerOptions
+from tflite.ResizeBilinearOptions import ResizeBilinearOptions
+from tflite.ResizeNearestNeighborOptions import ResizeNearestNeighborOptions
+
 from thimble.compiler.importers.tflite.decoding import Decoded, Decoder, FileOp
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
@@ -11,6 +14,7 @@ from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.arg_min_max import ArgExtreme, ArgMax, ArgMin
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D, Pool2D
 from thimble.compiler.ops.reduce import Mean, ReduceMax, Reduction, Sum
+from thimble.compiler.ops.resize import Resize, ResizeBilinear, ResizeNearestNeighbor
 
 
 def _pool(kind: type[Pool2D]) -> Decoder:
@@ -31,14 +35,14 @@ def _pool(kind: type[Pool2D]) -> Decoder:
 
 def _reduction(kind: type[Reduction]) -> Decoder:
     def decode(op: FileOp) -> Decoded:
-        return Decoded(kind(_int32_axes(op), bool(op.options(ReducerOptions).KeepDims())), (0,))
+        return Decoded(kind(_int32(op, "axes"), bool(op.options(ReducerOptions).KeepDims())), (0,))
 
     return decode
 
 
 def _arg_extreme(kind: type[ArgExtreme]) -> Decoder:
     def decode(op: FileOp) -> Decoded:
-        axes = _int32_axes(op)
+        axes = _int32(op, "axes")
         if len(axes) != 1:
             raise MalformedModel(f"{op.source} needs one axis, not {len(axes)}.")
         return Decoded(kind(axes[0]), (0,))
@@ -46,12 +50,29 @@ def _arg_extreme(kind: type[ArgExtreme]) -> Decoder:
     return decode
 
 
-def _int32_axes(op: FileOp) -> tuple[int, ...]:
-    """The axes in input 1; TFLite Micro takes int32 ones only."""
-    axes = op.integers(1, "axes")
+def _resize(kind: type[Resize], schema: type[ResizeBilinearOptions] | type[ResizeNearestNeighborOptions]) -> Decoder:
+    def decode(op: FileOp) -> Decoded:
+        options = op.options(schema)
+        size = _int32(op, "output size")
+        if len(size) != 2:
+            raise MalformedModel(f"{op.source} needs an output height and width, not {len(size)} numbers.")
+        resize = kind(
+            height=size[0],
+            width=size[1],
+            align_corners=bool(options.AlignCorners()),
+            half_pixel_centers=bool(options.HalfPixelCenters()),
+        )
+        return Decoded(resize, (0,))
+
+    return decode
+
+
+def _int32(op: FileOp, what: str) -> tuple[int, ...]:
+    """The numbers in input 1; TFLite Micro takes int32 ones only."""
+    numbers = op.integers(1, what)
     if op.input(1).type.dtype is not DType.INT32:
-        raise UnsupportedOp(f"{op.source}: the axes must be int32, not {op.input(1).type.dtype.value}.")
-    return axes
+        raise UnsupportedOp(f"{op.source}: the {what} must be int32, not {op.input(1).type.dtype.value}.")
+    return numbers
 
 
 DECODERS: dict[int, Decoder] = {
@@ -61,5 +82,7 @@ DECODERS: dict[int, Decoder] = {
     BuiltinOperator.MAX_POOL_2D: _pool(MaxPool2D),
     BuiltinOperator.MEAN: _reduction(Mean),
     BuiltinOperator.REDUCE_MAX: _reduction(ReduceMax),
+    BuiltinOperator.RESIZE_BILINEAR: _resize(ResizeBilinear, ResizeBilinearOptions),
+    BuiltinOperator.RESIZE_NEAREST_NEIGHBOR: _resize(ResizeNearestNeighbor, ResizeNearestNeighborOptions),
     BuiltinOperator.SUM: _reduction(Sum),
 }

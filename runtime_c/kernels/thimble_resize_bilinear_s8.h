@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef THIMBLE_RESIZE_BILINEAR_S8_H
+#define THIMBLE_RESIZE_BILINEAR_S8_H
+
+#include <stdint.h>
+
+/* Sizes in elements. */
+typedef struct {
+    int32_t batches;
+    int32_t input_height;
+    int32_t input_width;
+    int32_t channels;
+    int32_t output_height;
+    int32_t output_width;
+} thimble_resize_bilinear_s8_params;
+
+/* Bilinear interpolation, rounded to nearest with halves away from zero.
+ * input (batches, input_height, input_width, channels)
+ * rows (output_height), columns (output_width): positions in the input with 10 fractional bits, inside of it
+ * output (batches, output_height, output_width, channels); must not overlap the input */
+void thimble_resize_bilinear_s8(const thimble_resize_bilinear_s8_params *params, const int8_t *input,
+                                const int32_t *rows, const int32_t *columns, int8_t *output);
+
+#endif
