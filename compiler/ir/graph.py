@@ -77,7 +77,9 @@ class Site:
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def output(self, index: int = 0) -> Value:
-        """Output `index`."""
+        """Output `index`, which must be present."""
+        if index >= len(self.outputs):
+            raise MalformedModel(f"{self.source} lacks its output {index}.")
         return self.outputs[index]
 
 

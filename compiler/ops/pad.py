@@ -18,6 +18,17 @@ from thimble.compiler.ops.fill import fill_output
 Paddings = tuple[tuple[int, int], ...]
 
 
+def stored_zero(site: Site) -> int:
+    """How the output stores the real number 0: its zero point if it is int8, 0 for the other types."""
+    kind = site.output().type
+    return kind.quant.zero_point if kind.dtype is DType.INT8 and kind.quant is not None else 0
+
+
+def zero_is_stored(site: Site) -> bool:
+    """An int8 output must have a zero point in [-128, 127]."""
+    return -128 <= stored_zero(site) <= 127
+
+
 def padded_shape(site: Site, paddings: Paddings) -> Shape:
     """The shape of input 0 with (before, after) elements added to each dimension; both must be 0 or more."""
     shape = site.input(0).type.shape
@@ -66,13 +77,13 @@ class Padding(Operator):
 
 @dataclass(frozen=True, slots=True)
 class Pad(Padding):
-    """The frame is the real number 0: the output's zero point for int8, 0 for the other types."""
+    """The frame is the real number 0."""
 
     name = "pad"
+    constraints = (*Padding.constraints, zero_is_stored)
 
     def fill(self, site: Site) -> int | float:
-        kind = site.output().type
-        return kind.quant.zero_point if kind.dtype is DType.INT8 and kind.quant is not None else 0
+        return stored_zero(site)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Out
 from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.constraints import input_types, same_input_output_type
 from thimble.compiler.ops.fill import fill_output
-from thimble.compiler.ops.pad import Paddings
+from thimble.compiler.ops.pad import Paddings, stored_zero, zero_is_stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class SpaceToBatchND(BatchOperator):
     """
 
     name = "space_to_batch_nd"
+    constraints = (*BatchOperator.constraints, zero_is_stored)
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         self._check(site)
@@ -85,7 +86,7 @@ class SpaceToBatchND(BatchOperator):
         return ((shape[0] * prod(self.block), *grid, shape[-1]),)
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
-        padded = np.pad(inputs[0], ((0, 0), *self.edges, (0, 0)), constant_values=_zero(site))
+        padded = np.pad(inputs[0], ((0, 0), *self.edges, (0, 0)), constant_values=stored_zero(site))
         batch, height, width, depth = _with_width(padded.shape)
         rows, columns = _with_width((1, *self.block, 1))[1:3]
         blocks = padded.reshape(batch, height // rows, rows, width // columns, columns, depth)
@@ -96,7 +97,7 @@ class SpaceToBatchND(BatchOperator):
         call = self._call(site.input(0).type, kind, to_batch=True)
         if kind.elements == site.input(0).type.elements:
             return (call,)
-        return (fill_output(kind, _zero(site)), call)
+        return (fill_output(kind, stored_zero(site)), call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,3 @@ class BatchToSpaceND(BatchOperator):
 def _with_width(shape: Shape) -> tuple[int, int, int, int]:
     """(N, H, C) as (N, H, 1, C)."""
     return (shape[0], shape[1], shape[2] if len(shape) == 4 else 1, shape[-1])
-
-
-def _zero(site: Site) -> int:
-    kind = site.output().type
-    return kind.quant.zero_point if kind.dtype is DType.INT8 and kind.quant is not None else 0

@@ -77,7 +77,7 @@ def _new_shape(op: FileOp) -> tuple[int, ...]:
         if not options.NewShapeIsNone():
             shape = tuple(options.NewShape(i) for i in range(length))
             return () if shape == (0,) else shape
-    return op.outputs[0].type.shape
+    return op.output().type.shape
 
 
 def _squeeze(op: FileOp) -> Decoded:
@@ -104,7 +104,7 @@ def _padv2(op: FileOp) -> Decoded:
     kind = op.input(2).type
     if kind.dtype is not op.input(0).type.dtype or kind.elements != 1:
         raise MalformedModel(f"{op.source} has a padding value of another type than its input, or several.")
-    if kind.dtype is DType.INT8 and _scale_and_zero(op.input(2)) != _scale_and_zero(op.outputs[0]):
+    if kind.dtype is DType.INT8 and _scale_and_zero(op.input(2)) != _scale_and_zero(op.output()):
         raise UnsupportedOp(f"{op.source}: the padding value must be quantized like the output.")
     return Decoded(PadV2(paddings, value.reshape(-1)[0].item()), (0,))
 

@@ -44,6 +44,12 @@ class FileOp:
             raise MalformedModel(f"{self.source} lacks its input {index}.")
         return value
 
+    def output(self, index: int = 0) -> Value:
+        """Output `index`, which must be present."""
+        if index >= len(self.outputs):
+            raise MalformedModel(f"{self.source} lacks its output {index}.")
+        return self.outputs[index]
+
     def has_input(self, index: int) -> bool:
         """Whether input `index` is present."""
         return index < len(self.inputs) and self.inputs[index] is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -77,6 +78,7 @@ class _Importer:
         if tensor.data is not None and not is_input:
             return constant(tensor.name, tensor.data, type_)
         if tensor.is_variable:
+            type_.check_size(f"Tensor {tensor.name!r}")
             fill = type_.quant.zero_point if type_.quant is not None and type_.quant.per_tensor else 0
             return Value(tensor.name, type_, Role.STATE, np.full(type_.shape, fill, type_.dtype.numpy))
         return Value(tensor.name, type_, Role.INPUT if is_input else Role.ACTIVATION)
@@ -98,7 +100,10 @@ class _Importer:
             table=operator.options,
             intermediates=tuple(self.values[i] for i in operator.intermediates),
         )
-        decoded = decoder(view)
+        try:
+            decoded = decoder(view)
+        except (struct.error, TypeError) as error:  # what flatbuffers raises where a table lies outside of the file
+            raise MalformedModel(f"{operator.source} has options that point outside of the file.") from error
         self._add_node(operator, decoded, inputs)
 
     def _operands(self, operator: FileOperator) -> tuple[int | None, ...]:
@@ -114,7 +119,8 @@ class _Importer:
             tuple(self.values[i] for i in operator.outputs),
             operator.source,
         )
-        site.op.shapes(site)
+        if len(site.op.shapes(site)) != len(site.outputs):
+            raise MalformedModel(f"{operator.source} has {len(site.outputs)} outputs, which is not what it makes.")
         broken = next((c for c in site.op.constraints if not _holds(c, site)), None)
         if broken is not None:
             raise UnsupportedOp(f"{operator.source}: {_reason(broken.__doc__ or broken.__name__, site)}")
@@ -167,6 +173,7 @@ class _Importer:
                 raise MalformedModel(f"{operator.source} lacks the value that it reads or writes.")
             if variable not in self.states:
                 type_ = self.values[uses[0]].type
+                type_.check_size(f"Variable {variable[1]!r}")
                 data = initial.get(variable, default_contents(type_))
                 if data.shape != type_.shape or data.dtype != type_.dtype.numpy:
                     raise MalformedModel(
