@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType, QuantParams
@@ -15,13 +16,13 @@ from thimble.compiler.ops.fixed_point import INT32_MIN, Int64, quantize_multipli
 KERNELS = {
     (DType.FLOAT32, DType.INT8): "quantize_s8",
     (DType.FLOAT32, DType.INT16): "quantize_s16",
-    (DType.INT8, DType.INT8): "requantize_s8",
+    (DType.INT8, DType.INT8): "requantize_s8_s8",
     (DType.INT8, DType.UINT8): "requantize_s8_u8",
     (DType.INT8, DType.INT16): "requantize_s8_s16",
     (DType.INT8, DType.INT32): "requantize_s8_s32",
     (DType.UINT8, DType.INT8): "requantize_u8_s8",
     (DType.INT16, DType.INT8): "requantize_s16_s8",
-    (DType.INT16, DType.INT16): "requantize_s16",
+    (DType.INT16, DType.INT16): "requantize_s16_s16",
     (DType.INT16, DType.INT32): "requantize_s16_s32",
     (DType.INT32, DType.INT8): "requantize_s32_s8",
     (DType.INT32, DType.INT16): "requantize_s32_s16",
@@ -30,9 +31,10 @@ KERNELS = {
 
 
 def convertible(site: Site) -> bool:
-    """Conversions are float32 to int8 or int16, int8 to int8, uint8, int16 or int32, int16 to int8, int16 or int32,
-    int32 to int8 or int16, and uint8 to int8."""
     return (site.input(0).type.dtype, site.output().type.dtype) in KERNELS
+
+
+convertible.__doc__ = f"The types must be {', '.join(f'{a.value} to {b.value}' for a, b in KERNELS)}."
 
 
 @dataclass(frozen=True, slots=True)

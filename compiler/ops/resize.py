@@ -58,7 +58,7 @@ def centers_or_corners(site: Site) -> bool:
 
 
 def steps_stay_inside(site: Site) -> bool:
-    """The output is too large for the input: steps of 10 fractional bits would run past the input's end."""
+    """The output must not be so much larger than the input that steps of 10 fractional bits run past its end."""
     op = site.op
     _, height, width, _ = site.input(0).type.shape
     return isinstance(op, ResizeBilinear) and all(

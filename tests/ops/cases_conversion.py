@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tests.ops.case import OpCase
 from tests.tflite_builder import ModelBuilder
+from thimble.compiler.ir.types import DType, TensorType
 
 
 def any_zero_point(rng: np.random.Generator, dtype: Any) -> int:
@@ -57,9 +59,41 @@ def cast(rng: np.random.Generator) -> bytes:
     return m.build()
 
 
+def float_samples(rng: np.random.Generator, types: Sequence[TensorType]) -> list[list[np.ndarray]]:
+    """Every order of magnitude, the ends of the number line, and halves of round steps and their neighbours."""
+    shape = types[0].shape
+    if types[0].dtype is not DType.FLOAT32:
+        low, high = types[0].dtype.range
+        return [[rng.integers(low, high, shape, endpoint=True).astype(types[0].dtype.numpy)] for _ in range(4)]
+    ends = [
+        0.0,
+        -0.0,
+        1e-45,
+        0.5,
+        -0.5,
+        0.49999997,
+        8388609.0,
+        2.0**31,
+        -(2.0**31),
+        2147483520.0,
+        3.4e38,
+        np.inf,
+        np.nan,
+    ]
+    halves = (rng.integers(-40000, 40000, shape) + 0.5) * 2.0 ** rng.integers(-16, 4)
+    neighbours = halves.astype(np.float32).view(np.int32) + rng.integers(-2, 3, shape)
+    return [
+        [rng.normal(0, 1, shape).astype(np.float32)],
+        [(rng.normal(0, 1, shape) * 10.0 ** rng.uniform(-40, 37, shape)).astype(np.float32)],
+        [rng.choice(np.array(ends, np.float32), shape) * rng.choice(np.float32([1, -1]), shape)],
+        [neighbours.astype(np.int32).view(np.float32)],
+    ]
+
+
 def _row(code: str, given: Any, made: Any) -> OpCase:
     variant = f"{np.dtype(given)}-{np.dtype(made)}"
-    return OpCase(code, lambda rng: conversion(rng, code, given, made), variant)
+    samples = float_samples if np.dtype(given) == np.float32 else None
+    return OpCase(code, lambda rng: conversion(rng, code, given, made), variant, samples)
 
 
 _REQUANTIZED = (
@@ -80,5 +114,5 @@ _REQUANTIZED = (
 CASES = (
     *(_row("QUANTIZE", given, made) for given, made in _REQUANTIZED),
     *(_row("DEQUANTIZE", given, np.float32) for given in (np.int8, np.uint8, np.int16)),
-    OpCase("CAST", cast, "any"),
+    OpCase("CAST", cast, "any", float_samples),
 )
