@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.ops import cases_conversion, cases_convolution, cases_elementwise, cases_movement, cases_reduction
+from tests.ops import (
+    cases_conversion,
+    cases_convolution,
+    cases_elementwise,
+    cases_movement,
+    cases_reduction,
+    cases_sequence,
+)
 from tests.ops.case import OpCase
 
 CASES: tuple[OpCase, ...] = (
@@ -11,4 +18,5 @@ CASES: tuple[OpCase, ...] = (
     *cases_elementwise.CASES,
     *cases_movement.CASES,
     *cases_reduction.CASES,
+    *cases_sequence.CASES,
 )

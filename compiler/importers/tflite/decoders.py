@@ -8,9 +8,17 @@ from thimble.compiler.importers.tflite import (
     decode_elementwise,
     decode_movement,
     decode_reduction,
+    decode_sequence,
 )
 from thimble.compiler.importers.tflite.decoding import Decoder
 
-_FAMILIES = (decode_conversion, decode_convolution, decode_elementwise, decode_movement, decode_reduction)
+_FAMILIES = (
+    decode_conversion,
+    decode_convolution,
+    decode_elementwise,
+    decode_movement,
+    decode_reduction,
+    decode_sequence,
+)
 
 DECODERS: dict[int, Decoder] = {code: decoder for family in _FAMILIES for code, decoder in family.DECODERS.items()}

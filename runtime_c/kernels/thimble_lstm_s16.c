@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "thimble_lstm_s16.h"
+
+/* sum + the product of a vector with one row of weights. */
+static int64_t dot(int64_t sum, const int16_t *vector, const int8_t *weights, int32_t size) {
+    for (int32_t i = 0; i < size; i++) {
+        sum += vector[i] * weights[i];
+    }
+    return sum;
+}
+
+void thimble_lstm_s16(const thimble_lstm_s16_params *params, const int16_t *input, const int8_t *input_weights,
+                      const int8_t *forget_weights, const int8_t *cell_weights, const int8_t *output_weights,
+                      const int8_t *input_recurrent, const int8_t *forget_recurrent, const int8_t *cell_recurrent,
+                      const int8_t *output_recurrent, const int64_t *input_bias, const int64_t *forget_bias,
+                      const int64_t *cell_bias, const int64_t *output_bias, int16_t *hidden, int16_t *cell,
+                      const int16_t *sigmoid_table, int16_t *output) {
+    const thimble_lstm_s16_params *p = params;
+    const int8_t *const weights[] = {input_weights, forget_weights, cell_weights, output_weights};
+    const int8_t *const recurrent[] = {input_recurrent, forget_recurrent, cell_recurrent, output_recurrent};
+    const int64_t *const biases[] = {input_bias, forget_bias, cell_bias, output_bias};
+    for (int32_t batch = 0; batch < p->batches; batch++) {
+        for (int32_t time = 0; time < p->time_steps; time++) {
+            const int32_t row = thimble_lstm_row(p, batch, time);
+            const int16_t *x = input + row * p->input_size;
+            int16_t *y = output + row * p->cells;
+            for (int32_t n = 0; n < p->cells; n++) {
+                int32_t gates[THIMBLE_LSTM_GATES];
+                for (int g = 0; g < THIMBLE_LSTM_GATES; g++) {
+                    const int64_t from_input = dot(biases[g][n], x, weights[g] + n * p->input_size, p->input_size);
+                    const int64_t from_hidden = dot(0, hidden, recurrent[g] + n * p->cells, p->cells);
+                    gates[g] = thimble_saturate_s16(thimble_saturate_s16(thimble_requantize_wide(
+                                                        from_input, p->input_multipliers[g], p->input_shifts[g])) +
+                                                    thimble_saturate_s16(thimble_requantize_wide(
+                                                        from_hidden, p->hidden_multipliers[g], p->hidden_shifts[g])));
+                }
+                const int32_t next = thimble_lstm_cell(p, sigmoid_table, gates, cell + n);
+                y[n] = (int16_t)thimble_saturate_s16(next);
+            }
+            /* Only now: every cell of this step reads the hidden state of the step before. */
+            for (int32_t n = 0; n < p->cells; n++) {
+                hidden[n] = y[n];
+            }
+        }
+        hidden += p->cells;
+        cell += p->cells;
+    }
+}
