@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
@@ -117,7 +118,7 @@ class AveragePool2D(Pool2D):
         sums = pool_separably(x.astype(np.int64), rows, columns, np.sum)
         counts = np.outer(_lengths(rows), _lengths(columns))[:, :, None]
         # Like C, away from zero: add half of the count to the magnitude, then cut.
-        return np.sign(sums) * ((np.abs(sums) + counts // 2) // counts)
+        return np.asarray(np.sign(sums) * ((np.abs(sums) + counts // 2) // counts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class ResizeNearestNeighbor(Resize):
         offset = np.float32(0.5 if self.half_pixel_centers else 0.0)
         exact = (np.arange(output_size, dtype=np.float32) + offset) * scale
         nearest = np.array([round_half_away(float(v)) for v in exact]) if self.align_corners else np.floor(exact)
-        return np.minimum(nearest, input_size - 1).astype(np.int16)
+        return np.asarray(np.minimum(nearest, input_size - 1), np.int16)
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         rows, columns = self.tables(site)
@@ -169,4 +169,4 @@ def _interpolate(x: Array, positions: Array, axis: int) -> Array:
     shape = [1] * x.ndim
     shape[axis] = len(positions)
     fraction = (positions & (_ONE - 1)).reshape(shape)
-    return x.take(low, axis) * (_ONE - fraction) + x.take(high, axis) * fraction
+    return np.asarray(x.take(low, axis) * (_ONE - fraction) + x.take(high, axis) * fraction)
