@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -76,6 +76,19 @@ def wrap(items: Iterable[str]) -> list[str]:
             line = ""
         line += f"{' ' if line else ''}{item},"
     return [*lines, line] if line else lines
+
+
+def call(function: str, arguments: Sequence[str], indent: int = 4) -> str:
+    """A call statement, its arguments wrapped and aligned behind the opening parenthesis."""
+    column = indent + len(function) + 1
+    lines = [" " * indent + function + "("]
+    for position, argument in enumerate(arguments):
+        item = argument + (", " if position + 1 < len(arguments) else ");")
+        if len(lines[-1]) + len(item.rstrip()) > LINE_WIDTH and lines[-1].strip() != function + "(":
+            lines[-1] = lines[-1].rstrip()
+            lines.append(" " * column)
+        lines[-1] += item
+    return "\n".join(lines) if arguments else lines[-1] + ");"
 
 
 def c_type(data: Array) -> str:

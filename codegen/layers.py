@@ -39,7 +39,7 @@ class Call:
     kernel: str
     params_name: str
     params: tuple[tuple[str, str], ...]
-    arguments: tuple[str, ...]
+    statement: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,9 @@ class _Lowering:
                 else:
                     arguments.append(self._argument(step, site, argument, suffix, pointers))
             fields = tuple((name, c_text.literal(value)) for name, value in call.params)
-            lowered.append(Call(call.kernel, f"params{suffix}" if fields else "", fields, tuple(arguments)))
+            params = f"params{suffix}" if fields else ""
+            statement = c_text.call(f"thimble_{call.kernel}", [f"&{params}", *arguments] if params else arguments)
+            lowered.append(Call(call.kernel, params, fields, statement))
         title = f"{site.op.name}: {self._types(site)}"
         function = f"layer_{step:02d}_{site.op.name}"
         return Layer(function, title, c_text.comment_text(site.source), tuple(pointers.values()), tuple(lowered))
