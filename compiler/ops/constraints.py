@@ -7,6 +7,7 @@ from collections.abc import Callable
 from thimble.compiler.ir.graph import Role, Site, Value
 from thimble.compiler.ir.operator import Constraint
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.activation import Activation, bounds_fit
 
 
 def input_types(*dtypes: DType, index: int = 0) -> Constraint:
@@ -60,6 +61,11 @@ def scales_comparable(site: Site) -> bool:
     """The input's scale must be below 2**30 times the output's, the largest left shift of requantization."""
     given, made = site.input(0), site.output()
     return given.type.quant is None or given.quant.scale < made.quant.scale * 2.0**30
+
+
+def activation_fits(site: Site) -> bool:
+    """The output scale must not be so small that the bounds of the fused activation leave 32 bits."""
+    return bounds_fit(getattr(site.op, "activation", Activation.NONE), site.output().quant)
 
 
 def symmetric_int16(site: Site) -> bool:

@@ -14,7 +14,7 @@ from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, quantized_range
-from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type
+from thimble.compiler.ops.constraints import activation_fits, input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
 from thimble.compiler.ops.window import Axis, Padding, resolve_axis
 
@@ -51,6 +51,7 @@ class Pool2D(Operator):
         same_input_output_type,
         per_tensor,
         same_scale_and_zero_point,
+        activation_fits,
         sums_fit,
     )
     kernels: ClassVar[dict[DType, str]] = {}
