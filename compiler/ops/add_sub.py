@@ -2,131 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import frexp
 from typing import ClassVar
 
-import numpy as np
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, quantized_range
-from thimble.compiler.ops.binary import int32_unquantized, quantized_operands
-from thimble.compiler.ops.broadcast import broadcast_params, broadcast_shape
+from thimble.compiler.ops.binary import (
+    BinaryOperator,
+    Params,
+    activation_in_range,
+    int32_limits,
+    int32_unquantized,
+    output_params,
+    quantized_operands,
+    rescale_to,
+    smaller_than_one,
+    twice_larger_scale,
+)
 from thimble.compiler.ops.constraints import input_types, same_types
-from thimble.compiler.ops.fixed_point import quantize_multiplier, requantize, saturate, wrap_int32
-
-
-@dataclass(frozen=True, slots=True)
-class _Rescaling:
-    """Both inputs go to the scale 2 * max(scale1, scale2) / 2**left_shift, the sum from there to the output's.
-
-    Each pair is (multiplier, shift). Source: CalculateOpDataAdd in TFLite Micro kernels/add_common.cc.
-    """
-
-    left_shift: int
-    input1: tuple[int, int]
-    input2: tuple[int, int]
-    output: tuple[int, int]
-
-
-def _rescaling(site: Site) -> _Rescaling:
-    left_shift = 15 if site.output().type.dtype is DType.INT16 else 20
-    scale1, scale2 = site.input(0).quant.scale, site.input(1).quant.scale
-    common = 2 * max(scale1, scale2)
-    return _Rescaling(
-        left_shift,
-        quantize_multiplier(scale1 / common),
-        quantize_multiplier(scale2 / common),
-        quantize_multiplier(_output_multiplier(site)),
-    )
-
-
-def _output_multiplier(site: Site) -> float:
-    left_shift = 15 if site.output().type.dtype is DType.INT16 else 20
-    common = 2 * max(site.input(0).quant.scale, site.input(1).quant.scale)
-    return common / ((1 << left_shift) * site.output().quant.scale)
+from thimble.compiler.ops.fixed_point import Int64, quantize_multiplier, requantize, saturate, wrap_int32
 
 
 def output_scale_large_enough(site: Site) -> bool:
     """The output scale must not be smaller than the larger input scale by a factor of 2^19 (int16: 2^14) or more."""
-    if site.output().type.dtype is DType.INT32 or not quantized_operands(site):
-        return True
-    real = _output_multiplier(site)
-    return real < 1 and frexp(real)[1] <= 0 and quantize_multiplier(real)[1] <= 0
+    return site.output().type.dtype is DType.INT32 or smaller_than_one(_output_multiplier(site))
 
 
-def no_int32_activation(site: Site) -> bool:
-    """int32 operands take no fused activation: TFLite Micro would ignore it."""
-    op = site.op
-    assert isinstance(op, AddOrSub)
-    return site.output().type.dtype is not DType.INT32 or op.activation is Activation.NONE
+def _left_shift(site: Site) -> int:
+    """Bits that both inputs gain first, so that their sum keeps its precision and fits 32 bits."""
+    return 15 if site.output().type.dtype is DType.INT16 else 20
+
+
+def _output_multiplier(site: Site) -> float:
+    return twice_larger_scale(site) / ((1 << _left_shift(site)) * site.output().quant.scale)
 
 
 @dataclass(frozen=True, slots=True)
-class AddOrSub(Operator):
-    """input 0 + sign * input 1, broadcast to each other, then clamped by the fused activation."""
+class AddOrSub(BinaryOperator):
+    """input 0 + sign * input 1, then the fused activation. Source: TFLite Micro's kernels/add_common.cc."""
 
     activation: Activation
 
     sign: ClassVar[int]
+    kernel = "add"
     constraints = (
         input_types(DType.INT8, DType.INT16, DType.INT32),
         same_types,
         quantized_operands,
         int32_unquantized,
-        no_int32_activation,
+        activation_in_range,
         output_scale_large_enough,
     )
 
-    def shapes(self, site: Site) -> tuple[Shape, ...]:
-        return (broadcast_shape(site),)
-
-    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
-        a, b = (x.astype(np.int64) for x in inputs[:2])
+    def limits(self, site: Site) -> tuple[int, int]:
+        """Smallest and largest stored output."""
         dtype = site.output().type.dtype
         if dtype is DType.INT32:
-            return (wrap_int32(a + self.sign * b).astype(np.int32),)
-        scaling = _rescaling(site)
-        a = requantize((a - site.input(0).quant.zero_point) << scaling.left_shift, *scaling.input1)
-        b = requantize((b - site.input(1).quant.zero_point) << scaling.left_shift, *scaling.input2)
-        total = requantize(a + self.sign * b, *scaling.output) + site.output().quant.zero_point
-        return (saturate(total, *quantized_range(self.activation, site.output().quant, dtype), dtype.numpy),)
+            return int32_limits(self.activation)
+        return quantized_range(self.activation, site.output().quant, dtype)
 
-    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        dtype = site.output().type.dtype
-        arguments = (Input(0), Input(1), Output())
-        sign = ("sign", self.sign)
-        if dtype is DType.INT32:
-            return (KernelCall("add_s32", (*broadcast_params(site), sign), arguments),)
-        scaling = _rescaling(site)
-        low, high = quantized_range(self.activation, site.output().quant, dtype)
-        call = KernelCall(
-            kernel="add_s8" if dtype is DType.INT8 else "add_s16",
-            params=(
-                *broadcast_params(site),
-                sign,
-                ("zero_point1", site.input(0).quant.zero_point),
-                ("multiplier1", scaling.input1[0]),
-                ("shift1", scaling.input1[1]),
-                ("zero_point2", site.input(1).quant.zero_point),
-                ("multiplier2", scaling.input2[0]),
-                ("shift2", scaling.input2[1]),
-                ("output_zero_point", site.output().quant.zero_point),
-                ("output_multiplier", scaling.output[0]),
-                ("output_shift", scaling.output[1]),
-                ("output_min", low),
-                ("output_max", high),
-            ),
-            arguments=arguments,
-        )
-        return (call,)
+    def compute(self, site: Site, a: Int64, b: Int64) -> Array:
+        if site.output().type.dtype is DType.INT32:
+            return saturate(wrap_int32(a + self.sign * b), *self.limits(site), "int64")
+        a, b = rescale_to(site, twice_larger_scale(site), _left_shift(site)).apply(site, a, b)
+        total = requantize(a + self.sign * b, *quantize_multiplier(_output_multiplier(site)))
+        return saturate(total + site.output().quant.zero_point, *self.limits(site), "int64")
+
+    def params(self, site: Site) -> Params:
+        limits = self.limits(site)
+        if site.output().type.dtype is DType.INT32:
+            return (("sign", self.sign), ("output_min", limits[0]), ("output_max", limits[1]))
+        rescaling = rescale_to(site, twice_larger_scale(site), _left_shift(site))
+        multiplier = quantize_multiplier(_output_multiplier(site))
+        return (("sign", self.sign), *rescaling.params(site), *output_params(site, multiplier, limits))
+
+
+def no_int32_activation(site: Site) -> bool:
+    """int32 operands take no fused activation: TFLite Micro would ignore it."""
+    op = site.op
+    return site.output().type.dtype is not DType.INT32 or (
+        isinstance(op, AddOrSub) and op.activation is Activation.NONE
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Add(AddOrSub):
-    """input 0 + input 1."""
+    """input 0 + input 1, broadcast to each other."""
 
     name = "add"
     sign = 1
+    constraints = (*AddOrSub.constraints, no_int32_activation)
+
+
+@dataclass(frozen=True, slots=True)
+class Sub(AddOrSub):
+    """input 0 - input 1, broadcast to each other."""
+
+    name = "sub"
+    sign = -1

@@ -4,29 +4,12 @@
 
 #include <stdint.h>
 
-#include "thimble_broadcast.h"
+#include "thimble_add.h"
 
-/* Zero points and output limits in the range of int8; shifts in [-31, 0]. */
-typedef struct {
-    int32_t dims[THIMBLE_BROADCAST_RANK];
-    int32_t strides1[THIMBLE_BROADCAST_RANK];
-    int32_t strides2[THIMBLE_BROADCAST_RANK];
-    int32_t sign; /* 1 adds, -1 subtracts */
-    int32_t zero_point1;
-    int32_t multiplier1;
-    int32_t shift1;
-    int32_t zero_point2;
-    int32_t multiplier2;
-    int32_t shift2;
-    int32_t output_zero_point;
-    int32_t output_multiplier;
-    int32_t output_shift;
-    int32_t output_min;
-    int32_t output_max;
-} thimble_add_s8_params;
+typedef thimble_add_params thimble_add_s8_params;
 
-/* input1 + sign * input2, int8 of any scales: both are brought to one scale with 20 more bits first.
- * output (dims); may be the same as an input of its own shape */
+/* input1 + sign * input2, int8 of any scales.
+ * output (dims); may be the same memory as an input of its own shape */
 void thimble_add_s8(const thimble_add_s8_params *params, const int8_t *input1, const int8_t *input2, int8_t *output);
 
 #endif

@@ -7,10 +7,11 @@
 
 /* Output dimensions; the last one is the row that a kernel's inner loop runs over. */
 #define THIMBLE_BROADCAST_RANK 6
+#define THIMBLE_BROADCAST_LAST (THIMBLE_BROADCAST_RANK - 1)
 
 /* Where a row begins in the two inputs, in elements; all zero at the first row. The output is written in order. */
 typedef struct {
-    int32_t index[THIMBLE_BROADCAST_RANK - 1];
+    int32_t index[THIMBLE_BROADCAST_LAST];
     int32_t offset1;
     int32_t offset2;
 } thimble_broadcast_row;
@@ -18,7 +19,7 @@ typedef struct {
 /* Move to the next row; 0 after the last one. Strides are in elements, 0 along dimensions that are stretched. */
 static inline int thimble_broadcast_next(thimble_broadcast_row *row, const int32_t *dims, const int32_t *strides1,
                                          const int32_t *strides2) {
-    for (int axis = THIMBLE_BROADCAST_RANK - 2; axis >= 0; axis--) {
+    for (int axis = THIMBLE_BROADCAST_LAST - 1; axis >= 0; axis--) {
         row->offset1 += strides1[axis];
         row->offset2 += strides2[axis];
         if (++row->index[axis] < dims[axis]) {

@@ -36,31 +36,115 @@ def broadcast_pair(rng: np.random.Generator, high: int = 6) -> tuple[tuple[int, 
 
 def draw_data(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Values over the whole range of an integer type, with its edges often among them."""
+    if dtype is np.bool_:
+        return rng.random(shape) < 0.5
     info = np.iinfo(dtype)
     data = rng.integers(info.min, info.max, shape, dtype=np.int64, endpoint=True)
     edges = rng.choice([info.min, info.max, 0], shape)
     return np.where(rng.random(shape) < 0.2, edges, data)
 
 
-def binary(code: str, options: str | None, dtype: Any = np.int8, *, broadcast: bool, activation: bool = True) -> Draw:
-    """An operator of two inputs, sometimes with a constant on one side."""
+def operand_scale(rng: np.random.Generator, dtype: Any) -> float | None:
+    """A scale that suits the type; None for types that are not quantized."""
+    return {np.int8: scale(rng), np.int16: scale(rng) / 256}.get(dtype)
+
+
+def binary(
+    code: str,
+    dtype: Any = np.int8,
+    *,
+    broadcast: bool = False,
+    options: str | None = None,
+    output: Callable[[float, float], float] = max,
+    zero: bool = True,
+) -> Draw:
+    """An operator of two inputs, sometimes with a constant on one side, and of one type.
+
+    `output(scale 0, scale 1)` is about the output's scale; `zero` allows int16 zero points other than 0; with
+    `options` the operator has a fused activation.
+    """
 
     def draw(rng: np.random.Generator) -> bytes:
-        quantized = dtype in (np.int8, np.int16)
         shape = draw_shape(rng)
         shapes = broadcast_pair(rng) if broadcast else (shape, shape)
+        scales = [operand_scale(rng, dtype) for _ in shapes]
         constant = int(rng.integers(0, 6))
         m = ModelBuilder()
 
-        def tensor(shape: tuple[int, ...], data: np.ndarray | None = None) -> int:
-            zero = 0 if dtype is not np.int8 else zero_point(rng)
-            return m.tensor(shape, dtype, scale(rng) if quantized else None, zero, data=data)
+        def tensor(shape: tuple[int, ...], scale: float | None, data: np.ndarray | None = None) -> int:
+            return m.tensor(shape, dtype, scale, operand_zero_point(rng, dtype, zero), data=data)
 
-        inputs = [tensor(s, draw_data(rng, s, dtype) if constant == side else None) for side, s in enumerate(shapes)]
-        y = tensor(np.broadcast_shapes(*shapes))
-        fused = {"fusedActivationFunction": activation_code(rng) if quantized else 0} if activation else {}
+        inputs = [
+            tensor(s, scales[side], draw_data(rng, s, dtype) if constant == side else None)
+            for side, s in enumerate(shapes)
+        ]
+        y_scale = None if None in scales else output(*scales) * 10 ** rng.uniform(-0.7, 0.7)
+        y = tensor(np.broadcast_shapes(*shapes), y_scale)
+        quantized = dtype is not np.int32 or code != "ADD"
+        fused = {"fusedActivationFunction": activation_code(rng)} if options and quantized else {}
         m.op(code, inputs, [y], options, **fused)
         m.interface([x for side, x in enumerate(inputs) if side != constant], [y])
+        return m.build()
+
+    return draw
+
+
+def operand_zero_point(rng: np.random.Generator, dtype: Any, any_int16: bool) -> int:
+    """A zero point that the operator takes for the type."""
+    if dtype is np.int8:
+        return zero_point(rng)
+    return int(rng.integers(-40, 40)) if dtype is np.int16 and any_int16 and rng.random() < 0.3 else 0
+
+
+def product(a: float, b: float) -> float:
+    """An output scale that suits int8 products of values of the scales `a` and `b`."""
+    return a * b * 90
+
+
+def wide_product(a: float, b: float) -> float:
+    """The same for int16."""
+    return a * b * 20000
+
+
+def comparison(code: str, dtype: Any = np.int8) -> Draw:
+    """A comparison, often of tensors whose values lie close together; bool output."""
+
+    def draw(rng: np.random.Generator) -> bytes:
+        a, b = broadcast_pair(rng) if rng.random() < 0.5 else (draw_shape(rng),) * 2
+        scales = [operand_scale(rng, dtype) for _ in range(2)]
+        zeros = [zero_point(rng) if dtype is np.int8 else 0 for _ in range(2)]
+        if rng.random() < 0.4:
+            scales, zeros = scales[:1] * 2, zeros[:1] * 2
+        constant = int(rng.integers(0, 6))
+        m = ModelBuilder()
+        inputs = []
+        for side, shape in enumerate((a, b)):
+            data = draw_data(rng, shape, dtype) if constant == side else None
+            inputs.append(m.tensor(shape, dtype, scales[side], zeros[side], data=data))
+        y = m.tensor(np.broadcast_shapes(a, b), np.bool_)
+        m.op(code, inputs, [y], "".join(word.capitalize() for word in code.split("_")) + "Options")
+        m.interface([x for side, x in enumerate(inputs) if side != constant], [y])
+        return m.build()
+
+    return draw
+
+
+def prelu(dtype: Any = np.int8) -> Draw:
+    """Slopes for each channel, for each value, or anything else that broadcasts."""
+
+    def draw(rng: np.random.Generator) -> bytes:
+        shape, alpha = broadcast_pair(rng)
+        if rng.random() < 0.6:
+            shape = draw_shape(rng, 1)
+            alpha = shape[-1:] if rng.random() < 0.5 else (1,) * (len(shape) - 1) + shape[-1:]
+        s = operand_scale(rng, dtype)
+        m = ModelBuilder()
+        x = m.tensor(shape, dtype, s, operand_zero_point(rng, dtype, True))
+        w = m.tensor(alpha, np.int8, scale(rng) / 40, zero_point(rng), data=draw_data(rng, alpha, np.int8))
+        y_scale = s * 10 ** rng.uniform(-0.5, 0.5)
+        y = m.tensor(np.broadcast_shapes(shape, alpha), dtype, y_scale, operand_zero_point(rng, dtype, True))
+        m.op("PRELU", [x, w], [y])
+        m.interface([x], [y])
         return m.build()
 
     return draw
@@ -128,12 +212,41 @@ def not_negative(rng: np.random.Generator, types: Sequence[TensorType]) -> list[
     return [[rng.integers(zero, 128, types[0].shape).astype(np.int8)] for _ in range(6)]
 
 
+COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
+
 CASES = (
-    OpCase("ADD", binary("ADD", "AddOptions", broadcast=False)),
-    OpCase("ADD", binary("ADD", "AddOptions", broadcast=True), "int8 broadcast"),
-    OpCase("ADD", binary("ADD", "AddOptions", np.int16, broadcast=False), "int16"),
-    OpCase("ADD", binary("ADD", "AddOptions", np.int16, broadcast=True), "int16 broadcast"),
-    OpCase("ADD", binary("ADD", "AddOptions", np.int32, broadcast=True), "int32 broadcast"),
+    OpCase("ADD", binary("ADD", options="AddOptions")),
+    OpCase("ADD", binary("ADD", options="AddOptions", broadcast=True), "int8 broadcast"),
+    OpCase("ADD", binary("ADD", np.int16, options="AddOptions"), "int16"),
+    OpCase("ADD", binary("ADD", np.int16, options="AddOptions", broadcast=True), "int16 broadcast"),
+    OpCase("ADD", binary("ADD", np.int32, options="AddOptions", broadcast=True), "int32 broadcast"),
+    OpCase("SUB", binary("SUB", options="SubOptions")),
+    OpCase("SUB", binary("SUB", options="SubOptions", broadcast=True), "int8 broadcast"),
+    OpCase("SUB", binary("SUB", np.int16, options="SubOptions"), "int16"),
+    OpCase("SUB", binary("SUB", np.int16, options="SubOptions", broadcast=True), "int16 broadcast"),
+    OpCase("SUB", binary("SUB", np.int32, options="SubOptions", broadcast=True), "int32 broadcast"),
+    OpCase("MUL", binary("MUL", options="MulOptions", output=product)),
+    OpCase("MUL", binary("MUL", options="MulOptions", output=product, broadcast=True), "int8 broadcast"),
+    OpCase("MUL", binary("MUL", np.int16, options="MulOptions", output=wide_product, zero=False), "int16"),
+    OpCase("MUL", binary("MUL", np.int32, options="MulOptions", broadcast=True), "int32 broadcast"),
+    OpCase("MINIMUM", binary("MINIMUM")),
+    OpCase("MINIMUM", binary("MINIMUM", broadcast=True), "int8 broadcast"),
+    OpCase("MINIMUM", binary("MINIMUM", np.int16, broadcast=True), "int16 broadcast"),
+    OpCase("MINIMUM", binary("MINIMUM", np.int32, broadcast=True), "int32 broadcast"),
+    OpCase("MAXIMUM", binary("MAXIMUM")),
+    OpCase("MAXIMUM", binary("MAXIMUM", broadcast=True), "int8 broadcast"),
+    OpCase("MAXIMUM", binary("MAXIMUM", np.int16, broadcast=True), "int16 broadcast"),
+    OpCase("MAXIMUM", binary("MAXIMUM", np.int32, broadcast=True), "int32 broadcast"),
+    OpCase("SQUARED_DIFFERENCE", binary("SQUARED_DIFFERENCE", output=product)),
+    OpCase("SQUARED_DIFFERENCE", binary("SQUARED_DIFFERENCE", output=product, broadcast=True), "int8 broadcast"),
+    OpCase("SQUARED_DIFFERENCE", binary("SQUARED_DIFFERENCE", np.int16, output=wide_product, zero=False), "int16"),
+    OpCase("SQUARED_DIFFERENCE", binary("SQUARED_DIFFERENCE", np.int32, broadcast=True), "int32 broadcast"),
+    *(OpCase(code, comparison(code)) for code in COMPARISONS),
+    *(OpCase(code, comparison(code, np.int32), "int32") for code in COMPARISONS),
+    OpCase("EQUAL", comparison("EQUAL", np.bool_), "bool"),
+    OpCase("NOT_EQUAL", comparison("NOT_EQUAL", np.bool_), "bool"),
+    OpCase("PRELU", prelu()),
+    OpCase("PRELU", prelu(np.int16), "int16"),
     OpCase("ABS", unary("ABS", options="AbsOptions")),
     OpCase("ABS", unary("ABS", options="AbsOptions", output=lambda rng, scale: (scale, zero_point(rng))), "same scale"),
     OpCase("ABS", unary("ABS", np.int16, "AbsOptions"), "int16"),

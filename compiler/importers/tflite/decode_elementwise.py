@@ -6,20 +6,27 @@ from collections.abc import Callable
 
 from tflite.AddOptions import AddOptions
 from tflite.LeakyReluOptions import LeakyReluOptions
+from tflite.MulOptions import MulOptions
 from tflite.SoftmaxOptions import SoftmaxOptions
+from tflite.SubOptions import SubOptions
 
 from thimble.compiler.importers.tflite.decoding import Decoded, Decoder, FileOp
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
 from thimble.compiler.ir.operator import Operator
 from thimble.compiler.ops.abs import Abs
-from thimble.compiler.ops.add_sub import Add
+from thimble.compiler.ops.add_sub import Add, Sub
+from thimble.compiler.ops.comparison import Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual
 from thimble.compiler.ops.elu import Elu
 from thimble.compiler.ops.hard_swish import HardSwish
 from thimble.compiler.ops.leaky_relu import LeakyRelu
+from thimble.compiler.ops.minimum_maximum import Maximum, Minimum
+from thimble.compiler.ops.mul import Mul
+from thimble.compiler.ops.prelu import Prelu
 from thimble.compiler.ops.relu import Relu, Relu6
 from thimble.compiler.ops.rsqrt import Rsqrt
 from thimble.compiler.ops.sigmoid import Logistic, Tanh
 from thimble.compiler.ops.softmax import Softmax
+from thimble.compiler.ops.squared_difference import SquaredDifference
 
 
 def _add(op: FileOp) -> Decoded:
@@ -34,21 +41,46 @@ def _leaky_relu(op: FileOp) -> Decoded:
     return Decoded(LeakyRelu(float(op.options(LeakyReluOptions).Alpha())), (0,))
 
 
+def _sub(op: FileOp) -> Decoded:
+    return Decoded(Sub(op.activation(op.options(SubOptions).FusedActivationFunction())), (0, 1))
+
+
+def _mul(op: FileOp) -> Decoded:
+    return Decoded(Mul(op.activation(op.options(MulOptions).FusedActivationFunction())), (0, 1))
+
+
 def _unary(operator: Callable[[], Operator]) -> Decoder:
     """A decoder of an operator of one input that has no options."""
     return lambda op: Decoded(operator(), (0,))
+
+
+def _binary(operator: Callable[[], Operator]) -> Decoder:
+    """A decoder of an operator of two inputs that has no options."""
+    return lambda op: Decoded(operator(), (0, 1))
 
 
 DECODERS: dict[int, Decoder] = {
     BuiltinOperator.ABS: _unary(Abs),
     BuiltinOperator.ADD: _add,
     BuiltinOperator.ELU: _unary(Elu),
+    BuiltinOperator.EQUAL: _binary(Equal),
+    BuiltinOperator.GREATER: _binary(Greater),
+    BuiltinOperator.GREATER_EQUAL: _binary(GreaterEqual),
     BuiltinOperator.HARD_SWISH: _unary(HardSwish),
     BuiltinOperator.LEAKY_RELU: _leaky_relu,
+    BuiltinOperator.LESS: _binary(Less),
+    BuiltinOperator.LESS_EQUAL: _binary(LessEqual),
     BuiltinOperator.LOGISTIC: _unary(Logistic),
+    BuiltinOperator.MAXIMUM: _binary(Maximum),
+    BuiltinOperator.MINIMUM: _binary(Minimum),
+    BuiltinOperator.MUL: _mul,
+    BuiltinOperator.NOT_EQUAL: _binary(NotEqual),
+    BuiltinOperator.PRELU: _binary(Prelu),
     BuiltinOperator.RELU: _unary(Relu),
     BuiltinOperator.RELU6: _unary(Relu6),
     BuiltinOperator.RSQRT: _unary(Rsqrt),
     BuiltinOperator.SOFTMAX: _softmax,
+    BuiltinOperator.SQUARED_DIFFERENCE: _binary(SquaredDifference),
+    BuiltinOperator.SUB: _sub,
     BuiltinOperator.TANH: _unary(Tanh),
 }

@@ -1,0 +1,69 @@
+"""MUL: element-wise product with broadcasting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.activation import Activation, quantized_range
+from thimble.compiler.ops.binary import (
+    BinaryOperator,
+    Params,
+    activation_in_range,
+    int32_limits,
+    int32_unquantized,
+    output_params,
+    quantized_operands,
+    symmetric_operands,
+)
+from thimble.compiler.ops.constraints import input_types, same_types
+from thimble.compiler.ops.fixed_point import Int64, quantize_multiplier, requantize, saturate, wrap_int32
+
+
+@dataclass(frozen=True, slots=True)
+class Mul(BinaryOperator):
+    """input 0 * input 1, broadcast to each other, then the fused activation."""
+
+    activation: Activation
+
+    name = "mul"
+    kernel = "mul"
+    constraints = (
+        input_types(DType.INT8, DType.INT16, DType.INT32),
+        same_types,
+        quantized_operands,
+        symmetric_operands,
+        int32_unquantized,
+        activation_in_range,
+    )
+
+    def multiplier(self, site: Site) -> tuple[int, int]:
+        """From the product of the input scales to the output's."""
+        product = site.input(0).quant.scale * site.input(1).quant.scale
+        return quantize_multiplier(product / site.output().quant.scale)
+
+    def limits(self, site: Site) -> tuple[int, int]:
+        """Smallest and largest stored output."""
+        dtype = site.output().type.dtype
+        if dtype is DType.INT32:
+            return int32_limits(self.activation)
+        return quantized_range(self.activation, site.output().quant, dtype)
+
+    def compute(self, site: Site, a: Int64, b: Int64) -> Array:
+        if site.output().type.dtype is DType.INT32:
+            return saturate(wrap_int32(a * b), *self.limits(site), "int64")
+        product = (a - site.input(0).quant.zero_point) * (b - site.input(1).quant.zero_point)
+        scaled = requantize(product, *self.multiplier(site))
+        return saturate(wrap_int32(scaled + site.output().quant.zero_point), *self.limits(site), "int64")
+
+    def params(self, site: Site) -> Params:
+        limits = self.limits(site)
+        if site.output().type.dtype is DType.INT32:
+            return (("output_min", limits[0]), ("output_max", limits[1]))
+        return (
+            ("zero_point1", site.input(0).quant.zero_point),
+            ("zero_point2", site.input(1).quant.zero_point),
+            *output_params(site, self.multiplier(site), limits),
+        )

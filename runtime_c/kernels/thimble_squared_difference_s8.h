@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef THIMBLE_SQUARED_DIFFERENCE_S8_H
+#define THIMBLE_SQUARED_DIFFERENCE_S8_H
+
+#include <stdint.h>
+
+#include "thimble_squared_difference.h"
+
+typedef thimble_squared_difference_params thimble_squared_difference_s8_params;
+
+/* (input1 - input2)^2, int8 of any scales.
+ * output (dims); may be the same memory as an input of its own shape */
+void thimble_squared_difference_s8(const thimble_squared_difference_s8_params *params, const int8_t *input1,
+                                   const int8_t *input2, int8_t *output);
+
+#endif
