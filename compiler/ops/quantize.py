@@ -34,7 +34,7 @@ def convertible(site: Site) -> bool:
     return (site.input(0).type.dtype, site.output().type.dtype) in KERNELS
 
 
-convertible.__doc__ = f"The types must be {', '.join(f'{a.value} to {b.value}' for a, b in KERNELS)}."
+convertible.__doc__ = f"The types must be one of: {', '.join(f'{a.value} to {b.value}' for a, b in KERNELS)}."
 
 
 @dataclass(frozen=True, slots=True)
