@@ -81,6 +81,10 @@ class ModelBuilder:
         """The scale of a per-tensor quantized tensor."""
         return float(self._graph.tensors[tensor].quantization.scale[0])
 
+    def type_of(self, tensor: int) -> int:
+        """The schema's code of a tensor's element type."""
+        return int(self._graph.tensors[tensor].type)
+
     def const(self, data: Any, dtype: Any = np.int32) -> int:
         """Add an unquantized constant tensor, such as axes or paddings; its index."""
         array = np.asarray(data, dtype)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, rank_at_most, same_types
-from thimble.compiler.ops.convolution import exact_matmul, largest_magnitude, single_multiplier
-from thimble.compiler.ops.fixed_point import INT32_MAX, requantize, saturate, wrap_int32
+from thimble.compiler.ops.convolution import exact_matmul, largest_magnitude
+from thimble.compiler.ops.fixed_point import INT32_MAX, quantize_multiplier, requantize, saturate, wrap_int32
 
 _BATCH_AXES = 3  # TFLite Micro takes ranks 2 to 5
 
@@ -21,6 +22,11 @@ def second_per_tensor(site: Site) -> bool:
     """Input 1 must be quantized with one positive scale and one zero point in the range of int8."""
     quant = site.input(1).type.quant
     return quant is not None and quant.per_tensor and quant.scale > 0 and -128 <= quant.zero_point <= 127
+
+
+def scales_fit(site: Site) -> bool:
+    """The product of the inputs' scales must be within float32."""
+    return site.input(0).quant.scale * site.input(1).quant.scale <= float(np.finfo(np.float32).max)
 
 
 def product_fits(site: Site) -> bool:
@@ -49,6 +55,7 @@ class BatchMatmul(Operator):
         rank_at_most(2 + _BATCH_AXES),
         per_tensor,
         second_per_tensor,
+        scales_fit,
         product_fits,
     )
 
@@ -80,14 +87,14 @@ class BatchMatmul(Operator):
         right = inputs[1].astype(np.int32) - site.input(1).quant.zero_point
         left = left.swapaxes(-1, -2) if self.adjoint_x else left
         right = right.swapaxes(-1, -2) if self.adjoint_y else right
-        multiplier, shift = single_multiplier(site)
+        multiplier, shift = output_multiplier(site, rounding)
         scaled = requantize(exact_matmul(left, right), multiplier, shift)
         return (saturate(wrap_int32(scaled + site.output().quant.zero_point), -128, 127, np.int8),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         (rows, depth), (_, columns) = self.matrices(site)
         batches = site.output().type.shape[:-2]
-        multiplier, shift = single_multiplier(site)
+        multiplier, shift = output_multiplier(site, rounding)
         call = KernelCall(
             kernel="batch_matmul_s8",
             params=(
@@ -110,6 +117,13 @@ class BatchMatmul(Operator):
             arguments=(Input(0), Input(1), Output()),
         )
         return (call,)
+
+
+def output_multiplier(site: Site, rounding: Rounding) -> tuple[int, int]:
+    """Multiplier and shift of s_x * s_y / s_out: TFLite Micro multiplies in double, LiteRT first in float32."""
+    left, right = site.input(0).quant.scale, site.input(1).quant.scale
+    product = left * right if rounding is Rounding.TFLM else float(np.float32(left) * np.float32(right))
+    return quantize_multiplier(product / site.output().quant.scale)
 
 
 def _batch_strides(shape: Shape) -> tuple[int, ...]:

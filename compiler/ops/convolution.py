@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isinf
 from typing import ClassVar
 
 import numpy as np
+
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import (
@@ -37,6 +37,7 @@ from thimble.compiler.ops.fixed_point import (
     requantize,
     requantize_once,
     requantize_wide,
+    requantize_wide_once,
     saturate,
     wrap_int32,
 )
@@ -89,7 +90,7 @@ class WeightedOperator(Operator):
         sums = sums + bias_array(site, channels)
         multipliers, shifts = self.multipliers(site, channels)
         if self.wide(site):
-            scaled = requantize_wide(sums, multipliers, shifts)
+            scaled = (requantize_wide_once if once else requantize_wide)(sums, multipliers, shifts)
         else:
             scaled = (requantize_once if once else requantize)(wrap_int32(sums), multipliers, shifts)
         dtype = site.output().type.dtype
@@ -126,18 +127,6 @@ class WeightedOperator(Operator):
                 Output(),
             ),
         )
-
-
-def single_multiplier(site: Site) -> tuple[int, int]:
-    """Multiplier and shift of s_0 * s_1 / s_out, where input 1 has one scale; raises ValueError beyond float32.
-
-    The first product is taken in float32, as GetQuantizedConvolutionMultipler does (TFLite kernel_util.cc).
-    """
-    with np.errstate(over="ignore", under="ignore"):
-        product = float(np.float32(site.input(0).quant.scale) * np.float32(site.input(1).quant.scale))
-    if isinf(product):
-        raise ValueError("the product of the inputs' scales is beyond float32")
-    return quantize_multiplier(product / site.output().quant.scale)
 
 
 def bias_array(site: Site, channels: int) -> Array:
@@ -320,7 +309,7 @@ def largest_weight_sums(site: Site, axis: int) -> Array:
 
 
 def multipliers_fit(site: Site) -> bool:
-    """Scales must not be absurd: input * weight within float32, with int16 sums below 16384 times the output's."""
+    """With int16 activations, input scale * weight scale / output scale must be below 16384."""
     op = site.op
     if not isinstance(op, WeightedOperator):
         return False

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, KernelCall, ParamValue, Rounding, Shape
@@ -19,7 +20,6 @@ from thimble.compiler.ops.convolution import (
     check_bias_shape,
     exact_matmul,
     multipliers_fit,
-    single_multiplier,
     sums_fit,
 )
 
@@ -86,13 +86,6 @@ class FullyConnected(WeightedOperator):
     def macs(self, site: Site) -> int:
         return site.output().type.elements * site.input(1).type.shape[1]
 
-    def multipliers(self, site: Site, channels: int) -> tuple[Array, Array]:
-        """As for convolutions, but one scale for all weights is multiplied in float32."""
-        if not site.input(1).quant.per_tensor:
-            return WeightedOperator.multipliers(self, site, channels)
-        multiplier, shift = single_multiplier(site)
-        return np.full(channels, multiplier, np.int32), np.full(channels, shift, np.int8)
-
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         weights = inputs[1].astype(np.int32) - site.input(1).quant.zero_points[0]
         rows = inputs[0].reshape(-1, weights.shape[1]).astype(np.int32) - site.input(0).quant.zero_point
@@ -106,12 +99,11 @@ class FullyConnected(WeightedOperator):
             ("depth", depth),
             ("output_channels", channels),
             ("weights_zero_point", site.input(1).quant.zero_points[0]),
+            ("single_rounding", int(rounds_once(rounding))),
         )
-        if site.input(0).type.dtype is DType.INT8:
-            geometry += (("single_rounding", int(rounds_once(rounding))),)
         return (self.weighted_call(site, "fully_connected", geometry, channels),)
 
 
 def rounds_once(rounding: Rounding) -> bool:
-    """Whether int8 sums are rounded once: LiteRT's reference kernel does so, TFLite Micro's does not."""
+    """Whether the product with the multiplier is rounded once: LiteRT's kernel does so, TFLite Micro's does not."""
     return rounding is Rounding.LITERT

@@ -57,9 +57,12 @@ static inline int32_t thimble_requantize_wide(int64_t x, int32_t multiplier, int
     return (int32_t)((x * (int64_t)reduced + ((int64_t)1 << (total - 1))) >> total);
 }
 
-/* Sums of int16 activations: all 64 bits as above, or the low 32 bits with the full multiplier. */
-static inline int32_t thimble_requantize_s16(int64_t sum, int32_t multiplier, int shift, int wide) {
-    return wide ? thimble_requantize_wide(sum, multiplier, shift) : thimble_requantize((int32_t)sum, multiplier, shift);
+/* For the same sums, shift in [-31, 14], with the whole multiplier: what LiteRT's reference FULLY_CONNECTED does. The
+ * product, of up to 78 bits, is taken in two parts. */
+static inline int32_t thimble_requantize_wide_once(int64_t x, int32_t multiplier, int shift) {
+    const int total = 31 - shift;
+    const int64_t low = (x & 0xFFFF) * (int64_t)multiplier + ((int64_t)1 << (total - 1));
+    return (int32_t)(((x >> 16) * (int64_t)multiplier + (low >> 16)) >> (total - 16));
 }
 
 #endif

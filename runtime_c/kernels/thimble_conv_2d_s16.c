@@ -41,7 +41,9 @@ void thimble_conv_2d_s16(const thimble_conv_2d_s16_params *params, const int16_t
                     const int64_t sum =
                         bias[o] + window_sum(p, group_input, weights + o * kernel_size,
                                              y * p->stride_height - p->pad_top, x * p->stride_width - p->pad_left);
-                    const int32_t value = thimble_requantize_s16(sum, multipliers[o], shifts[o], p->wide_sums != 0);
+                    const int32_t value = p->wide_sums != 0
+                                              ? thimble_requantize_wide(sum, multipliers[o], shifts[o])
+                                              : thimble_requantize((int32_t)sum, multipliers[o], shifts[o]);
                     *output++ = (int16_t)thimble_clamp(value, p->output_min, p->output_max);
                 }
             }

@@ -23,9 +23,13 @@ def conv_2d(rng: Rng, dtype: Any = np.int8, biases: tuple[Any, ...] = (np.int32,
     x = _activation(m, rng, (batch, window.height, window.width, depth), dtype)
     w, w_scales = weights(m, rng, (channels, window.kernel_h, window.kernel_w, depth // groups), axis=0)
     b = _bias(m, rng, x, w_scales, channels, biases)
-    y_scale = output_scale(rng, m.scale_of(x), w_scales, window.taps * depth // groups) / 10 ** rng.uniform(0, max_gain)
+    y_scale = output_scale(rng, m.scale_of(x), w_scales, window.taps * depth // groups)
+    y_scale = _sharpened(rng, y_scale, max_gain)
     y = _activation(m, rng, window.output_shape(batch, channels), dtype, y_scale)
-    m.op("CONV_2D", [x, w, *b], [y], "Conv2DOptions", **window.options, fusedActivationFunction=activation_code(rng))
+    m.op(
+        "CONV_2D", [x, w, *b], [y], "Conv2DOptions", **window.options,
+        fusedActivationFunction=activation_code(rng), quantizedBiasType=_type_code(m, b),
+    )  # fmt: skip
     m.interface([x], [y])
     return m.build()
 
@@ -77,13 +81,18 @@ def transpose_conv(rng: Rng, dtype: Any = np.int8, biases: tuple[Any, ...] = (np
     m.op(
         "TRANSPOSE_CONV", [m.const(shape), w, x, *b], [y], "TransposeConvOptions", padding=padding,
         strideH=stride_h, strideW=stride_w, fusedActivationFunction=activation_code(rng),
+        quantizedBiasType=_type_code(m, b),
     )  # fmt: skip
     m.interface([x], [y])
     return m.build()
 
 
 def fully_connected(
-    rng: Rng, dtype: Any = np.int8, biases: tuple[Any, ...] = (np.int32,), per_axis: bool = False
+    rng: Rng,
+    dtype: Any = np.int8,
+    biases: tuple[Any, ...] = (np.int32,),
+    per_axis: bool = False,
+    max_gain: float = 0.0,
 ) -> bytes:
     """Matrix product of an input of rank 1 to 4 with weights that have one scale, or one for each output."""
     depth, channels = int(rng.integers(1, 40)), int(rng.integers(1, 20))
@@ -94,11 +103,28 @@ def fully_connected(
     w, w_scales = weights(m, rng, (channels, depth), axis=0, per_axis=per_axis)
     b = _bias(m, rng, x, w_scales, channels, biases)
     shape = (*lead, channels) if keep else (int(np.prod(lead)), channels)
-    y = _activation(m, rng, shape, dtype, output_scale(rng, m.scale_of(x), w_scales, depth))
+    y_scale = output_scale(rng, m.scale_of(x), w_scales, depth)
+    y_scale = _sharpened(rng, y_scale, max_gain)
+    y = _activation(m, rng, shape, dtype, y_scale)
     m.op(
         "FULLY_CONNECTED", [x, w, *(b or [-1])], [y], "FullyConnectedOptions",
-        keepNumDims=keep, fusedActivationFunction=activation_code(rng),
+        keepNumDims=keep, fusedActivationFunction=activation_code(rng), quantizedBiasType=_type_code(m, b),
     )  # fmt: skip
+    m.interface([x], [y])
+    return m.build()
+
+
+def fully_connected_deep(rng: Rng) -> bytes:
+    """Matrix product whose sums of int16 activations leave 32 bits when all inputs are large."""
+    depth, channels = int(rng.integers(700, 1000)), int(rng.integers(1, 4))
+    bias_type = (np.int32, np.int64)[int(rng.integers(2))]
+    m = ModelBuilder()
+    x = _activation(m, rng, (1, depth), np.int16)
+    w = m.tensor((channels, depth), np.int8, scale(rng), 0, data=rng.integers(100, 128, (channels, depth)))
+    w_scales = np.array([m.scale_of(w)])
+    b = _bias(m, rng, x, w_scales, channels, (bias_type,))
+    y = _activation(m, rng, (1, channels), np.int16, m.scale_of(x) * m.scale_of(w) * depth * 120)
+    m.op("FULLY_CONNECTED", [x, w, *b], [y], "FullyConnectedOptions", quantizedBiasType=_type_code(m, b))
     m.interface([x], [y])
     return m.build()
 
@@ -185,10 +211,20 @@ def _activation(m: ModelBuilder, rng: Rng, shape: tuple[int, ...], dtype: Any, o
     return m.tensor(shape, dtype, given, zero_point(rng))
 
 
+def _sharpened(rng: Rng, of_scale: float, max_gain: float) -> float:
+    """The scale smaller by up to 10**max_gain; TFLite Micro refuses RELU6 below 6 / 2**31."""
+    return max(of_scale / 10 ** rng.uniform(0, max_gain), 3e-9)
+
+
 def _bias(m: ModelBuilder, rng: Rng, x: int, w_scales: np.ndarray, channels: int, dtypes: tuple[Any, ...]) -> list[int]:
     """A bias of one of `dtypes` as a list of inputs, which is empty where None is drawn."""
     dtype = dtypes[int(rng.integers(len(dtypes)))]
     return [] if dtype is None else [bias_for(m, rng, m.scale_of(x) * w_scales, channels, dtype)]
+
+
+def _type_code(m: ModelBuilder, bias: list[int]) -> int:
+    """The schema's code of the bias type, which LiteRT, but not TFLite Micro, reads from the options."""
+    return m.type_of(bias[0]) if bias else 0
 
 
 CASES = (
@@ -212,6 +248,7 @@ CASES = (
     OpCase("TRANSPOSE_CONV", partial(transpose_conv, dtype=np.int16, biases=(np.int64, np.int16, None)), "int16"),
     OpCase("FULLY_CONNECTED", fully_connected),
     OpCase("FULLY_CONNECTED", partial(fully_connected, biases=(None,)), "no bias"),
+    OpCase("FULLY_CONNECTED", partial(fully_connected, max_gain=7), "large effective scale"),
     OpCase("FULLY_CONNECTED", partial(fully_connected, per_axis=True), "per channel"),
     OpCase("FULLY_CONNECTED", partial(fully_connected_asymmetric, computed=False), "weights with zero point"),
     OpCase("FULLY_CONNECTED", partial(fully_connected_asymmetric, computed=True), "computed weights"),
@@ -221,6 +258,7 @@ CASES = (
         partial(fully_connected, dtype=np.int16, biases=(np.int32,), per_axis=True),
         "int16 with 32-bit sums",
     ),
+    OpCase("FULLY_CONNECTED", fully_connected_deep, "int16 with sums beyond 32 bits"),
     OpCase("BATCH_MATMUL", batch_matmul),
     OpCase("BATCH_MATMUL", partial(batch_matmul, constant=True), "constant"),
     OpCase("BATCH_MATMUL", partial(batch_matmul, broadcast=True), "broadcasting"),
