@@ -13,14 +13,15 @@ const char *insn_class_name(unsigned int cls) {
     return cls < C_COUNT ? names[cls] : "unknown";
 }
 
-void insn_decode(struct insn *in, uint32_t address, const uint8_t *code, unsigned int size) {
+void insn_decode(struct insn *in, uint32_t address, const uint8_t *code) {
     uint32_t h = (uint32_t)code[0] | (uint32_t)code[1] << 8;
     memset(in, 0, sizeof *in);
     in->address = address;
-    in->size = (uint8_t)size;
+    /* Not QEMU's size: at the end of a page it looks ahead and counts the next instruction in. */
+    in->size = h >> 11 >= 0x1Du ? 4 : 2;
     in->cls = C_UNKNOWN;
     in->encoding = h;
-    if (size == 2) {
+    if (in->size == 2) {
         decode_narrow(in, h);
     } else {
         uint32_t g = (uint32_t)code[2] | (uint32_t)code[3] << 8;

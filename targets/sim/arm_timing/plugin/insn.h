@@ -49,6 +49,7 @@ struct insn {
     uint8_t end;                 /* enum insn_end */
     uint8_t registers;           /* words that a multiple load or store moves */
     uint8_t it;                  /* enum insn_it */
+    uint8_t it_block;            /* number of that IT block within the block of code */
     uint8_t conditional_memory;  /* 1 + number of this access among the block's conditional ones; 0: none */
     uint16_t flags;
     uint16_t writes;             /* core registers written, but for base write-back */
@@ -61,7 +62,7 @@ struct insn {
 };
 
 /* Decode the instruction whose bytes are at `code`. An encoding that is no instruction gets C_UNKNOWN. */
-void insn_decode(struct insn *in, uint32_t address, const uint8_t *code, unsigned int size);
+void insn_decode(struct insn *in, uint32_t address, const uint8_t *code);
 
 void decode_narrow(struct insn *in, uint32_t h);
 void decode_wide(struct insn *in, uint32_t h, uint32_t g);
