@@ -40,7 +40,7 @@ def weights_are_symmetric(site: Site) -> bool:
 
 
 def biases_match(site: Site) -> bool:
-    """Biases must be constant: int32 for int8 activations, int64 within 47 bits for int16 ones."""
+    """Biases must be constant: int32 for int8 activations, int64 up to 2^46 for int16 ones."""
     biases = [site.input(index) for index in BIASES]
     if any(bias.role is not Role.CONSTANT for bias in biases):
         return False
@@ -122,10 +122,11 @@ class _CellArithmetic:
 
 @dataclass(frozen=True, slots=True)
 class UnidirectionalSequenceLstm(Operator):
-    """Input (B, T, I), output (B, T, N), or time first if `time_major`; hidden and cell state of B * N elements.
+    """Input (B, T, I), output (B, T, N), or time first; no peephole, projection or layer normalization, tanh cells.
 
-    For each gate: input weights (N, I), recurrent weights (N, N), bias (N,). The output is the hidden state after
-    each step, in the hidden state's quantization. Gates take their input with 12 fractional bits.
+    For each gate: input weights (N, I), recurrent weights (N, N), bias (N,); hidden and cell state of B * N elements.
+    The output is the hidden state after each step, in the hidden state's quantization. Gates take their input with
+    12 fractional bits.
     """
 
     time_major: bool

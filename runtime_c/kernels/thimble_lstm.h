@@ -31,7 +31,7 @@ typedef struct {
     int32_t output_multiplier; /* from output gate * tanh(cell state) to the hidden state */
     int32_t output_shift;
     int32_t tanh_multiplier; /* from the cell state to tanh's argument; times 2^15 it is below 2^31 */
-    int32_t tanh_shift;      /* to the right, in [0, 30] */
+    int32_t tanh_shift;      /* to the right, in [0, 18] */
     int32_t cell_min;
     int32_t cell_max;
 } thimble_lstm_params;

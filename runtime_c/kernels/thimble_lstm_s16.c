@@ -27,12 +27,12 @@ void thimble_lstm_s16(const thimble_lstm_s16_params *params, const int16_t *inpu
             for (int32_t n = 0; n < p->cells; n++) {
                 int32_t gates[THIMBLE_LSTM_GATES];
                 for (int g = 0; g < THIMBLE_LSTM_GATES; g++) {
-                    const int64_t from_input = dot(biases[g][n], x, weights[g] + n * p->input_size, p->input_size);
-                    const int64_t from_hidden = dot(0, hidden, recurrent[g] + n * p->cells, p->cells);
-                    gates[g] = thimble_saturate_s16(thimble_saturate_s16(thimble_requantize_wide(
-                                                        from_input, p->input_multipliers[g], p->input_shifts[g])) +
-                                                    thimble_saturate_s16(thimble_requantize_wide(
-                                                        from_hidden, p->hidden_multipliers[g], p->hidden_shifts[g])));
+                    const int64_t x_sum = dot(biases[g][n], x, weights[g] + n * p->input_size, p->input_size);
+                    const int64_t h_sum = dot(0, hidden, recurrent[g] + n * p->cells, p->cells);
+                    const int32_t x_part = thimble_requantize_wide(x_sum, p->input_multipliers[g], p->input_shifts[g]);
+                    const int32_t h_part =
+                        thimble_requantize_wide(h_sum, p->hidden_multipliers[g], p->hidden_shifts[g]);
+                    gates[g] = thimble_saturate_s16(thimble_saturate_s16(x_part) + thimble_saturate_s16(h_part));
                 }
                 const int32_t next = thimble_lstm_cell(p, sigmoid_table, gates, cell + n);
                 y[n] = (int16_t)thimble_saturate_s16(next);

@@ -27,14 +27,12 @@ void thimble_lstm_s8(const thimble_lstm_s8_params *params, const int8_t *input, 
             for (int32_t n = 0; n < p->cells; n++) {
                 int32_t gates[THIMBLE_LSTM_GATES];
                 for (int g = 0; g < THIMBLE_LSTM_GATES; g++) {
-                    const int32_t from_input = dot((uint32_t)biases[g][n], x, p->input_zero_point,
-                                                   weights[g] + n * p->input_size, p->input_size);
-                    const int32_t from_hidden =
-                        dot(0, hidden, p->hidden_zero_point, recurrent[g] + n * p->cells, p->cells);
-                    gates[g] = thimble_saturate_s16(thimble_saturate_s16(thimble_requantize(
-                                                        from_input, p->input_multipliers[g], p->input_shifts[g])) +
-                                                    thimble_saturate_s16(thimble_requantize(
-                                                        from_hidden, p->hidden_multipliers[g], p->hidden_shifts[g])));
+                    const int32_t x_sum = dot((uint32_t)biases[g][n], x, p->input_zero_point,
+                                              weights[g] + n * p->input_size, p->input_size);
+                    const int32_t h_sum = dot(0, hidden, p->hidden_zero_point, recurrent[g] + n * p->cells, p->cells);
+                    const int32_t x_part = thimble_requantize(x_sum, p->input_multipliers[g], p->input_shifts[g]);
+                    const int32_t h_part = thimble_requantize(h_sum, p->hidden_multipliers[g], p->hidden_shifts[g]);
+                    gates[g] = thimble_saturate_s16(thimble_saturate_s16(x_part) + thimble_saturate_s16(h_part));
                 }
                 const int32_t next = thimble_lstm_cell(p, sigmoid_table, gates, cell + n);
                 y[n] = (int8_t)thimble_clamp(next, INT8_MIN, INT8_MAX);
