@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from thimble.compiler.ir.operator import KernelCall, Output
 from thimble.compiler.ir.types import TensorType
 

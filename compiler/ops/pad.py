@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Constraint, KernelCall, Operator, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, rank_at_most, same_input_output_type
 from thimble.compiler.ops.copying import contiguous, copy_box, window
@@ -52,7 +54,7 @@ class Padding(Operator):
 
     paddings: Paddings
 
-    constraints = (
+    constraints: ClassVar[tuple[Constraint, ...]] = (
         input_types(DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32),
         same_input_output_type,
         rank_at_most(5),

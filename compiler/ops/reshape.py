@@ -6,10 +6,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Constraint, KernelCall, Operator, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import input_types, same_input_output_type
@@ -20,7 +21,7 @@ from thimble.compiler.ops.copying import copy_whole
 class Relabel(Operator):
     """Base of the operators that copy input 0 as it is; a subclass gives `new_shape`."""
 
-    constraints = (same_input_output_type,)
+    constraints: ClassVar[tuple[Constraint, ...]] = (same_input_output_type,)
 
     @abstractmethod
     def new_shape(self, site: Site) -> Shape:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
+
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, Shape

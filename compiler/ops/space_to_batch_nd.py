@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 import numpy as np
+
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Constraint, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.constraints import input_types, same_input_output_type
 from thimble.compiler.ops.fill import fill_output
@@ -27,7 +29,7 @@ class BatchOperator(Operator):
     block: tuple[int, ...]
     edges: Paddings
 
-    constraints = (input_types(DType.INT8, DType.FLOAT32), same_input_output_type)
+    constraints: ClassVar[tuple[Constraint, ...]] = (input_types(DType.INT8, DType.FLOAT32), same_input_output_type)
 
     def _check(self, site: Site) -> None:
         rank = len(site.input(0).type.shape)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Rounding, Shape
-from thimble.compiler.ir.types import TensorType
+from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.constraints import same_input_output_type
 from thimble.compiler.ops.copying import copy_whole
 
@@ -20,8 +21,19 @@ def default_contents(type: TensorType) -> Array:
     Each byte is the low byte of the zero point, whatever the element type: so TFLite Micro fills it
     (micro_resource_variable.cc, Allocate).
     """
-    zero_point = type.quant.zero_points[0] if type.quant is not None else 0
-    return np.full(type.bytes, zero_point & 0xFF, np.uint8).view(type.dtype.numpy).reshape(type.shape)
+    return _filled(type, type.quant.zero_points[0] if type.quant is not None else 0)
+
+
+def variable_contents(type: TensorType) -> Array:
+    """What a tensor marked as variable holds at first: its zero point where it is int8, else bytes of 0.
+
+    Source: micro_interpreter_graph.cc, ResetTensorData.
+    """
+    return _filled(type, type.quant.zero_points[0] if type.quant is not None and type.dtype is DType.INT8 else 0)
+
+
+def _filled(type: TensorType, byte: int) -> Array:
+    return np.full(type.bytes, byte & 0xFF, np.uint8).view(type.dtype.numpy).reshape(type.shape)
 
 
 def assigns_same_type(site: Site) -> bool:

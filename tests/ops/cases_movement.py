@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.schema_py_generated import TensorType as FileType
-from thimble.compiler.ir.types import TensorType
 
 from tests.ops.case import OpCase
 from tests.ops.draws import scale, zero_point
 from tests.tflite_builder import ModelBuilder
+from thimble.compiler.ir.types import TensorType
 
 RESOURCE = FileType.RESOURCE
 

@@ -13,6 +13,7 @@ from tflite.SplitOptions import SplitOptions
 from tflite.SqueezeOptions import SqueezeOptions
 from tflite.StridedSliceOptions import StridedSliceOptions
 from tflite.UnpackOptions import UnpackOptions
+
 from thimble.compiler.importers.tflite.decoding import Decoded, Decoder, FileOp
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from flatbuffers.table import Table
+from tflite.BuiltinOptions import BuiltinOptions
+
 from thimble.compiler.importers.tflite.schema import Activation as FileActivation
 from thimble.compiler.importers.tflite.schema import Padding as FilePadding
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
@@ -27,13 +29,16 @@ class FileOp:
     inputs: tuple[Value | None, ...]
     outputs: tuple[Value, ...]
     table: Table | None
+    options_type: int
     intermediates: tuple[Value, ...] = ()
 
     def options(self, schema: type[Options]) -> Options:
-        """The builtin options read as `schema`, a class of the tflite package; absent options read as defaults."""
+        """The builtin options read as `schema`, a class of the tflite package, which must be what they are."""
         options: Any = schema()
         if self.table is None:
             raise MalformedModel(f"{self.source} lacks its options.")
+        if self.options_type != getattr(BuiltinOptions, schema.__name__):
+            raise MalformedModel(f"{self.source} has the options of another operator.")
         options.Init(self.table.Bytes, self.table.Pos)
         return cast(Options, options)
 
@@ -58,9 +63,7 @@ class FileOp:
         """Contents of input `index`; `what` names it where it is not constant."""
         value = self.input(index)
         if value.role is not Role.CONSTANT:
-            raise UnsupportedOp(
-                f"{self.source}: the {what} must be constant, not computed; fix it in the model."
-            )
+            raise UnsupportedOp(f"{self.source}: the {what} must be constant, not computed; fix it in the model.")
         return value.constant
 
     def integers(self, index: int, what: str) -> tuple[int, ...]:
@@ -79,9 +82,7 @@ class FileOp:
             FileActivation.RELU6: Activation.RELU6,
         }
         if code not in known:
-            raise UnsupportedOp(
-                f"{self.source}: fused activation {code} is not supported; use NONE, RELU or RELU6."
-            )
+            raise UnsupportedOp(f"{self.source}: fused activation {code} is not supported; use NONE, RELU or RELU6.")
         return known[code]
 
     def padding(self, code: int) -> Padding:

@@ -18,7 +18,7 @@ from tflite.Tensor import Tensor
 from tflite.VarHandleOptions import VarHandleOptions
 
 from thimble.compiler.importers.tflite.schema import BuiltinOperator, TensorType, enum_name
-from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.errors import MalformedModel, quoted
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType, QuantParams, TensorType as IrTensorType
 
@@ -64,6 +64,7 @@ class FileOperator:
     options: Table | None
     variable: tuple[str, str] = ("", "")  # VAR_HANDLE: container and shared name
     called_subgraph: int = -1  # CALL_ONCE
+    options_type: int = 0  # which of the schema's options tables `options` is
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class _Reader:
 
     def _tensor(self, tensor: Tensor) -> FileTensor:
         name = (tensor.Name() or b"").decode("utf-8", "replace")
-        where = f"Tensor {name!r}"
+        where = f"Tensor {quoted(name)}"
         shape = tuple(int(tensor.Shape(i)) for i in range(self._length(tensor.ShapeLength(), f"dimensions of {where}")))
         signature = self._length(tensor.ShapeSignatureLength(), f"dimensions of {where}")
         # A batch of -1 is what converters write by default; the shape beside it says 1, and that is what runs.
@@ -232,6 +233,7 @@ class _Reader:
             options,
             variable,
             called,
+            operator.BuiltinOptionsType(),
         )
 
 

@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from thimble.compiler.importers.tflite.decoders import DECODERS
 from thimble.compiler.importers.tflite.decoding import Decoded, FileOp
 from thimble.compiler.importers.tflite.file import FileOperator, FileSubgraph, FileTensor, ModelFile, read_model
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
-from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
+from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, quoted
 from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant, verify
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.ir.types import DType, TensorType
+from thimble.compiler.ir.types import MAX_TENSOR_BYTES, DType, TensorType
 from thimble.compiler.ops.executor import Executor
-from thimble.compiler.ops.variables import AssignVariable, ReadVariable, default_contents
+from thimble.compiler.ops.variables import AssignVariable, ReadVariable, default_contents, variable_contents
 
 _VARIABLE_OPS = (BuiltinOperator.VAR_HANDLE, BuiltinOperator.CALL_ONCE)
 
@@ -42,6 +41,7 @@ class _Importer:
     name: str
     values: list[Value] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
+    state_bytes: int = 0
     blockers: list[str] = field(default_factory=list)
     states: dict[tuple[str, str], int] = field(default_factory=dict)  # (container, shared name) -> value
     handles: dict[int, tuple[str, str]] = field(default_factory=dict)  # tensor -> (container, shared name)
@@ -78,10 +78,16 @@ class _Importer:
         if tensor.data is not None and not is_input:
             return constant(tensor.name, tensor.data, type_)
         if tensor.is_variable:
-            type_.check_size(f"Tensor {tensor.name!r}")
-            fill = type_.quant.zero_point if type_.quant is not None and type_.quant.per_tensor else 0
-            return Value(tensor.name, type_, Role.STATE, np.full(type_.shape, fill, type_.dtype.numpy))
+            self._count_state(tensor.name, type_)
+            return Value(tensor.name, type_, Role.STATE, variable_contents(type_))
         return Value(tensor.name, type_, Role.INPUT if is_input else Role.ACTIVATION)
+
+    def _count_state(self, name: str, type_: TensorType) -> None:
+        """Bound what variables take together before anything is allocated for this one."""
+        type_.check_size(f"Variable {quoted(name)}")
+        self.state_bytes += type_.bytes
+        if self.state_bytes > MAX_TENSOR_BYTES:
+            raise MalformedModel(f"The variables up to {quoted(name)} take more than {MAX_TENSOR_BYTES} bytes.")
 
     def _add_operator(self, subgraph: FileSubgraph, operator: FileOperator) -> None:
         if operator.code in _VARIABLE_OPS:
@@ -98,6 +104,7 @@ class _Importer:
             inputs=tuple(None if i is None else self.values[i] for i in inputs),
             outputs=tuple(self.values[i] for i in outputs),
             table=operator.options,
+            options_type=operator.options_type,
             intermediates=tuple(self.values[i] for i in operator.intermediates),
         )
         try:
@@ -132,13 +139,13 @@ class _Importer:
                 continue
             tensor = subgraph.tensors[i]
             if tensor.dtype is None:
-                raise UnsupportedOp(f"{operator.source}: tensor {tensor.name!r} has type {tensor.type_name}.")
+                raise UnsupportedOp(f"{operator.source}: tensor {quoted(tensor.name)} has type {tensor.type_name}.")
             if tensor.dynamic:
                 raise UnsupportedOp(
-                    f"{operator.source}: tensor {tensor.name!r} has a dynamic shape; convert the model with fixed shapes."
+                    f"{operator.source}: tensor {quoted(tensor.name)} has a dynamic shape; convert the model with fixed shapes."
                 )
             if tensor.unsupported:
-                raise UnsupportedOp(f"{operator.source}: tensor {tensor.name!r} {tensor.unsupported}.")
+                raise UnsupportedOp(f"{operator.source}: tensor {quoted(tensor.name)} {tensor.unsupported}.")
 
     def _check_interface(self, main: FileSubgraph) -> None:
         """Inputs and outputs must exist, be of a known type and fixed shape; blockers say which are not."""
@@ -149,10 +156,10 @@ class _Importer:
         for i in (*main.inputs, *main.outputs):
             tensor = main.tensors[i]
             if tensor.dtype is None:
-                self.blockers.append(f"Tensor {tensor.name!r} has type {tensor.type_name}, which is not supported.")
+                self.blockers.append(f"Tensor {quoted(tensor.name)} has type {tensor.type_name}, which is not supported.")
             elif tensor.dynamic:
                 self.blockers.append(
-                    f"Tensor {tensor.name!r} has a dynamic shape; convert the model with fixed shapes."
+                    f"Tensor {quoted(tensor.name)} has a dynamic shape; convert the model with fixed shapes."
                 )
 
     def _find_variables(self, main: FileSubgraph) -> None:
@@ -173,11 +180,11 @@ class _Importer:
                 raise MalformedModel(f"{operator.source} lacks the value that it reads or writes.")
             if variable not in self.states:
                 type_ = self.values[uses[0]].type
-                type_.check_size(f"Variable {variable[1]!r}")
+                self._count_state(variable[1], type_)
                 data = initial.get(variable, default_contents(type_))
                 if data.shape != type_.shape or data.dtype != type_.dtype.numpy:
                     raise MalformedModel(
-                        f"Variable {variable[1]!r} is initialized with another shape or type than its uses."
+                        f"Variable {quoted(variable[1])} is initialized with another shape or type than its uses."
                     )
                 self.states[variable] = len(self.values)
                 self.values.append(Value(variable[1], type_, Role.STATE, data))
