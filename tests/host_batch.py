@@ -56,8 +56,12 @@ def run_on_host(
     folder: Path,
     rounding: Rounding = Rounding.TFLM,
     compiler: str = "gcc",
+    timeout_s: float | None = None,
 ) -> list[list[list[np.ndarray]]]:
-    """Outputs of each graph for each of its samples, in order and without a reset between them."""
+    """Outputs of each graph for each of its samples, in order and without a reset between them.
+
+    Raises AssertionError where the C does not compile or a sanitizer stops it, TimeoutExpired after `timeout_s`.
+    """
     unity = ["#define _POSIX_C_SOURCE 200809L", f"#define ALIGNMENT {ARENA_ALIGNMENT}"]
     calls = []
     kernels: set[str] = set()
@@ -92,7 +96,9 @@ def run_on_host(
         for sample in (s for model in samples for s in model):
             for array in sample:
                 file.write(np.ascontiguousarray(array).tobytes())
-    ran = subprocess.run(["./batch"], cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    ran = subprocess.run(
+        ["./batch"], cwd=folder, capture_output=True, text=True, errors="replace", check=False, timeout=timeout_s
+    )
     assert ran.returncode == 0, ran.stderr[:4000]
     return _read_outputs(graphs, [len(s) for s in samples], (folder / "outputs.bin").read_bytes())
 

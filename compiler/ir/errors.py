@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+MAX_QUOTED = 80
+
+
+def quoted(name: str) -> str:
+    """A name that a file gives, as messages show it: in quotes, control characters escaped, cut where it is long."""
+    text = repr(name)
+    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 4]}...{text[0]}"
+
 
 class ThimbleError(Exception):
     """Base of all errors with one clear sentence for the user: what, where in the model, what to do."""

@@ -7,7 +7,8 @@ from enum import Enum
 from functools import cached_property
 
 import numpy as np
-from thimble.compiler.ir.errors import MalformedModel
+
+from thimble.compiler.ir.errors import MalformedModel, quoted
 from thimble.compiler.ir.operator import Array, Operator
 from thimble.compiler.ir.types import QuantParams, TensorType
 
@@ -122,11 +123,11 @@ def verify(graph: Graph) -> None:
     count = len(graph.values)
     defined = {i for i, v in enumerate(graph.values) if v.role is not Role.ACTIVATION}
     for value in graph.values:
-        value.type.check_size(f"Tensor {value.name!r}")
+        value.type.check_size(f"Tensor {quoted(value.name)}")
         if value.data is not None and value.data.shape != value.type.shape:
-            raise MalformedModel(f"Tensor {value.name!r} holds data of another shape than {value.type}.")
+            raise MalformedModel(f"Tensor {quoted(value.name)} holds data of another shape than {value.type}.")
         if value.role in (Role.CONSTANT, Role.STATE) and value.data is None:
-            raise MalformedModel(f"Tensor {value.name!r} is a {value.role.value} without data.")
+            raise MalformedModel(f"Tensor {quoted(value.name)} is a {value.role.value} without data.")
     for index in (*graph.inputs, *graph.outputs):
         if not 0 <= index < count:
             raise MalformedModel(f"The graph names tensor {index} of {count}.")
@@ -134,18 +135,18 @@ def verify(graph: Graph) -> None:
         for i in node.inputs:
             if i is not None and i not in defined:
                 raise MalformedModel(
-                    f"{node.source} reads tensor {graph.values[i].name!r} before anything writes it."
+                    f"{node.source} reads tensor {quoted(graph.values[i].name)} before anything writes it."
                 )
         for i in node.outputs:
             if i in defined:
                 raise MalformedModel(
-                    f"{node.source} writes tensor {graph.values[i].name!r}, which has a writer already."
+                    f"{node.source} writes tensor {quoted(graph.values[i].name)}, which has a writer already."
                 )
             defined.add(i)
         _verify_shapes(site)
     for i in graph.outputs:
         if i not in defined:
-            raise MalformedModel(f"Output tensor {graph.values[i].name!r} is never written.")
+            raise MalformedModel(f"Output tensor {quoted(graph.values[i].name)} is never written.")
 
 
 def _verify_shapes(site: Site) -> None:
@@ -155,7 +156,7 @@ def _verify_shapes(site: Site) -> None:
     for value, shape in zip(site.outputs, shapes, strict=True):
         if value.type.shape != shape:
             raise MalformedModel(
-                f"{site.source} gives shape {shape}, but its output tensor {value.name!r} says {value.type.shape}."
+                f"{site.source} gives shape {shape}, but its output {quoted(value.name)} says {value.type.shape}."
             )
 
 

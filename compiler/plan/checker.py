@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from thimble.compiler.ir.graph import Graph, Role
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.plan import Plan
 
 
@@ -16,20 +17,26 @@ def check_plan(graph: Graph, plan: Plan) -> None:
     """Raise PlanError if, at any step, an operand's bytes are not what was written for it.
 
     Its own code: it trusts the offsets and sizes only, not the lifetimes. Every arena byte carries the number of the
-    value that owns it; reading a value whose bytes carry another number means that it was overwritten.
+    value that owns it; reading a value whose bytes carry another number means that it was overwritten. Bytes between
+    which no buffer begins or ends always share their fate, so one number stands for each such run of them.
     """
-    owner = np.full(plan.arena_bytes, -1, np.int64)
+    edges = np.unique([0, plan.arena_bytes, *(b.offset for b in plan.buffers), *(b.end for b in plan.buffers)])
+    owner = np.full(len(edges), -1, np.int64)
     home = {b.value: b for b in plan.buffers if b.value is not None}
     scratch = {b.step: b for b in plan.buffers if b.step is not None}
+
+    def runs(offset: int, size: int) -> Array:
+        first, last = np.searchsorted(edges, (offset, offset + size))
+        return owner[first:last]
 
     def write(number: int, offset: int, size: int, what: str) -> None:
         if offset < 0 or offset + size > plan.arena_bytes:
             raise PlanError(f"{what} lies outside of the arena")
-        owner[offset : offset + size] = number
+        runs(offset, size)[:] = number
 
     def read(value: int, what: str) -> None:
         buffer = home[value]
-        if (owner[buffer.offset : buffer.end] != value).any():
+        if (runs(buffer.offset, buffer.bytes) != value).any():
             raise PlanError(f"{what} reads value {value}, whose bytes were overwritten")
 
     for value in (*graph.states, *graph.inputs):
@@ -50,7 +57,7 @@ def check_plan(graph: Graph, plan: Plan) -> None:
             read(value, f"step {step} (its own output)")
         if step in scratch:
             buffer = scratch[step]
-            if (owner[buffer.offset : buffer.end] != -2 - step).any():
+            if (runs(buffer.offset, buffer.bytes) != -2 - step).any():
                 raise PlanError(f"the scratch of step {step} overlaps an output")
     for value in (*graph.outputs, *graph.states):
         read(value, "the caller")

@@ -20,7 +20,8 @@ from tflite.VarHandleOptions import VarHandleOptions
 from thimble.compiler.importers.tflite.schema import BuiltinOperator, TensorType, enum_name
 from thimble.compiler.ir.errors import MalformedModel, quoted
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.ir.types import DType, QuantParams, TensorType as IrTensorType
+from thimble.compiler.ir.types import DType, QuantParams
+from thimble.compiler.ir.types import TensorType as IrTensorType
 
 _DTYPES = {
     TensorType.INT8: DType.INT8,
@@ -32,7 +33,7 @@ _DTYPES = {
     TensorType.FLOAT32: DType.FLOAT32,
 }
 _PLACEHOLDER_FOR_MORE_BUILTINS = 127  # larger codes do not fit the old int8 field (schema.fbs, OperatorCode)
-_BROKEN_TABLE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
+_BROKEN_TABLE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError)
 
 T = TypeVar("T")
 
@@ -102,7 +103,7 @@ class _Reader:
 
     def model(self) -> ModelFile:
         if self._model.Version() != 3:
-            raise MalformedModel(f"The file has TFLite schema version {self._model.Version()}; version 3 is the only one.")
+            raise MalformedModel(f"The file has TFLite schema version {self._model.Version()}; only 3 is known.")
         self._codes = self._operator_codes()
         count = self._length(self._model.SubgraphsLength(), "subgraphs")
         return ModelFile(tuple(self._subgraph(_there(self._model.Subgraphs(i)), i) for i in range(count)))

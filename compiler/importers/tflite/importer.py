@@ -142,7 +142,8 @@ class _Importer:
                 raise UnsupportedOp(f"{operator.source}: tensor {quoted(tensor.name)} has type {tensor.type_name}.")
             if tensor.dynamic:
                 raise UnsupportedOp(
-                    f"{operator.source}: tensor {quoted(tensor.name)} has a dynamic shape; convert the model with fixed shapes."
+                    f"{operator.source}: tensor {quoted(tensor.name)} has a dynamic shape; "
+                    "convert the model with fixed shapes."
                 )
             if tensor.unsupported:
                 raise UnsupportedOp(f"{operator.source}: tensor {quoted(tensor.name)} {tensor.unsupported}.")
@@ -156,7 +157,9 @@ class _Importer:
         for i in (*main.inputs, *main.outputs):
             tensor = main.tensors[i]
             if tensor.dtype is None:
-                self.blockers.append(f"Tensor {quoted(tensor.name)} has type {tensor.type_name}, which is not supported.")
+                self.blockers.append(
+                    f"Tensor {quoted(tensor.name)} has type {tensor.type_name}, which is not supported."
+                )
             elif tensor.dynamic:
                 self.blockers.append(
                     f"Tensor {quoted(tensor.name)} has a dynamic shape; convert the model with fixed shapes."
