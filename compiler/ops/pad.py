@@ -49,7 +49,7 @@ def copy_inside(site: Site, paddings: Paddings) -> KernelCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Padding(Operator):
+class ConstantPadding(Operator):
     """Base of the two: `paddings` holds (before, after) for each dimension; a subclass gives `fill`."""
 
     paddings: Paddings
@@ -78,18 +78,18 @@ class Padding(Operator):
 
 
 @dataclass(frozen=True, slots=True)
-class Pad(Padding):
+class Pad(ConstantPadding):
     """The frame is the real number 0."""
 
     name = "pad"
-    constraints = (*Padding.constraints, zero_is_stored)
+    constraints = (*ConstantPadding.constraints, zero_is_stored)
 
     def fill(self, site: Site) -> int | float:
         return stored_zero(site)
 
 
 @dataclass(frozen=True, slots=True)
-class PadV2(Padding):
+class PadV2(ConstantPadding):
     """The frame is `value`, as it is stored."""
 
     value: int | float

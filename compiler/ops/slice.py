@@ -32,7 +32,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Window(Operator):
+class Slicing(Operator):
     """Base of the two: a subclass gives what it takes along each dimension of input 0."""
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Window(Operator):
 
 
 @dataclass(frozen=True, slots=True)
-class Slice(Window):
+class Slice(Slicing):
     """`size` elements from `begin` on along each dimension; a size of -1 takes all that are left."""
 
     begin: tuple[int, ...]
@@ -85,7 +85,7 @@ class Slice(Window):
 
 
 @dataclass(frozen=True, slots=True)
-class StridedSlice(Window):
+class StridedSlice(Slicing):
     """Python's begin:end:stride along each dimension, cut to the tensor.
 
     Bit i of `begin_mask` or `end_mask` means from or to the edge of dimension i; bit i of `shrink_mask` takes
