@@ -21,7 +21,7 @@ from thimble.targets.model import Target
 
 HOST_CFLAGS = (
     "-std=c99",
-    "-O1",
+    "-O2",
     "-g",
     "-Wall",
     "-Wextra",
