@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
+
 from thimble.targets.model import FlashCache, Memory, Target
 from thimble.targets.sim.arm_timing.request import Cache, MemoryModel, Region
 

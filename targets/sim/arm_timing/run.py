@@ -34,10 +34,9 @@ def prepare(request: TimingRequest, scratch: Path) -> TimedRun:
     """
     config, report = scratch / "timing.txt", scratch / "timing.json"
     config.write_text(request.config_text())
-    # QEMU splits options at commas; one of a path is doubled.
-    arguments = ",".join(
-        [str(plugin_path()).replace(",", ",,"), *(f"{k}={str(v).replace(',', ',,')}" for k, v in (("config", config), ("out", report)))]
-    )
+    parts = (str(plugin_path()), f"config={config}", f"out={report}")
+    # QEMU splits options at commas; one that belongs to a path is doubled.
+    arguments = ",".join(part.replace(",", ",,") for part in parts)
     return TimedRun(options=("-plugin", arguments), report=report)
 
 

@@ -60,8 +60,8 @@ static bool read_region(const char *line) {
     struct region *r = &regions[region_count++];
     unsigned int fetch_wait, data_wait, prefetch, flash;
     int fetch_cache, data_cache;
-    if (sscanf(line, "%31s %x %x %u %u %d %d %u %u", r->name, &r->base, &r->size, &fetch_wait, &data_wait,
-               &fetch_cache, &data_cache, &prefetch, &flash) != 9)
+    if (sscanf(line, "%31s %x %x %u %u %d %d %u %u", r->name, &r->base, &r->size, &fetch_wait, &data_wait, &fetch_cache,
+               &data_cache, &prefetch, &flash) != 9)
         return false;
     r->fetch_wait = (uint16_t)fetch_wait;
     r->data_wait = (uint16_t)data_wait;

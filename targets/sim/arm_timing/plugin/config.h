@@ -5,10 +5,10 @@
 #include "timing.h"
 
 struct config {
-    int memory;                            /* 0: only blocks are followed, no access */
-    unsigned int stack_low, stack_high;    /* the stack grows down from stack_high */
-    unsigned int trace_low, trace_high;    /* addresses to trace, or an empty range */
-    unsigned long trace_limit;             /* lines */
+    int memory;                         /* 0: only blocks are followed, no access */
+    unsigned int stack_low, stack_high; /* the stack grows down from stack_high */
+    unsigned int trace_low, trace_high; /* addresses to trace, or an empty range */
+    unsigned long trace_limit;          /* lines */
     char trace_file[1024];
 };
 

@@ -128,7 +128,8 @@ static void data_processing(struct insn *in, uint32_t h, uint32_t g, bool dbl) {
     if (accumulates)
         in->fp_reads |= in->fp_writes;
     switch (op) {
-    case 0: case 1:
+    case 0:
+    case 1:
         in->cls = choose(dbl, C_FP_MAC, C_FPD_MAC);
         break;
     case 2:

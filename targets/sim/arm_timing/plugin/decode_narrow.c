@@ -179,7 +179,10 @@ static void arithmetic(struct insn *in, uint32_t h) {
 
 void decode_narrow(struct insn *in, uint32_t h) {
     switch (h >> 12) {
-    case 0: case 1: case 2: case 3:
+    case 0:
+    case 1:
+    case 2:
+    case 3:
         arithmetic(in, h);
         break;
     case 4:
@@ -193,7 +196,11 @@ void decode_narrow(struct insn *in, uint32_t h) {
             in->flags |= F_LITERAL;
         }
         break;
-    case 5: case 6: case 7: case 8: case 9:
+    case 5:
+    case 6:
+    case 7:
+    case 8:
+    case 9:
         load_store(in, h);
         break;
     case 10:

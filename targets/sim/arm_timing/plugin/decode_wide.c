@@ -138,7 +138,8 @@ static void immediate(struct insn *in, uint32_t h, uint32_t g) {
     in->writes = reg_bit(rd);
     in->data_reads = reg_bit(rn);
     switch ((h >> 4) & 31u) {
-    case 0: case 10:
+    case 0:
+    case 10:
         in->cls = C_ALU;
         break;
     case 4:
@@ -149,10 +150,14 @@ static void immediate(struct insn *in, uint32_t h, uint32_t g) {
         in->cls = C_ALU;
         in->data_reads = reg_bit(rd);
         break;
-    case 16: case 18: case 24: case 26:
+    case 16:
+    case 18:
+    case 24:
+    case 26:
         in->cls = C_SATURATE;
         break;
-    case 20: case 28:
+    case 20:
+    case 28:
         in->cls = C_BITFIELD;
         break;
     case 22:

@@ -27,14 +27,14 @@ enum insn_end {
 enum {
     F_LOAD = 1 << 0,
     F_STORE = 1 << 1,
-    F_CALL = 1 << 2,       /* BL, BLX */
+    F_CALL = 1 << 2,              /* BL, BLX */
     F_DECODE_SPECULATED = 1 << 3, /* branch whose target is fetched while it is decoded */
-    F_FP = 1 << 4,         /* uses the FPU */
+    F_FP = 1 << 4,                /* uses the FPU */
     F_MVE = 1 << 5,
     F_SETS_FLAGS = 1 << 6,
     F_READS_FLAGS = 1 << 7,
-    F_MVE_LONG = 1 << 8,   /* reserved for multi-register vector operations */
-    F_RETURN = 1 << 9,     /* may return from a function */
+    F_MVE_LONG = 1 << 8, /* reserved for multi-register vector operations */
+    F_RETURN = 1 << 9,   /* may return from a function */
     F_LITERAL = 1 << 10
 };
 
@@ -42,21 +42,21 @@ enum {
 enum insn_it { IT_NONE, IT_THEN, IT_ELSE };
 
 struct insn {
-    uint32_t address, target;    /* target: of a direct branch */
-    uint32_t encoding;           /* first halfword in the upper half where the instruction is wide */
-    uint8_t size;                /* bytes: 2 or 4 */
-    uint8_t cls;                 /* enum insn_class */
-    uint8_t end;                 /* enum insn_end */
-    uint8_t registers;           /* words that a multiple load or store moves */
-    uint8_t it;                  /* enum insn_it */
-    uint8_t it_block;            /* number of that IT block within the block of code */
-    uint8_t conditional_memory;  /* 1 + number of this access among the block's conditional ones; 0: none */
+    uint32_t address, target;   /* target: of a direct branch */
+    uint32_t encoding;          /* first halfword in the upper half where the instruction is wide */
+    uint8_t size;               /* bytes: 2 or 4 */
+    uint8_t cls;                /* enum insn_class */
+    uint8_t end;                /* enum insn_end */
+    uint8_t registers;          /* words that a multiple load or store moves */
+    uint8_t it;                 /* enum insn_it */
+    uint8_t it_block;           /* number of that IT block within the block of code */
+    uint8_t conditional_memory; /* 1 + number of this access among the block's conditional ones; 0: none */
     uint16_t flags;
-    uint16_t writes;             /* core registers written, but for base write-back */
-    uint16_t writeback;          /* base register that the addressing updates */
-    uint16_t address_reads;      /* registers that form an address */
-    uint16_t data_reads;         /* other registers read */
-    uint16_t accumulator;        /* those of data_reads that a multiply only adds */
+    uint16_t writes;              /* core registers written, but for base write-back */
+    uint16_t writeback;           /* base register that the addressing updates */
+    uint16_t address_reads;       /* registers that form an address */
+    uint16_t data_reads;          /* other registers read */
+    uint16_t accumulator;         /* those of data_reads that a multiply only adds */
     uint32_t fp_writes, fp_reads; /* S registers; a vector register Qn is S(4n) to S(4n+3) */
     uint8_t it_count, it_pattern; /* of an IT instruction: how many follow, bit i set: "else" */
 };

@@ -30,7 +30,7 @@ struct pipe {
     int64_t start, end;    /* of the last instruction in execute; end: first cycle for the next */
     uint16_t late_address; /* registers of the last instruction that cannot form an address before address_at */
     int64_t address_at;
-    uint32_t late_fp;      /* FP registers of the last instruction that cannot be read before fp_at */
+    uint32_t late_fp; /* FP registers of the last instruction that cannot be read before fp_at */
     int64_t fp_at;
     int64_t fp_busy;
     bool narrow, load_pending, lr_late;
@@ -201,8 +201,8 @@ static int64_t data_wait(struct pipe *p, unsigned int index, int64_t at) {
 static int64_t hazards(const struct pipe *p, const struct insn *in, bool executed) {
     int64_t at = p->end;
     if (p->load_pending) {
-        bool joins = (is_single_load(in) || is_single_store(in)) && executed &&
-                     !(in->address_reads & p->load_writes) && rule(R_LOAD_PIPELINING);
+        bool joins = (is_single_load(in) || is_single_store(in)) && executed && !(in->address_reads & p->load_writes) &&
+                     rule(R_LOAD_PIPELINING);
         if (!joins && !(in->cls == C_NOP && rule(R_NOP_UNDER_MEMORY)))
             at = later(at, p->load_data_end);
     }
@@ -295,7 +295,7 @@ static void step(struct pipe *p, const struct insn *in, unsigned int index) {
         p->end = p->load_data_end;
         p->load_pending = false;
     } else if (in->cls == C_NOP && credit && p->start == p->end) {
-        p->end = p->start;
+        p->start--; /* it went by in the store's second cycle */
     } else {
         execute(p, in, wait);
     }

@@ -88,9 +88,15 @@ static void write_trace(const struct block *b, const int32_t *starts) {
 /* The block with everything that happened in it, instruction by instruction. */
 static int64_t time_fully(struct block *b, bool taken, bool fetch_waits, uint16_t *exit_state) {
     static int32_t starts[MAX_BLOCK];
-    struct run run = {.block = b, .in = &states[entry_state], .taken = taken, .executed = executed_mask,
-                      .fetch_waits = fetch_waits, .now = cycles_total, .events = events,
-                      .event_count = event_count, .starts = b->traced ? starts : NULL};
+    struct run run = {.block = b,
+                      .in = &states[entry_state],
+                      .taken = taken,
+                      .executed = executed_mask,
+                      .fetch_waits = fetch_waits,
+                      .now = cycles_total,
+                      .events = events,
+                      .event_count = event_count,
+                      .starts = b->traced ? starts : NULL};
     int64_t cycles = time_block(&run, exit_state);
     slow_runs++;
     if (b->traced)
@@ -118,8 +124,8 @@ static struct outcome *time_once(struct block *b, bool taken, uint64_t key) {
 static inline int64_t event_waits(void) {
     int64_t sum = 0;
     for (unsigned int i = 0; i < event_count; i++)
-        sum += events[i].region ? memory_array_wait(events[i].region, events[i].wait, cycles_total + sum)
-                                : events[i].wait;
+        sum +=
+            events[i].region ? memory_array_wait(events[i].region, events[i].wait, cycles_total + sum) : events[i].wait;
     return sum;
 }
 
@@ -150,7 +156,7 @@ static void on_block(unsigned int vcpu, void *userdata) {
     struct block *before = current;
     (void)vcpu;
     if (__builtin_expect(before != NULL, 1)) {
-        bool taken = b->start != before->fall_through;
+        bool taken = before->always_leaves || b->start != before->fall_through;
         finish_block(before, taken);
         if (before->ends_call | before->may_return | b->is_entry)
             profile_transfer(before, b, taken, cycles_total);
@@ -262,6 +268,7 @@ static void describe(struct block *b) {
     b->fall_through = last->address + last->size;
     b->end = last->end;
     b->target = last->target;
+    b->always_leaves = last->end > END_CONDITIONAL && last->it == IT_NONE;
     b->ends_call = (last->cls == C_CALL || last->cls == C_BRANCH_REGISTER) && (last->flags & F_CALL);
     b->may_return = last->flags & F_RETURN;
     b->function = profile_find(b->start);
@@ -292,8 +299,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
         if (config.memory)
             qemu_plugin_register_vcpu_mem_cb(q, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, in);
         else if (in->conditional_memory)
-            qemu_plugin_register_vcpu_mem_cb(q, on_conditional_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW,
-                                             in);
+            qemu_plugin_register_vcpu_mem_cb(q, on_conditional_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, in);
     }
     describe(b);
     if (it.left) {
@@ -325,8 +331,9 @@ static void write_memory(FILE *out) {
     fprintf(out, "\"regions\": [");
     for (unsigned int i = 0; i <= region_count; i++) {
         const struct region *r = i < region_count ? &regions[i] : &elsewhere;
-        fprintf(out, "%s\n  {\"name\": \"%s\", \"loads\": %llu, \"stores\": %llu, \"fetch_misses\": %llu, "
-                     "\"data_misses\": %llu}",
+        fprintf(out,
+                "%s\n  {\"name\": \"%s\", \"loads\": %llu, \"stores\": %llu, \"fetch_misses\": %llu, "
+                "\"data_misses\": %llu}",
                 separator, r->name, (unsigned long long)r->loads, (unsigned long long)r->stores,
                 (unsigned long long)r->fetch_misses, (unsigned long long)r->data_misses);
         separator = ",";

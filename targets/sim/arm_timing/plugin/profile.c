@@ -99,8 +99,9 @@ void profile_finish(int64_t now) {
 }
 
 static void write_function(FILE *out, const struct function *f, const char *separator) {
-    fprintf(out, "%s\n  {\"name\": \"%s\", \"address\": %u, \"calls\": %llu, \"instructions\": %llu, \"cycles\": %llu, "
-                 "\"inclusive_cycles\": %llu}",
+    fprintf(out,
+            "%s\n  {\"name\": \"%s\", \"address\": %u, \"calls\": %llu, \"instructions\": %llu, \"cycles\": %llu, "
+            "\"inclusive_cycles\": %llu}",
             separator, f->name, f->start, (unsigned long long)f->calls, (unsigned long long)f->instructions,
             (unsigned long long)f->self_cycles, (unsigned long long)f->inclusive_cycles);
 }

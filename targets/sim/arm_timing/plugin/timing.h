@@ -20,7 +20,18 @@ enum rule {
 enum pipe_kind { PIPE_SINGLE, PIPE_DUAL };
 
 /* Execution resources of superscalar pipes; an instruction holds one. */
-enum unit { UNIT_ANY, UNIT_ALU, UNIT_SHIFTER, UNIT_MAC, UNIT_MEMORY, UNIT_STORE, UNIT_FP, UNIT_BRANCH, UNIT_ALONE, UNIT_COUNT };
+enum unit {
+    UNIT_ANY,
+    UNIT_ALU,
+    UNIT_SHIFTER,
+    UNIT_MAC,
+    UNIT_MEMORY,
+    UNIT_STORE,
+    UNIT_FP,
+    UNIT_BRANCH,
+    UNIT_ALONE,
+    UNIT_COUNT
+};
 
 struct row {
     bool present;
@@ -42,21 +53,21 @@ extern struct core core;
 enum entry { ENTER_NEXT, ENTER_DECODE, ENTER_EXECUTE, ENTER_LOAD };
 
 struct pipe_state {
-    uint8_t entry;           /* how control came here: enum entry */
-    uint8_t fetched;         /* words in the prefetch buffer or under way, from the word of the next instruction on */
-    int8_t word_ready[3];    /* when their data phase ends */
-    uint8_t narrow;          /* last instruction had 16 bits */
-    uint8_t load_pending;    /* last instruction was a load whose data phase is still due */
-    uint8_t store_pending;   /* last instruction was a store whose data phase is still due */
-    uint16_t load_writes;    /* registers of that load and of its write-back */
-    uint16_t late_address;   /* registers too late to form an address in the next cycle */
-    uint32_t late_fp;        /* FP registers too late for the next instruction */
-    int8_t fp_busy;          /* cycles until VDIV or VSQRT ends */
-    int8_t slots_used;       /* superscalar pipes, from here on: instructions issued in the cycle before time 0 */
+    uint8_t entry;         /* how control came here: enum entry */
+    uint8_t fetched;       /* words in the prefetch buffer or under way, from the word of the next instruction on */
+    int8_t word_ready[3];  /* when their data phase ends */
+    uint8_t narrow;        /* last instruction had 16 bits */
+    uint8_t load_pending;  /* last instruction was a load whose data phase is still due */
+    uint8_t store_pending; /* last instruction was a store whose data phase is still due */
+    uint16_t load_writes;  /* registers of that load and of its write-back */
+    uint16_t late_address; /* registers too late to form an address in the next cycle */
+    uint32_t late_fp;      /* FP registers too late for the next instruction */
+    int8_t fp_busy;        /* cycles until VDIV or VSQRT ends */
+    int8_t slots_used;     /* superscalar pipes, from here on: instructions issued in the cycle before time 0 */
     int8_t pad[6];
-    int8_t ready[16];        /* cycles until a core register can be read */
-    int8_t ready_fp[8];      /* the same of FP registers, by groups of four S registers */
-    int8_t unit_free[16];    /* cycles until a unit is free */
+    int8_t ready[16];     /* cycles until a core register can be read */
+    int8_t ready_fp[8];   /* the same of FP registers, by groups of four S registers */
+    int8_t unit_free[16]; /* cycles until a unit is free */
     int8_t ready_flags;
     int8_t last_unit, last_narrow;
     int8_t pad2[5];
@@ -78,6 +89,7 @@ struct block {
     uint32_t start, fall_through; /* addresses of the first instruction and behind the last */
     uint16_t count;               /* instructions */
     uint8_t end;                  /* enum insn_end of the last instruction */
+    bool always_leaves;           /* the last instruction is an unconditional branch */
     bool ends_call, may_return, is_entry, has_unknown, traced;
     uint8_t conditional_accesses; /* loads and stores in IT blocks */
     uint32_t target;
@@ -97,8 +109,8 @@ struct block {
 /* One access that the data side has to wait for, in the block that runs. */
 struct data_event {
     uint16_t insn;
-    uint16_t wait;          /* cycles beyond a zero-wait access */
-    struct region *region;  /* set: a flash read of `wait` wait states that contends for the flash */
+    uint16_t wait;         /* cycles beyond a zero-wait access */
+    struct region *region; /* set: a flash read of `wait` wait states that contends for the flash */
 };
 
 struct run {
@@ -106,12 +118,12 @@ struct run {
     const struct pipe_state *in;
     struct pipe_state *out;
     bool taken;
-    uint32_t executed;      /* bit i: conditional access i happened */
-    bool fetch_waits;       /* ask memory for every word fetched */
-    int64_t now;            /* cycle of time 0 */
+    uint32_t executed; /* bit i: conditional access i happened */
+    bool fetch_waits;  /* ask memory for every word fetched */
+    int64_t now;       /* cycle of time 0 */
     const struct data_event *events;
     unsigned int event_count;
-    int32_t *starts;        /* if set: first execute cycle of each instruction, relative to now */
+    int32_t *starts; /* if set: first execute cycle of each instruction, relative to now */
 };
 
 /* Cycles that the block takes from the end of the one before it to its own end. */
