@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.operator import Array, Constraint
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, quantized_range
 from thimble.compiler.ops.binary import (
@@ -47,7 +47,7 @@ class AddOrSub(BinaryOperator):
 
     sign: ClassVar[int]
     kernel = "add"
-    constraints = (
+    constraints: ClassVar[tuple[Constraint, ...]] = (
         input_types(DType.INT8, DType.INT16, DType.INT32),
         same_types,
         quantized_operands,

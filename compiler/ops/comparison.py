@@ -43,7 +43,7 @@ class Comparison(BinaryOperator):
     def compute(self, site: Site, a: Int64, b: Int64) -> Array:
         if site.input(0).type.dtype is DType.INT8:
             a, b = rescale_to(site, 1.0, _LEFT_SHIFT).apply(site, a, b)
-        return np.array(self.answers, np.bool_)[np.sign(a - b) + 1]
+        return np.asarray(np.array(self.answers, np.bool_)[np.sign(a - b) + 1])
 
     def params(self, site: Site) -> Params:
         less, equal, greater = self.answers

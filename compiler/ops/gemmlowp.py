@@ -6,6 +6,7 @@ A raw value r with n integer bits stands for r * 2**(n - 31). Source: gemmlowp f
 from __future__ import annotations
 
 import numpy as np
+
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.fixed_point import (
     INT32_MAX,
@@ -33,7 +34,7 @@ _MINUS_32_OVER_17 = -1010580540
 
 def saturating_shift_left(x: Array, bits: int) -> Int64:
     """x * 2**bits, saturated to 32 bits."""
-    return np.clip(np.asarray(x, np.int64) << bits, INT32_MIN, INT32_MAX)
+    return np.asarray(np.clip(np.asarray(x, np.int64) << bits, INT32_MIN, INT32_MAX))
 
 
 def exp_on_negative_values(a: Array, integer_bits: int) -> Int64:

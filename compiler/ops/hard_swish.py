@@ -68,7 +68,7 @@ class HardSwish(UnaryOperator):
         product = gate * value
         product = np.where(product < 0, -(-product >> 15), product >> 15)  # towards zero
         result = _divide_by_pot(product, -output_exponent) + site.output().quant.zero_point
-        return np.clip(result, -128, 127)
+        return np.asarray(np.clip(result, -128, 127))
 
 
 def _saturate(x: Int64) -> Int64:

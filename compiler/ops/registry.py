@@ -21,6 +21,7 @@ from thimble.compiler.ops.leaky_relu import LeakyRelu
 from thimble.compiler.ops.minimum_maximum import Maximum, Minimum
 from thimble.compiler.ops.mirror_pad import MirrorPad
 from thimble.compiler.ops.mul import Mul
+from thimble.compiler.ops.neg import Neg
 from thimble.compiler.ops.pad import Pad, PadV2
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D
 from thimble.compiler.ops.prelu import Prelu
@@ -71,6 +72,7 @@ OPERATORS: tuple[type[Operator], ...] = (
     Minimum,
     MirrorPad,
     Mul,
+    Neg,
     Pad,
     PadV2,
     AveragePool2D,

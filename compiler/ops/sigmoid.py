@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Table
+from thimble.compiler.ir.operator import Array, Constraint, Input, KernelCall, Output, Table
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, symmetric_int16
 from thimble.compiler.ops.fixed_point import INT32_MAX, Int64, requantize, rounding_divide_by_pot
@@ -79,7 +79,7 @@ class Sigmoid(UnaryOperator):
     """What LOGISTIC and TANH share: the range of the input, and its scaling."""
 
     power_of_two_shifts: ClassVar[tuple[int, ...]]
-    constraints = (
+    constraints: ClassVar[tuple[Constraint, ...]] = (
         input_types(DType.INT8, DType.INT16),
         same_input_output_type,
         per_tensor,

@@ -16,12 +16,14 @@ class OpCase:
 
     `operator` is the TFLite name, `variant` tells rows of one operator apart, such as "int16" or "dilated".
     `samples(rng, input types)` gives the inputs of consecutive inferences, where random ones would not do.
+    `oracle(model, samples)` gives the outputs to expect, where TFLite Micro has no kernel.
     """
 
     operator: str
     draw: Callable[[np.random.Generator], bytes]
     variant: str = "int8"
     samples: Callable[[np.random.Generator, Sequence[TensorType]], list[list[np.ndarray]]] | None = None
+    oracle: Callable[[bytes, list[list[np.ndarray]]], list[list[np.ndarray]] | None] | None = None
 
     @property
     def id(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.ops.case import OpCase
 from tests.ops.draws import activation_code, scale, zero_point
+from tests.ops.litert_oracle import run_litert
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.ir.types import TensorType
 
@@ -152,10 +153,21 @@ def prelu(dtype: Any = np.int8) -> Draw:
 
 def softmax(rng: np.random.Generator, dtype: Any = np.int8) -> bytes:
     """Softmax over rows, from nearly flat to nearly one-hot."""
-    shape = draw_shape(rng, 1, 5)
+    shape = (1, int(rng.integers(9, 512))) if rng.random() < 0.2 else draw_shape(rng, 1, 5)
     m = ModelBuilder()
     x = m.tensor(shape, np.int8, float(np.float32(10 ** rng.uniform(-4, 1))), zero_point(rng))
     y = m.tensor(shape, np.int8, 1 / 256, -128) if dtype is np.int8 else m.tensor(shape, np.int16, 1 / 65536, -32768)
+    m.op("SOFTMAX", [x], [y], "SoftmaxOptions", beta=float(rng.choice([1.0, 1.0, 0.25, 3.0])))
+    m.interface([x], [y])
+    return m.build()
+
+
+def softmax_int16(rng: np.random.Generator) -> bytes:
+    """The same on int16, whose output is symmetric."""
+    shape = draw_shape(rng, 1, 5)
+    m = ModelBuilder()
+    x = m.tensor(shape, np.int16, float(np.float32(10 ** rng.uniform(-6, -1))), 0)
+    y = m.tensor(shape, np.int16, 1 / 32768, 0)
     m.op("SOFTMAX", [x], [y], "SoftmaxOptions", beta=float(rng.choice([1.0, 1.0, 0.25, 3.0])))
     m.interface([x], [y])
     return m.build()
@@ -212,6 +224,16 @@ def not_negative(rng: np.random.Generator, types: Sequence[TensorType]) -> list[
     return [[rng.integers(zero, 128, types[0].shape).astype(np.int8)] for _ in range(6)]
 
 
+def neg(rng: np.random.Generator) -> bytes:
+    """Negative of symmetric values."""
+    shape, s = draw_shape(rng), scale(rng)
+    m = ModelBuilder()
+    x, y = (m.tensor(shape, np.int8, s, 0) for _ in range(2))
+    m.op("NEG", [x], [y], "NegOptions")
+    m.interface([x], [y])
+    return m.build()
+
+
 COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
 
 CASES = (
@@ -254,6 +276,7 @@ CASES = (
     OpCase("HARD_SWISH", unary("HARD_SWISH", options="HardSwishOptions", output=coarse_output)),
     OpCase("LEAKY_RELU", unary("LEAKY_RELU", options="LeakyReluOptions", fields=leak)),
     OpCase("LEAKY_RELU", unary("LEAKY_RELU", np.int16, "LeakyReluOptions", fields=leak), "int16"),
+    OpCase("NEG", neg, oracle=run_litert),
     OpCase("RELU", unary("RELU")),
     OpCase("RELU", unary("RELU", np.int16), "int16"),
     OpCase("RELU6", unary("RELU6", output=lambda rng, scale: (scale, zero_point(rng)))),
@@ -265,4 +288,5 @@ CASES = (
     OpCase("TANH", unary("TANH", np.int16, output=fixed_output(1 / 32768, 0)), "int16"),
     OpCase("SOFTMAX", softmax),
     OpCase("SOFTMAX", lambda rng: softmax(rng, np.int16), "int8 to int16"),
+    OpCase("SOFTMAX", softmax_int16, "int16"),
 )

@@ -11,31 +11,13 @@ import pytest
 from tests.host_batch import run_on_host
 from tests.ops.case import OpCase
 from tests.ops.cases_convolution import CASES
+from tests.ops.litert_oracle import run_litert
 from tests.ops.test_ops import assert_same_bytes, draw_samples
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ops.executor import Executor
 
-litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed")
-
 MODELS_PER_ROW = 12
-
-
-def run_litert(model: bytes, samples: list[list[np.ndarray]]) -> list[list[np.ndarray]] | None:
-    """LiteRT's outputs under its reference resolver; None where it takes less than TFLite Micro."""
-    resolver = litert.OpResolverType.BUILTIN_REF
-    interpreter = litert.Interpreter(model_content=model, experimental_op_resolver_type=resolver)
-    try:
-        interpreter.allocate_tensors()
-    except RuntimeError:
-        return None
-    results = []
-    for sample in samples:
-        for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
-            interpreter.set_tensor(detail["index"], array)
-        interpreter.invoke()
-        results.append([interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()])
-    return results
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

@@ -21,6 +21,7 @@ from thimble.compiler.ops.hard_swish import HardSwish
 from thimble.compiler.ops.leaky_relu import LeakyRelu
 from thimble.compiler.ops.minimum_maximum import Maximum, Minimum
 from thimble.compiler.ops.mul import Mul
+from thimble.compiler.ops.neg import Neg
 from thimble.compiler.ops.prelu import Prelu
 from thimble.compiler.ops.relu import Relu, Relu6
 from thimble.compiler.ops.rsqrt import Rsqrt
@@ -74,6 +75,7 @@ DECODERS: dict[int, Decoder] = {
     BuiltinOperator.MAXIMUM: _binary(Maximum),
     BuiltinOperator.MINIMUM: _binary(Minimum),
     BuiltinOperator.MUL: _mul,
+    BuiltinOperator.NEG: _unary(Neg),
     BuiltinOperator.NOT_EQUAL: _binary(NotEqual),
     BuiltinOperator.PRELU: _binary(Prelu),
     BuiltinOperator.RELU: _unary(Relu),
