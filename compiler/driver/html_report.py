@@ -2,22 +2,395 @@
 
 from __future__ import annotations
 
+import shlex
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
+from thimble.codegen import c_text
 from thimble.compiler.driver.build_folder import open_build
+from thimble.compiler.driver.charts import CapacityBar, Part, RankedBar, Segment, capacity_bar, percent, rank, stack
+from thimble.compiler.driver.memory_map import MapBuffer, MemoryMap, draw_memory_map, live_bytes, step_names
+from thimble.compiler.ir.errors import UsageError
 
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    undefined=jinja2.StrictUndefined,
-    autoescape=True,
-)
+Report = Mapping[str, Any]
+
+MAP_WIDTHS = {"wide": 1040.0, "narrow": 340.0}
+"""The map is drawn twice, for a desktop's page and for a phone's; the page's style shows one of them."""
+
+SYMBOLS_SHOWN = 14
+OP_COLOURS = 6
+LONGEST_TEXT = 300
+NOT_MEASURED = "not measured"
+
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Unicode categories: controls, marks that turn the direction of writing, surrogates, separators of lines."""
+
+RUNTIMES = {
+    "integer reference": "integer reference (numpy)",
+    "host": "C on this machine, under sanitizers",
+    "target": "firmware on the simulated chip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One outcome: `state` is good, bad or open; `badge` a word or two, `text` a sentence."""
+
+    state: str
+    badge: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A figure that stands at the top of the page."""
+
+    title: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The map of one memory, by the page widths that it is drawn for; `equal_steps` reach the peak too."""
+
+    name: str
+    buffers: tuple[MapBuffer, ...]
+    maps: Mapping[str, MemoryMap]
+    kinds: tuple[str, ...]
+    top_bytes: int
+    bound_bytes: int
+    peak_step: str
+    peak_bytes: int
+    equal_steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A row of the layer table; `cycles` is None where they were not measured, and so is what follows from them.
+
+    `mac_bar` is in percent of the layer with the most MACs, `mac_share` of all.
+    """
+
+    index: int
+    name: str
+    op: str
+    kernel: str
+    output: str
+    macs: int
+    mac_share: float
+    mac_bar: float
+    cycles: int | None
+    cycle_share: float | None
+    macs_per_cycle: float | None
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpTotal:
+    """All layers of one operator together; `share` is in percent of what the strip shows."""
+
+    op: str
+    layers: int
+    amount: int
+    share: float
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStrip:
+    """Where the work goes: layers side by side, as wide as their cycles, or their MACs where none were measured."""
+
+    unit: str
+    segments: tuple[Segment, ...]
+    ops: tuple[OpTotal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the template lays out."""
+
+    title: str
+    verdicts: tuple[Verdict, ...]
+    cards: tuple[Card, ...]
+    bars: tuple[CapacityBar, ...]
+    regions: tuple[Region, ...]
+    symbols: tuple[RankedBar, ...]
+    symbols_left: int
+    symbols_left_bytes: int
+    unnamed_flash_bytes: int
+    layers: tuple[Layer, ...]
+    strip: LayerStrip
+    commands: tuple[str, ...]
 
 
 def write_html(folder: Path) -> Path:
-    """Write report.html into a build folder; its path."""
+    """Write report.html into a build folder; its path. Raises UsageError where report.json is incomplete."""
     build = open_build(folder)
+    try:
+        text = render_html(build.report)
+    except (KeyError, TypeError, ValueError, jinja2.UndefinedError) as error:
+        raise UsageError(f"{folder}/report.json is incomplete ({error}); compile again.") from error
     page = folder / "report.html"
-    page.write_text(_ENVIRONMENT.get_template("report.html.j2").render(report=build.report), encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
     return page
+
+
+def render_html(report: Report) -> str:
+    """The page of a report.json. The same report gives the same bytes."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["px"] = lambda value: f"{value:.2f}".rstrip("0").rstrip(".")
+    environment.filters["count"] = lambda value: NOT_MEASURED if value is None else f"{value:,}"
+    environment.filters["percent"] = format_percent
+    environment.filters["score"] = format_score
+    cleaned = clean(report)
+    template = environment.get_template("report.html.j2")
+    return template.render(report=cleaned, page=build_page(cleaned), runtimes=RUNTIMES, not_measured=NOT_MEASURED)
+
+
+def build_page(report: Report) -> Page:
+    """The contents of the page. Raises KeyError, TypeError or ValueError where the report lacks a field."""
+    memory, symbols = report["memory"], report["flash_symbols"]
+    layers = _layers(report)
+    parts = [Part(s["name"], s["bytes"], "constants" if s["kind"] == "object" else "code") for s in symbols]
+    shown, left, left_bytes = rank(parts, SYMBOLS_SHOWN)
+    return Page(
+        title=f"{report['model']['name']} on {report['target']['name']}",
+        verdicts=(verification_verdict(report), fit_verdict(report), *accuracy_verdict(report)),
+        cards=_cards(report),
+        bars=_bars(report),
+        regions=_regions(report),
+        symbols=shown,
+        symbols_left=left,
+        symbols_left_bytes=left_bytes,
+        unnamed_flash_bytes=max(0, memory["flash_total_bytes"] - sum(s["bytes"] for s in symbols)),
+        layers=layers,
+        strip=_strip(layers),
+        commands=repeat_commands(report),
+    )
+
+
+def clean(value: Any) -> Any:
+    """The report with its texts made printable and bounded: names come from the model file and may hold anything."""
+    if isinstance(value, str):
+        text = value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
+        return "".join("\ufffd" if unicodedata.category(c) in _UNPRINTABLE else c for c in text)
+    if isinstance(value, Mapping):
+        return {key: clean(item) for key, item in value.items()}
+    return [clean(item) for item in value] if isinstance(value, list) else value
+
+
+def format_percent(value: float) -> str:
+    """Percent with one decimal; what is little but not nothing never reads as 0.0."""
+    return "<0.1%" if 0 < value < 0.05 else f"{value:.1f}%"
+
+
+def format_score(value: float, metric: str) -> str:
+    """An accuracy in its metric's own unit."""
+    return f"{value:.2f}%" if "percent" in metric else f"{value:.4g}"
+
+
+def verification_verdict(report: Report) -> Verdict:
+    """Whether all runtimes gave the reference's bytes."""
+    verify = report["verify"]
+    if verify is None:
+        return Verdict("open", "Not verified yet", "No outputs were compared with the reference so far.")
+    samples, reference = f"{verify['samples']:,} samples", verify["reference"]
+    if verify["mismatched_values"]:
+        text = f"{verify['mismatched_values']:,} output values differ from {reference} over {samples}."
+        return Verdict("bad", "Outputs differ", text)
+    where = [RUNTIMES.get(r["runtime"], r["runtime"]) for r in verify["runtimes"]]
+    text = f"Every output value over {samples} equals {reference}: {', '.join(where)}."
+    if "target" not in [r["runtime"] for r in verify["runtimes"]]:
+        return Verdict("open", "Verified, not on the chip", f"{text} The firmware itself was not run.")
+    return Verdict("good", "Verified", text)
+
+
+def fit_verdict(report: Report) -> Verdict:
+    """Whether the firmware fits the chip's memories."""
+    memory, target = report["memory"], report["target"]
+    sram, flash = memory["sram_total_bytes"], memory["flash_total_bytes"]
+    text = (
+        f"SRAM {sram:,} of {target['ram_bytes']:,} bytes ({format_percent(percent(sram, target['ram_bytes']))}), "
+        f"flash {flash:,} of {target['flash_bytes']:,} ({format_percent(percent(flash, target['flash_bytes']))})."
+    )
+    if sram > target["ram_bytes"] or flash > target["flash_bytes"]:
+        return Verdict("bad", "Does not fit", text)
+    if memory["stack_bytes"] is None:
+        return Verdict("open", "Fits without its stack", f"{text} The stack was not measured.")
+    return Verdict("good", "Fits", text)
+
+
+def accuracy_verdict(report: Report) -> tuple[Verdict, ...]:
+    """Whether the accuracy lost stays in the user's budget, where there is one and accuracy was measured."""
+    accuracy, budget = report["accuracy"], report["build"]["max_drop_percent"]
+    if accuracy is None or budget is None:
+        return ()
+    drop = accuracy["reference"] - accuracy["simulated"]
+    text = f"Accuracy changed by {-drop:+.2f} points; a loss of {budget:g} is allowed."
+    return (Verdict("bad", "Accuracy missed", text) if drop > budget else Verdict("good", "Accuracy kept", text),)
+
+
+def _cards(report: Report) -> tuple[Card, ...]:
+    memory, target, accuracy = report["memory"], report["target"], report["accuracy"]
+    top1 = Card("Accuracy", NOT_MEASURED, "verify with labels to measure it")
+    if accuracy is not None:
+        metric, ours = accuracy["metric"], accuracy["simulated"]
+        reference = format_score(accuracy["reference"], metric)
+        note = f"{metric.replace(' percent', '')}, {accuracy['samples']:,} samples; reference {reference}"
+        top1 = Card("Accuracy", format_score(ours, metric), note)
+    return (
+        Card("SRAM", f"{memory['sram_total_bytes']:,} B", f"arena {memory['arena_bytes']:,} B of it"),
+        Card("Flash", f"{memory['flash_total_bytes']:,} B", f"weights and tables {memory['weights_bytes']:,} B of it"),
+        Card("Work", f"{report['model']['macs_executed']:,}", "MACs executed per inference"),
+        _latency_card(report["latency"], target),
+        top1,
+    )
+
+
+def _latency_card(latency: Report, target: Report) -> Card:
+    if latency["cycles"] is None:
+        return Card("Latency", NOT_MEASURED, f"{target['core']} at {target['clock_hz'] / 1e6:g} MHz")
+    error = target["timing_error_percent"]
+    label = target["timing"] if error is None else f"{target['timing']}, within {error:g}%"
+    value = f"{latency['cycles']:,} cycles" if latency["ms"] is None else f"{latency['ms']:,.2f} ms"
+    return Card("Latency", value, f"{latency['cycles']:,} cycles at {target['clock_hz'] / 1e6:g} MHz ({label})")
+
+
+def _bars(report: Report) -> tuple[CapacityBar, CapacityBar]:
+    memory, target = report["memory"], report["target"]
+    state, scratch = memory["state_bytes"], memory["scratch_bytes"]
+    within = [f"input and output {memory['io_bytes']:,}"]
+    within += [f"state {state:,}"] if state else []
+    within += [f"scratch up to {scratch:,}"] if scratch else []
+    stack_note = "measured on the simulator" if memory["stack_bytes"] is not None else f"{NOT_MEASURED}, not in the sum"
+    sram = (
+        Part("arena", memory["arena_bytes"], "arena", f"in it {', '.join(within)}"),
+        Part("stack", memory["stack_bytes"] or 0, "stack", stack_note),
+        Part("other static RAM", memory["static_ram_bytes"], "static"),
+    )
+    flash = (
+        Part("weights and tables", memory["weights_bytes"], "constants"),
+        Part("code", memory["code_bytes"], "code", "kernels, the model's functions, start-up, main"),
+    )
+    return capacity_bar("SRAM", sram, target["ram_bytes"]), capacity_bar("Flash", flash, target["flash_bytes"])
+
+
+def _regions(report: Report) -> tuple[Region, ...]:
+    """A map for each memory that holds buffers, in the order of the report, the arena first."""
+    memory = report["memory"]
+    if not memory["steps"]:
+        return ()
+    names = sorted({b["region"] for b in memory["buffers"]} | {"arena"}, key=lambda name: (name != "arena", name))
+    layers = report["layers"] if len(report["layers"]) == memory["steps"] else ()
+    steps = step_names([la["name"] for la in layers], [la["op"] for la in layers])
+    return tuple(_region(name, memory, steps or tuple(map(str, range(memory["steps"])))) for name in names)
+
+
+def _region(name: str, memory: Report, steps: Sequence[str]) -> Region:
+    fields = ("name", "kind", "offset", "bytes", "first_step", "last_step")
+    buffers = tuple(MapBuffer(*(b[f] for f in fields)) for b in memory["buffers"] if b["region"] == name)
+    if name == "arena":
+        top, bound, peak = memory["arena_bytes"], memory["arena_bound_bytes"], memory["peak_step"]
+    else:
+        top = max(1, *(b.end for b in buffers))
+        peak = max(range(len(steps)), key=lambda step: live_bytes(buffers, step))
+        bound = live_bytes(buffers, peak)
+    peak_bytes = live_bytes(buffers, peak)
+    equal = (name for step, name in enumerate(steps) if step != peak and live_bytes(buffers, step) == peak_bytes)
+    return Region(
+        name=name,
+        buffers=buffers,
+        maps={key: draw_memory_map(buffers, steps, top, bound, peak, width) for key, width in MAP_WIDTHS.items()},
+        kinds=tuple(sorted({b.kind for b in buffers})),
+        top_bytes=top,
+        bound_bytes=bound,
+        peak_step=steps[peak],
+        peak_bytes=peak_bytes,
+        equal_steps=tuple(equal),
+    )
+
+
+def _layers(report: Report) -> tuple[Layer, ...]:
+    rows = report["layers"]
+    macs = sum(row["macs"] for row in rows)
+    cycles = sum(row["cycles"] or 0 for row in rows)
+    amounts: dict[str, int] = {}
+    for row in rows:
+        amounts[row["op"]] = amounts.get(row["op"], 0) + row["macs"]
+    ordered = sorted(amounts, key=lambda op: (-amounts[op], op))
+    colours = {op: f"op{min(position, OP_COLOURS)}" for position, op in enumerate(ordered)}
+    most = max((row["macs"] for row in rows), default=0)
+    return tuple(_layer(row, macs, most, cycles, colours[row["op"]]) for row in rows)
+
+
+def _layer(row: Report, all_macs: int, most_macs: int, all_cycles: int, colour: str) -> Layer:
+    macs, cycles = row["macs"], row["cycles"]
+    return Layer(
+        index=row["index"],
+        name=row["name"],
+        op=row["op"],
+        kernel=row["kernel"],
+        output=row["output"],
+        macs=macs,
+        mac_share=percent(macs, all_macs),
+        mac_bar=percent(macs, most_macs),
+        cycles=cycles,
+        cycle_share=None if cycles is None else percent(cycles, all_cycles),
+        macs_per_cycle=macs / cycles if cycles else None,
+        colour=colour,
+    )
+
+
+def _strip(layers: Sequence[Layer]) -> LayerStrip:
+    """Cycles where every layer's were measured, else MACs."""
+    measured = bool(layers) and all(layer.cycles is not None for layer in layers)
+    amounts = [(layer.cycles or 0) if measured else layer.macs for layer in layers]
+    whole = sum(amounts)
+    parts = [Part(f"{la.index} {la.op}", n, la.colour, la.name) for la, n in zip(layers, amounts, strict=True)]
+    totals: dict[str, list[int]] = {}
+    colours = {layer.op: layer.colour for layer in layers}
+    for layer, amount in zip(layers, amounts, strict=True):
+        totals.setdefault(layer.op, []).append(amount)
+    ordered = sorted(totals, key=lambda op: (-sum(totals[op]), op))
+    ops = (
+        OpTotal(op, len(totals[op]), sum(totals[op]), percent(sum(totals[op]), whole), colours[op]) for op in ordered
+    )
+    return LayerStrip("cycles" if measured else "MACs", stack(parts), tuple(ops))
+
+
+def repeat_commands(report: Report) -> tuple[str, ...]:
+    """The commands that make and verify this build again; files by name only, since paths belong to one machine."""
+    build, model, verify = report["build"], report["model"], report["verify"]
+    compile_ = ["thimble", "compile", _file(f"{model['name']}.{model['source_format']}")]
+    compile_ += ["-t", report["target"]["name"], "-o", "build"]
+    if build["name"] != c_text.identifier(model["name"]):
+        compile_ += ["--name", build["name"]]
+    if build["rounding"] != "tflm":
+        compile_ += ["--rounding", build["rounding"]]
+    if build["max_drop_percent"] is not None:
+        compile_ += ["--max-drop", f"{build['max_drop_percent']:g}"]
+    check = ["thimble", "verify", "build"]
+    if verify is not None:
+        ran = {row["runtime"] for row in verify["runtimes"]} & {"host", "target"}
+        check += ["--data", _file(verify["data"])] if verify["data"].endswith(".npz") else []
+        check += ["--samples", str(verify["samples"])]
+        check += ["--on", *ran] if len(ran) == 1 else []
+    return shlex.join(compile_), shlex.join(check), "thimble report build"
+
+
+def _file(name: str) -> str:
+    """A file name that no command takes for an option."""
+    return f"./{name}" if name.startswith("-") else name
