@@ -17,16 +17,7 @@ INTEGERS = (0, 1, -1, 2, 3, 7, 16, 127, -128, 128, 255, 256, 32767, -32768, 6553
 LIMITS = ((1 << 31) - 1, -(1 << 31), (1 << 31) - 2, (1 << 63) - 1, -(1 << 63), 1 << 31, 1 << 32)
 FLOATS = (0.0, -0.0, float("nan"), float("inf"), -float("inf"), 1e38, 3.4e38, 1e-38, 1e-45, 1e30, 1e-30, 1e10, 1e-10)
 FACTORS = (-1.0, 0.5, 2.0, 256.0, 1 / 256, 1.0000002, 65536.0, 2.0**31, 2.0**-31)
-NAMES = (
-    b"",
-    b"x" * 5000,
-    b"*/ int main(void) {",
-    b"a\nb\x1b[31m",
-    b"\xff\xfe\x00\x80",
-    b"\\",
-    "\u202ea".encode(),
-    b'%s"',
-)
+NAMES = (b"", b"x" * 5000, b"*/ int main(void) {", b"a\nb\x1b[31m", b"\xff\xfe\x00\x80", b"\xe2\x80\xae", b"\\")
 _BAD_VALUE = (struct.error, OverflowError, TypeError, ValueError, AttributeError, AssertionError)
 """What writing a file raises where a field's type cannot hold its value."""
 _NOTHING_THERE = (IndexError, KeyError, TypeError, ValueError, AttributeError)
