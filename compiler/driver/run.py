@@ -16,7 +16,7 @@ from thimble.compiler.driver.data import Samples, load_samples, save_outputs, sp
 from thimble.compiler.ir.errors import OutputsDiffer, ThimbleError, UsageError
 from thimble.compiler.ir.operator import Array
 from thimble.targets import tools
-from thimble.targets.sim import qemu
+from thimble.targets.sim.simulate import simulate
 from thimble.targets.sim.trace import Trace
 
 Outputs = list[list[Array]]  # samples by outputs
@@ -81,7 +81,7 @@ def run_target(build: Build, samples: Samples) -> tuple[Outputs, Trace]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "inputs.bin").write_bytes(samples.raw())
-        trace = qemu.run(build.sim_elf, build.target, folder, timeout_s=60 + SECONDS_PER_SAMPLE * len(samples))
+        trace = simulate(build.sim_elf, build.target, folder, timeout_s=60 + SECONDS_PER_SAMPLE * len(samples))
         outputs = split_outputs((folder / "outputs.bin").read_bytes(), build.graph)
     if len(outputs) != len(samples):
         raise ThimbleError(f"The simulated firmware gave {len(outputs)} outputs for {len(samples)} samples.")

@@ -21,7 +21,7 @@ from thimble.compiler.plan.planner import plan_layers
 from thimble.targets.build import build_firmware
 from thimble.targets.elf import read_sizes
 from thimble.targets.model import Target, load_target
-from thimble.targets.sim import qemu
+from thimble.targets.sim.simulate import simulate
 
 Say = Callable[[str], None]
 
@@ -103,7 +103,7 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
 def measure_stack(sim_elf: Path, target: Target, say: Say) -> int | None:
     """Peak stack in bytes of one inference on the simulator; None, said aloud, where the simulator is missing."""
     try:
-        return qemu.run(sim_elf, target, sim_elf.parent, timeout_s=120).peak_stack_bytes
+        return simulate(sim_elf, target, sim_elf.parent, timeout_s=120).peak_stack_bytes
     except ToolMissing as error:
         say(f"Stack not measured: {error}")
         return None

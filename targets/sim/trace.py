@@ -11,12 +11,16 @@ Timing = Literal["exact", "model", "estimate"]
 
 @dataclass(frozen=True, slots=True)
 class FunctionCost:
-    """Cost of one function over the whole run, without the functions that it calls."""
+    """Cost of one function over the whole run, without the functions that it calls.
+
+    `inclusive_cycles` counts those too, a recursion once.
+    """
 
     name: str
     calls: int
     instructions: int
     cycles: int | None
+    inclusive_cycles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

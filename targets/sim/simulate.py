@@ -1,0 +1,21 @@
+"""One entrance to all simulators: the target says which runs its firmware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thimble.targets.model import Target
+from thimble.targets.sim import qemu
+from thimble.targets.sim.arm_timing import run as arm_timing
+from thimble.targets.sim.trace import Trace
+
+
+def simulate(elf: Path, target: Target, workdir: Path, timeout_s: float = 600, timed: bool = False) -> Trace:
+    """Run a firmware linked with sim.ld on its target's simulator, with `workdir` as its folder of files.
+
+    `timed` asks for cycles where they cost extra time; a simulator that has them anyway gives them always.
+    Raises ToolMissing, and SimulationFailed for a fault, a stack overrun, a hang or an exit code but 0.
+    """
+    if timed:
+        return arm_timing.run(elf, target, workdir, timeout_s)
+    return qemu.run(elf, target, workdir, timeout_s)
