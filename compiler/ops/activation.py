@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 import numpy as np
+
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.compiler.ops.fixed_point import round_half_away
 

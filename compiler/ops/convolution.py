@@ -35,13 +35,13 @@ from thimble.compiler.ops.fixed_point import (
     INT32_MAX,
     quantize_multiplier,
     requantize,
-    requantize_once,
     requantize_wide,
-    requantize_wide_once,
     saturate,
     wrap_int32,
 )
 from thimble.compiler.ops.window import Axis, Padding, resolve_axis
+
+Params = tuple[tuple[str, ParamValue], ...]
 
 WIDE_BITS = 47
 """Sums of int16 activations must lie within +-2**47, so that a 16-bit multiplier keeps the product in 64 bits."""
@@ -80,36 +80,42 @@ class WeightedOperator(Operator):
         pairs = [quantize_multiplier(scale_in * scale / scale_out) for scale in scales]
         return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int8)
 
-    def finish(self, site: Site, sums: Array, once: bool = False) -> Array:
-        """Sums of products (..., channels) in int64 to the stored output: bias, requantization, offset, clamp.
-
-        `once` asks for one rounding in place of two. Sums, and results before the clamp, wrap around at 32 bits
-        where scales are absurd, as they do in TFLite Micro.
-        """
+    def finish(self, site: Site, sums: Array) -> Array:
+        """Sums of products (..., channels) in int64 to the stored output: bias, requantization, offset, clamp."""
         channels = sums.shape[-1]
         sums = sums + bias_array(site, channels)
         multipliers, shifts = self.multipliers(site, channels)
         if self.wide(site):
-            scaled = (requantize_wide_once if once else requantize_wide)(sums, multipliers, shifts)
-        else:
-            scaled = (requantize_once if once else requantize)(wrap_int32(sums), multipliers, shifts)
+            return self.store(site, requantize_wide(sums, multipliers, shifts))
+        return self.store(site, requantize(wrap_int32(sums), multipliers, shifts))
+
+    def store(self, site: Site, scaled: Array) -> Array:
+        """Scaled sums to the stored output: offset and clamp.
+
+        They wrap around at 32 bits where scales are absurd, as they do in TFLite Micro.
+        """
         dtype = site.output().type.dtype
         low, high = quantized_range(self.activation, site.output().quant, dtype)
         shifted = wrap_int32(wrap_int32(scaled) + site.output().quant.zero_point)
         return saturate(shifted, low, high, dtype.numpy)
 
-    def weighted_call(
-        self, site: Site, kernel: str, geometry: tuple[tuple[str, ParamValue], ...], channels: int
-    ) -> KernelCall:
-        """The call of `kernel`_s8 or `kernel`_s16: geometry, zero points and clamp; input, weights, tables, output."""
-        is_int16 = site.input(0).type.dtype is DType.INT16
-        wide: tuple[tuple[str, ParamValue], ...] = (("wide_sums", int(self.wide(site))),)
-        low, high = quantized_range(self.activation, site.output().quant, site.output().type.dtype)
+    def weighted_call(self, site: Site, kernel: str, geometry: Params, channels: int) -> KernelCall:
+        """The call of `kernel`_s8 or `kernel`_s16, with one multiplier and shift for each output channel."""
         multipliers, shifts = self.multipliers(site, channels)
-        offsets: tuple[tuple[str, ParamValue], ...] = (
+        tables = (Table("multipliers", multipliers), Table("shifts", shifts))
+        return self.call_with_tables(site, kernel, geometry, channels, tables)
+
+    def call_with_tables(
+        self, site: Site, kernel: str, geometry: Params, channels: int, tables: tuple[Table, ...]
+    ) -> KernelCall:
+        """The call of `kernel`_s8 or `kernel`_s16 with input, weights, bias, `tables` and output."""
+        is_int16 = site.input(0).type.dtype is DType.INT16
+        wide: Params = (("wide_sums", int(self.wide(site))),)
+        offsets: Params = (
             ("input_zero_point", site.input(0).quant.zero_point),
             ("output_zero_point", site.output().quant.zero_point),
         )
+        low, high = quantized_range(self.activation, site.output().quant, site.output().type.dtype)
         return KernelCall(
             kernel=f"{kernel}_s16" if is_int16 else f"{kernel}_s8",
             params=(
@@ -118,14 +124,7 @@ class WeightedOperator(Operator):
                 ("output_min", low),
                 ("output_max", high),
             ),
-            arguments=(
-                Input(0),
-                Input(1),
-                bias_argument(site, channels),
-                Table("multipliers", multipliers),
-                Table("shifts", shifts),
-                Output(),
-            ),
+            arguments=(Input(0), Input(1), bias_argument(site, channels), *tables, Output()),
         )
 
 
@@ -190,7 +189,7 @@ class WindowConvolution(WeightedOperator):
         batch, height, width, channels_in = site.input(0).type.shape
         channels = site.output().type.shape[3]
         rows, columns = self.axes(site)
-        geometry: tuple[tuple[str, ParamValue], ...] = (
+        geometry: Params = (
             ("batches", batch),
             ("input_height", height),
             ("input_width", width),

@@ -72,13 +72,6 @@ def requantize(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
     return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, multiplier), np.maximum(-shift, 0))
 
 
-def requantize_once(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
-    """x * multiplier * 2**(shift-31), rounded once, halves up (TFLite's single-rounding form, common.cc)."""
-    total = 31 - np.asarray(shift, np.int64)
-    product = np.asarray(x, np.int64) * np.asarray(multiplier, np.int64)
-    return (product + (np.int64(1) << (total - 1))) >> total
-
-
 def requantize_wide(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
     """The form for 48-bit accumulators of int16 activations: the multiplier is cut to 16 bits, one rounding.
 
@@ -88,18 +81,6 @@ def requantize_wide(x: Array, multiplier: Array | int, shift: Array | int) -> In
     reduced = np.where(m < 0x7FFF0000, (m + (1 << 15)) >> 16, 0x7FFF)
     total = 15 - np.asarray(shift, np.int64)
     return (np.asarray(x, np.int64) * reduced + (np.int64(1) << (total - 1))) >> total
-
-
-def requantize_wide_once(x: Array, multiplier: Array | int, shift: Array | int) -> Int64:
-    """The product of a 48-bit x with the whole multiplier, rounded once, halves up, for shift <= 14.
-
-    What LiteRT 2.3's FULLY_CONNECTED does on int16 activations. The product, of up to 78 bits, is taken in two parts.
-    """
-    total = 31 - np.asarray(shift, np.int64)
-    x, multiplier = np.asarray(x, np.int64), np.asarray(multiplier, np.int64)
-    low = (x & 0xFFFF) * multiplier + (np.int64(1) << (total - 1))
-    high: Int64 = ((x >> 16) * multiplier + (low >> 16)) >> (total - 16)
-    return high
 
 
 def saturate(x: Array, low: int, high: int, dtype: Any) -> Int64:

@@ -10,18 +10,21 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, KernelCall, ParamValue, Rounding, Shape
+from thimble.compiler.ir.operator import Array, KernelCall, Rounding, Shape, Table
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, symmetric_int16
 from thimble.compiler.ops.convolution import (
+    Params,
     WeightedOperator,
     activation_fits,
+    bias_array,
     bias_types,
     check_bias_shape,
     exact_matmul,
     multipliers_fit,
     sums_fit,
 )
+from thimble.compiler.ops.fixed_point import INT32_MAX, INT32_MIN, wrap_int32
 
 
 def int8_matrix(site: Site) -> bool:
@@ -89,21 +92,42 @@ class FullyConnected(WeightedOperator):
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         weights = inputs[1].astype(np.int32) - site.input(1).quant.zero_points[0]
         rows = inputs[0].reshape(-1, weights.shape[1]).astype(np.int32) - site.input(0).quant.zero_point
-        result = self.finish(site, exact_matmul(rows, weights.T), rounds_once(rounding))
+        sums = exact_matmul(rows, weights.T)
+        result = self.finish(site, sums) if rounding is Rounding.TFLM else self._finish_real(site, sums)
         return (result.reshape(site.output().type.shape),)
+
+    def _finish_real(self, site: Site, sums: Array) -> Array:
+        """Sums of products to the stored output as LiteRT 2.3 does: scaled in double and rounded once."""
+        channels = sums.shape[-1]
+        sums = sums + bias_array(site, channels)
+        if not self.wide(site):
+            sums = wrap_int32(sums)
+        real_scale = site.input(0).quant.scale * _weight_scales(site, channels).astype(np.float64)
+        return self.store(site, round_to_int32(sums * (real_scale / site.output().quant.scale)))
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         channels, depth = site.input(1).type.shape
-        geometry: tuple[tuple[str, ParamValue], ...] = (
+        geometry: Params = (
             ("rows", site.input(0).type.elements // depth),
             ("depth", depth),
             ("output_channels", channels),
             ("weights_zero_point", site.input(1).quant.zero_points[0]),
-            ("single_rounding", int(rounds_once(rounding))),
         )
-        return (self.weighted_call(site, "fully_connected", geometry, channels),)
+        if rounding is Rounding.TFLM:
+            return (self.weighted_call(site, "fully_connected", geometry, channels),)
+        geometry += (("input_scale", site.input(0).quant.scale), ("output_scale", site.output().quant.scale))
+        tables = (Table("weight_scales", _weight_scales(site, channels)),)
+        return (self.call_with_tables(site, "fully_connected_litert", geometry, channels, tables),)
 
 
-def rounds_once(rounding: Rounding) -> bool:
-    """Whether the product with the multiplier is rounded once: LiteRT's kernel does so, TFLite Micro's does not."""
-    return rounding is Rounding.LITERT
+def _weight_scales(site: Site, channels: int) -> Array:
+    """The weights' scale of each output channel, float32."""
+    return np.broadcast_to(np.asarray(site.input(1).quant.scales, np.float32), (channels,)).copy()
+
+
+def round_to_int32(real: Array) -> Array:
+    """The nearest integer, halves away from zero; INT32_MIN where 32 bits do not hold it, as C on x86 converts."""
+    whole = np.trunc(real)
+    rounded = whole + np.where(np.abs(real - whole) >= 0.5, np.sign(real), 0)
+    fits = (rounded >= INT32_MIN) & (rounded <= INT32_MAX)
+    return np.where(fits, rounded, INT32_MIN).astype(np.int64)

@@ -44,25 +44,11 @@ static inline int32_t thimble_requantize(int32_t x, int32_t multiplier, int shif
     return thimble_rounding_shift_right(thimble_doubling_high_mul(thimble_shift_left(x, left), multiplier), right);
 }
 
-/* The same product rounded once, halves up: what LiteRT's reference FULLY_CONNECTED does. */
-static inline int32_t thimble_requantize_once(int32_t x, int32_t multiplier, int shift) {
-    const int total = 31 - shift;
-    return (int32_t)(((int64_t)x * (int64_t)multiplier + ((int64_t)1 << (total - 1))) >> total);
-}
-
 /* For 48-bit sums of int16 activations, shift in [-31, 14]: the multiplier is cut to 16 bits, one rounding. */
 static inline int32_t thimble_requantize_wide(int64_t x, int32_t multiplier, int shift) {
     const int32_t reduced = multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;
     const int total = 15 - shift;
     return (int32_t)((x * (int64_t)reduced + ((int64_t)1 << (total - 1))) >> total);
-}
-
-/* For the same sums, shift in [-31, 14], with the whole multiplier: what LiteRT's reference FULLY_CONNECTED does. The
- * product, of up to 78 bits, is taken in two parts. */
-static inline int32_t thimble_requantize_wide_once(int64_t x, int32_t multiplier, int shift) {
-    const int total = 31 - shift;
-    const int64_t low = (x & 0xFFFF) * (int64_t)multiplier + ((int64_t)1 << (total - 1));
-    return (int32_t)(((x >> 16) * (int64_t)multiplier + (low >> 16)) >> (total - 16));
 }
 
 #endif

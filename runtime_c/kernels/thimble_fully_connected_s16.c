@@ -3,16 +3,6 @@
 
 #include "thimble_common.h"
 
-/* The sum, of 64 bits or modulo 2^32, scaled as the model's runtime does. */
-static int32_t requantize(const thimble_fully_connected_s16_params *p, int64_t sum, int32_t multiplier, int shift) {
-    if (p->wide_sums != 0) {
-        return p->single_rounding != 0 ? thimble_requantize_wide_once(sum, multiplier, shift)
-                                       : thimble_requantize_wide(sum, multiplier, shift);
-    }
-    return p->single_rounding != 0 ? thimble_requantize_once((int32_t)sum, multiplier, shift)
-                                   : thimble_requantize((int32_t)sum, multiplier, shift);
-}
-
 void thimble_fully_connected_s16(const thimble_fully_connected_s16_params *params, const int16_t *input,
                                  const int8_t *weights, const int64_t *bias, const int32_t *multipliers,
                                  const int8_t *shifts, int16_t *output) {
@@ -24,7 +14,8 @@ void thimble_fully_connected_s16(const thimble_fully_connected_s16_params *param
             for (int32_t d = 0; d < p->depth; d++) {
                 sum += input[d] * (w[d] - p->weights_zero_point);
             }
-            const int32_t value = requantize(p, sum, multipliers[o], shifts[o]);
+            const int32_t value = p->wide_sums != 0 ? thimble_requantize_wide(sum, multipliers[o], shifts[o])
+                                                    : thimble_requantize((int32_t)sum, multipliers[o], shifts[o]);
             *output++ = (int16_t)thimble_clamp(value, p->output_min, p->output_max);
         }
         input += p->depth;

@@ -10,8 +10,7 @@ typedef struct {
     int32_t depth;
     int32_t output_channels;
     int32_t weights_zero_point;
-    int32_t single_rounding; /* 0: TFLite Micro's roundings; 1: LiteRT's one, of the whole product */
-    int32_t wide_sums;       /* 1: 64-bit sums; 0: sums modulo 2^32 */
+    int32_t wide_sums; /* 1: 64-bit sums and 16-bit multipliers; 0: sums modulo 2^32 and 32-bit multipliers */
     int32_t output_min;
     int32_t output_max;
 } thimble_fully_connected_s16_params;

@@ -14,8 +14,7 @@ void thimble_fully_connected_s8(const thimble_fully_connected_s8_params *params,
             for (int32_t d = 0; d < p->depth; d++) {
                 sum += (input[d] - p->input_zero_point) * (w[d] - p->weights_zero_point);
             }
-            const int32_t scaled = p->single_rounding != 0 ? thimble_requantize_once(sum, multipliers[o], shifts[o])
-                                                           : thimble_requantize(sum, multipliers[o], shifts[o]);
+            const int32_t scaled = thimble_requantize(sum, multipliers[o], shifts[o]);
             const int32_t value = thimble_add(scaled, p->output_zero_point);
             *output++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
         }

@@ -10,7 +10,6 @@ typedef struct {
     int32_t depth;
     int32_t output_channels;
     int32_t weights_zero_point;
-    int32_t single_rounding; /* 0: TFLite Micro's two roundings; 1: LiteRT's one */
     int32_t input_zero_point;
     int32_t output_zero_point;
     int32_t output_min;

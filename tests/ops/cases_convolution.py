@@ -129,6 +129,24 @@ def fully_connected_deep(rng: Rng) -> bytes:
     return m.build()
 
 
+def ties(rng: Rng, operator: str, dtype: Any = np.int8) -> bytes:
+    """A matrix product, as FULLY_CONNECTED or CONV_2D, whose scales make many results lie halfway between integers."""
+    rows, depth, channels = int(rng.integers(1, 60)), int(rng.integers(1, 5)), int(rng.integers(1, 12))
+    m = ModelBuilder()
+    window = (1, 1) if operator == "CONV_2D" else ()
+    x = _activation(m, rng, (*window, rows, depth), dtype, 1.0)
+    w = m.tensor((channels, *window, depth), np.int8, 1.0, 0, data=rng.integers(-127, 128, (channels, depth)))
+    b = _bias(m, rng, x, np.ones(1), channels, (np.int32 if dtype is np.int8 else np.int64,))
+    y_scale = float(rng.choice([1, 3, 5]) * 2.0 ** (rng.integers(5, 9) + (0 if dtype is np.int8 else 3)))
+    y = _activation(m, rng, (*window, rows, channels), dtype, y_scale)
+    if operator == "CONV_2D":
+        m.op(operator, [x, w, *b], [y], "Conv2DOptions", strideH=1, strideW=1, quantizedBiasType=_type_code(m, b))
+    else:
+        m.op(operator, [x, w, *b], [y], "FullyConnectedOptions", quantizedBiasType=_type_code(m, b))
+    m.interface([x], [y])
+    return m.build()
+
+
 def fully_connected_asymmetric(rng: Rng, computed: bool) -> bytes:
     """Matrix product with weights that have a zero point of their own; `computed` makes them an input."""
     rows, depth, channels = int(rng.integers(1, 5)), int(rng.integers(1, 30)), int(rng.integers(1, 12))
@@ -231,6 +249,7 @@ CASES = (
     OpCase("CONV_2D", conv_2d),
     OpCase("CONV_2D", partial(conv_2d, biases=(None,)), "no bias"),
     OpCase("CONV_2D", partial(conv_2d, max_gain=7), "large effective scale"),
+    OpCase("CONV_2D", partial(ties, operator="CONV_2D"), "ties"),
     OpCase("CONV_2D", partial(conv_2d, dtype=np.int16, biases=(np.int64, None)), "int16"),
     OpCase("CONV_2D", partial(conv_2d, dtype=np.int16, biases=(np.int32,)), "int16 with 32-bit sums"),
     OpCase("DEPTHWISE_CONV_2D", depthwise_conv_2d),
@@ -249,6 +268,8 @@ CASES = (
     OpCase("FULLY_CONNECTED", fully_connected),
     OpCase("FULLY_CONNECTED", partial(fully_connected, biases=(None,)), "no bias"),
     OpCase("FULLY_CONNECTED", partial(fully_connected, max_gain=7), "large effective scale"),
+    OpCase("FULLY_CONNECTED", partial(ties, operator="FULLY_CONNECTED"), "ties"),
+    OpCase("FULLY_CONNECTED", partial(ties, operator="FULLY_CONNECTED", dtype=np.int16), "int16 ties"),
     OpCase("FULLY_CONNECTED", partial(fully_connected, per_axis=True), "per channel"),
     OpCase("FULLY_CONNECTED", partial(fully_connected_asymmetric, computed=False), "weights with zero point"),
     OpCase("FULLY_CONNECTED", partial(fully_connected_asymmetric, computed=True), "computed weights"),
@@ -257,6 +278,16 @@ CASES = (
         "FULLY_CONNECTED",
         partial(fully_connected, dtype=np.int16, biases=(np.int32,), per_axis=True),
         "int16 with 32-bit sums",
+    ),
+    OpCase(
+        "FULLY_CONNECTED",
+        partial(fully_connected, dtype=np.int16, biases=(np.int32,), max_gain=7),
+        "int16 with 32-bit sums, large effective scale",
+    ),
+    OpCase(
+        "FULLY_CONNECTED",
+        partial(fully_connected, dtype=np.int16, biases=(np.int64, None), max_gain=3),
+        "int16, large effective scale",
     ),
     OpCase("FULLY_CONNECTED", fully_connected_deep, "int16 with sums beyond 32 bits"),
     OpCase("BATCH_MATMUL", batch_matmul),

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef THIMBLE_FULLY_CONNECTED_LITERT_S16_H
+#define THIMBLE_FULLY_CONNECTED_LITERT_S16_H
+
+#include <stdint.h>
+
+/* Sizes in elements; output limits in [-32768, 32767]. */
+typedef struct {
+    int32_t rows;
+    int32_t depth;
+    int32_t output_channels;
+    int32_t weights_zero_point;
+    float input_scale;
+    float output_scale;
+    int32_t wide_sums; /* 1: 64-bit sums; 0: sums modulo 2^32 */
+    int32_t output_min;
+    int32_t output_max;
+} thimble_fully_connected_litert_s16_params;
+
+/* Matrix product as LiteRT's reference kernel computes it: integer sums, scaled in double and rounded once.
+ * input (rows, depth); weights (output_channels, depth); bias, weight_scales (output_channels)
+ * output (rows, output_channels); must not overlap the input */
+void thimble_fully_connected_litert_s16(const thimble_fully_connected_litert_s16_params *params, const int16_t *input,
+                                        const int8_t *weights, const int64_t *bias, const float *weight_scales,
+                                        int16_t *output);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef THIMBLE_FULLY_CONNECTED_LITERT_S8_H
+#define THIMBLE_FULLY_CONNECTED_LITERT_S8_H
+
+#include <stdint.h>
+
+/* Sizes in elements; zero points and output limits in [-128, 127]. */
+typedef struct {
+    int32_t rows;
+    int32_t depth;
+    int32_t output_channels;
+    int32_t weights_zero_point;
+    float input_scale;
+    float output_scale;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+} thimble_fully_connected_litert_s8_params;
+
+/* Matrix product as LiteRT's reference kernel computes it: integer sums, scaled in double and rounded once.
+ * input (rows, depth); weights (output_channels, depth); bias, weight_scales (output_channels)
+ * output (rows, output_channels); must not overlap the input */
+void thimble_fully_connected_litert_s8(const thimble_fully_connected_litert_s8_params *params, const int8_t *input,
+                                       const int8_t *weights, const int32_t *bias, const float *weight_scales,
+                                       int8_t *output);
+
+#endif
