@@ -123,6 +123,16 @@ bool memory_block_resident(struct block *block) {
     return true;
 }
 
+bool memory_target_resident(struct block *block) {
+    const struct cache *cache = &caches[block->region->fetch_cache];
+    if (block->target_generation != cache->generation) {
+        if (!present(block->region, block->region->fetch_cache, block->target_sector))
+            return false;
+        block->target_generation = cache->generation;
+    }
+    return true;
+}
+
 static int64_t later(int64_t a, int64_t b) {
     return a > b ? a : b;
 }

@@ -43,6 +43,9 @@ struct region *memory_find(uint32_t address);
 /* Is the whole block in its instruction cache? Marks it as used. */
 bool memory_block_resident(struct block *block);
 
+/* Is the target of the block's branch, which is not taken but was read, in the instruction cache? */
+bool memory_target_resident(struct block *block);
+
 /* Fetch one word whose address phase is at cycle `at`: returns the cycle in which its data phase ends. */
 int64_t memory_fetch(struct region *region, uint32_t address, int64_t at);
 

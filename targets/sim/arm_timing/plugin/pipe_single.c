@@ -68,27 +68,37 @@ static int rule(enum rule r) {
     return core.rules[r];
 }
 
+/* Cycle of the address phase of word number `word`, the next one that the prefetch unit reads. */
+static int64_t fetch_time(const struct pipe *p, uint32_t word) {
+    const struct fetch *f = &p->fetch;
+    uint32_t capacity = (uint32_t)rule(R_FETCH_BUFFER_WORDS);
+    int64_t at = f->bus_free;
+    if (word >= capacity) {
+        int64_t room = f->release[(word - capacity) % RING];
+        if (room > at)
+            at = room + rule(R_FETCH_RESTART);
+    }
+    return at == f->skip ? at + 1 : at;
+}
+
+/* A read of the instruction bus from cycle `at`: returns the end of its data phase. */
+static int64_t bus_read(const struct pipe *p, struct region *region, uint32_t address, int64_t at) {
+    if (!p->run->fetch_waits || !region || address - region->base >= region->size)
+        return at + 1;
+    return memory_fetch(region, address, p->run->now + at) - p->run->now;
+}
+
+static void fetch_next(struct pipe *p, int64_t at) {
+    struct fetch *f = &p->fetch;
+    uint32_t word = f->issued++;
+    f->bus_free = f->ready[word % RING] = bus_read(p, f->region, f->first_word + 4 * word, at);
+}
+
 /* Let the prefetch unit run until `word` has been issued; returns the end of that word's data phase. */
 static int64_t fetch_word(struct pipe *p, uint32_t word) {
-    struct fetch *f = &p->fetch;
-    uint32_t capacity = (uint32_t)rule(R_FETCH_BUFFER_WORDS);
-    while (f->issued <= word) {
-        uint32_t k = f->issued++;
-        int64_t at = f->bus_free;
-        if (k >= capacity) {
-            int64_t room = f->release[(k - capacity) % RING];
-            if (room > at)
-                at = room + rule(R_FETCH_RESTART);
-        }
-        if (at == f->skip)
-            at++;
-        int64_t end = at + 1;
-        if (p->run->fetch_waits && f->region)
-            end = memory_fetch(f->region, f->first_word + 4 * k, p->run->now + at) - p->run->now;
-        f->ready[k % RING] = end;
-        f->bus_free = end;
-    }
-    return f->ready[word % RING];
+    while (p->fetch.issued <= word)
+        fetch_next(p, fetch_time(p, p->fetch.issued));
+    return p->fetch.ready[word % RING];
 }
 
 /* Decode: earliest cycle in which the instruction can be decoded, and release of the words that it empties. */
@@ -121,7 +131,7 @@ static void restore(struct pipe *p, const struct run *run) {
     p->fp_busy = s->fp_busy;
     if (s->entry != ENTER_NEXT) {
         /* The target's address phase is three cycles before its execute stage. */
-        p->fetch.bus_free = rule(refill[s->entry]) - 3;
+        p->fetch.bus_free = later(rule(refill[s->entry]) - 3, s->bus_free);
         if (!rule(R_FETCH_BUFFER_WORDS))
             p->end = rule(refill[s->entry]);
         return;
@@ -129,7 +139,7 @@ static void restore(struct pipe *p, const struct run *run) {
     p->fetch.issued = s->fetched;
     for (unsigned int i = 0; i < s->fetched; i++)
         p->fetch.ready[i] = s->word_ready[i];
-    p->fetch.bus_free = s->fetched ? s->word_ready[s->fetched - 1] : -1;
+    p->fetch.bus_free = s->bus_free;
     p->narrow = s->narrow;
     p->load_pending = s->load_pending;
     p->load_writes = s->load_writes;
@@ -144,31 +154,56 @@ static int8_t clip(int64_t time) {
     return (int8_t)(time < LONG_AGO ? LONG_AGO : time > 100 ? 100 : time);
 }
 
-static void save(struct pipe *p, struct pipe_state *s) {
-    const struct insn *last = &p->run->block->insns[p->run->block->count - 1];
-    memset(s, 0, sizeof *s);
-    int64_t busy = p->fp_busy - p->end;
-    s->fp_busy = (int8_t)(busy > 0 ? busy : 0);
-    if (p->run->taken && last->end != END_NONE) {
-        /* LR written right before cannot be read in decode: TRM-M3 table 15-3. */
-        bool late_return = last->end == END_RETURN && p->lr_late;
-        if (last->end == END_LOAD || last->end == END_TABLE)
-            s->entry = ENTER_LOAD;
-        else
-            s->entry = (last->flags & F_DECODE_SPECULATED) && !late_return ? ENTER_DECODE : ENTER_EXECUTE;
-        return;
+/* The prefetch unit goes on until a branch redirects it in cycle `redirect`: reads for nothing that memory and bus
+ * feel. */
+static void fetch_until(struct pipe *p, int64_t redirect) {
+    uint32_t limit = (p->consumed + 1) / 2 + (uint32_t)rule(R_FETCH_BUFFER_WORDS);
+    while (p->fetch.issued < limit) {
+        int64_t at = fetch_time(p, p->fetch.issued);
+        if (at >= redirect)
+            break;
+        fetch_next(p, at);
     }
+}
+
+static void save_taken(struct pipe *p, const struct insn *last, struct pipe_state *s) {
+    /* LR written right before cannot be read in decode: TRM-M3 table 15-3. */
+    bool late_return = last->end == END_RETURN && p->lr_late;
+    int64_t redirect = p->start;
+    if (last->end == END_LOAD || last->end == END_TABLE) {
+        s->entry = ENTER_LOAD;
+        redirect = p->end;
+    } else if ((last->flags & F_DECODE_SPECULATED) && !late_return) {
+        s->entry = ENTER_DECODE;
+        redirect = p->start - 1;
+    } else {
+        s->entry = ENTER_EXECUTE;
+    }
+    if (rule(R_FETCH_BUFFER_WORDS) && p->run->fetch_waits) {
+        fetch_until(p, redirect);
+        s->bus_free = clip(p->fetch.bus_free - p->end);
+    } else {
+        s->bus_free = LONG_AGO;
+    }
+}
+
+static void save_next(struct pipe *p, const struct insn *last, struct pipe_state *s) {
     if (rule(R_FETCH_BUFFER_WORDS)) {
         uint32_t next = p->consumed / 2;
-        if (rule(R_SPECULATIVE_SLOT) && last->end == END_CONDITIONAL && (last->flags & F_DECODE_SPECULATED))
-            p->fetch.skip = p->start - 1;
-        /* Without waits the words that still fit were fetched meanwhile; with waits, ask no memory ahead of need. */
-        for (uint32_t word = next; word < next + 3; word++) {
-            if (p->run->fetch_waits && word >= p->fetch.issued)
-                break;
-            s->word_ready[word - next] = clip(fetch_word(p, word) - p->end);
-            s->fetched++;
+        if (rule(R_SPECULATIVE_SLOT) && last->end == END_CONDITIONAL && (last->flags & F_DECODE_SPECULATED)) {
+            /* The branch's target took the slot of its last decode cycle, and was read in vain. */
+            int64_t slot = p->start - 1;
+            p->fetch.skip = slot;
+            if (p->run->fetch_waits) {
+                fetch_until(p, slot);
+                slot = later(slot, p->fetch.bus_free);
+                p->fetch.bus_free = bus_read(p, p->fetch.region, last->target, slot);
+            }
         }
+        fetch_until(p, p->end);
+        s->bus_free = clip(later(p->fetch.bus_free, fetch_time(p, p->fetch.issued)) - p->end);
+        for (uint32_t word = next; word < p->fetch.issued; word++)
+            s->word_ready[s->fetched++] = clip(p->fetch.ready[word % RING] - p->end);
     }
     s->narrow = p->narrow;
     s->load_pending = p->load_pending;
@@ -176,6 +211,17 @@ static void save(struct pipe *p, struct pipe_state *s) {
     s->store_pending = p->store_data_end > p->end;
     s->late_address = p->address_at > p->end ? p->late_address : 0;
     s->late_fp = p->fp_at > p->end ? p->late_fp : 0;
+}
+
+static void save(struct pipe *p, struct pipe_state *s) {
+    const struct insn *last = &p->run->block->insns[p->run->block->count - 1];
+    memset(s, 0, sizeof *s);
+    int64_t busy = p->fp_busy - p->end;
+    s->fp_busy = (int8_t)(busy > 0 ? busy : 0);
+    if (p->run->taken && last->end != END_NONE)
+        save_taken(p, last, s);
+    else
+        save_next(p, last, s);
 }
 
 static bool is_single_load(const struct insn *in) {

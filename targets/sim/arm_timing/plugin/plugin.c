@@ -131,7 +131,8 @@ static inline int64_t event_waits(void) {
 
 static void finish_block(struct block *b, bool taken) {
     int64_t cycles;
-    bool fetch_waits = b->region && !memory_block_resident(b);
+    bool fetch_waits =
+        b->region && (!memory_block_resident(b) || (b->reads_target && !taken && !memory_target_resident(b)));
     if (__builtin_expect(fetch_waits || b->traced, 0)) {
         cycles = time_fully(b, taken, fetch_waits, &entry_state);
     } else {
@@ -258,9 +259,14 @@ static void place_in_cache(struct block *b) {
     if (region == &elsewhere || !region->fetch_wait || region->fetch_cache == NO_CACHE)
         return;
     uint32_t sector = caches[region->fetch_cache].sector_bytes;
+    uint32_t ahead = core.rules[R_FETCH_BUFFER_WORDS] ? 4 : 0;
+    uint32_t last = b->fall_through - 1 + ahead - region->base;
     b->region = region;
     b->first_sector = (b->start - region->base) / sector;
-    b->last_sector = (b->fall_through - 1 - region->base) / sector;
+    b->last_sector = (last < region->size ? last : region->size - 1) / sector;
+    b->reads_target = core.rules[R_SPECULATIVE_SLOT] && b->end == END_CONDITIONAL &&
+                      (b->insns[b->count - 1].flags & F_DECODE_SPECULATED) && b->target - region->base < region->size;
+    b->target_sector = (b->target - region->base) / sector;
 }
 
 static void describe(struct block *b) {

@@ -64,7 +64,8 @@ struct pipe_state {
     uint32_t late_fp;      /* FP registers too late for the next instruction */
     int8_t fp_busy;        /* cycles until VDIV or VSQRT ends */
     int8_t slots_used;     /* superscalar pipes, from here on: instructions issued in the cycle before time 0 */
-    int8_t pad[6];
+    int8_t bus_free;       /* first cycle for the next address phase on the instruction bus */
+    int8_t pad[5];
     int8_t ready[16];     /* cycles until a core register can be read */
     int8_t ready_fp[8];   /* the same of FP registers, by groups of four S registers */
     int8_t unit_free[16]; /* cycles until a unit is free */
@@ -99,8 +100,10 @@ struct block {
     struct outcome outcomes[OUTCOMES];
     /* residence in the instruction cache */
     struct region *region;
-    uint32_t first_sector, last_sector;
-    uint64_t generation, stamp;
+    uint32_t first_sector, last_sector; /* with the word that the prefetch unit reads behind the block */
+    uint32_t target_sector;             /* of a conditional branch, read in vain where it is not taken */
+    bool reads_target;
+    uint64_t generation, target_generation, stamp;
     bool listed;
     uint8_t counter; /* branch predictor of superscalar pipes */
     struct block *next;
