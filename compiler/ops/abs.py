@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, symmetric_int16
+from thimble.compiler.ops.constraints import (
+    input_types,
+    per_tensor,
+    same_input_output_type,
+    scales_comparable,
+    symmetric_int16,
+)
 from thimble.compiler.ops.fixed_point import quantize_multiplier
 from thimble.compiler.ops.unary import IDENTITY, SlopeOperator, Slopes
 
@@ -21,6 +27,7 @@ class Abs(SlopeOperator):
         same_input_output_type,
         per_tensor,
         symmetric_int16,
+        scales_comparable,
     )
 
     def slopes(self, site: Site) -> Slopes:

@@ -14,7 +14,7 @@ from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Out
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, bounds_fit
 from thimble.compiler.ops.broadcast import broadcast_params, broadcast_shape
-from thimble.compiler.ops.fixed_point import Int64, quantize_multiplier, requantize
+from thimble.compiler.ops.fixed_point import Int64, has_multiplier, quantize_multiplier, requantize
 
 Params = tuple[tuple[str, ParamValue], ...]
 
@@ -35,6 +35,10 @@ class BinaryOperator(Operator):
     @abstractmethod
     def compute(self, site: Site, a: Int64, b: Int64) -> Array:
         """Stored output values of the stored values `a` and `b`, exactly as TFLite Micro's reference kernel."""
+
+    def real_multipliers(self, site: Site) -> tuple[float, ...]:
+        """The factors of requantization to the output's scale that the scales give, for quantized types."""
+        return ()
 
     @abstractmethod
     def params(self, site: Site) -> Params:
@@ -135,6 +139,13 @@ def symmetric_operands(site: Site) -> bool:
 def int32_unquantized(site: Site) -> bool:
     """int32 tensors must carry no quantization parameters."""
     return all(value.type.quant is None for value in _operands(site) if value.type.dtype is DType.INT32)
+
+
+def multipliers_in_range(site: Site) -> bool:
+    """The output scale must not be so small that requantization would multiply by 2^30 or more."""
+    op = site.op
+    quantized = site.output().type.dtype in _QUANTIZED
+    return not quantized or (isinstance(op, BinaryOperator) and all(map(has_multiplier, op.real_multipliers(site))))
 
 
 def activation_in_range(site: Site) -> bool:

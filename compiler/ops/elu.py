@@ -14,8 +14,9 @@ from thimble.compiler.ops.unary import UnaryOperator
 
 
 def results_fit(site: Site) -> bool:
-    """The largest result, 255 * input scale / output scale, must fit 32 bits."""
-    return 256 * site.input(0).quant.scale < (INT32_MAX - 128) * site.output().quant.scale
+    """The largest result, 255 * input scale / output scale, must fit 32 bits, and 1 / output scale float32."""
+    scale = site.output().quant.scale
+    return 256 * site.input(0).quant.scale < (INT32_MAX - 128) * scale and scale >= 2.0**-127
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return multiplier, shift
 
 
+def has_multiplier(real: float) -> bool:
+    """Whether `real` is a factor that requantization can apply: finite, its left shift at most 30."""
+    return abs(real) < (1 << 30) - 0.25
+
+
 def saturating_rounding_doubling_high_mul(a: Array | int, b: Array | int) -> Int64:
     """High 32 bits of 2*a*b, rounded to nearest with halves away from zero, saturated (gemmlowp fixedpoint.h)."""
     product = np.asarray(a, np.int64) * np.asarray(b, np.int64)

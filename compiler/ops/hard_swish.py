@@ -9,7 +9,7 @@ import numpy as np
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type
-from thimble.compiler.ops.fixed_point import INT32_MAX, Int64, quantize_multiplier
+from thimble.compiler.ops.fixed_point import INT32_MAX, Int64, has_multiplier, quantize_multiplier
 from thimble.compiler.ops.unary import UnaryOperator
 
 _INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
@@ -17,12 +17,13 @@ _INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
 
 def output_scale_not_finer(site: Site) -> bool:
     """The output scale must be at least 1/128 of the input scale."""
-    return _output_multiplier(site)[1] <= 0
+    real = _real_multipliers(site)[0]
+    return has_multiplier(real) and quantize_multiplier(real)[1] <= 0
 
 
-def multipliers_finite(site: Site) -> bool:
-    """The input scale must be below 1e34, and not above the output scale by a factor of 1e34."""
-    return all(np.isfinite(real) for real in _real_multipliers(site))
+def input_scale_in_range(site: Site) -> bool:
+    """The input scale must be below 1.2e7: larger ones leave the fixed-point range."""
+    return has_multiplier(_real_multipliers(site)[1])
 
 
 def _real_multipliers(site: Site) -> tuple[float, float]:
@@ -52,7 +53,7 @@ class HardSwish(UnaryOperator):
         input_types(DType.INT8),
         same_input_output_type,
         per_tensor,
-        multipliers_finite,
+        input_scale_in_range,
         output_scale_not_finer,
     )
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type
-from thimble.compiler.ops.fixed_point import quantize_multiplier
+from thimble.compiler.ops.fixed_point import has_multiplier, quantize_multiplier
 from thimble.compiler.ops.unary import SlopeOperator, Slopes
 
 
-def finite_slopes(site: Site) -> bool:
-    """alpha and its product with input scale / output scale must be finite numbers."""
+def slopes_in_range(site: Site) -> bool:
+    """Input scale / output scale, and alpha times that, must be numbers below 2^30."""
     op = site.op
     assert isinstance(op, LeakyRelu)
-    return all(isfinite(slope) for slope in op.real_slopes(site))
+    return all(has_multiplier(slope) for slope in op.real_slopes(site))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class LeakyRelu(SlopeOperator):
         input_types(DType.INT8, DType.INT16),
         same_input_output_type,
         per_tensor,
-        finite_slopes,
+        slopes_in_range,
     )
 
     def real_slopes(self, site: Site) -> tuple[float, float]:

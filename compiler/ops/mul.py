@@ -14,6 +14,7 @@ from thimble.compiler.ops.binary import (
     activation_in_range,
     int32_limits,
     int32_unquantized,
+    multipliers_in_range,
     output_params,
     quantized_operands,
     symmetric_operands,
@@ -37,12 +38,12 @@ class Mul(BinaryOperator):
         symmetric_operands,
         int32_unquantized,
         activation_in_range,
+        multipliers_in_range,
     )
 
-    def multiplier(self, site: Site) -> tuple[int, int]:
+    def real_multipliers(self, site: Site) -> tuple[float, ...]:
         """From the product of the input scales to the output's."""
-        product = site.input(0).quant.scale * site.input(1).quant.scale
-        return quantize_multiplier(product / site.output().quant.scale)
+        return (site.input(0).quant.scale * site.input(1).quant.scale / site.output().quant.scale,)
 
     def limits(self, site: Site) -> tuple[int, int]:
         """Smallest and largest stored output."""
@@ -55,7 +56,7 @@ class Mul(BinaryOperator):
         if site.output().type.dtype is DType.INT32:
             return saturate(wrap_int32(a * b), *self.limits(site), "int64")
         product = (a - site.input(0).quant.zero_point) * (b - site.input(1).quant.zero_point)
-        scaled = requantize(product, *self.multiplier(site))
+        scaled = requantize(product, *quantize_multiplier(*self.real_multipliers(site)))
         return saturate(wrap_int32(scaled + site.output().quant.zero_point), *self.limits(site), "int64")
 
     def params(self, site: Site) -> Params:
@@ -65,5 +66,5 @@ class Mul(BinaryOperator):
         return (
             ("zero_point1", site.input(0).quant.zero_point),
             ("zero_point2", site.input(1).quant.zero_point),
-            *output_params(site, self.multiplier(site), limits),
+            *output_params(site, quantize_multiplier(*self.real_multipliers(site)), limits),
         )

@@ -9,7 +9,7 @@ import numpy as np
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.binary import BinaryOperator, Params, quantized_operands
+from thimble.compiler.ops.binary import BinaryOperator, Params, multipliers_in_range, quantized_operands
 from thimble.compiler.ops.constraints import input_types, same_input_output_type
 from thimble.compiler.ops.fixed_point import Int64, quantize_multiplier, requantize, saturate, wrap_int32
 
@@ -25,22 +25,23 @@ class Prelu(BinaryOperator):
         input_types(DType.INT8, index=1),
         same_input_output_type,
         quantized_operands,
+        multipliers_in_range,
     )
 
-    def multipliers(self, site: Site) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(multiplier, shift) of x, and of alpha * x."""
+    def real_multipliers(self, site: Site) -> tuple[float, ...]:
+        """Those of x, and of alpha * x."""
         source, alpha, target = site.input(0).quant.scale, site.input(1).quant.scale, site.output().quant.scale
-        return quantize_multiplier(source / target), quantize_multiplier(source * alpha / target)
+        return source / target, source * alpha / target
 
     def compute(self, site: Site, a: Int64, b: Int64) -> Array:
-        positive, negative = self.multipliers(site)
+        positive, negative = map(quantize_multiplier, self.real_multipliers(site))
         x, alpha = a - site.input(0).quant.zero_point, b - site.input(1).quant.zero_point
         scaled = np.where(x >= 0, requantize(x, *positive), requantize(x * alpha, *negative))
         limits = site.output().type.dtype.range
         return saturate(wrap_int32(scaled + site.output().quant.zero_point), *limits, "int64")
 
     def params(self, site: Site) -> Params:
-        positive, negative = self.multipliers(site)
+        positive, negative = map(quantize_multiplier, self.real_multipliers(site))
         low, high = site.output().type.dtype.range
         return (
             ("zero_point", site.input(0).quant.zero_point),

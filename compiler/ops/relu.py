@@ -8,7 +8,13 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, symmetric_int16
+from thimble.compiler.ops.constraints import (
+    input_types,
+    per_tensor,
+    same_input_output_type,
+    scales_comparable,
+    symmetric_int16,
+)
 from thimble.compiler.ops.fixed_point import INT32_MAX, quantize_multiplier, round_half_away
 from thimble.compiler.ops.unary import IDENTITY, SlopeOperator, Slopes
 
@@ -23,6 +29,7 @@ class Relu(SlopeOperator):
         same_input_output_type,
         per_tensor,
         symmetric_int16,
+        scales_comparable,
     )
 
     def slopes(self, site: Site) -> Slopes:

@@ -14,6 +14,7 @@ from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Out
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, output_types, per_tensor
 from thimble.compiler.ops.fixed_point import (
+    has_multiplier,
     quantize_multiplier,
     requantize,
     rounding_divide_by_pot,
@@ -45,6 +46,11 @@ def takes_int16_output(site: Site) -> bool:
     return site.input(0).type.dtype is DType.INT8 or site.output().type.dtype is DType.INT16
 
 
+def symmetric_int16_input(site: Site) -> bool:
+    """An int16 input must have zero point 0."""
+    return site.input(0).type.dtype is DType.INT8 or site.input(0).quant.zero_point == 0
+
+
 def probability_scale(site: Site) -> bool:
     """The output must hold probabilities: int8 with scale 2^-8 and zero point -128; int16 with scale 2^-16 and zero
     point -32768 for an int8 input, with scale 2^-15 and zero point 0 for an int16 one."""
@@ -57,9 +63,9 @@ def probability_scale(site: Site) -> bool:
 
 
 def steep_enough(site: Site) -> bool:
-    """beta must be a number; for int8, beta times the input scale must be above 2^-26."""
+    """beta must be a number and beta times the input scale above 2^-26 (int16: at most 163840 in size)."""
     real = _real_multiplier(site)
-    return isfinite(real) and (real > 1 or site.input(0).type.dtype is DType.INT16)
+    return has_multiplier(real) if site.input(0).type.dtype is DType.INT16 else isfinite(real) and real > 1
 
 
 def _real_multiplier(site: Site) -> float:
@@ -138,6 +144,7 @@ class Softmax(Operator):
         per_tensor,
         one_dimension_or_more,
         sum_fits,
+        symmetric_int16_input,
         probability_scale,
         steep_enough,
     )

@@ -11,6 +11,7 @@ from thimble.compiler.ops.binary import (
     BinaryOperator,
     Params,
     int32_unquantized,
+    multipliers_in_range,
     output_params,
     quantized_operands,
     rescale_to,
@@ -33,23 +34,24 @@ class SquaredDifference(BinaryOperator):
         quantized_operands,
         symmetric_operands,
         int32_unquantized,
+        multipliers_in_range,
     )
 
     def left_shift(self, site: Site) -> int:
         """Bits that both inputs gain first: as many as let the square fit 32 bits."""
         return 0 if site.output().type.dtype is DType.INT16 else 7
 
-    def multiplier(self, site: Site) -> tuple[int, int]:
+    def real_multipliers(self, site: Site) -> tuple[float, ...]:
         """From the square of the common scale to the output's."""
         common = twice_larger_scale(site)
-        return quantize_multiplier(common * common / ((1 << 2 * self.left_shift(site)) * site.output().quant.scale))
+        return (common * common / ((1 << 2 * self.left_shift(site)) * site.output().quant.scale),)
 
     def compute(self, site: Site, a: Int64, b: Int64) -> Array:
         if site.output().type.dtype is DType.INT32:
             difference = wrap_int32(a - b)
             return wrap_int32(difference * difference)
         a, b = rescale_to(site, twice_larger_scale(site), self.left_shift(site)).apply(site, a, b)
-        scaled = requantize((a - b) * (a - b), *self.multiplier(site))
+        scaled = requantize((a - b) * (a - b), *quantize_multiplier(*self.real_multipliers(site)))
         limits = site.output().type.dtype.range
         return saturate(wrap_int32(scaled + site.output().quant.zero_point), *limits, "int64")
 
@@ -58,4 +60,5 @@ class SquaredDifference(BinaryOperator):
         if dtype is DType.INT32:
             return ()
         rescaling = rescale_to(site, twice_larger_scale(site), self.left_shift(site))
-        return (*rescaling.params(site), *output_params(site, self.multiplier(site), dtype.range))
+        multiplier = quantize_multiplier(*self.real_multipliers(site))
+        return (*rescaling.params(site), *output_params(site, multiplier, dtype.range))

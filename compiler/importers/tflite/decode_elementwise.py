@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from tflite.AddOptions import AddOptions
 from tflite.LeakyReluOptions import LeakyReluOptions
@@ -12,8 +13,10 @@ from tflite.SubOptions import SubOptions
 
 from thimble.compiler.importers.tflite.decoding import Decoded, Decoder, FileOp
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
+from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.operator import Operator
 from thimble.compiler.ops.abs import Abs
+from thimble.compiler.ops.activation import Activation
 from thimble.compiler.ops.add_sub import Add, Sub
 from thimble.compiler.ops.comparison import Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual
 from thimble.compiler.ops.elu import Elu
@@ -30,39 +33,50 @@ from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.squared_difference import SquaredDifference
 
 
-def _add(op: FileOp) -> Decoded:
-    return Decoded(Add(op.activation(op.options(AddOptions).FusedActivationFunction())), (0, 1))
+class _Activated(Protocol):
+    """An options table with a fused activation."""
+
+    def FusedActivationFunction(self) -> int: ...
 
 
-def _softmax(op: FileOp) -> Decoded:
-    return Decoded(Softmax(float(op.options(SoftmaxOptions).Beta())), (0,))
-
-
-def _leaky_relu(op: FileOp) -> Decoded:
-    return Decoded(LeakyRelu(float(op.options(LeakyReluOptions).Alpha())), (0,))
-
-
-def _sub(op: FileOp) -> Decoded:
-    return Decoded(Sub(op.activation(op.options(SubOptions).FusedActivationFunction())), (0, 1))
-
-
-def _mul(op: FileOp) -> Decoded:
-    return Decoded(Mul(op.activation(op.options(MulOptions).FusedActivationFunction())), (0, 1))
+def _inputs(op: FileOp, count: int) -> tuple[int, ...]:
+    """The positions of the operator's inputs, which must be `count`."""
+    if len(op.inputs) != count:
+        raise MalformedModel(f"{op.source} has {len(op.inputs)} inputs; it must have {count}.")
+    return tuple(range(count))
 
 
 def _unary(operator: Callable[[], Operator]) -> Decoder:
     """A decoder of an operator of one input that has no options."""
-    return lambda op: Decoded(operator(), (0,))
+    return lambda op: Decoded(operator(), _inputs(op, 1))
 
 
 def _binary(operator: Callable[[], Operator]) -> Decoder:
     """A decoder of an operator of two inputs that has no options."""
-    return lambda op: Decoded(operator(), (0, 1))
+    return lambda op: Decoded(operator(), _inputs(op, 2))
+
+
+def _activated(operator: Callable[[Activation], Operator], schema: type[_Activated]) -> Decoder:
+    """A decoder of an operator of two inputs whose only option is a fused activation."""
+
+    def decode(op: FileOp) -> Decoded:
+        activation = op.activation(op.options(schema).FusedActivationFunction())
+        return Decoded(operator(activation), _inputs(op, 2))
+
+    return decode
+
+
+def _leaky_relu(op: FileOp) -> Decoded:
+    return Decoded(LeakyRelu(float(op.options(LeakyReluOptions).Alpha())), _inputs(op, 1))
+
+
+def _softmax(op: FileOp) -> Decoded:
+    return Decoded(Softmax(float(op.options(SoftmaxOptions).Beta())), _inputs(op, 1))
 
 
 DECODERS: dict[int, Decoder] = {
     BuiltinOperator.ABS: _unary(Abs),
-    BuiltinOperator.ADD: _add,
+    BuiltinOperator.ADD: _activated(Add, AddOptions),
     BuiltinOperator.ELU: _unary(Elu),
     BuiltinOperator.EQUAL: _binary(Equal),
     BuiltinOperator.GREATER: _binary(Greater),
@@ -74,7 +88,7 @@ DECODERS: dict[int, Decoder] = {
     BuiltinOperator.LOGISTIC: _unary(Logistic),
     BuiltinOperator.MAXIMUM: _binary(Maximum),
     BuiltinOperator.MINIMUM: _binary(Minimum),
-    BuiltinOperator.MUL: _mul,
+    BuiltinOperator.MUL: _activated(Mul, MulOptions),
     BuiltinOperator.NEG: _unary(Neg),
     BuiltinOperator.NOT_EQUAL: _binary(NotEqual),
     BuiltinOperator.PRELU: _binary(Prelu),
@@ -83,6 +97,6 @@ DECODERS: dict[int, Decoder] = {
     BuiltinOperator.RSQRT: _unary(Rsqrt),
     BuiltinOperator.SOFTMAX: _softmax,
     BuiltinOperator.SQUARED_DIFFERENCE: _binary(SquaredDifference),
-    BuiltinOperator.SUB: _sub,
+    BuiltinOperator.SUB: _activated(Sub, SubOptions),
     BuiltinOperator.TANH: _unary(Tanh),
 }
