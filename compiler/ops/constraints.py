@@ -115,15 +115,6 @@ def int8_weights(axis: int) -> Callable[[Site], bool]:
     return predicate
 
 
-def bias_matches(site: Site) -> bool:
-    """A bias must be constant: int32 for int8 activations, int64 or int32 for int16 ones."""
-    if not site.has_input(2):
-        return True
-    bias = site.input(2)
-    allowed = {DType.INT8: {DType.INT32}, DType.INT16: {DType.INT64, DType.INT32}}
-    return bias.role is Role.CONSTANT and bias.type.dtype in allowed.get(site.input(0).type.dtype, set())
-
-
 _QUANTIZED = (DType.INT8, DType.INT16)
 
 

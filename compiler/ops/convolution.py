@@ -131,7 +131,7 @@ class WeightedOperator(Operator):
 def bias_array(site: Site, channels: int) -> Array:
     """The bias, (channels,), in int64; zeros where the model has none."""
     if site.has_input(2):
-        return site.input(2).constant.astype(np.int64)
+        return site.input(2).constant.reshape(channels).astype(np.int64)
     return np.zeros(channels, np.int64)
 
 
@@ -144,9 +144,11 @@ def bias_argument(site: Site, channels: int) -> Argument:
 
 
 def check_bias_shape(site: Site, channels: int) -> None:
-    """Raise MalformedModel if there is a bias and it is not of shape (channels,)."""
-    if site.has_input(2) and site.input(2).type.shape != (channels,):
-        raise MalformedModel(f"{site.source} has a bias of another shape than ({channels},).")
+    """Raise MalformedModel if there is a bias that does not hold one element for each output channel."""
+    if site.has_input(2) and site.input(2).type.elements != channels:
+        raise MalformedModel(
+            f"{site.source} has a bias of shape {site.input(2).type.shape} for {channels} output channels."
+        )
 
 
 def rank_4_shapes(site: Site) -> tuple[Shape, Shape]:

@@ -73,7 +73,7 @@ class FullyConnected(WeightedOperator):
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         x, weights = site.input(0).type, site.input(1).type.shape
-        if len(weights) != 2 or 0 in weights or x.elements % weights[1]:
+        if len(weights) != 2 or 0 in weights or not x.elements or x.elements % weights[1]:
             raise MalformedModel(f"{site.source} has weights {weights} that do not divide its input {x.shape}.")
         channels, depth = weights
         check_bias_shape(site, channels)

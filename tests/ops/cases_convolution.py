@@ -163,7 +163,7 @@ def fully_connected_asymmetric(rng: Rng, computed: bool) -> bytes:
 
 
 def batch_matmul(rng: Rng, constant: bool = False, broadcast: bool = False) -> bytes:
-    """Product of two batches of matrices, either of them adjoint; `constant` makes the second one data."""
+    """Product of two batches of matrices, either of them adjoint; `constant` makes one of them data."""
     rows, depth, columns = (int(n) for n in rng.integers(1, 9, 3))
     lead = tuple(int(n) for n in rng.integers(1, 4, int(rng.integers(1 if broadcast else 0, 4))))
     adjoint_x, adjoint_y = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
@@ -180,13 +180,14 @@ def batch_matmul(rng: Rng, constant: bool = False, broadcast: bool = False) -> b
         return m.tensor(stored, np.int8, scale(rng), zero_point(rng), data=data)
 
     x_batches, y_batches = draw_batches(), draw_batches()
-    x = operand(x_batches, (rows, depth), adjoint_x, held=False)
-    y = operand(y_batches, (depth, columns), adjoint_y, held=constant)
+    first_held = constant and bool(rng.random() < 0.3)
+    x = operand(x_batches, (rows, depth), adjoint_x, held=first_held)
+    y = operand(y_batches, (depth, columns), adjoint_y, held=constant and not first_held)
     batches = np.broadcast_shapes(x_batches, y_batches)
     out_scale = output_scale(rng, m.scale_of(x), np.array([m.scale_of(y)]), depth)
     z = _activation(m, rng, (*batches, rows, columns), np.int8, out_scale)
     m.op("BATCH_MATMUL", [x, y], [z], "BatchMatMulOptions", adjX=adjoint_x, adjY=adjoint_y)
-    m.interface([x] if constant else [x, y], [z])
+    m.interface([y] if first_held else [x] if constant else [x, y], [z])
     return m.build()
 
 
