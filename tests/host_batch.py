@@ -73,10 +73,10 @@ def run_on_host(
         for file, text in project.files.items():
             (folder / file).write_text(text)
         kernels |= {file for file in project.files if re.fullmatch(r"thimble_\w+\.c", file)}
-        layers = re.findall(r"^static void (layer_\w+)\(", project.files[f"{name}.c"], re.M)
+        layers = re.findall(r"^static LAYER void (layer_\w+)\(", project.files[f"{name}.c"], re.M)
         unity += [f"#define {layer} {name}_{layer}" for layer in layers]
         unity += [f'#include "{file}"' for file in (f"{name}_weights.c", f"{name}.c") if file in project.files]
-        unity += [f"#undef {layer}" for layer in layers]
+        unity += [f"#undef {layer}" for layer in [*layers, "LAYER"]]
         sizes = {kind: [graph.values[i].type.bytes for i in ids] for kind, ids in _interface(graph)}
         offsets = {kind: [plan.value_offset(i) for i in ids] for kind, ids in _interface(graph)}
         ins, outs = sizes["in"], sizes["out"]

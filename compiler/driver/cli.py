@@ -63,7 +63,9 @@ class Ui:
 def verb(function: F) -> F:
     """Options that every verb has."""
     function = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(function)
-    return click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON with --json).")(function)
+    return click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON with --json).")(
+        function
+    )
 
 
 def model_options(function: F) -> F:
@@ -110,7 +112,9 @@ def cli() -> None:
 @model_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The build folder to write.")
 @click.option("--max-drop", type=click.FloatRange(min=0), help="Most top-1 percent that `verify` may find lost.")
-@click.option("--schedule", type=click.Choice(["auto", "layer"]), default="auto", show_default=True, help="How layers run.")
+@click.option(
+    "--schedule", type=click.Choice(["auto", "layer"]), default="auto", show_default=True, help="How layers run."
+)
 @click.option("--kernels", type=click.Choice(["auto", "c"]), default="auto", show_default=True, help="Kernel family.")
 @click.option("--emit", "what", type=click.Choice(["graph", "plan", "c"]), help="Print one stage and write nothing.")
 @verb
@@ -183,12 +187,12 @@ def place_options(function: F) -> F:
 
 @cli.command("verify")
 @click.argument("build", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="An .npz with x and, for accuracy, y; default: random inputs.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="An .npz with x and, for accuracy, y; default: random inputs."
+)
 @place_options
 @verb
-def verify_command(
-    build: Path, data: Path | None, on: str, samples: int | None, as_json: bool, quiet: bool
-) -> None:
+def verify_command(build: Path, data: Path | None, on: str, samples: int | None, as_json: bool, quiet: bool) -> None:
     """Compare the reference runtime, the integer reference, C on the host and firmware on the chip, byte by byte."""
     from thimble.compiler.driver.verify import verify_build
 
@@ -225,6 +229,52 @@ def run_command(
     ui = Ui(as_json, quiet)
     result = run_build(build, inputs, outputs, on, samples, ui.say)
     ui.show({key: value for key, value in result.items() if key != "report"}, tables.run_table(result))
+
+
+@cli.command("profile")
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="An .npz with x; default: random inputs.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Inferences to take the mean of."
+)
+@click.option("--compare", type=click.Path(path_type=Path), help="Another profiled build, to stand beside this one.")
+@verb
+def profile_command(
+    build: Path, data: Path | None, samples: int, compare: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Count cycles by layer and by function on the simulated chip."""
+    from thimble.compiler.driver.profile import compare_builds, profile_build
+
+    ui = Ui(as_json, quiet)
+    report = profile_build(build, data, samples, ui.say)
+    if compare is not None:
+        result = compare_builds(report, compare)
+        ui.show(result, tables.compare_table(result))
+        return
+    ui.show({key: report[key] for key in ("target", "latency", "layers", "functions")}, tables.profile_view(report))
+
+
+@cli.command("simulate")
+@click.argument("elf", type=click.Path(path_type=Path))
+@click.option("-t", "--target", required=True, help="The chip whose simulator runs it; `thimble targets` lists them.")
+@click.option("--symbols", is_flag=True, help="Cycles by function, from the ELF's symbols.")
+@verb
+def simulate_command(elf: Path, target: str, symbols: bool, as_json: bool, quiet: bool) -> None:
+    """Run any ELF on a chip's simulator and count its cycles.
+
+    The ELF must be linked for the simulator's addresses (sim.ld of a generated project) and end by semihosting. It can
+    open any file of this computer, so run only what you would run as a program.
+    """
+    from dataclasses import asdict
+
+    from thimble.compiler.driver.profile import simulate_elf
+
+    ui = Ui(as_json, quiet)
+    trace = simulate_elf(elf, target)
+    data = asdict(trace)
+    if not symbols:
+        data.pop("functions")
+    ui.show(data, tables.trace_view(trace, symbols))
 
 
 @cli.command("report")

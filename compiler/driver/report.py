@@ -24,11 +24,10 @@ def build_report(
     target: Target,
     project: Project,
     sizes: ElfSizes,
-    stack_bytes: int | None,
     rounding: Rounding,
     max_drop_percent: float | None,
 ) -> dict[str, Any]:
-    """The report of a fresh build: memory and layers; latency, verification and accuracy are not measured yet."""
+    """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet."""
     return {
         "schema": SCHEMA,
         "thimble": __version__,
@@ -50,16 +49,17 @@ def build_report(
             "timing": target.timing,
             "timing_error_percent": target.timing_error_percent,
         },
-        "memory": _memory(plan, project, sizes, stack_bytes),
+        "memory": _memory(plan, project, sizes),
         "latency": {"cycles": None, "instructions": None, "ms": None},
         "layers": _layers(graph, rounding),
+        "functions": [],
         "flash_symbols": _flash_symbols(sizes),
         "verify": None,
         "accuracy": None,
     }
 
 
-def _memory(plan: Plan, project: Project, sizes: ElfSizes, stack_bytes: int | None) -> dict[str, Any]:
+def _memory(plan: Plan, project: Project, sizes: ElfSizes) -> dict[str, Any]:
     """Bytes by kind. The arena is a static array of main.c, so it is a part of the ELF's static RAM."""
     static = sizes.ram_static_bytes - plan.arena_bytes
     return {
@@ -67,10 +67,10 @@ def _memory(plan: Plan, project: Project, sizes: ElfSizes, stack_bytes: int | No
         "arena_bound_bytes": plan.bound_bytes,
         "scratch_bytes": plan.scratch_bytes,
         "state_bytes": plan.bytes_of(BufferKind.STATE),
-        "stack_bytes": stack_bytes,
+        "stack_bytes": None,
         "static_ram_bytes": static,
         "io_bytes": plan.bytes_of(BufferKind.INPUT, BufferKind.OUTPUT),
-        "sram_total_bytes": sizes.ram_static_bytes + (stack_bytes or 0),
+        "sram_total_bytes": sizes.ram_static_bytes,
         "weights_bytes": project.weights_bytes,
         "code_bytes": sizes.flash_total_bytes - project.weights_bytes,
         "flash_total_bytes": sizes.flash_total_bytes,

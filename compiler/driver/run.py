@@ -13,6 +13,7 @@ import numpy as np
 
 from thimble.compiler.driver.build_folder import Build, open_build, write_report
 from thimble.compiler.driver.data import Samples, load_samples, save_outputs, split_outputs
+from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.ir.errors import OutputsDiffer, ThimbleError, UsageError
 from thimble.compiler.ir.operator import Array
 from thimble.targets import tools
@@ -76,25 +77,18 @@ def run_program(command: list[str], build: Build, samples: Samples, folder: Path
     return split_outputs((folder / "outputs.bin").read_bytes(), build.graph)
 
 
-def run_target(build: Build, samples: Samples) -> tuple[Outputs, Trace]:
-    """Outputs of the firmware on the simulated chip, and what the simulator measured."""
+def run_target(build: Build, samples: Samples, timed: bool = False) -> tuple[Outputs, Trace]:
+    """Outputs of the firmware on the simulated chip, and what the simulator measured; `timed` asks for cycles."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "inputs.bin").write_bytes(samples.raw())
-        trace = simulate(build.sim_elf, build.target, folder, timeout_s=60 + SECONDS_PER_SAMPLE * len(samples))
+        trace = simulate(
+            build.sim_elf, build.target, folder, timeout_s=60 + SECONDS_PER_SAMPLE * len(samples), timed=timed
+        )
         outputs = split_outputs((folder / "outputs.bin").read_bytes(), build.graph)
     if len(outputs) != len(samples):
         raise ThimbleError(f"The simulated firmware gave {len(outputs)} outputs for {len(samples)} samples.")
     return outputs, trace
-
-
-def merge_trace(report: dict[str, Any], trace: Trace) -> None:
-    """Put what a simulated run measured into a report: the stack, and the sum that it is a part of."""
-    memory = report["memory"]
-    if trace.peak_stack_bytes is not None:
-        peak = max(memory["stack_bytes"] or 0, trace.peak_stack_bytes)
-        memory["sram_total_bytes"] += peak - (memory["stack_bytes"] or 0)
-        memory["stack_bytes"] = peak
 
 
 def run_build(

@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 
 from thimble.targets.model import list_targets, load_target
+from thimble.targets.sim.trace import Trace
 
 
 def _table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -69,6 +70,102 @@ def demo_view(report: dict[str, Any]) -> Group:
     return Group(memory_table(report), verify_table(report))
 
 
+def profile_view(report: dict[str, Any]) -> Group:
+    """Cycles by layer and by function, and the sums."""
+    latency, layers = report["latency"], report["layers"]
+    right = ("MACs", "cycles", "MACs/cycle", "share")
+    table = _table(
+        f"{report['model']['name']} on {report['target']['name']}", "#", "layer", "kernel", *right, right=right
+    )
+    for layer in layers:
+        cycles = layer["cycles"]
+        rate = f"{layer['macs'] / cycles:.3f}" if cycles and layer["macs"] else ""
+        share = f"{100 * cycles / latency['cycles']:.1f}%" if cycles is not None else ""
+        figures = (f"{layer['macs']:,}", _count(cycles), rate, share)
+        table.add_row(str(layer["index"]), layer["op"], layer["kernel"], *figures)
+    by_function = _table(
+        "By function, without those that it calls",
+        "function",
+        "calls",
+        "cycles an inference",
+        right=("calls", "cycles an inference"),
+    )
+    for function in report["functions"][:12]:
+        by_function.add_row(function["name"], f"{function['calls']:,}", _count(function["cycles_per_inference"]))
+    return Group(table, by_function, latency_text(report))
+
+
+def latency_text(report: dict[str, Any]) -> str:
+    """One inference in cycles and milliseconds, with what the figure is worth."""
+    latency, target, memory = report["latency"], report["target"], report["memory"]
+    if latency["cycles"] is None:
+        return "Cycles: not measured"
+    error = target["timing_error_percent"]
+    worth = target["timing"] + (f", error up to {error}%" if error is not None else "")
+    misses = "" if latency["flash_misses"] is None else f", {latency['flash_misses']:,} flash misses in the run"
+    return (
+        f"One inference: {latency['cycles']:,} cycles, {latency['ms']:g} ms at {target['clock_hz'] / 1e6:g} MHz "
+        f"({worth}); stack {_bytes(memory['stack_bytes'])} bytes{misses}"
+    )
+
+
+def compare_table(result: dict[str, Any]) -> Table:
+    """Two builds side by side."""
+    this, other = result["this"], result["other"]
+    right = ("cycles", "other", "other / this")
+    table = _table(
+        f"{this['name']} on {this['target']} beside {other['name']} on {other['target']}",
+        "#",
+        "layer",
+        "kernel",
+        *right,
+        right=right,
+    )
+    for row in result["layers"]:
+        ours, theirs = row["this"] or {}, row["other"] or {}
+        a, b = ours.get("cycles"), theirs.get("cycles")
+        kernels = " / ".join(dict.fromkeys(k for k in (ours.get("kernel"), theirs.get("kernel")) if k))
+        table.add_row(
+            str(row["index"]),
+            ours.get("op") or theirs.get("op"),
+            kernels,
+            _count(a),
+            _count(b),
+            f"{b / a:.2f}" if a and b else "",
+        )
+    a, b = this["latency"]["cycles"], other["latency"]["cycles"]
+    table.add_row("", "all", "", _count(a), _count(b), f"{b / a:.2f}", style="bold")
+    return table
+
+
+def trace_view(trace: Trace, symbols: bool) -> Group:
+    """What a simulated run of any ELF measured."""
+    table = _table("Simulated run", "figure", "", right=("",))
+    rows = {
+        "cycles": _count(trace.cycles),
+        "timing": trace.timing or "not timed",
+        "instructions": _count(trace.instructions),
+        "peak stack, bytes": _bytes(trace.peak_stack_bytes),
+        "flash misses": _count(trace.flash_misses),
+        **{f"loads from {name}": f"{count:,}" for name, count in trace.loads.items()},
+        **{f"stores to {name}": f"{count:,}" for name, count in trace.stores.items()},
+        "unknown encodings": ", ".join(trace.unknown_encodings) or "none",
+    }
+    for name, text in rows.items():
+        table.add_row(name, text)
+    if not symbols:
+        return Group(table)
+    right = ("calls", "instructions", "cycles", "with callees")
+    functions = _table("Functions", "function", *right, right=right)
+    for f in sorted(trace.functions, key=lambda f: -(f.cycles or 0)):
+        functions.add_row(f.name, f"{f.calls:,}", f"{f.instructions:,}", _count(f.cycles), _count(f.inclusive_cycles))
+    return Group(table, functions)
+
+
+def _count(value: int | None) -> str:
+    return "not measured" if value is None else f"{value:,}"
+
+
 def mismatch_text(verify: dict[str, Any]) -> str:
     """One sentence on the first value that differs and the layer where it began."""
     first = verify["first_mismatch"]
@@ -100,8 +197,9 @@ def analysis_table(result: dict[str, Any]) -> Table:
     table.add_row("SRAM: arena", _bytes(result["arena_bytes"]), _bytes(result["sram_left_bytes"]))
     table.add_row("least possible for this order", _bytes(result["arena_bound_bytes"]), "")
     table.add_row("flash: weights and tables", _bytes(result["weights_bytes"]), _bytes(result["flash_left_bytes"]))
-    table.caption = f"{result['macs']:,} MACs in {result['layers']} layers; peak at layer {result['peak_layer']}. " + str(
-        result["note"]
+    table.caption = (
+        f"{result['macs']:,} MACs in {result['layers']} layers; peak at layer {result['peak_layer']}. "
+        + str(result["note"])
     )
     return table
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from thimble.compiler.driver.build_folder import Build, open_build, write_report
 from thimble.compiler.driver.data import Samples, load_samples, random_samples
+from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.localize import first_differing_layer
 from thimble.compiler.driver.oracle import oracle_name, run_oracle
-from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, merge_trace, places, run_host, run_target
+from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, places, run_host, run_target
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.executor import Executor
 
@@ -59,9 +60,7 @@ def verify_build(
     reference = oracle_name(build.rounding)
     with ThreadPoolExecutor(1) as pool:  # the host program runs on the other core meanwhile
         host = pool.submit(run_host, build, samples) if HOST in wanted else None
-        oracle = list(
-            progress(run_oracle(build.model, build.graph, samples, build.rounding), reference, len(samples))
-        )
+        oracle = list(progress(run_oracle(build.model, build.graph, samples, build.rounding), reference, len(samples)))
         outputs = {REFERENCE: list(progress(_run_reference(build, samples), REFERENCE, len(samples)))}
         if host is not None:
             say("Waiting for the C on this machine, under the sanitizers")

@@ -13,7 +13,7 @@ Timing = Literal["exact", "model", "estimate"]
 class FunctionCost:
     """Cost of one function over the whole run, without the functions that it calls.
 
-    `inclusive_cycles` counts those too, a recursion once.
+    The inclusive figures count those too, a recursion once.
     """
 
     name: str
@@ -21,6 +21,7 @@ class FunctionCost:
     instructions: int
     cycles: int | None
     inclusive_cycles: int | None = None
+    inclusive_instructions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

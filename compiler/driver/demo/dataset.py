@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from thimble.compiler.driver.demo.network import CLASSES, IMAGE_SIZE
 from thimble.compiler.ir.errors import ToolMissing
 

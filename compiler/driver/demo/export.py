@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from thimble.compiler.driver.demo.network import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE
 from thimble.compiler.driver.demo.train import FoldedConv, Range, TrainedNetwork
 from thimble.compiler.ir.errors import ToolMissing

@@ -17,6 +17,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
+
 from thimble.compiler.driver.demo import model_path, record_path, samples_path
 from thimble.compiler.driver.demo.dataset import DEFAULT_FOLDER, read_split, sample_indices
 from thimble.compiler.driver.demo.export import export_tflite, quantize_images

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from thimble.compiler.driver.demo.dataset import Split
 from thimble.compiler.driver.demo.network import CLASSES, ConvShape, conv_shapes
 from thimble.compiler.ir.errors import ToolMissing

@@ -87,9 +87,18 @@ def merge(plain: Trace, report: dict[str, Any], target: Target, core: CoreTable)
         instructions=report["instructions"],
         cycles=report["cycles"],
         functions=tuple(
-            FunctionCost(f["name"], f["calls"], f["instructions"], f["cycles"]) for f in report["functions"]
+            FunctionCost(
+                f["name"],
+                f["calls"],
+                f["instructions"],
+                f["cycles"],
+                f["inclusive_cycles"],
+                f["inclusive_instructions"],
+            )
+            for f in report["functions"]
         ),
-        peak_stack_bytes=stack if stack >= 0 else plain.peak_stack_bytes,
+        # Firmware that paints its stack has stored to all of it, so its own word comes first.
+        peak_stack_bytes=plain.peak_stack_bytes if plain.peak_stack_bytes is not None or stack < 0 else stack,
         loads={r["name"]: r["loads"] for r in regions} if counted else {},
         stores={r["name"]: r["stores"] for r in regions} if counted else {},
         flash_misses=sum(r["fetch_misses"] + r["data_misses"] for r in regions) if counted else None,

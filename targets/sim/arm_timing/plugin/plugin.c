@@ -27,6 +27,7 @@ static uint32_t executed_mask;
 static struct data_event events[MAX_EVENTS];
 static unsigned int event_count;
 static int64_t cycles_total;
+static uint64_t instructions_total;
 static uint32_t lowest_store = UINT32_MAX;
 static uint64_t divides, slow_runs, unaligned;
 static FILE *trace_out;
@@ -129,7 +130,30 @@ static inline int64_t event_waits(void) {
     return sum;
 }
 
-static void finish_block(struct block *b, bool taken) {
+/* Scoreboard pipes: cycles lost behind the branch that ends the block, which went to `target` if `taken`. */
+static int64_t branch_cycles(struct block *b, bool taken, uint32_t target) {
+    if (b->end == END_NONE)
+        return 0;
+    if (b->insns[b->count - 1].cls == C_LOOP_END)
+        return taken ? core.rules[R_LOOP_OVERHEAD] : core.rules[R_MISPREDICT];
+    if (!core.rules[R_PREDICTOR])
+        return taken ? (b->end <= END_DIRECT ? core.rules[R_TAKEN_BRANCH] : core.rules[R_MISPREDICT_INDIRECT]) : 0;
+    if (b->end == END_CONDITIONAL) {
+        bool predicted = b->counter >= 2;
+        if (taken && b->counter < 3)
+            b->counter++;
+        else if (!taken && b->counter > 0)
+            b->counter--;
+        return predicted != taken ? core.rules[R_MISPREDICT] : taken ? core.rules[R_TAKEN_BRANCH] : 0;
+    }
+    if (!taken)
+        return 0;
+    bool known = b->end == END_DIRECT || b->may_return || b->last_target == target;
+    b->last_target = target;
+    return core.rules[known ? R_TAKEN_BRANCH : R_MISPREDICT_INDIRECT];
+}
+
+static void finish_block(struct block *b, bool taken, uint32_t target) {
     int64_t cycles;
     bool fetch_waits =
         b->region && (!memory_block_resident(b) || (b->reads_target && !taken && !memory_target_resident(b)));
@@ -145,11 +169,18 @@ static void finish_block(struct block *b, bool taken) {
         if (event_count)
             cycles += event_waits();
     }
+    if (core.pipe == PIPE_DUAL)
+        cycles += branch_cycles(b, taken, target);
     event_count = 0;
     executed_mask = 0;
     b->runs++;
     b->cycles += (uint64_t)cycles;
     cycles_total += cycles;
+    instructions_total += b->count;
+}
+
+static struct moment now(void) {
+    return (struct moment){cycles_total, instructions_total};
 }
 
 static void on_block(unsigned int vcpu, void *userdata) {
@@ -158,9 +189,9 @@ static void on_block(unsigned int vcpu, void *userdata) {
     (void)vcpu;
     if (__builtin_expect(before != NULL, 1)) {
         bool taken = before->always_leaves || b->start != before->fall_through;
-        finish_block(before, taken);
+        finish_block(before, taken, b->start);
         if (before->ends_call | before->may_return | b->is_entry)
-            profile_transfer(before, b, taken, cycles_total);
+            profile_transfer(before, b, taken, now());
     }
     current = b;
 }
@@ -362,9 +393,9 @@ static void write_unknown(FILE *out) {
 static void on_exit_report(qemu_plugin_id_t id, void *userdata) {
     (void)id, (void)userdata;
     if (current)
-        finish_block(current, true);
+        finish_block(current, true, 0);
     current = NULL;
-    profile_finish(cycles_total);
+    profile_finish(now());
     FILE *out = fopen(out_path, "w");
     if (!out)
         return;

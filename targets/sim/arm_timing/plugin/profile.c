@@ -9,7 +9,8 @@ enum { MAX_DEPTH = 4096 };
 struct frame {
     struct function *function;
     uint32_t return_address;
-    int64_t entered;
+    bool tail; /* entered by a tail call: it returns in place of the frame below */
+    struct moment entered;
 };
 
 static struct function *functions;
@@ -54,38 +55,59 @@ struct function *profile_find(uint32_t address) {
     return &nowhere;
 }
 
-static void enter(struct function *function, uint32_t return_address, int64_t now) {
+static void enter(struct function *function, uint32_t return_address, bool tail, struct moment now) {
     function->calls++;
     if (depth == MAX_DEPTH) {
         overflows++;
         return;
     }
-    frames[depth++] = (struct frame){function, return_address, now};
+    frames[depth++] = (struct frame){function, return_address, tail, now};
     function->active++;
 }
 
-static uint32_t leave(int64_t now) {
+static void leave(struct moment now) {
     struct frame *top = &frames[--depth];
     /* Of a recursion only the outermost frame counts, or its cycles would be counted once a level. */
-    if (--top->function->active == 0)
-        top->function->inclusive_cycles += (uint64_t)(now - top->entered);
-    return top->return_address;
+    if (--top->function->active == 0) {
+        top->function->inclusive_cycles += (uint64_t)(now.cycles - top->entered.cycles);
+        top->function->inclusive_instructions += now.instructions - top->entered.instructions;
+    }
 }
 
-void profile_transfer(const struct block *from, const struct block *to, bool taken, int64_t now) {
+/* Close the top frame and all that it stands in for. */
+static void leave_chain(struct moment now) {
+    bool tail;
+    do {
+        tail = frames[depth - 1].tail;
+        leave(now);
+    } while (tail && depth);
+}
+
+/* A jump to the start of another function. Where that one is in the same chain of tail calls already (functions that
+ * jump to each other in a loop), the chain ends there, so that it cannot grow without end. */
+static void enter_by_tail_call(struct function *function, struct moment now) {
+    for (unsigned int d = depth; d-- > 0 && frames[d].tail;)
+        if (frames[d].function == function) {
+            while (depth > d)
+                leave(now);
+            break;
+        }
+    enter(function, depth ? frames[depth - 1].return_address : 0, depth > 0, now);
+}
+
+void profile_transfer(const struct block *from, const struct block *to, bool taken, struct moment now) {
     if (!taken)
         return;
     if (from->ends_call) {
-        enter(to->function, from->fall_through, now);
+        enter(to->function, from->fall_through, false, now);
     } else if (from->may_return && depth && frames[depth - 1].return_address == to->start) {
-        leave(now);
+        leave_chain(now);
     } else if (to->is_entry && to->function != from->function && to->function != &nowhere) {
-        /* A jump to the start of another function: a tail call, which returns in place of its caller. */
-        enter(to->function, depth ? leave(now) : 0, now);
+        enter_by_tail_call(to->function, now);
     } else if (from->may_return) {
         /* longjmp, or a return that skips frames: unwind to the frame that returns there, if any. */
         for (unsigned int d = depth; d-- > 0;)
-            if (frames[d].return_address == to->start) {
+            if (frames[d].return_address == to->start && !frames[d].tail) {
                 while (depth > d)
                     leave(now);
                 break;
@@ -93,7 +115,7 @@ void profile_transfer(const struct block *from, const struct block *to, bool tak
     }
 }
 
-void profile_finish(int64_t now) {
+void profile_finish(struct moment now) {
     while (depth)
         leave(now);
 }
@@ -101,9 +123,10 @@ void profile_finish(int64_t now) {
 static void write_function(FILE *out, const struct function *f, const char *separator) {
     fprintf(out,
             "%s\n  {\"name\": \"%s\", \"address\": %u, \"calls\": %llu, \"instructions\": %llu, \"cycles\": %llu, "
-            "\"inclusive_cycles\": %llu}",
+            "\"inclusive_cycles\": %llu, \"inclusive_instructions\": %llu}",
             separator, f->name, f->start, (unsigned long long)f->calls, (unsigned long long)f->instructions,
-            (unsigned long long)f->self_cycles, (unsigned long long)f->inclusive_cycles);
+            (unsigned long long)f->self_cycles, (unsigned long long)f->inclusive_cycles,
+            (unsigned long long)f->inclusive_instructions);
 }
 
 void profile_write(FILE *out) {

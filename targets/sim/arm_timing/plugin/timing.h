@@ -70,8 +70,7 @@ struct pipe_state {
     int8_t ready_fp[8];   /* the same of FP registers, by groups of four S registers */
     int8_t unit_free[16]; /* cycles until a unit is free */
     int8_t ready_flags;
-    int8_t last_unit, last_narrow;
-    int8_t pad2[5];
+    int8_t pad2[7];
 };
 
 struct outcome {
@@ -105,7 +104,8 @@ struct block {
     bool reads_target;
     uint64_t generation, target_generation, stamp;
     bool listed;
-    uint8_t counter; /* branch predictor of superscalar pipes */
+    uint8_t counter;      /* branch predictor: two-bit counter */
+    uint32_t last_target; /* branch predictor: of an indirect branch */
     struct block *next;
 };
 

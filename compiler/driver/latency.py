@@ -1,0 +1,70 @@
+"""Measured time: from a simulator's Trace to the latency and the layers of a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thimble.targets.sim.trace import FunctionCost, Trace
+
+TOP_FUNCTIONS = 40
+
+
+def merge_trace(report: dict[str, Any], trace: Trace) -> None:
+    """Put what a simulated run measured into a report: stack, cycles of one inference, of its layers and functions.
+
+    What the simulator did not measure stays as it was. Cycles are of one inference, between the entry and the return
+    of the invoke function; a run of several samples gives their mean, rounded to nearest.
+    """
+    _merge_stack(report["memory"], trace)
+    if trace.cycles is None:
+        return
+    functions = {function.name: function for function in trace.functions}
+    invoke = functions.get(f"{report['build']['name']}_invoke")
+    if invoke is None or not invoke.calls:
+        return
+    cycles = _mean(invoke.inclusive_cycles, invoke.calls)
+    report["latency"] = {
+        "cycles": cycles,
+        "instructions": _mean(invoke.inclusive_instructions, invoke.calls),
+        "ms": None if cycles is None else round(cycles / report["target"]["clock_hz"] * 1000, 4),
+        "inferences": invoke.calls,
+        "flash_misses": trace.flash_misses,
+        "loads": dict(trace.loads),
+        "stores": dict(trace.stores),
+        "unknown_encodings": list(trace.unknown_encodings),
+    }
+    report["target"]["timing"] = trace.timing
+    report["target"]["timing_error_percent"] = trace.timing_error_percent
+    for layer in report["layers"]:
+        function = functions.get(f"layer_{layer['index']:02d}_{layer['op']}")
+        if function is not None and function.calls:
+            layer["cycles"] = _mean(function.inclusive_cycles, function.calls)
+            layer["instructions"] = _mean(function.inclusive_instructions, function.calls)
+    report["functions"] = _functions(trace.functions, invoke.calls)
+
+
+def _merge_stack(memory: dict[str, Any], trace: Trace) -> None:
+    """The largest peak seen so far counts, and the sum that it is a part of follows."""
+    if trace.peak_stack_bytes is not None:
+        peak = max(memory["stack_bytes"] or 0, trace.peak_stack_bytes)
+        memory["sram_total_bytes"] += peak - (memory["stack_bytes"] or 0)
+        memory["stack_bytes"] = peak
+
+
+def _functions(functions: tuple[FunctionCost, ...], inferences: int) -> list[dict[str, Any]]:
+    """The costliest functions, each without those that it calls, over the whole run."""
+    ordered = sorted(functions, key=lambda f: (-(f.cycles or 0), f.name))
+    return [
+        {
+            "name": f.name,
+            "calls": f.calls,
+            "instructions": f.instructions,
+            "cycles": f.cycles,
+            "cycles_per_inference": _mean(f.cycles, inferences),
+        }
+        for f in ordered[:TOP_FUNCTIONS]
+    ]
+
+
+def _mean(total: int | None, count: int) -> int | None:
+    return None if total is None else (2 * total + count) // (2 * count)
