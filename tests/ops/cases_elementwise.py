@@ -224,6 +224,23 @@ def not_negative(rng: np.random.Generator, types: Sequence[TensorType]) -> list[
     return [[rng.integers(zero, 128, types[0].shape).astype(np.int8)] for _ in range(6)]
 
 
+def coarse_input(code: str, dtype: Any, options: str | None = None, **fields: float) -> Draw:
+    """An input scale up to 2^29 times the output's: left shifts that overflow 32 bits, as in TFLite Micro."""
+
+    def draw(rng: np.random.Generator) -> bytes:
+        s = float(np.float32(10 ** rng.uniform(-6, 3)))
+        m = ModelBuilder()
+        x = m.tensor((9, 9), dtype, s, zero_point(rng) if dtype is np.int8 else 0)
+        y_zero = zero_point(rng) if dtype is np.int8 else 0
+        y = m.tensor((9, 9), dtype, s * 2.0 ** -rng.uniform(15, 29), y_zero)
+        alpha = [m.tensor((9,), np.int8, 1.5, zero_point(rng))] if code == "PRELU" else []
+        m.op(code, [x, *alpha], [y], options, **fields)
+        m.interface([x, *alpha], [y])
+        return m.build()
+
+    return draw
+
+
 def neg(rng: np.random.Generator) -> bytes:
     """Negative of symmetric values."""
     shape, s = draw_shape(rng), scale(rng)
@@ -276,6 +293,9 @@ CASES = (
     OpCase("HARD_SWISH", unary("HARD_SWISH", options="HardSwishOptions", output=coarse_output)),
     OpCase("LEAKY_RELU", unary("LEAKY_RELU", options="LeakyReluOptions", fields=leak)),
     OpCase("LEAKY_RELU", unary("LEAKY_RELU", np.int16, "LeakyReluOptions", fields=leak), "int16"),
+    OpCase("ABS", coarse_input("ABS", np.int16, "AbsOptions"), "int16 coarse input"),
+    OpCase("LEAKY_RELU", coarse_input("LEAKY_RELU", np.int8, "LeakyReluOptions", alpha=-0.7), "int8 coarse input"),
+    OpCase("PRELU", coarse_input("PRELU", np.int16), "int16 coarse input"),
     OpCase("NEG", neg, oracle=run_litert),
     OpCase("RELU", unary("RELU")),
     OpCase("RELU", unary("RELU", np.int16), "int16"),

@@ -10,15 +10,15 @@ def run_litert(model: bytes, samples: list[list[np.ndarray]]) -> list[list[np.nd
     """LiteRT's outputs under its reference resolver; None where it takes less than TFLite Micro."""
     litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed")
     resolver = litert.OpResolverType.BUILTIN_REF
-    interpreter = litert.Interpreter(model_content=model, experimental_op_resolver_type=resolver)
-    try:
-        interpreter.allocate_tensors()
-    except RuntimeError:
-        return None
     results = []
-    for sample in samples:
-        for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
-            interpreter.set_tensor(detail["index"], array)
-        interpreter.invoke()
-        results.append([interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()])
+    try:
+        interpreter = litert.Interpreter(model_content=model, experimental_op_resolver_type=resolver)
+        interpreter.allocate_tensors()
+        for sample in samples:
+            for detail, array in zip(interpreter.get_input_details(), sample, strict=True):
+                interpreter.set_tensor(detail["index"], array)
+            interpreter.invoke()
+            results.append([interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()])
+    except (RuntimeError, ValueError):
+        return None
     return results
