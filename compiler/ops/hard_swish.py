@@ -46,7 +46,10 @@ def _narrow(real: float) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class HardSwish(UnaryOperator):
-    """16-bit fixed-point arithmetic, step by step as TFLite's reference/hard_swish.h."""
+    """x * relu6(x + 3) / 6, in 16-bit fixed-point arithmetic.
+
+    Source: TFLite's reference/hard_swish.h, step by step.
+    """
 
     name = "hard_swish"
     constraints = (

@@ -18,7 +18,7 @@ def zero_points_zero(site: Site) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Neg(UnaryOperator):
-    """-x. TFLite Micro has no integer kernel; the result is that of LiteRT's, where the negative of -128 is -128."""
+    """-x, as LiteRT's kernel has it, since TFLite Micro has none for integers; the negative of -128 is -128."""
 
     name = "neg"
     constraints = (

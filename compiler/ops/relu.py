@@ -51,7 +51,7 @@ def _six_steps(site: Site) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Relu6(SlopeOperator):
-    """Stored values limited to those of 0 and 6 at the input's scale; the output's scale plays no part."""
+    """min(max(x, 0), 6) on the stored values, at the input's scale; the output's scale plays no part."""
 
     name = "relu6"
     constraints = (

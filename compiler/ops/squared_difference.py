@@ -24,7 +24,10 @@ from thimble.compiler.ops.fixed_point import Int64, quantize_multiplier, requant
 
 @dataclass(frozen=True, slots=True)
 class SquaredDifference(BinaryOperator):
-    """(input 0 - input 1)^2, broadcast to each other. Source: TFLite Micro's kernels/squared_difference.cc."""
+    """(input 0 - input 1)^2, broadcast to each other.
+
+    Source: TFLite Micro's kernels/squared_difference.cc.
+    """
 
     name = "squared_difference"
     kernel = "squared_difference"
