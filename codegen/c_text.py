@@ -12,10 +12,13 @@ from thimble.compiler.ir.types import DType
 
 LINE_WIDTH = 116
 _C_WORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main "
-    "board semihosting startup".split()
+    """
+    auto break case char const continue default do double else enum extern float for goto if inline int long register
+    restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+    main board semihosting startup arena
+    """.split()  # noqa: SIM905 - a list of words reads better as words
 )
+"""C's keywords, and the names that a generated project uses itself."""
 
 
 def identifier(text: str) -> str:

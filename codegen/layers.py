@@ -102,9 +102,7 @@ class _Lowering:
         inputs = ", ".join(str(v.type) for v in site.inputs if v is not None)
         return f"{inputs} -> {', '.join(str(v.type) for v in site.outputs) or 'state'}"
 
-    def _argument(
-        self, step: int, site: Site, argument: Argument, suffix: str, pointers: dict[str, Pointer]
-    ) -> str:
+    def _argument(self, step: int, site: Site, argument: Argument, suffix: str, pointers: dict[str, Pointer]) -> str:
         node = self._graph.nodes[step]
         if isinstance(argument, Table):
             name = f"{self._prefix}_layer_{step:02d}_{argument.name}{suffix}"

@@ -92,7 +92,7 @@ def generate_sources(graph: Graph, plan: Plan, name: str, rounding: Rounding = R
 def generate_project(
     graph: Graph, plan: Plan, target: Target, name: str, rounding: Rounding = Rounding.TFLM
 ) -> Project:
-    """The whole firmware project for a chip: sources, main.c, start-up code, linker scripts, Makefile, CMakeLists.txt."""
+    """The whole firmware project for a chip: sources, main.c, start-up code, linker scripts, build files."""
     project = generate_sources(graph, plan, name, rounding)
     board = board_files(target)
     sources = sorted(f for f in project.files if f.endswith(".c") and f != "host_main.c")

@@ -63,9 +63,7 @@ class Ui:
 def verb(function: F) -> F:
     """Options that every verb has."""
     function = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(function)
-    return click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON with --json).")(
-        function
-    )
+    return click.option("-q", "--quiet", is_flag=True, help="Print errors only (and JSON with --json).")(function)
 
 
 def model_options(function: F) -> F:

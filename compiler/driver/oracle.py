@@ -39,7 +39,7 @@ def run_oracle(model: bytes, graph: Graph, samples: Samples, rounding: Rounding)
 
 
 def trace_oracle(model: bytes, graph: Graph, samples: Samples, sample: int, rounding: Rounding) -> dict[int, Array]:
-    """Every tensor of the reference runtime after `sample`, by its index in the model file; earlier samples run first."""
+    """Every tensor of the reference runtime after `sample`, by its index in the file; earlier samples run first."""
     tensors = {value.tensor for value in graph.values if value.tensor is not None}
     invoke, read = _open_oracle(model, graph, rounding, preserve=True)
     for index in range(0 if graph.states else sample, sample + 1):

@@ -175,7 +175,7 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
         "sram_left_bytes": ram_limit - plan.arena_bytes,
         "weights_bytes": project.weights_bytes,
         "flash_left_bytes": flash_limit - project.weights_bytes,
-        "note": "SRAM is the arena without the stack, flash is constants without code; `thimble compile` measures both.",
+        "note": "SRAM is the arena without stack, flash is constants without code; `thimble compile` measures both.",
     }
 
 

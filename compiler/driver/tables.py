@@ -81,8 +81,8 @@ def profile_view(report: dict[str, Any]) -> Group:
         cycles = layer["cycles"]
         rate = f"{layer['macs'] / cycles:.3f}" if cycles and layer["macs"] else ""
         share = f"{100 * cycles / latency['cycles']:.1f}%" if cycles is not None else ""
-        figures = (f"{layer['macs']:,}", _count(cycles), rate, share)
-        table.add_row(str(layer["index"]), layer["op"], layer["kernel"], *figures)
+        values = (f"{layer['macs']:,}", _count(cycles), rate, share)
+        table.add_row(str(layer["index"]), layer["op"], layer["kernel"], *values)
     by_function = _table(
         "By function, without those that it calls",
         "function",

@@ -54,7 +54,7 @@ def saturating_rounding_doubling_high_mul(a: Array | int, b: Array | int) -> Int
     nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     # C divides towards zero; an arithmetic shift alone would round down.
     high = (nudged + np.where(nudged < 0, (1 << 31) - 1, 0)) >> 31
-    return np.minimum(high, INT32_MAX)
+    return np.asarray(np.minimum(high, INT32_MAX))
 
 
 def rounding_divide_by_pot(x: Array | int, exponent: Array | int) -> Int64:
@@ -62,7 +62,7 @@ def rounding_divide_by_pot(x: Array | int, exponent: Array | int) -> Int64:
     x = np.asarray(x, np.int64)
     mask = (np.int64(1) << np.asarray(exponent, np.int64)) - 1
     threshold = (mask >> 1) + (x < 0)
-    return (x >> exponent) + ((x & mask) > threshold)
+    return np.asarray((x >> exponent) + ((x & mask) > threshold))
 
 
 def wrap_int32(x: Array) -> Int64:

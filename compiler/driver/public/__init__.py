@@ -26,18 +26,29 @@ def analyze(model: str | Path, target: str, **options: Any) -> dict[str, Any]:
     return analyze_model(Path(model), target, CompileOptions(**options))
 
 
-def verify(build: str | Path, data: str | Path | None = None, *, on: str = "both", samples: int | None = None) -> dict[str, Any]:
+def verify(
+    build: str | Path, data: str | Path | None = None, *, on: str = "both", samples: int | None = None
+) -> dict[str, Any]:
     """Compare every runtime's outputs over the data, byte by byte. Returns the report, also where they differ."""
     from thimble.compiler.driver.verify import verify_build
 
     return verify_build(Path(build), None if data is None else Path(data), on, samples)
 
 
-def run(build: str | Path, inputs: str | Path, outputs: str | Path, *, on: str = "both", samples: int | None = None) -> dict[str, Any]:
+def run(
+    build: str | Path, inputs: str | Path, outputs: str | Path, *, on: str = "both", samples: int | None = None
+) -> dict[str, Any]:
     """Run inputs from an .npz through the firmware and write its outputs to another. Returns the report."""
     from thimble.compiler.driver.run import run_build
 
     return run_build(Path(build), Path(inputs), Path(outputs), on, samples)
+
+
+def profile(build: str | Path, data: str | Path | None = None, *, samples: int | None = None) -> dict[str, Any]:
+    """Count the cycles of one inference by layer and function on the simulated chip. Returns the report."""
+    from thimble.compiler.driver.profile import profile_build
+
+    return profile_build(Path(build), None if data is None else Path(data), samples)
 
 
 def report(build: str | Path) -> Path:
