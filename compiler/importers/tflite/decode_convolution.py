@@ -7,6 +7,7 @@ from tflite.Conv2DOptions import Conv2DOptions
 from tflite.DepthwiseConv2DOptions import DepthwiseConv2DOptions
 from tflite.FullyConnectedOptions import FullyConnectedOptions
 from tflite.TransposeConvOptions import TransposeConvOptions
+
 from thimble.compiler.importers.tflite.decoding import Decoded, Decoder, FileOp
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
@@ -28,7 +29,7 @@ def _conv_2d(op: FileOp) -> Decoded:
         padding=op.padding(options.Padding()),
         activation=op.activation(options.FusedActivationFunction()),
     )
-    return Decoded(conv, weighted_inputs(op))
+    return Decoded(conv, _weighted_inputs(op))
 
 
 def _depthwise_conv_2d(op: FileOp) -> Decoded:
@@ -42,7 +43,7 @@ def _depthwise_conv_2d(op: FileOp) -> Decoded:
         activation=op.activation(options.FusedActivationFunction()),
         multiplier=options.DepthMultiplier(),
     )
-    return Decoded(conv, weighted_inputs(op))
+    return Decoded(conv, _weighted_inputs(op))
 
 
 def _fully_connected(op: FileOp) -> Decoded:
@@ -50,7 +51,7 @@ def _fully_connected(op: FileOp) -> Decoded:
     if options.WeightsFormat() != 0:
         raise UnsupportedOp(f"{op.source}: shuffled weights are not supported; convert the model with plain weights.")
     activation = op.activation(options.FusedActivationFunction())
-    return Decoded(FullyConnected(activation, bool(options.KeepNumDims())), weighted_inputs(op))
+    return Decoded(FullyConnected(activation, bool(options.KeepNumDims())), _weighted_inputs(op))
 
 
 def _transpose_conv(op: FileOp) -> Decoded:
@@ -62,7 +63,7 @@ def _transpose_conv(op: FileOp) -> Decoded:
         stride_width=options.StrideW(),
         padding=op.padding(options.Padding()),
     )
-    return Decoded(conv, (2, 1, 3) if op.has_input(3) else (2, 1))
+    return Decoded(conv, _weighted_inputs(op, (2, 1, 3)))
 
 
 def _check_output_shape(op: FileOp) -> None:
@@ -74,12 +75,17 @@ def _check_output_shape(op: FileOp) -> None:
 
 def _batch_matmul(op: FileOp) -> Decoded:
     options = op.options(BatchMatMulOptions)
+    if len(op.inputs) != 2:
+        raise MalformedModel(f"{op.source} has {len(op.inputs)} inputs; it must have 2.")
     return Decoded(BatchMatmul(bool(options.AdjX()), bool(options.AdjY())), (0, 1))
 
 
-def weighted_inputs(op: FileOp) -> tuple[int, ...]:
-    """Positions of input, weights and, where there is one, bias."""
-    return (0, 1, 2) if op.has_input(2) else (0, 1)
+def _weighted_inputs(op: FileOp, positions: tuple[int, ...] = (0, 1, 2)) -> tuple[int, ...]:
+    """The positions of input, weights and bias, without the bias where there is none."""
+    bias = positions[-1]
+    if not bias <= len(op.inputs) <= bias + 1:
+        raise MalformedModel(f"{op.source} has {len(op.inputs)} inputs; it must have {bias} or {bias + 1}.")
+    return positions if op.has_input(bias) else positions[:-1]
 
 
 DECODERS: dict[int, Decoder] = {
