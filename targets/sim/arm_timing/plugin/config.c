@@ -16,7 +16,8 @@ static const char *const rule_names[] = {
 #undef RULE
 };
 
-static const char *const unit_names[] = {"any", "alu", "shifter", "mac", "memory", "store", "fp", "branch", "alone"};
+static const char *const unit_names[] = {
+    "any", "alu", "shifter", "mac", "memory", "port", "fp", "vector_integer", "vector_multiply", "branch", "alone"};
 
 static bool read_rule(const char *line) {
     char name[64];
@@ -32,9 +33,9 @@ static bool read_rule(const char *line) {
 }
 
 static bool read_row(const char *line) {
-    char name[64], unit[16];
+    char name[64], unit[32];
     int cycles, per_register, latency;
-    if (sscanf(line, "%63s %d %d %d %15s", name, &cycles, &per_register, &latency, unit) != 5)
+    if (sscanf(line, "%63s %d %d %d %31s", name, &cycles, &per_register, &latency, unit) != 5)
         return false;
     unsigned int u = 0;
     while (u < UNIT_COUNT && strcmp(unit, unit_names[u]))

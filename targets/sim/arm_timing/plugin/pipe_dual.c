@@ -73,6 +73,11 @@ static bool is_free_rider(const struct insn *in) {
     return in->cls == C_NOP || in->cls == C_IT || in->cls == C_BRANCH || in->cls == C_BRANCH_CONDITIONAL;
 }
 
+/* ADD and SUB of an immediate, MOV, UXTB ...: what the Cortex-M55 pairs with any 16-bit instruction. */
+static bool is_simple(const struct insn *in) {
+    return in->cls == C_EXTEND || (in->cls == C_ALU && __builtin_popcount(in->data_reads) <= 1);
+}
+
 /* How many instructions of one unit a cycle takes: two plain ALUs and two load ports where two issue at all. */
 static bool units_pair(const struct insn *a, const struct insn *b) {
     uint8_t x = row_of(a)->unit, y = row_of(b)->unit;
@@ -88,7 +93,12 @@ static bool may_pair(const struct board *b, const struct insn *in) {
         return false;
     if (!rule(R_DUAL_NARROW_ONLY))
         return true;
-    if (in->size != 2 || older->size != 2 || !(is_free_rider(in) || older->cls == C_NOP))
+    if (in->size != 2 || older->size != 2)
+        return false;
+    bool rides = is_free_rider(in) || older->cls == C_NOP;
+    if (rule(R_DUAL_NARROW_ONLY) == 2)
+        rides = rides || is_simple(in) || is_simple(older);
+    if (!rides)
         return false;
     return !(in->cls == C_BRANCH_CONDITIONAL && b->run->taken && (older->flags & F_SETS_FLAGS));
 }
@@ -174,7 +184,8 @@ static void issue(struct board *b, const struct insn *in, unsigned int index) {
     b->last = in;
     if (!executed)
         return;
-    int64_t cycles = row->cycles + row->per_register * in->registers;
+    int words = rule(R_MULTIPLE_WORDS) ? rule(R_MULTIPLE_WORDS) : 1;
+    int64_t cycles = row->cycles + row->per_register * ((in->registers + words - 1) / words);
     int64_t wait = data_wait(b, index);
     write_results(b, in, b->cycle + wait, row->latency > cycles ? row->latency : (int)cycles);
     /* A missing sector stops an in-order core; an instruction that issues alone holds every slot. */

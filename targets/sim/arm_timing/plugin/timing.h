@@ -19,17 +19,19 @@ enum rule {
 
 enum pipe_kind { PIPE_SINGLE, PIPE_DUAL };
 
-/* Execution resources of superscalar pipes; an instruction holds one. */
+/* Execution resources of scoreboard pipes; an instruction holds one. ANY, ALU and MEMORY serve two a cycle. */
 enum unit {
     UNIT_ANY,
     UNIT_ALU,
     UNIT_SHIFTER,
     UNIT_MAC,
     UNIT_MEMORY,
-    UNIT_STORE,
+    UNIT_PORT, /* the one memory pipe, or the one store port */
     UNIT_FP,
+    UNIT_VECTOR_INTEGER,
+    UNIT_VECTOR_MULTIPLY,
     UNIT_BRANCH,
-    UNIT_ALONE,
+    UNIT_ALONE, /* pairs with nothing and holds the whole core */
     UNIT_COUNT
 };
 
