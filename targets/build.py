@@ -65,13 +65,14 @@ def make_flags(target: Target, optimize: str = "-O2") -> ToolFlags:
 def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[str, str]:
     """What the chip adds to a generated project: file name -> text.
 
-    C files of the start-up family, board.h, and the linker scripts chip.ld and sim.ld. `stack_bytes` is the
-    default reserve for the stack, a multiple of 8.
+    C files of the start-up family and those that all families share, board.h, and the linker scripts chip.ld and
+    sim.ld. `stack_bytes` is the default reserve for the stack, a multiple of 8.
     """
     if stack_bytes < 256 or stack_bytes % 8:
         raise ThimbleError(f"A stack of {stack_bytes} bytes is impossible: give a multiple of 8, 256 or more.")
     folder = BOARDS_DIR / target.board
-    files = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.[chS]"))}
+    sources = [path for place in (BOARDS_DIR / "common", folder) for path in sorted(place.glob("*.[ch]"))]
+    files = {path.name: path.read_text(encoding="utf-8") for path in sources}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )

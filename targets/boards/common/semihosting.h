@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
-/* Files, console and exit on the host, through Arm semihosting (Arm document "Semihosting for AArch32 and
- * AArch64"). It works under QEMU and on a chip that a debugger with semihosting switched on is attached to;
- * without a debugger the first call stops the chip. No stdio, no heap, no state. */
+/* Files, console and exit on the host, by the operations of Arm semihosting (Arm document "Semihosting for AArch32
+ * and AArch64"). host_call.h says how a call reaches the host: an Arm chip needs QEMU, or a debugger with semihosting
+ * switched on, and stops at the first call without one. No stdio, no heap, no state. */
 #ifndef SEMIHOSTING_H
 #define SEMIHOSTING_H
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "semihosting.h"
 
+#include "host_call.h"
+
 /* Operation numbers and reasons: "Semihosting for AArch32 and AArch64", sections 6 and 5.6. */
 #define SYS_OPEN 0x01u
 #define SYS_CLOSE 0x02u
@@ -12,16 +14,8 @@
 #define STOPPED_RUN_TIME_ERROR 0x20023u
 #define STOPPED_APPLICATION_EXIT 0x20026u
 
-/* The host acts on BKPT 0xAB: r0 holds the operation and then the result, r1 its argument. */
-static int32_t call_host(uint32_t operation, uintptr_t argument) {
-    register uint32_t r0 __asm__("r0") = operation;
-    register uintptr_t r1 __asm__("r1") = argument;
-    __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
-    return (int32_t)r0;
-}
-
 static int32_t call_with_block(uint32_t operation, const volatile uint32_t *block) {
-    return call_host(operation, (uintptr_t)block);
+    return host_call(operation, (uintptr_t)block);
 }
 
 int32_t semihosting_open(const char *path, uint32_t mode) {
@@ -55,7 +49,7 @@ int32_t semihosting_write(int32_t handle, const void *data, uint32_t bytes) {
 }
 
 void semihosting_write0(const char *text) {
-    (void)call_host(SYS_WRITE0, (uintptr_t)text);
+    (void)host_call(SYS_WRITE0, (uintptr_t)text);
 }
 
 void semihosting_write_u32(uint32_t value) {
@@ -86,7 +80,7 @@ void semihosting_exit(int32_t code) {
     const volatile uint32_t block[2] = {STOPPED_APPLICATION_EXIT, kept};
     (void)call_with_block(SYS_EXIT_EXTENDED, block);
     /* A debugger without the extended call: success or failure is all that it can take. */
-    (void)call_host(SYS_EXIT, code == 0 ? STOPPED_APPLICATION_EXIT : STOPPED_RUN_TIME_ERROR);
+    (void)host_call(SYS_EXIT, code == 0 ? STOPPED_APPLICATION_EXIT : STOPPED_RUN_TIME_ERROR);
     for (;;) {
     }
 }
