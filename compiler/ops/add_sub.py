@@ -8,12 +8,12 @@ from typing import ClassVar
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Constraint
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation, quantized_range
+from thimble.compiler.ops.activation import Activation
 from thimble.compiler.ops.binary import (
     BinaryOperator,
     Params,
+    activated_limits,
     activation_in_range,
-    int32_limits,
     int32_unquantized,
     output_params,
     quantized_operands,
@@ -56,22 +56,15 @@ class AddOrSub(BinaryOperator):
         output_scale_large_enough,
     )
 
-    def limits(self, site: Site) -> tuple[int, int]:
-        """Smallest and largest stored output."""
-        dtype = site.output().type.dtype
-        if dtype is DType.INT32:
-            return int32_limits(self.activation)
-        return quantized_range(self.activation, site.output().quant, dtype)
-
     def compute(self, site: Site, a: Int64, b: Int64) -> Array:
         if site.output().type.dtype is DType.INT32:
-            return saturate(wrap_int32(a + self.sign * b), *self.limits(site), "int64")
+            return saturate(wrap_int32(a + self.sign * b), *activated_limits(site, self.activation), "int64")
         a, b = rescale_to(site, twice_larger_scale(site), _left_shift(site)).apply(site, a, b)
         total = requantize(a + self.sign * b, *quantize_multiplier(_output_multiplier(site)))
-        return saturate(total + site.output().quant.zero_point, *self.limits(site), "int64")
+        return saturate(total + site.output().quant.zero_point, *activated_limits(site, self.activation), "int64")
 
     def params(self, site: Site) -> Params:
-        limits = self.limits(site)
+        limits = activated_limits(site, self.activation)
         if site.output().type.dtype is DType.INT32:
             return (("sign", self.sign), ("output_min", limits[0]), ("output_max", limits[1]))
         rescaling = rescale_to(site, twice_larger_scale(site), _left_shift(site))

@@ -12,8 +12,9 @@ import numpy as np
 from thimble.compiler.ir.graph import Site, Value
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, ParamValue, Rounding, Shape
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation, bounds_fit
+from thimble.compiler.ops.activation import Activation, bounds_fit, quantized_range
 from thimble.compiler.ops.broadcast import broadcast_params, broadcast_shape
+from thimble.compiler.ops.constraints import is_per_tensor
 from thimble.compiler.ops.fixed_point import Int64, has_multiplier, quantize_multiplier, requantize
 
 Params = tuple[tuple[str, ParamValue], ...]
@@ -110,9 +111,12 @@ def smaller_than_one(real: float) -> bool:
     return 0 < real < 1 and quantize_multiplier(real)[1] <= 0
 
 
-def int32_limits(activation: Activation) -> tuple[int, int]:
-    """[low, high] of plain int32 values under `activation` (CalculateActivationRange, TFLite kernel_util.h)."""
-    low, high = DType.INT32.range
+def activated_limits(site: Site, activation: Activation) -> tuple[int, int]:
+    """[low, high] of the stored output under `activation`; plain int32 stands for itself (TFLite kernel_util.h)."""
+    dtype = site.output().type.dtype
+    if dtype is not DType.INT32:
+        return quantized_range(activation, site.output().quant, dtype)
+    low, high = dtype.range
     return {
         Activation.NONE: (low, high),
         Activation.RELU: (0, high),
@@ -128,7 +132,7 @@ def same_operand_types(site: Site) -> bool:
 
 def quantized_operands(site: Site) -> bool:
     """int8 and int16 tensors must be quantized with one positive scale and a zero point in range."""
-    return all(_is_per_tensor(value) for value in _operands(site) if value.type.dtype in _QUANTIZED)
+    return all(is_per_tensor(value) for value in _operands(site) if value.type.dtype in _QUANTIZED)
 
 
 def symmetric_operands(site: Site) -> bool:
@@ -156,11 +160,3 @@ def activation_in_range(site: Site) -> bool:
 
 def _operands(site: Site) -> list[Value]:
     return [value for value in (*site.inputs[:2], *site.outputs) if value is not None]
-
-
-def _is_per_tensor(value: Value) -> bool:
-    quant = value.type.quant
-    if quant is None or not quant.per_tensor or quant.scale <= 0:
-        return False
-    low, high = value.type.dtype.range
-    return low <= quant.zero_point <= high

@@ -43,12 +43,12 @@ def same_input_output_type(site: Site) -> bool:
 
 def per_tensor(site: Site) -> bool:
     """Activations must be quantized with one positive scale and one zero point in the range of their type."""
-    return all(_is_per_tensor(value) for value in _activations(site) if value.type.dtype in _QUANTIZED)
+    return all(is_per_tensor(value) for value in _activations(site) if value.type.dtype in _QUANTIZED)
 
 
 def quantized_integers(site: Site) -> bool:
     """Integer tensors must be quantized with one positive scale and one zero point in the range of their type."""
-    return all(_is_per_tensor(value) for value in _activations(site) if value.type.dtype is not DType.FLOAT32)
+    return all(is_per_tensor(value) for value in _activations(site) if value.type.dtype is not DType.FLOAT32)
 
 
 def same_quantization(site: Site) -> bool:
@@ -126,7 +126,8 @@ def _activations(site: Site) -> list[Value]:
     return [v for v in (*site.inputs[:1], *site.outputs) if v is not None]
 
 
-def _is_per_tensor(value: Value) -> bool:
+def is_per_tensor(value: Value) -> bool:
+    """Whether a value is quantized with one positive scale and one zero point in the range of its type."""
     quant = value.type.quant
     if quant is None or not quant.per_tensor or quant.scale <= 0:
         return False

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation, quantized_range
+from thimble.compiler.ops.activation import Activation
 from thimble.compiler.ops.binary import (
     BinaryOperator,
     Params,
+    activated_limits,
     activation_in_range,
-    int32_limits,
     int32_unquantized,
     multipliers_in_range,
     output_params,
@@ -45,22 +45,17 @@ class Mul(BinaryOperator):
         """From the product of the input scales to the output's."""
         return (site.input(0).quant.scale * site.input(1).quant.scale / site.output().quant.scale,)
 
-    def limits(self, site: Site) -> tuple[int, int]:
-        """Smallest and largest stored output."""
-        dtype = site.output().type.dtype
-        if dtype is DType.INT32:
-            return int32_limits(self.activation)
-        return quantized_range(self.activation, site.output().quant, dtype)
-
     def compute(self, site: Site, a: Int64, b: Int64) -> Array:
         if site.output().type.dtype is DType.INT32:
-            return saturate(wrap_int32(a * b), *self.limits(site), "int64")
+            return saturate(wrap_int32(a * b), *activated_limits(site, self.activation), "int64")
         product = (a - site.input(0).quant.zero_point) * (b - site.input(1).quant.zero_point)
         scaled = requantize(product, *quantize_multiplier(*self.real_multipliers(site)))
-        return saturate(wrap_int32(scaled + site.output().quant.zero_point), *self.limits(site), "int64")
+        return saturate(
+            wrap_int32(scaled + site.output().quant.zero_point), *activated_limits(site, self.activation), "int64"
+        )
 
     def params(self, site: Site) -> Params:
-        limits = self.limits(site)
+        limits = activated_limits(site, self.activation)
         if site.output().type.dtype is DType.INT32:
             return (("output_min", limits[0]), ("output_max", limits[1]))
         return (
