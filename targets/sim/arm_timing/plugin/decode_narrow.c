@@ -132,12 +132,16 @@ static void load_store(struct insn *in, uint32_t h) {
     if ((h & 0xF000u) == 0x5000u) {
         bool load = ((h >> 9) & 7u) >= 3u;
         memory(in, load, rt, (uint16_t)(reg_bit(rn) | reg_bit((h >> 6) & 7u)));
+        if (((h >> 9) & 7u) != 4u)
+            in->flags |= F_NARROW_DATA;
         if (!load)
             in->cls = C_STORE_REGISTER;
     } else if ((h & 0xF000u) == 0x9000u) {
         memory(in, h & 0x800u, (h >> 8) & 7u, reg_bit(13));
     } else {
         memory(in, h & 0x800u, rt, reg_bit(rn));
+        if ((h & 0xF000u) != 0x6000u)
+            in->flags |= F_NARROW_DATA;
     }
 }
 

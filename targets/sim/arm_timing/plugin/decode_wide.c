@@ -253,6 +253,8 @@ static void load_store(struct insn *in, uint32_t h, uint32_t g) {
         return;
     }
     single(in, load, rt, rn);
+    if (size != 2)
+        in->flags |= F_NARROW_DATA;
     if (literal) {
         in->cls = C_LOAD_LITERAL;
         in->address_reads = 0;

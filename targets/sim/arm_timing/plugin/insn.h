@@ -33,8 +33,8 @@ enum {
     F_MVE = 1 << 5,
     F_SETS_FLAGS = 1 << 6,
     F_READS_FLAGS = 1 << 7,
-    F_MVE_LONG = 1 << 8, /* reserved for multi-register vector operations */
-    F_RETURN = 1 << 9,   /* may return from a function */
+    F_NARROW_DATA = 1 << 8, /* loads a byte or a halfword */
+    F_RETURN = 1 << 9,      /* may return from a function */
     F_LITERAL = 1 << 10
 };
 

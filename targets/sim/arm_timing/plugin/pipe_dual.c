@@ -16,7 +16,7 @@ struct board {
     int64_t cycle;      /* of the last issue */
     unsigned int slots; /* instructions issued in it */
     const struct insn *last;
-    int64_t ready[16], ready_fp[8], ready_flags;
+    int64_t ready[16], ready_address[16], ready_fp[8], ready_flags;
     int64_t unit_free[UNIT_COUNT];
     unsigned int event;
     uint32_t sector; /* instruction sector fetched last, + 1 */
@@ -41,8 +41,10 @@ static void restore(struct board *b, const struct run *run) {
     b->run = run;
     b->cycle = -1;
     b->slots = (unsigned int)rule(R_ISSUE_WIDTH); /* nothing joins the last cycle of the block before */
-    for (unsigned int r = 0; r < 16; r++)
+    for (unsigned int r = 0; r < 16; r++) {
         b->ready[r] = s->ready[r];
+        b->ready_address[r] = s->ready_address[r];
+    }
     for (unsigned int q = 0; q < 8; q++)
         b->ready_fp[q] = s->ready_fp[q];
     for (unsigned int u = 0; u < UNIT_COUNT; u++)
@@ -60,8 +62,10 @@ static int64_t end_of(const struct board *b) {
 
 static void save(const struct board *b, struct pipe_state *s, int64_t end) {
     memset(s, 0, sizeof *s);
-    for (unsigned int r = 0; r < 16; r++)
+    for (unsigned int r = 0; r < 16; r++) {
         s->ready[r] = clip(b->ready[r] - end);
+        s->ready_address[r] = clip(b->ready_address[r] - end);
+    }
     for (unsigned int q = 0; q < 8; q++)
         s->ready_fp[q] = clip(b->ready_fp[q] - end);
     for (unsigned int u = 0; u < UNIT_COUNT; u++)
@@ -120,7 +124,7 @@ static int64_t sources_ready(const struct board *b, const struct insn *in) {
         if (in->accumulator >> r & 1u) /* an accumulator is needed a cycle late */
             at = later(at, b->ready[r] - 1);
         if (in->address_reads >> r & 1u)
-            at = later(at, b->ready[r] + (b->ready[r] > b->cycle ? rule(R_ADDRESS_LATENCY) : 0));
+            at = later(at, b->ready_address[r]);
     }
     for (unsigned int q = 0; q < 8 && in->fp_reads; q++)
         if (in->fp_reads >> (4 * q) & 15u)
@@ -131,11 +135,15 @@ static int64_t sources_ready(const struct board *b, const struct insn *in) {
 }
 
 static void write_results(struct board *b, const struct insn *in, int64_t at, int latency) {
+    /* Sums and moves come from the early ALU, in time for the next address. */
+    int64_t address = in->cls == C_ALU ? 0 : rule(R_ADDRESS_LATENCY);
     for (unsigned int r = 0; r < 15; r++) {
-        if (in->writes >> r & 1u)
+        if (in->writes >> r & 1u) {
             b->ready[r] = at + latency;
+            b->ready_address[r] = at + latency + address;
+        }
         if (in->writeback >> r & 1u)
-            b->ready[r] = at + 1;
+            b->ready[r] = b->ready_address[r] = at + 1;
     }
     for (unsigned int q = 0; q < 8 && in->fp_writes; q++)
         if (in->fp_writes >> (4 * q) & 15u)
@@ -187,7 +195,10 @@ static void issue(struct board *b, const struct insn *in, unsigned int index) {
     int words = rule(R_MULTIPLE_WORDS) ? rule(R_MULTIPLE_WORDS) : 1;
     int64_t cycles = row->cycles + row->per_register * ((in->registers + words - 1) / words);
     int64_t wait = data_wait(b, index);
-    write_results(b, in, b->cycle + wait, row->latency > cycles ? row->latency : (int)cycles);
+    int latency = row->latency > cycles ? row->latency : (int)cycles;
+    if ((in->flags & (F_LOAD | F_NARROW_DATA)) == (F_LOAD | F_NARROW_DATA))
+        latency += rule(R_NARROW_LOAD_LATENCY);
+    write_results(b, in, b->cycle + wait, latency);
     /* A missing sector stops an in-order core; an instruction that issues alone holds every slot. */
     if (wait || row->unit == UNIT_ALONE)
         b->unit_free[UNIT_ALONE] = b->cycle + cycles + wait;

@@ -68,9 +68,10 @@ struct pipe_state {
     int8_t slots_used;     /* superscalar pipes, from here on: instructions issued in the cycle before time 0 */
     int8_t bus_free;       /* first cycle for the next address phase on the instruction bus */
     int8_t pad[5];
-    int8_t ready[16];     /* cycles until a core register can be read */
-    int8_t ready_fp[8];   /* the same of FP registers, by groups of four S registers */
-    int8_t unit_free[16]; /* cycles until a unit is free */
+    int8_t ready[16];         /* cycles until a core register can be read */
+    int8_t ready_address[16]; /* the same, to form an address */
+    int8_t ready_fp[8];       /* the same of FP registers, by groups of four S registers */
+    int8_t unit_free[16];     /* cycles until a unit is free */
     int8_t ready_flags;
     int8_t pad2[7];
 };
