@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.shared_data import data_folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Rewrite the golden files.")
-
-
-def data_folder() -> Path:
-    """Folder of real models and evaluation data: THIMBLE_DATA, else ../shared/data beside the checkout."""
-    return Path(os.environ.get("THIMBLE_DATA", ROOT.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def data_folder() -> Path | None:
-    """The folder that THIMBLE_DATA names, else shared/data beside the checkout; None where it is absent."""
-    folder = Path(os.environ.get("THIMBLE_DATA", ROOT.parent / "shared" / "data"))
-    return folder if folder.is_dir() else None
+def data_folder() -> Path:
+    """Folder of real models and evaluation data, maybe absent: THIMBLE_DATA, else shared/data beside the checkout."""
+    return Path(os.environ.get("THIMBLE_DATA", ROOT.parent / "shared" / "data"))
 
 
 def real_models() -> list[Path]:
     """All TFLite files of the data folder; empty where it is absent."""
-    folder = data_folder()
-    return sorted((folder / "models").rglob("*.tflite")) if folder else []
+    return sorted((data_folder() / "models").rglob("*.tflite"))

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from thimble.compiler.driver.build_folder import Build, open_build, write_report
 from thimble.compiler.driver.data import Samples, load_samples, save_outputs, split_outputs
 from thimble.compiler.driver.latency import merge_trace
@@ -114,7 +112,7 @@ def run_build(
 
 def _equal(first: Outputs, second: Outputs) -> bool:
     return all(
-        np.array_equal(a.view(np.uint8), b.view(np.uint8))
+        a.tobytes() == b.tobytes()
         for left, right in zip(first, second, strict=True)
         for a, b in zip(left, right, strict=True)
     )
