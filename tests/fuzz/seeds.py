@@ -6,12 +6,14 @@ from functools import cache
 
 import numpy as np
 
+from tests.e2e.graph_draw import Choices
+from tests.e2e.graph_ops import draw_model
 from tests.ops.table import CASES
 from tests.shared_data import real_models
 from thimble.compiler.driver import demo
 
-REAL_SHARE = 0.12
-"""Share of mutants made from real models; the others come from the operator table, whose models are small."""
+REAL_SHARE, GRAPHS_SHARE = 0.1, 0.25
+"""Shares of mutants made from real models and from random graphs; the others come from the operator table."""
 
 
 @cache
@@ -21,9 +23,12 @@ def _real() -> tuple[tuple[str, bytes], ...]:
 
 
 def draw_seed(rng: np.random.Generator) -> tuple[str, bytes]:
-    """A model's name and bytes: a real one, or one drawn from a row of the operator table."""
-    if rng.random() < REAL_SHARE:
+    """A model's name and bytes: a real one, a random graph, or one drawn from a row of the operator table."""
+    kind = rng.random()
+    if kind < REAL_SHARE:
         names = _real()
         return names[int(rng.integers(len(names)))]
+    if kind < REAL_SHARE + GRAPHS_SHARE:
+        return "random graph", draw_model(Choices.of(rng))
     case = CASES[int(rng.integers(len(CASES)))]
     return case.id, case.draw(rng)
