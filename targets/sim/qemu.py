@@ -6,7 +6,6 @@ open any file of this computer by semihosting, so only ELF files that one would 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import subprocess
@@ -15,17 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thimble.compiler.ir.errors import SimulationFailed, ThimbleError
+from thimble.compiler.ir.errors import SimulationFailed
 from thimble.targets import tools
-from thimble.targets.elf import Symbol, function_at, read_code, read_entry, read_sizes
+from thimble.targets.elf import Symbol, function_at, read_code, read_sizes
 from thimble.targets.model import Target
+from thimble.targets.sim.firmware import check_address, find_fault, parse_stats, place, read_console
 from thimble.targets.sim.trace import Trace
 
-# The firmware's console is cut to this many characters: one that prints in a loop must not fill the memory here.
-MAX_CONSOLE_CHARACTERS = 1_000_000
-
-_REPORT = re.compile(r"^thimble: (fault|stack-overrun) (.*)$", re.MULTILINE)
-_PAIR = re.compile(r"(\w+)=(0x[0-9a-fA-F]+|-?\d+)\b")
 _PROGRAM_COUNTER = re.compile(r"R15=([0-9a-fA-F]{8})")
 
 
@@ -54,7 +49,7 @@ def run(
     Raises ToolMissing, and SimulationFailed for a fault, a stack overrun, a hang or an exit code but 0.
     """
     program = tools.require(target.simulator.program)
-    _check_address(elf, target)
+    check_address(elf, target)
     result = _run_qemu(program, elf.resolve(), target, workdir, timeout_s, qemu_options)
     symbols = read_sizes(elf).symbols
     _raise_on_failure(result, elf, symbols, timeout_s)
@@ -65,25 +60,6 @@ def run(
         stats=stats,
         console=result.console,
     )
-
-
-def parse_stats(console: str) -> dict[str, int]:
-    """All `key=integer` pairs of the lines that start with `thimble:`; the last of a key counts."""
-    stats: dict[str, int] = {}
-    for line in console.splitlines():
-        if line.startswith("thimble:"):
-            stats.update((key, int(value, 0)) for key, value in _PAIR.findall(line))
-    return stats
-
-
-def _check_address(elf: Path, target: Target) -> None:
-    """Refuse the chip's own ELF, which in the simulator would start from empty memory."""
-    simulator, entry = target.simulator, read_entry(elf)
-    if not simulator.flash_origin <= entry < simulator.flash_origin + simulator.flash_bytes:
-        raise ThimbleError(
-            f"{elf.name} starts at 0x{entry:08x}, outside the flash of the simulated {simulator.machine}: "
-            "give the ELF that is linked with sim.ld."
-        )
 
 
 def _run_qemu(
@@ -113,7 +89,7 @@ def _run_qemu(
         text = messages.read_text(errors="replace")
         if program_counter is None and (match := _PROGRAM_COUNTER.search(text)):
             program_counter = int(match.group(1), 16)
-        return QemuRun(process.returncode, timed_out, _read_console(console), text, program_counter)
+        return QemuRun(process.returncode, timed_out, read_console(console), text, program_counter)
 
 
 def _ended_within(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
@@ -139,29 +115,19 @@ def _ask_program_counter(process: subprocess.Popen[bytes]) -> int | None:
     return int(match.group(1), 16) if match else None
 
 
-def _read_console(path: Path) -> str:
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-        return file.read(MAX_CONSOLE_CHARACTERS).decode(errors="replace")
-    return ""
-
-
 def _raise_on_failure(result: QemuRun, elf: Path, symbols: tuple[Symbol, ...], timeout_s: float) -> None:
     """Turn every end but exit code 0 into a sentence that names the function and address."""
-    report = _REPORT.search(result.console)
+    report = find_fault(result.console)
     if report is not None:
-        values = {key: int(value, 0) for key, value in _PAIR.findall(report.group(2))}
-        raise SimulationFailed(
-            _overrun_sentence(elf, symbols, values)
-            if report.group(1) == "stack-overrun"
-            else _fault_sentence(elf, symbols, values)
-        )
-    place = "at an unknown address"
+        sentence = _overrun_sentence if report.kind == "stack-overrun" else _fault_sentence
+        raise SimulationFailed(sentence(elf, symbols, report.values))
+    where = "at an unknown address"
     if result.program_counter is not None:
-        place = f"in {_place(symbols, result.program_counter)}"
+        where = f"in {place(symbols, result.program_counter)}"
     if result.timed_out:
-        raise SimulationFailed(f"{elf.name} did not end within {timeout_s:g} s; it was {place}.")
+        raise SimulationFailed(f"{elf.name} did not end within {timeout_s:g} s; it was {where}.")
     if "Lockup" in result.messages:
-        raise SimulationFailed(f"{elf.name} locked the core up {place}: a fault inside the fault handler.")
+        raise SimulationFailed(f"{elf.name} locked the core up {where}: a fault inside the fault handler.")
     if result.exit_code != 0:
         said = (result.console.strip() or _without_warnings(result.messages)).splitlines()
         detail = f" Its last words: {said[-1]}" if said else ""
@@ -173,7 +139,7 @@ def _fault_sentence(elf: Path, symbols: tuple[Symbol, ...], values: Mapping[str,
     access = f" at its access to 0x{values['address']:08x}" if "address" in values else ""
     caller = function_at(symbols, values.get("lr", 0) - 2)
     return (
-        f"{elf.name} faulted in {_place(symbols, pc)}{access}"
+        f"{elf.name} faulted in {place(symbols, pc)}{access}"
         f"{f', called from {caller}' if caller else ''} "
         f"(exception {values.get('exception', 0)}, CFSR 0x{status:08x}: {_status_names(status)})."
     )
@@ -181,9 +147,9 @@ def _fault_sentence(elf: Path, symbols: tuple[Symbol, ...], values: Mapping[str,
 
 def _overrun_sentence(elf: Path, symbols: tuple[Symbol, ...], values: Mapping[str, int]) -> str:
     near = values.get("near", 0)
-    place = _called_function(elf, symbols, near) if near else "main"
+    function = _called_function(elf, symbols, near) if near else "main"
     return (
-        f"{elf.name} overran its stack in or below {place} (stack pointer 0x{values.get('sp', 0):08x}): "
+        f"{elf.name} overran its stack in or below {function} (stack pointer 0x{values.get('sp', 0):08x}): "
         "link it with a larger reserve, -Wl,--defsym=__stack_bytes=N."
     )
 
@@ -200,12 +166,8 @@ def _called_function(elf: Path, symbols: tuple[Symbol, ...], return_address: int
         sign, j1, j2 = first >> 10 & 1, second >> 13 & 1, second >> 11 & 1
         i1, i2 = 1 ^ j1 ^ sign, 1 ^ j2 ^ sign
         offset = -sign << 24 | i1 << 23 | i2 << 22 | (first & 0x3FF) << 12 | (second & 0x7FF) << 1
-        return _place(symbols, call + 4 + offset)
-    return _place(symbols, return_address)
-
-
-def _place(symbols: tuple[Symbol, ...], address: int) -> str:
-    return f"{function_at(symbols, address) or 'no known function'} at 0x{address & ~1:08x}"
+        return place(symbols, call + 4 + offset)
+    return place(symbols, return_address)
 
 
 # Configurable Fault Status Register: Arm DDI 0403, B3.2.15.

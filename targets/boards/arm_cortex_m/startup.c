@@ -4,8 +4,7 @@
  * space leaves RAM and faults at once instead of spoiling data. */
 #include "board.h"
 #include "semihosting.h"
-
-#define STACK_PAINT 0xC5C5C5C5u
+#include "start_memory.h"
 
 /* Armv7-M and Armv8-M Mainline have fault status and a vector offset; Armv6-M and Baseline have not. */
 #define HAS_FAULT_STATUS (__ARM_ARCH_ISA_THUMB >= 2)
@@ -30,9 +29,6 @@
 #define HFSR_DEBUGEVT (1u << 31)
 
 /* Set by the linker script. */
-extern uint32_t __stack_limit[], __stack_top[];
-extern uint32_t __data_start[], __data_end[], __data_load[];
-extern uint32_t __bss_start[], __bss_end[];
 extern uint16_t __text_start[], __text_end[];
 
 int main(void);
@@ -76,12 +72,9 @@ static void guard_stack(void) {
 }
 
 void Reset_Handler(void) {
-    /* Volatile: the compiler must not turn these loops into calls, which would write to the stack being painted. */
     uint32_t *stack_pointer;
     __asm__ volatile("mov %0, sp" : "=r"(stack_pointer));
-    for (volatile uint32_t *word = __stack_limit; word < stack_pointer; word++) {
-        *word = STACK_PAINT;
-    }
+    paint_stack(stack_pointer);
 #if HAS_FAULT_STATUS
     SCB_VTOR = (uint32_t)(uintptr_t)&vectors;
     SCB_CCR |= CCR_DIV_0_TRP;
@@ -91,26 +84,16 @@ void Reset_Handler(void) {
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 #endif
     guard_stack();
-    const uint32_t *load = __data_load;
-    for (volatile uint32_t *word = __data_start; word < __data_end; word++) {
-        *word = *load++;
-    }
-    for (volatile uint32_t *word = __bss_start; word < __bss_end; word++) {
-        *word = 0;
-    }
+    initialize_variables();
     semihosting_exit(main());
 }
 
 uint32_t board_stack_bytes(void) {
-    return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)__stack_limit);
+    return stack_bytes();
 }
 
 uint32_t board_stack_used(void) {
-    const volatile uint32_t *word = __stack_limit;
-    while (word < __stack_top && *word == STACK_PAINT) {
-        word++;
-    }
-    return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)word);
+    return stack_used();
 }
 
 /* The handler needs stack, and after an overrun there is none. Nobody returns from here, so it takes the end of RAM,

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: 0BSD */
+/* What start-up code does to RAM before main, and how much stack was used since.
+ *
+ * All pointers are volatile: the compiler must not turn these loops into calls, which would write to the stack that is
+ * being painted. */
+#ifndef START_MEMORY_H
+#define START_MEMORY_H
+
+#include <stdint.h>
+
+#define STACK_PAINT 0xC5C5C5C5u
+
+/* Set by the linker script. */
+extern uint32_t __stack_limit[], __stack_top[];
+extern uint32_t __data_start[], __data_end[], __data_load[];
+extern uint32_t __bss_start[], __bss_end[];
+
+/* Paints the stack below the stack pointer. */
+static inline void paint_stack(const uint32_t *stack_pointer) {
+    for (volatile uint32_t *word = __stack_limit; word < stack_pointer; word++) {
+        *word = STACK_PAINT;
+    }
+}
+
+/* Gives static variables their first values. */
+static inline void initialize_variables(void) {
+    const uint32_t *load = __data_load;
+    for (volatile uint32_t *word = __data_start; word < __data_end; word++) {
+        *word = *load++;
+    }
+    for (volatile uint32_t *word = __bss_start; word < __bss_end; word++) {
+        *word = 0;
+    }
+}
+
+static inline uint32_t stack_bytes(void) {
+    return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)__stack_limit);
+}
+
+/* Bytes of stack from its top down to the last word that is not paint. */
+static inline uint32_t stack_used(void) {
+    const volatile uint32_t *word = __stack_limit;
+    while (word < __stack_top && *word == STACK_PAINT) {
+        word++;
+    }
+    return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)word);
+}
+
+#endif
