@@ -106,7 +106,8 @@ class _Lowering:
         node = self._graph.nodes[step]
         if isinstance(argument, Table):
             name = f"{self._prefix}_layer_{step:02d}_{argument.name}{suffix}"
-            return self._constant((step, argument.name, suffix), name, argument.data, argument.name)
+            content = (argument.data.dtype.name, argument.data.tobytes())  # equal tables stand in flash once
+            return self._constant(content, name, argument.data, argument.name)
         if isinstance(argument, Input):
             index = node.inputs[argument.index]
             value = site.input(argument.index)

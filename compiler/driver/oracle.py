@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thimble.compiler.driver.data import Samples
-from thimble.compiler.ir.errors import ThimbleError, ToolMissing
+from thimble.compiler.ir.errors import ToolMissing, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array, Rounding
 
@@ -64,7 +64,11 @@ def _open_tflm(model: bytes, graph: Graph, preserve: bool) -> tuple[Invoke, Read
     try:
         interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena, intrepreter_config=mode)
     except Exception as error:
-        raise ThimbleError(f"tflite-micro refuses this model, so there is nothing to compare with: {error}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise UsageError(
+            f"tflite-micro refuses this model, so there is nothing to compare with ({reason}); "
+            "compile it with --rounding litert to compare it with LiteRT."
+        ) from error
 
     def invoke(inputs: list[Array]) -> list[Array]:
         for position, array in enumerate(inputs):
