@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
@@ -61,25 +62,33 @@ def _open_tflm(model: bytes, graph: Graph, preserve: bool) -> tuple[Invoke, Read
     arena = 10 * len(model) + 2 * largest + (1 << 20)
     config = runtime.InterpreterConfig
     mode = config.kPreserveAllTensors if preserve else config.kAllocationRecording
-    try:
+    with _refusals():
         interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena, intrepreter_config=mode)
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UsageError(
-            f"tflite-micro refuses this model, so there is nothing to compare with ({reason}); "
-            "compile it with --rounding litert to compare it with LiteRT."
-        ) from error
 
     def invoke(inputs: list[Array]) -> list[Array]:
         for position, array in enumerate(inputs):
             interpreter.set_input(array, position)
-        interpreter.invoke()
+        with _refusals():
+            interpreter.invoke()
         return [np.array(interpreter.get_output(k)) for k in range(len(graph.outputs))]
 
     def read(tensor: int) -> Array:
         return np.array(interpreter.GetTensor(tensor, 0)["tensor_data"])
 
     return invoke, read
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """tflite-micro's refusal of a model as a sentence that says what can be done."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UsageError(
+            f"tflite-micro refuses this model, so there is nothing to compare with ({reason}); "
+            "compile it with --rounding litert to compare it with LiteRT."
+        ) from error
 
 
 def _open_litert(model: bytes, preserve: bool) -> tuple[Invoke, Read]:
