@@ -195,7 +195,7 @@ static void issue(struct board *b, const struct insn *in, unsigned int index) {
     int words = rule(R_MULTIPLE_WORDS) ? rule(R_MULTIPLE_WORDS) : 1;
     int64_t cycles = row->cycles + row->per_register * ((in->registers + words - 1) / words);
     int64_t wait = data_wait(b, index);
-    int latency = row->latency > cycles ? row->latency : (int)cycles;
+    int latency = row->latency;
     if ((in->flags & (F_LOAD | F_NARROW_DATA)) == (F_LOAD | F_NARROW_DATA))
         latency += rule(R_NARROW_LOAD_LATENCY);
     write_results(b, in, b->cycle + wait, latency);

@@ -248,7 +248,7 @@ static int64_t hazards(const struct pipe *p, const struct insn *in, bool execute
     int64_t at = p->end;
     if (p->load_pending) {
         bool joins = (is_single_load(in) || is_single_store(in)) && executed && !(in->address_reads & p->load_writes) &&
-                     rule(R_LOAD_PIPELINING);
+                     rule(R_LOAD_PIPELINING) && (!in->writeback || rule(R_WRITEBACK_PIPELINING));
         if (!joins && !(in->cls == C_NOP && rule(R_NOP_UNDER_MEMORY)))
             at = later(at, p->load_data_end);
     }
