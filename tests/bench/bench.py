@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import thimble
-from tests.conftest import data_folder
+from tests.shared_data import data_folder
 from thimble.compiler.driver import demo
 
 TARGET = "stm32l4r5zi"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.conftest import ROOT
+from tests.shared_data import ROOT
 from tests.ops.table import CASES
 from thimble.compiler.driver import ops_page
 from thimble.compiler.importers.tflite.decoders import DECODERS

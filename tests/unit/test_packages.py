@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
-from tests.conftest import ROOT
+from tests.shared_data import ROOT
 
 HOUSES = ("compiler", "quantize", "nas", "codegen", "runtime_c", "targets")
 
