@@ -22,13 +22,19 @@ MemoryKind = Literal["flash", "ram"]
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """One memory of a chip at its real address; `wait_states` at the target's clock."""
+    """One memory of a chip at its real address; `wait_states` at the target's clock.
+
+    `data_wait_states`, where it is given, is what a load waits instead. `cached` RAM is read through the data lines
+    of the flash cache, which then is a cache of the core itself; flash always is.
+    """
 
     name: str
     kind: MemoryKind
     origin: int
     bytes: int
     wait_states: int
+    data_wait_states: int | None = None
+    cached: bool = False
 
     @property
     def end(self) -> int:
@@ -38,12 +44,28 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class FlashCache:
-    """What stands between the core and its flash: bytes a flash read gives, and the lines kept of them."""
+    """What stands between the core and its flash: bytes a flash read gives, and the lines kept of them.
+
+    The lines are found by their whole address unless `instruction_ways` or `data_ways` make sets of them. A
+    `unified` cache keeps data in the instruction lines. With `prefetch` the flash reads ahead of the core.
+    """
 
     read_bytes: int
     line_bytes: int
     instruction_lines: int
     data_lines: int
+    instruction_ways: int = 0
+    data_ways: int = 0
+    unified: bool = False
+    prefetch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BootStage:
+    """Code at the very start of flash that the chip's ROM runs before the firmware: a folder of boards/, its size."""
+
+    folder: str
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +84,10 @@ class Simulator:
 class Target:
     """A chip that firmware is built for.
 
-    `board` names the start-up family, a folder of boards/. `interrupts` is the number of device interrupts in
-    the vector table. `cflags` choose the core, `ldflags` the C library. `timing` says what cycle counts of
-    this target are worth (see Trace); `reference` cites the manuals that the data comes from.
+    `board` names the start-up family, a folder of boards/; `boot_stage` is part of the flash. `interrupts` is the
+    number of device interrupts in the vector table. `cflags` choose the core, `ldflags` the C library. `timing`
+    says what cycle counts of this target are worth (see Trace); `reference` cites the manuals that the data comes
+    from.
     """
 
     name: str
@@ -75,6 +98,7 @@ class Target:
     interrupts: int
     memories: tuple[Memory, ...]
     flash_cache: FlashCache | None
+    boot_stage: BootStage | None
     board: str
     compiler_prefix: str
     cflags: tuple[str, ...]
@@ -147,11 +171,13 @@ def parse_target(name: str, chip: Mapping[str, Any], core: Mapping[str, Any]) ->
     for key, value in chip.items():
         data[key] = {**data[key], **value} if isinstance(value, dict) and key in data else value
     cache = data.pop("flash_cache", None)
+    boot_stage = data.pop("boot_stage", None)
     try:
         target = Target(
             name=name,
             memories=tuple(Memory(**memory) for memory in data.pop("memory")),
             flash_cache=FlashCache(**cache) if cache else None,
+            boot_stage=BootStage(**boot_stage) if boot_stage else None,
             cflags=tuple(data.pop("cflags")),
             ldflags=tuple(data.pop("ldflags")),
             simulator=Simulator(**data.pop("simulator")),

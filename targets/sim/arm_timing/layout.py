@@ -13,36 +13,46 @@ from thimble.targets.sim.arm_timing.request import Cache, MemoryModel, Region
 
 def memory_model(target: Target) -> MemoryModel:
     """Regions and caches of `target`, each memory where the simulated machine has it."""
-    caches: tuple[Cache, ...] = ()
-    if target.flash_cache is not None:
-        caches = _flash_caches(target.flash_cache)
-    return MemoryModel(tuple(_region(target, memory, caches) for memory in target.memories), caches)
+    caches = () if target.flash_cache is None else _flash_caches(target.flash_cache)
+    regions = [_region(target, memory, target.flash_cache) for memory in target.memories]
+    moved = [region for region, memory in zip(regions, target.memories, strict=True) if region.base != memory.origin]
+    # A memory whose place the simulated machine gives to a moved one cannot be reached there.
+    others = [r for r in regions if r not in moved and not any(_overlap(r, m) for m in moved)]
+    return MemoryModel(tuple(moved + others), caches)
+
+
+def _overlap(a: Region, b: Region) -> bool:
+    return a.base < b.base + b.size and b.base < a.base + a.size
 
 
 def _flash_caches(cache: FlashCache) -> tuple[Cache, ...]:
-    """Instruction and data lines; fewer bytes a read than a line has make sectors."""
+    """Instruction and data lines; where a read gives less than a line, lines are filled sector by sector."""
     sector = min(cache.read_bytes, cache.line_bytes)
-    return tuple(
-        Cache(cache.line_bytes, sector, lines, lines)
-        for lines in (cache.instruction_lines, cache.data_lines)
-        if lines > 0
-    )
+    shapes = ((cache.instruction_lines, cache.instruction_ways), (cache.data_lines, cache.data_ways))
+    return tuple(Cache(cache.line_bytes, sector, lines, ways or lines) for lines, ways in shapes if lines > 0)
 
 
-def _region(target: Target, memory: Memory, caches: tuple[Cache, ...]) -> Region:
+def _region(target: Target, memory: Memory, cache: FlashCache | None) -> Region:
     is_flash = memory.kind == "flash"
-    cached = is_flash and bool(caches)
-    has_data_lines = target.flash_cache is not None and target.flash_cache.data_lines > 0
+    fetch_cache = data_cache = None
+    if cache is not None and (is_flash or memory.cached):
+        fetch_cache = 0
+        data_cache = 1 if cache.data_lines > 0 else 0 if cache.unified else None
     return Region(
         name=memory.name,
         base=simulated_address(target, memory),
         size=memory.bytes,
         fetch_wait=memory.wait_states,
-        data_wait=memory.wait_states,
-        fetch_cache=0 if cached else None,
-        data_cache=1 if cached and has_data_lines else None,
+        data_wait=_data_wait(memory),
+        fetch_cache=fetch_cache,
+        data_cache=data_cache,
+        prefetch=is_flash and cache is not None and cache.prefetch,
         flash=is_flash,
     )
+
+
+def _data_wait(memory: Memory) -> int:
+    return memory.wait_states if memory.data_wait_states is None else memory.data_wait_states
 
 
 def simulated_address(target: Target, memory: Memory) -> int:
