@@ -18,7 +18,7 @@ tools: ## Install the compilers and the simulator with apt, or print the line th
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[verify,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[verify,ibex,dev]'
 	@touch $@
 
 demo: setup ## Compile the shipped model, run 200 images on the simulated chip, verify, report

@@ -32,6 +32,15 @@ class Symbol:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of bytes that a loader copies: its load address, and where in the file it lies."""
+
+    address: int
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ElfSizes:
     """Sizes of an image, in bytes.
 
@@ -65,6 +74,16 @@ def read_sizes(elf: Path) -> ElfSizes:
             flash_total_bytes=_flash_bytes(file),
             ram_static_bytes=totals["data"] + totals["bss"],
             symbols=_symbols(file),
+        )
+
+
+def read_segments(elf: Path) -> tuple[Segment, ...]:
+    """What a loader puts into memory, in the order of the file."""
+    with _opened(elf) as file:
+        return tuple(
+            Segment(int(segment["p_paddr"]), int(segment["p_offset"]), int(segment["p_filesz"]))
+            for segment in file.iter_segments("PT_LOAD")
+            if segment["p_filesz"] > 0
         )
 
 

@@ -7,6 +7,9 @@ declare -A package_of=(
     [cc]="gcc libc6-dev"
     [arm-none-eabi-gcc]="gcc-arm-none-eabi libnewlib-arm-none-eabi"
     [qemu-system-arm]="qemu-system-arm"
+    [riscv64-unknown-elf-gcc]="gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf"
+    [verilator]="verilator"
+    [g++]="g++"
     [clang]="clang"
     [clang-format]="clang-format"
 )

@@ -50,14 +50,25 @@ TOOLS: tuple[Tool, ...] = (
         file="nano.specs",
     ),
     Tool("qemu-system-arm", "qemu-system-arm", "runs Arm firmware", ("qemu-system-arm",)),
+    Tool(
+        "riscv64-unknown-elf-gcc",
+        "riscv64-unknown-elf-gcc",
+        "compiles for RISC-V (targets ibex)",
+        ("gcc-riscv64-unknown-elf",),
+        optional=True,
+    ),
+    Tool(
+        "picolibc",
+        "riscv64-unknown-elf-gcc",
+        "memcpy and memset for RISC-V",
+        ("picolibc-riscv64-unknown-elf",),
+        file="picolibc.specs",
+        optional=True,
+    ),
+    Tool("verilator", "verilator", "makes the RTL of RISC-V chips a program", ("verilator",), optional=True),
+    Tool("c++", "g++", "compiles what Verilator makes", ("g++",), optional=True),
     Tool("clang", "clang", "second compiler for the generated C", ("clang",), optional=True),
 )
-
-# Programs of targets to come are looked up by their own name; Debian calls the packages like this.
-_PACKAGE_OF_PROGRAM = {
-    "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf",
-    "verilator": "verilator",
-}
 
 
 def find_tool(tool: Tool) -> FoundTool:
@@ -97,11 +108,16 @@ def require(name: str) -> Path:
     return found.path
 
 
+def version_of(name: str) -> str | None:
+    """The version that a tool reports; None where it is missing or tells none."""
+    return find_tool(_tool_named(name)).version
+
+
 def _tool_named(name: str) -> Tool:
     for tool in TOOLS:
         if tool.name == name:
             return tool
-    return Tool(name, name, "needed by this target", (_PACKAGE_OF_PROGRAM.get(name, name),))
+    return Tool(name, name, "needed by this target", (name,))
 
 
 def _output(command: list[str]) -> str:

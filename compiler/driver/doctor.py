@@ -7,9 +7,11 @@ from typing import Any
 
 from thimble.targets.tools import find_tools, install_line, missing
 
-REFERENCE_RUNTIMES = (
-    ("tflite-micro", "reference runtime of `verify`"),
-    ("ai-edge-litert", "reference runtime of `verify` with --rounding litert"),
+# Package, what it is for, the extra of ours that installs it, whether only some targets need it.
+PACKAGES = (
+    ("tflite-micro", "reference runtime of `verify`", "verify", False),
+    ("ai-edge-litert", "reference runtime of `verify` with --rounding litert", "verify", False),
+    ("pythondata-cpu-ibex", "RTL of the targets ibex and ibex-fast", "ibex", True),
 )
 
 
@@ -26,15 +28,21 @@ def check_tools() -> dict[str, Any]:
         for found in find_tools()
     ]
     install = [install_line(missing())] if missing() else []
-    lacking = False
-    for package, purpose in REFERENCE_RUNTIMES:
+    lacking: dict[str, None] = {}
+    for package, purpose, extra, optional in PACKAGES:
         version = _version(package)
-        lacking = lacking or version is None
+        if version is None and not optional:
+            lacking[extra] = None
         rows.append(
-            {"name": package, "purpose": purpose, "version": version, "found": version is not None, "optional": False}
+            {
+                "name": package,
+                "purpose": purpose,
+                "version": version,
+                "found": version is not None,
+                "optional": optional,
+            }
         )
-    if lacking:
-        install.append("pip install 'thimble[verify]'")
+    install += [f"pip install 'thimble[{extra}]'" for extra in lacking]
     return {"tools": rows, "install": install}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from thimble.targets.model import Target
 from thimble.targets.sim import qemu
 from thimble.targets.sim.arm_timing import run as arm_timing
+from thimble.targets.sim.ibex import run as ibex
 from thimble.targets.sim.trace import Trace
 
 
@@ -16,6 +17,8 @@ def simulate(elf: Path, target: Target, workdir: Path, timeout_s: float = 600, t
     `timed` asks for cycles where they cost extra time; a simulator that has them anyway gives them always.
     Raises ToolMissing, and SimulationFailed for a fault, a stack overrun, a hang or an exit code but 0.
     """
+    if target.simulator.program == "verilator":
+        return ibex.run(elf, target, workdir, timeout_s)
     if timed:
         return arm_timing.run(elf, target, workdir, timeout_s)
     return qemu.run(elf, target, workdir, timeout_s)

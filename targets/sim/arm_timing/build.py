@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 from thimble.compiler.ir.errors import ThimbleError
 from thimble.targets import tools
+from thimble.targets.sim.cache import cache_dir
 
 PLUGIN_DIR = Path(__file__).parent / "plugin"
 FLAGS = ("-std=gnu99", "-O2", "-flto", "-shared", "-fPIC", "-fvisibility=hidden")
-
-
-def cache_dir() -> Path:
-    """The user's cache folder for Thimble: $XDG_CACHE_HOME/thimble, or ~/.cache/thimble."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "thimble"
 
 
 def plugin_path() -> Path:
