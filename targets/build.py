@@ -65,13 +65,16 @@ def make_flags(target: Target, optimize: str = "-O2") -> ToolFlags:
 def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[str, str]:
     """What the chip adds to a generated project: file name -> text.
 
-    C files of the start-up family and those that all families share, board.h, and the linker scripts chip.ld and
-    sim.ld. `stack_bytes` is the default reserve for the stack, a multiple of 8.
+    C files of the start-up family and those that all families share, the chip's boot stage where it has one, board.h,
+    and the linker scripts chip.ld and sim.ld; the simulator needs no boot stage. `stack_bytes` is the default reserve
+    for the stack, a multiple of 8.
     """
     if stack_bytes < 256 or stack_bytes % 8:
         raise ThimbleError(f"A stack of {stack_bytes} bytes is impossible: give a multiple of 8, 256 or more.")
     folder = BOARDS_DIR / target.board
-    sources = [path for place in (BOARDS_DIR / "common", folder) for path in sorted(place.glob("*.[ch]"))]
+    boot_stage = target.boot_stage
+    places = [BOARDS_DIR / "common", folder, *([BOARDS_DIR / boot_stage.folder] if boot_stage else [])]
+    sources = [path for place in places for path in sorted(place.glob("*.[ch]"))]
     files = {path.name: path.read_text(encoding="utf-8") for path in sources}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
@@ -79,13 +82,15 @@ def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[
     files["board.h"] = environment.get_template("board.h.j2").render(target=target)
     script = environment.get_template("link.ld.j2")
     simulator = target.simulator
-    for name, purpose, flash_origin, ram_origin in (
-        ("chip.ld", "the chip's own memory map", target.flash.origin, target.ram.origin),
+    boot_bytes = boot_stage.bytes if boot_stage else 0
+    for name, purpose, flash_origin, ram_origin, reserved in (
+        ("chip.ld", "the chip's own memory map", target.flash.origin, target.ram.origin, boot_bytes),
         (
             "sim.ld",
             f"addresses of the simulator's {simulator.machine}, sizes of the chip",
             simulator.flash_origin,
             simulator.ram_origin,
+            0,
         ),
     ):
         files[name] = script.render(
@@ -93,6 +98,7 @@ def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[
             purpose=purpose,
             flash_origin=flash_origin,
             ram_origin=ram_origin,
+            boot_bytes=reserved,
             stack_bytes=stack_bytes,
         )
     return files
@@ -161,8 +167,9 @@ def _does_not_fit(overflows: dict[str, int], target: Target) -> DoesNotFit:
 def _require_compiler(target: Target) -> None:
     """Raise ToolMissing unless the target's compiler, and the C library that its flags name, are here."""
     tools.require(f"{target.compiler_prefix}gcc")
-    if "--specs=nano.specs" in target.ldflags:
-        tools.require("newlib-nano")
+    for specs, library in (("nano.specs", "newlib-nano"), ("picolibc.specs", "picolibc")):
+        if f"--specs={specs}" in (*target.cflags, *target.ldflags):
+            tools.require(library)
 
 
 def _build_environment() -> dict[str, str]:

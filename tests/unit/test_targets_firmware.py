@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import random
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+
 from thimble.compiler.ir.errors import DoesNotFit, SimulationFailed, ThimbleError
 from thimble.targets.build import (
     DEFAULT_STACK_BYTES,
@@ -23,14 +23,14 @@ from thimble.targets.build import (
     make_flags,
 )
 from thimble.targets.elf import function_at, read_sizes
-from thimble.targets.model import Simulator, Target, list_targets, load_target
+from thimble.targets.model import Target, list_targets, load_target
 from thimble.targets.sim import firmware, qemu
 from thimble.targets.sim.trace import Trace
 
 MAKEFILE = """\
 CC = {cc}
 CFLAGS = {cflags}
-OBJECTS = build/main.o build/startup.o build/semihosting.o
+OBJECTS = {objects}
 firmware: build/tiny.elf build/tiny_sim.elf
 build/%.o: %.c
 \t@mkdir -p build
@@ -90,6 +90,29 @@ NOINLINE static uint32_t recurse(uint32_t n) {
 int main(void) { return (int)recurse(1); }
 """
 
+READ_UNALIGNED = """
+static uint32_t words[2];
+NOINLINE static uint32_t read_word(uintptr_t at) {
+    uint32_t word;
+    __asm__ volatile("ldr %0, [%1]" : "=l"(word) : "l"(at) : "memory");
+    return word;
+}
+int main(void) { return (int)read_word((uintptr_t)words + 1u); }
+"""
+
+DIVISION_AND_COPIES = """
+#include <string.h>
+#include <stdint.h>
+static volatile int64_t a = 1234567890123, b = -77;
+static volatile uint32_t n = 40;
+static uint8_t from[64], to[64];
+int main(void) {
+    memset(from, 7, n);
+    memcpy(to, from, n);
+    return a / b == -16033349222 && to[39] == 7 && to[40] == 0 ? 0 : 1;
+}
+"""
+
 # Writes nothing near the end of its stack: only far below it.
 LARGE_FRAME = """
 NOINLINE static uint32_t outer(volatile uint32_t *at) { return at[0] + 1u; }
@@ -114,9 +137,12 @@ def build(tmp_path: Path) -> Builder:
     def build_main(main: str, chip: str | Target = "stm32f411re") -> FirmwareImages:
         target = load_target(chip) if isinstance(chip, str) else chip
         flags = make_flags(target)
-        files = board_files(target) | {
+        board = board_files(target)
+        sources = ["main.c", *(name for name in board if name.endswith(".c"))]
+        files = board | {
             "main.c": main,
             "Makefile": MAKEFILE.format(
+                objects=" ".join(f"build/{Path(name).stem}.o" for name in sources),
                 cc=flags.cc,
                 cflags=" ".join(flags.cflags),
                 ldflags_chip=" ".join(flags.ldflags_chip),
@@ -148,46 +174,56 @@ def test_echo_on_every_target(name: str, build: Builder) -> None:
     assert (trace.cycles, trace.instructions, trace.timing) == (None, None, None)
 
     target = load_target(name)
-    vectors, entry = first_words(images.chip_elf, target.flash.origin)
-    assert vectors == 0x2000_0000 + DEFAULT_STACK_BYTES
+    stack_top, entry = first_words(images.chip_elf, target.flash.origin + boot_bytes(target))
+    assert stack_top == target.ram.origin + DEFAULT_STACK_BYTES
     sizes = read_sizes(images.chip_elf)
     assert function_at(sizes.symbols, entry) == "Reset_Handler"
     assert entry & 1
 
 
-# QEMU's machines of other Cortex-M cores: CPU flags, machine, flash origin, RAM origin.
-OTHER_CORES = {
-    "cortex-m0plus": (("-mfloat-abi=soft",), "mps2-an386", 0x0000_0000, 0x2000_0000),
-    "cortex-m7": (("-mfpu=fpv5-d16", "-mfloat-abi=hard"), "mps2-an500", 0x0000_0000, 0x2000_0000),
-    "cortex-m33": (("-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"), "mps2-an505", 0x1000_0000, 0x3800_0000),
-    "cortex-m55": (("-mfloat-abi=hard",), "mps3-an547", 0x0000_0000, 0x2100_0000),
-}
+# A chip for each kind of core: stack limit or MPU, fault status or none.
+OTHER_CORES = ("stm32g0b1re", "rp2040", "stm32h743zi", "nrf5340", "mps3-an547")
 
 
-@pytest.mark.parametrize("core", OTHER_CORES)
-def test_start_up_serves_other_cores(core: str, build: Builder) -> None:
-    """Another core is other data: the same start-up code runs, and catches a stack overrun by its own means."""
-    flags, machine, flash_origin, ram_origin = OTHER_CORES[core]
-    target = dataclasses.replace(
-        load_target("stm32f411re"),
-        cflags=(f"-mcpu={core}", "-mthumb", *flags),
-        simulator=Simulator("qemu-system-arm", machine, flash_origin, 0x8_0000, ram_origin, 0x8_0000),
-    )
-    images = build(ECHO, target)
-    folder = images.sim_elf.parent
-    (folder / "inputs.bin").write_bytes(b"data")
-    assert qemu.run(images.sim_elf, target, folder, 60).stats["chunks"] == 1
-    assert (folder / "outputs.bin").read_bytes() == b"data"
-    with pytest.raises(SimulationFailed, match=r"overran its stack in or below recurse\S* at 0x"):
-        qemu.run(build(NOINLINE + RECURSION, target).sim_elf, target, folder, 60)
+@pytest.mark.parametrize("name", OTHER_CORES)
+@pytest.mark.parametrize("main", [RECURSION, LARGE_FRAME], ids=["recursion", "large frame"])
+def test_every_core_catches_a_stack_overrun(name: str, main: str, build: Builder) -> None:
+    with pytest.raises(SimulationFailed, match=r"overran its stack in or below (recurse|large_frame)\S* at 0x"):
+        simulate(build(NOINLINE + main, name), target_name=name)
+
+
+@pytest.mark.parametrize("name", OTHER_CORES)
+def test_every_core_names_the_function_of_a_fault(name: str, build: Builder) -> None:
+    with pytest.raises(SimulationFailed, match=r"faulted in poke\S* at 0x"):
+        simulate(build(NOINLINE + FAULT, name), target_name=name)
+
+
+def test_unaligned_access_faults_as_on_armv6m(build: Builder) -> None:
+    """The simulating core would allow it, the chip would not."""
+    with pytest.raises(SimulationFailed, match=r"faulted in read_word\S* at 0x"):
+        simulate(build(NOINLINE + READ_UNALIGNED, "rp2040"), target_name="rp2040")
+    assert simulate(build(NOINLINE + READ_UNALIGNED, "stm32f411re")).exit_code == 0
+
+
+def test_only_armv6m_code_is_linked(build: Builder) -> None:
+    """Instructions of a larger core would run in the simulator and fault on the chip: the linker marks the image."""
+    images = build(DIVISION_AND_COPIES, "stm32g0b1re")
+    assert simulate(images, target_name="stm32g0b1re").exit_code == 0
+    output = subprocess.run(["arm-none-eabi-readelf", "-A", str(images.chip_elf)], capture_output=True, text=True)
+    assert re.search(r"Tag_CPU_arch: v6S?-M", output.stdout)
+
+
+def boot_bytes(target: Target) -> int:
+    return target.boot_stage.bytes if target.boot_stage else 0
 
 
 def first_words(elf: Path, address: int) -> tuple[int, int]:
     """The two words that the image loads at `address`."""
     with elf.open("rb") as stream:
         for segment in ELFFile(stream).iter_segments("PT_LOAD"):
-            if segment["p_paddr"] == address and segment["p_filesz"]:
-                data = segment.data()
+            offset = address - segment["p_paddr"]
+            if 0 <= offset < segment["p_filesz"]:
+                data = segment.data()[offset:]
                 return int.from_bytes(data[:4], "little"), int.from_bytes(data[4:8], "little")
     raise AssertionError(f"nothing is loaded at 0x{address:08x}")
 
@@ -232,21 +268,7 @@ def test_two_builds_are_identical(build: Builder, tmp_path: Path) -> None:
 
 
 def test_64_bit_division_and_copies_link(build: Builder) -> None:
-    images = build(
-        """
-#include <string.h>
-#include <stdint.h>
-static volatile int64_t a = 1234567890123, b = -77;
-static volatile uint32_t n = 40;
-static uint8_t from[64], to[64];
-int main(void) {
-    memset(from, 7, n);
-    memcpy(to, from, n);
-    return a / b == -16033349222 && to[39] == 7 && to[40] == 0 ? 0 : 1;
-}
-""",
-        "stm32f411re",
-    )
+    images = build(DIVISION_AND_COPIES, "stm32f411re")
     assert simulate(images).exit_code == 0
     assert read_sizes(images.chip_elf).text_bytes < 2500  # no unwinder came along
 
@@ -377,10 +399,11 @@ def test_link_scripts() -> None:
 def test_board_files_are_complete_and_deterministic(name: str) -> None:
     target = load_target(name)
     files = board_files(target)
-    assert sorted(files) == [
+    assert set(files) == {
         *("board.h", "chip.ld", "host_call.h", "semihosting.c", "semihosting.h", "sim.ld"),
         *("start_memory.h", "startup.c"),
-    ]
+        *(["boot_stage.c"] if target.boot_stage else []),
+    }
     assert files == board_files(target)
     for text in files.values():
         assert text.startswith("/* SPDX-License-Identifier: 0BSD */\n")

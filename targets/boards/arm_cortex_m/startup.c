@@ -6,7 +6,7 @@
 #include "semihosting.h"
 #include "start_memory.h"
 
-/* Armv7-M and Armv8-M Mainline have fault status and a vector offset; Armv6-M and Baseline have not. */
+/* Armv7-M and Armv8-M Mainline have fault status; Armv6-M and Baseline have not. */
 #define HAS_FAULT_STATUS (__ARM_ARCH_ISA_THUMB >= 2)
 
 #define MPU_TYPE (*(volatile uint32_t *)0xE000ED90u)
@@ -20,6 +20,7 @@
 #define SCB_MMFAR (*(volatile uint32_t *)0xE000ED34u)
 #define SCB_BFAR (*(volatile uint32_t *)0xE000ED38u)
 #define SCB_CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define CCR_UNALIGN_TRP (1u << 3)
 #define CCR_DIV_0_TRP (1u << 4)
 #define CFSR_MSTKERR (1u << 4)
 #define CFSR_MMARVALID (1u << 7)
@@ -75,9 +76,12 @@ void Reset_Handler(void) {
     uint32_t *stack_pointer;
     __asm__ volatile("mov %0, sp" : "=r"(stack_pointer));
     paint_stack(stack_pointer);
-#if HAS_FAULT_STATUS
     SCB_VTOR = (uint32_t)(uintptr_t)&vectors;
+#if HAS_FAULT_STATUS
     SCB_CCR |= CCR_DIV_0_TRP;
+#else
+    /* Armv6-M allows no unaligned access, and the bit is always set there; a larger core that simulates it obeys. */
+    SCB_CCR |= CCR_UNALIGN_TRP;
 #endif
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     SCB_CPACR |= 0xFu << 20; // full access to CP10 and CP11
