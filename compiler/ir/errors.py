@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MAX_QUOTED = 80
 
 
@@ -9,6 +11,12 @@ def quoted(name: str) -> str:
     """A name that a file gives, as messages show it: in quotes, control characters escaped, cut where it is long."""
     text = repr(name)
     return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 4]}...{text[0]}"
+
+
+def listed(values: Sequence[object]) -> str:
+    """Numbers or shapes that a file gives, as messages show them: cut where there are many."""
+    text = ", ".join(map(str, values[:MAX_QUOTED]))
+    return f"({text})" if len(text) <= MAX_QUOTED else f"({text[: MAX_QUOTED - 4]}...)"
 
 
 class ThimbleError(Exception):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType
@@ -82,7 +82,7 @@ class Concatenation(Join):
         axis = wrap_axis(self.axis, len(shapes[0]), site.source)
         rest = {(shape[:axis], shape[axis + 1 :]) for shape in shapes}
         if len({len(shape) for shape in shapes}) != 1 or len(rest) != 1:
-            raise MalformedModel(f"{site.source} concatenates the shapes {shapes} along axis {axis}.")
+            raise MalformedModel(f"{site.source} concatenates the shapes {listed(shapes)} along axis {axis}.")
         total = sum(shape[axis] for shape in shapes)
         return ((*shapes[0][:axis], total, *shapes[0][axis + 1 :]),)
 
@@ -103,6 +103,6 @@ class Pack(Join):
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         shapes = self._input_shapes(site)
         if len(set(shapes)) != 1:
-            raise MalformedModel(f"{site.source} packs tensors of different shapes: {shapes}.")
+            raise MalformedModel(f"{site.source} packs tensors of different shapes: {listed(shapes)}.")
         axis = wrap_axis(self.axis, len(shapes[0]) + 1, site.source)
         return ((*shapes[0][:axis], len(shapes), *shapes[0][axis:]),)

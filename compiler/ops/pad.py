@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Constraint, KernelCall, Operator, Rounding, Shape
 from thimble.compiler.ir.types import DType
@@ -37,7 +37,7 @@ def padded_shape(site: Site, paddings: Paddings) -> Shape:
     if len(paddings) != len(shape):
         raise MalformedModel(f"{site.source} pads {len(paddings)} dimensions of a tensor with {len(shape)}.")
     if any(count < 0 for pair in paddings for count in pair):
-        raise MalformedModel(f"{site.source} has a negative padding in {paddings}.")
+        raise MalformedModel(f"{site.source} has a negative padding in {listed(paddings)}.")
     return tuple(before + dim + after for dim, (before, after) in zip(shape, paddings, strict=True))
 
 

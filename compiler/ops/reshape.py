@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Constraint, KernelCall, Operator, Rounding, Shape
 from thimble.compiler.ir.types import DType
@@ -22,6 +22,7 @@ class Relabel(Operator):
     """Base of the operators that copy input 0 as it is; a subclass gives `new_shape`."""
 
     constraints: ClassVar[tuple[Constraint, ...]] = (same_input_output_type,)
+    copied_input = 0
 
     @abstractmethod
     def new_shape(self, site: Site) -> Shape:
@@ -50,13 +51,13 @@ class Reshape(Relabel):
         known = prod(dim for dim in self.shape if dim != -1)
         stretched = self.shape.count(-1)
         if stretched > 1 or any(dim < -1 for dim in self.shape):
-            raise MalformedModel(f"{site.source} asks for the impossible shape {self.shape}.")
+            raise MalformedModel(f"{site.source} asks for the impossible shape {listed(self.shape)}.")
         if stretched and known == 0:
-            raise MalformedModel(f"{site.source} cannot tell the -1 in {self.shape}: there are no elements.")
+            raise MalformedModel(f"{site.source} cannot tell the -1 in {listed(self.shape)}: there are no elements.")
         shape = tuple(elements // known if dim == -1 else dim for dim in self.shape)
         if prod(shape) != elements:
             raise MalformedModel(
-                f"{site.source} reshapes {site.input(0).type.shape} to {self.shape}, "
+                f"{site.source} reshapes {site.input(0).type.shape} to {listed(self.shape)}, "
                 "which holds another number of elements."
             )
         return shape
@@ -74,7 +75,7 @@ class Squeeze(Relabel):
         shape = site.input(0).type.shape
         dropped = {wrap_axis(axis, len(shape), site.source) for axis in self.axes}
         if any(shape[axis] != 1 for axis in dropped):
-            raise MalformedModel(f"{site.source} squeezes axes {self.axes} of {shape}, and not all are 1.")
+            raise MalformedModel(f"{site.source} squeezes axes {listed(self.axes)} of {shape}, and not all are 1.")
         if not self.axes:
             dropped = {axis for axis, dim in enumerate(shape) if dim == 1}
         return tuple(dim for axis, dim in enumerate(shape) if axis not in dropped)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Constraint, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType, TensorType
@@ -39,7 +39,9 @@ class BatchOperator(Operator):
                 f"it has {rank}, {len(self.block)} and {len(self.edges)}."
             )
         if min(self.block) < 1 or any(count < 0 for pair in self.edges for count in pair):
-            raise MalformedModel(f"{site.source} has a block of {self.block} and paddings of {self.edges}.")
+            raise MalformedModel(
+                f"{site.source} has a block of {listed(self.block)} and paddings of {listed(self.edges)}."
+            )
 
     def _padded(self, space: Shape) -> Shape:
         """Height (and width) of the space side with its edges."""
@@ -83,7 +85,7 @@ class SpaceToBatchND(BatchOperator):
         shape = site.input(0).type.shape
         padded = self._padded(shape)
         if any(dim % size for dim, size in zip(padded, self.block, strict=True)):
-            raise MalformedModel(f"{site.source} cuts {padded} pixels into blocks of {self.block}.")
+            raise MalformedModel(f"{site.source} cuts {padded} pixels into blocks of {listed(self.block)}.")
         grid = (dim // size for dim, size in zip(padded, self.block, strict=True))
         return ((shape[0] * prod(self.block), *grid, shape[-1]),)
 
@@ -113,13 +115,13 @@ class BatchToSpaceND(BatchOperator):
         shape = site.input(0).type.shape
         places = prod(self.block)
         if shape[0] % places:
-            raise MalformedModel(f"{site.source} makes blocks of {self.block} of {shape[0]} batches.")
+            raise MalformedModel(f"{site.source} makes blocks of {listed(self.block)} of {shape[0]} batches.")
         space = tuple(
             dim * size - before - after
             for dim, size, (before, after) in zip(shape[1:-1], self.block, self.edges, strict=True)
         )
         if min(space) < 0:
-            raise MalformedModel(f"{site.source} crops more than there is: {self.edges}.")
+            raise MalformedModel(f"{site.source} crops more than there is: {listed(self.edges)}.")
         return ((shape[0] // places, *space, shape[-1]),)
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType
@@ -82,7 +82,7 @@ class SplitV(Cut):
         rest = total - sum(size for size in self.sizes if size != -1)
         sizes = tuple(rest if size == -1 else size for size in self.sizes)
         if self.sizes.count(-1) > 1 or min(sizes) < 0 or sum(sizes) != total:
-            raise MalformedModel(f"{site.source} cuts {total} slices into parts of {self.sizes}.")
+            raise MalformedModel(f"{site.source} cuts {total} slices into parts of {listed(self.sizes)}.")
         return sizes
 
 

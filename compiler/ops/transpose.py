@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, Shape
 from thimble.compiler.ir.types import DType
@@ -31,7 +31,7 @@ class Transpose(Operator):
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         shape = site.input(0).type.shape
         if sorted(self.permutation) != list(range(len(shape))):
-            raise MalformedModel(f"{site.source}: {self.permutation} is no order of {len(shape)} dimensions.")
+            raise MalformedModel(f"{site.source}: {listed(self.permutation)} is no order of {len(shape)} dimensions.")
         return (tuple(shape[axis] for axis in self.permutation),)
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:

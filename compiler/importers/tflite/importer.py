@@ -164,6 +164,10 @@ class _Importer:
                 self.blockers.append(
                     f"Tensor {quoted(tensor.name)} has a dynamic shape; convert the model with fixed shapes."
                 )
+        for i, tensor in enumerate(main.tensors):
+            if tensor.is_variable and (tensor.data is not None or i in main.inputs):
+                other = "an input of the model" if i in main.inputs else "constant"
+                self.blockers.append(f"Tensor {quoted(tensor.name)} is a variable and yet {other}; make it either.")
 
     def _find_variables(self, main: FileSubgraph) -> None:
         """One state for each resource variable, of the type of the first tensor assigned to it (or read from it)."""
@@ -228,6 +232,7 @@ def _run_initializer(model: ModelFile, index: int) -> dict[tuple[str, str], Arra
 
 def _reason(limit: str, site: Site) -> str:
     """The limit that a node breaks, and what to do."""
+    limit = " ".join(limit.split())
     values = [v for v in (*site.inputs, *site.outputs) if v is not None]
     if any(v.type.dtype is DType.FLOAT32 and v.role is not Role.CONSTANT for v in values):
         return f"It computes in float32. {limit} Quantize the model to int8 first (post-training quantization)."
