@@ -252,6 +252,16 @@ def _contents(rng: Rng, model: Any) -> None:
     buffer.data = np.frombuffer(data, np.uint8)
 
 
+def _longer_constant(rng: Rng, model: Any) -> None:
+    """A small constant, such as axes or sizes, that has too many entries but is consistent in itself."""
+    tensors = [t for t in _graph(rng, model).tensors if t.buffer and t.shape is not None and len(t.shape)]
+    tensor = _pick(rng, [t for t in tensors if model.buffers[t.buffer].data is not None])
+    data = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
+    times = int(rng.choice([2, 3, 500])) if len(data) < 1000 else 2
+    tensor.shape = [int(tensor.shape[0]) * times, *(int(d) for d in tensor.shape[1:])]
+    model.buffers[tensor.buffer].data = np.tile(data, times)
+
+
 def _operand(rng: Rng, model: Any) -> None:
     """One tensor index of an operator changed, left out, or added."""
     graph = _graph(rng, model)
@@ -397,6 +407,7 @@ MUTATIONS: tuple[Callable[[Rng, Any], None], ...] = (
     _quantization,
     _contents,
     _contents,
+    _longer_constant,
     _operand,
     _operand,
     _interface,
