@@ -45,7 +45,7 @@ def program(table: dict[str, Any]) -> str:
     flash, ram = table.get("flash", 0), table.get("ram", 0x2000_0000)
     lines = [
         '.syntax unified\n.thumb\n.section .vectors, "a"',
-        f".word {ram + table.get('stack', 0x8000):#x}, reset + 1, fault + 1, fault + 1, fault + 1, fault + 1, fault + 1",
+        f".word {ram + table.get('stack', 0x8000):#x}, reset + 1" + ", fault + 1" * 5,
         ".text\n.thumb_func\nfault: b fault\n.global reset\n.type reset, %function\n.thumb_func\nreset:",
     ]
     if table.get("fpu", True):

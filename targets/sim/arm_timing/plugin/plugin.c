@@ -125,8 +125,9 @@ static struct outcome *time_once(struct block *b, bool taken, uint64_t key) {
 static inline int64_t event_waits(void) {
     int64_t sum = 0;
     for (unsigned int i = 0; i < event_count; i++)
-        sum +=
-            events[i].region ? memory_array_wait(events[i].region, events[i].wait, cycles_total + sum) : events[i].wait;
+        sum += events[i].region
+                   ? memory_array_wait(events[i].region, events[i].wait, cycles_total + sum + events[i].insn)
+                   : events[i].wait;
     return sum;
 }
 
