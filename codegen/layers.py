@@ -44,8 +44,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One node as one C function."""
+    """The node of one step as one C function."""
 
+    step: int
     function: str
     title: str
     source: str
@@ -63,9 +64,13 @@ class Lowered:
 
 
 def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lowered:
-    """Lower every node; `prefix` begins the name of each constant array, which has external linkage."""
+    """Lower every node but those of views; `prefix` begins the name of each constant array, which is external."""
     lowering = _Lowering(graph, plan, prefix)
-    layers = tuple(lowering.layer(step, site, site.op.lower(site, rounding)) for step, site in enumerate(graph.sites))
+    layers = tuple(
+        lowering.layer(step, site, site.op.lower(site, rounding))
+        for step, (node, site) in enumerate(zip(graph.nodes, graph.sites, strict=True))
+        if not any(map(plan.is_view, node.outputs))
+    )
     kernels = sorted({call.kernel for layer in layers for call in layer.calls})
     return Lowered(layers, tuple(lowering.constants.values()), tuple(kernels))
 
@@ -96,7 +101,7 @@ class _Lowering:
             lowered.append(Call(call.kernel, params, fields, statement))
         title = f"{site.op.name}: {self._types(site)}"
         function = f"layer_{step:02d}_{site.op.name}"
-        return Layer(function, title, c_text.comment_text(site.source), tuple(pointers.values()), tuple(lowered))
+        return Layer(step, function, title, c_text.comment_text(site.source), tuple(pointers.values()), tuple(lowered))
 
     def _types(self, site: Site) -> str:
         inputs = ", ".join(str(v.type) for v in site.inputs if v is not None)

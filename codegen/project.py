@@ -125,10 +125,10 @@ def render_trace_main(graph: Graph, plan: Plan, name: str, rounding: Rounding) -
 
     It includes the model's C file, so that it can call the layers, which are static.
     """
-    lowered = lower_graph(graph, plan, name, rounding)
+    functions = {layer.step: layer.function for layer in lower_graph(graph, plan, name, rounding).layers}
     steps = [
-        (layer.function, [(plan.value_offset(i), graph.values[i].type.bytes) for i in node.outputs])
-        for layer, node in zip(lowered.layers, graph.nodes, strict=True)
+        (functions.get(step), [(plan.value_offset(i), graph.values[i].type.bytes) for i in node.outputs])
+        for step, node in enumerate(graph.nodes)
     ]
     tensors = [_tensor(graph.values[i], plan.value_offset(i)) for i in graph.inputs]
     return _render("trace_main.c.j2", {"name": name, "NAME": name.upper(), "inputs": tensors, "steps": steps})

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import MalformedModel, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
-from thimble.compiler.passes.pipeline import run_passes
+from thimble.compiler.passes.pipeline import choose_passes, run_passes
 from thimble.targets.model import Target, load_target
 
 MODEL_FILE = "model.tflite"
@@ -48,21 +48,34 @@ class Build:
         return self.folder / "build" / f"{self.name}.elf"
 
 
-def read_model(path: Path) -> tuple[bytes, Graph]:
-    """A model file and its graph, passes done. Raises UsageError, MalformedModel or UnsupportedOp."""
+def read_model(path: Path, disabled_passes: Collection[str] = ()) -> tuple[bytes, Graph]:
+    """A model file and its graph, all passes but the disabled ones done.
+
+    Raises UsageError, MalformedModel or UnsupportedOp.
+    """
+    data = read_file(path)
+    return data, graph_of(data, path, disabled_passes)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a model file. Raises UsageError where there is none, MalformedModel where it is too large."""
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file.")
     if path.stat().st_size > MAX_MODEL_BYTES:
         raise MalformedModel(f"{path} is larger than {MAX_MODEL_BYTES >> 20} MiB; no microcontroller holds it.")
-    data = path.read_bytes()
-    return data, graph_of(data, path)
+    return path.read_bytes()
 
 
-def graph_of(data: bytes, path: Path) -> Graph:
-    """The graph of a model's bytes, passes done; `path` tells the format and the name."""
+def graph_of(data: bytes, path: Path, disabled_passes: Collection[str] = ()) -> Graph:
+    """The graph of a model's bytes, all passes but the disabled ones done; `path` tells the format and the name."""
+    return run_passes(import_model(data, path), choose_passes(disabled_passes))
+
+
+def import_model(data: bytes, path: Path) -> Graph:
+    """The graph of a model's bytes as the file has it; `path` tells the format and the name."""
     if path.suffix.lower() != ".tflite":
         raise UsageError(f"{path}: only .tflite models are taken so far; this is a '{path.suffix}' file.")
-    return run_passes(import_tflite(data, path.stem))
+    return import_tflite(data, path.stem)
 
 
 def open_build(folder: Path) -> Build:
@@ -76,9 +89,10 @@ def open_build(folder: Path) -> Build:
             raise UsageError(f"{folder}/{MODEL_FILE} is not the model that was compiled; compile again.")
         name, target = report["build"]["name"], report["target"]["name"]
         rounding = Rounding(report["build"]["rounding"])
+        disabled = tuple(report["build"]["disabled_passes"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
-    graph = graph_of(model, Path(f"{report['model']['name']}.tflite"))
+    graph = graph_of(model, Path(f"{report['model']['name']}.tflite"), disabled)
     return Build(folder, report, model, graph, load_target(target), name, rounding)
 
 

@@ -82,6 +82,14 @@ def model_options(function: F) -> F:
                 show_default=True,
                 help="Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF.",
             ),
+            click.option(
+                "--disable-pass",
+                "disabled_passes",
+                multiple=True,
+                metavar="NAME",
+                hidden=True,
+                help="Leave out a graph rewrite, to see what it brings; can be given several times.",
+            ),
         )
     ):
         function = option(function)
@@ -89,7 +97,12 @@ def model_options(function: F) -> F:
 
 
 def _options(
-    name: str | None, max_sram: str | None, max_flash: str | None, rounding: str, max_drop: float | None = None
+    name: str | None,
+    max_sram: str | None,
+    max_flash: str | None,
+    rounding: str,
+    disabled_passes: tuple[str, ...],
+    max_drop: float | None = None,
 ) -> CompileOptions:
     return CompileOptions(
         name=name,
@@ -97,6 +110,7 @@ def _options(
         max_sram_bytes=None if max_sram is None else parse_bytes(max_sram),
         max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         max_drop_percent=max_drop,
+        disabled_passes=disabled_passes,
     )
 
 
@@ -124,6 +138,7 @@ def compile_command(
     max_sram: str | None,
     max_flash: str | None,
     rounding: str,
+    disabled_passes: tuple[str, ...],
     max_drop: float | None,
     schedule: str,
     kernels: str,
@@ -135,7 +150,7 @@ def compile_command(
 
     So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
     """
-    options = _options(name, max_sram, max_flash, rounding, max_drop)
+    options = _options(name, max_sram, max_flash, rounding, disabled_passes, max_drop)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
         return
@@ -157,12 +172,13 @@ def analyze_command(
     max_sram: str | None,
     max_flash: str | None,
     rounding: str,
+    disabled_passes: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Say whether MODEL fits a chip, by how many bytes, and every unsupported node in one pass. Writes nothing."""
     ui = Ui(as_json, quiet)
-    result = analyze_model(model, target, _options(name, max_sram, max_flash, rounding))
+    result = analyze_model(model, target, _options(name, max_sram, max_flash, rounding, disabled_passes))
     ui.show(result, tables.analysis_table(result))
     if not result["supported"]:
         raise UnsupportedOp(f"{model} holds {len(result['blockers'])} blockers.", ())

@@ -7,7 +7,7 @@ from typing import Any
 
 from thimble import __version__
 from thimble.codegen.project import Project
-from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.plan import BufferKind, Plan
 from thimble.targets.elf import ElfSizes
@@ -19,6 +19,7 @@ SCHEMA = 1
 def build_report(
     *,
     graph: Graph,
+    source: Graph,
     model: bytes,
     plan: Plan,
     target: Target,
@@ -26,17 +27,26 @@ def build_report(
     sizes: ElfSizes,
     rounding: Rounding,
     max_drop_percent: float | None,
+    disabled_passes: tuple[str, ...],
 ) -> dict[str, Any]:
-    """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet."""
+    """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
+
+    `source` is the model's own graph, `graph` what is left of it to execute.
+    """
     return {
         "schema": SCHEMA,
         "thimble": __version__,
-        "build": {"name": project.name, "rounding": rounding.value, "max_drop_percent": max_drop_percent},
+        "build": {
+            "name": project.name,
+            "rounding": rounding.value,
+            "max_drop_percent": max_drop_percent,
+            "disabled_passes": list(disabled_passes),
+        },
         "model": {
             "name": graph.name,
             "sha256": hashlib.sha256(model).hexdigest(),
             "source_format": "tflite",
-            "macs": graph.macs,
+            "macs": source.macs,
             "macs_executed": graph.macs,
         },
         "target": {
@@ -51,7 +61,7 @@ def build_report(
         },
         "memory": _memory(plan, project, sizes),
         "latency": {"cycles": None, "instructions": None, "ms": None},
-        "layers": _layers(graph, rounding),
+        "layers": _layers(graph, plan, rounding),
         "functions": [],
         "flash_symbols": _flash_symbols(sizes),
         "verify": None,
@@ -91,20 +101,25 @@ def _memory(plan: Plan, project: Project, sizes: ElfSizes) -> dict[str, Any]:
     }
 
 
-def _layers(graph: Graph, rounding: Rounding) -> list[dict[str, Any]]:
+def _layers(graph: Graph, plan: Plan, rounding: Rounding) -> list[dict[str, Any]]:
+    """One row a step of the plan; a view is a step that calls no kernel."""
     return [
         {
             "index": index,
             "name": site.outputs[0].name if site.outputs else site.source,
             "op": site.op.name,
-            "kernel": ", ".join(sorted({call.kernel for call in site.op.lower(site, rounding)})),
+            "kernel": "view" if any(map(plan.is_view, node.outputs)) else _kernels(site, rounding),
             "output": str(site.outputs[0].type) if site.outputs else "",
             "macs": site.op.macs(site),
             "cycles": None,
             "instructions": None,
         }
-        for index, site in enumerate(graph.sites)
+        for index, (node, site) in enumerate(zip(graph.nodes, graph.sites, strict=True))
     ]
+
+
+def _kernels(site: Site, rounding: Rounding) -> str:
+    return ", ".join(sorted({call.kernel for call in site.op.lower(site, rounding)}))
 
 
 def _flash_symbols(sizes: ElfSizes) -> list[dict[str, Any]]:

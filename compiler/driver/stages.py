@@ -9,12 +9,20 @@ from typing import Any
 
 from thimble.codegen import c_text
 from thimble.codegen.project import Project, generate_project
-from thimble.compiler.driver.build_folder import MODEL_FILE, new_build_folder, read_model, write_report
+from thimble.compiler.driver.build_folder import (
+    MODEL_FILE,
+    import_model,
+    new_build_folder,
+    read_file,
+    read_model,
+    write_report,
+)
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.passes.pipeline import choose_passes, run_passes
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_layers
@@ -35,6 +43,7 @@ class CompileOptions:
     max_sram_bytes: int | None = None
     max_flash_bytes: int | None = None
     max_drop_percent: float | None = None
+    disabled_passes: tuple[str, ...] = ()
 
 
 def compile_model(
@@ -47,7 +56,9 @@ def compile_model(
     options = options or CompileOptions()
     target = load_target(target_name)
     say("Reading the model")
-    data, graph = read_model(model_path)
+    data = read_file(model_path)
+    source = import_model(data, model_path)
+    graph = run_passes(source, choose_passes(options.disabled_passes))
     name = c_text.identifier(options.name or model_path.stem)
     say(f"Planning {len(graph.nodes)} layers")
     plan = make_plan(graph, options.rounding)
@@ -62,6 +73,7 @@ def compile_model(
         images = build_firmware(folder, target, name)
         report = build_report(
             graph=graph,
+            source=source,
             model=data,
             plan=plan,
             target=target,
@@ -69,6 +81,7 @@ def compile_model(
             sizes=read_sizes(images.chip_elf),
             rounding=options.rounding,
             max_drop_percent=options.max_drop_percent,
+            disabled_passes=options.disabled_passes,
         )
         say(f"Measuring one inference on the simulated {target.name}")
         measure(report, images.sim_elf, target, say)
@@ -89,7 +102,7 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.driver.printing import print_plan
     from thimble.compiler.ir.printer import print_graph
 
-    _, graph = read_model(model_path)
+    _, graph = read_model(model_path, options.disabled_passes)
     if what == "graph":
         return print_graph(graph)
     plan = make_plan(graph, options.rounding)
@@ -155,9 +168,11 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
     options = options or CompileOptions()
     target = load_target(target_name)
     try:
-        _, graph = read_model(model_path)
+        data = read_file(model_path)
+        source = import_model(data, model_path)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
+    graph = run_passes(source, choose_passes(options.disabled_passes))
     plan = make_plan(graph, options.rounding)
     project = generate_project(graph, plan, target, "model", options.rounding)
     ram_limit = min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
@@ -167,7 +182,8 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
         "blockers": [],
         "fits": plan.arena_bytes <= ram_limit and project.weights_bytes <= flash_limit,
         "target": target.name,
-        "macs": graph.macs,
+        "macs": source.macs,
+        "macs_executed": graph.macs,
         "layers": len(graph.nodes),
         "arena_bytes": plan.arena_bytes,
         "arena_bound_bytes": plan.bound_bytes,

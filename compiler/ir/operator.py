@@ -85,12 +85,14 @@ class Operator(ABC):
     """An operator with its typed attributes; a subclass is a frozen dataclass in compiler/ops.
 
     `name` is the TFLite operator name in lower case. `constraints` are checked in order after `shapes`
-    passed. `state_inputs` are the input positions that hold state which the operator updates.
+    passed. `state_inputs` are the input positions that hold state which the operator updates. `copied_input` is the
+    input whose very bytes are the only output, so that both can share memory; None for operators that compute.
     """
 
     name: ClassVar[str]
     constraints: ClassVar[tuple[Constraint, ...]] = ()
     state_inputs: ClassVar[tuple[int, ...]] = ()
+    copied_input: ClassVar[int | None] = None
 
     @abstractmethod
     def shapes(self, site: Site) -> tuple[Shape, ...]:

@@ -39,7 +39,7 @@ from thimble.compiler.ops.fixed_point import (
     saturate,
     wrap_int32,
 )
-from thimble.compiler.ops.window import Axis, Padding, resolve_axis
+from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
 Params = tuple[tuple[str, ParamValue], ...]
 
@@ -169,15 +169,16 @@ class WindowConvolution(WeightedOperator):
     stride_width: int
     dilation_height: int
     dilation_width: int
-    padding: Padding
+    padding: Padding | ExplicitPadding
 
     def axes(self, site: Site) -> tuple[Axis, Axis]:
         """The window along height and width."""
         _, height, width, _ = site.input(0).type.shape
         _, kernel_height, kernel_width, _ = site.input(1).type.shape
+        rows, columns, where = self.padding.along_height, self.padding.along_width, site.source
         return (
-            resolve_axis(height, kernel_height, self.stride_height, self.dilation_height, self.padding, site.source),
-            resolve_axis(width, kernel_width, self.stride_width, self.dilation_width, self.padding, site.source),
+            resolve_axis(height, kernel_height, self.stride_height, self.dilation_height, rows, where),
+            resolve_axis(width, kernel_width, self.stride_width, self.dilation_width, columns, where),
         )
 
     def output_shape(self, site: Site, channels: int) -> Shape:

@@ -16,7 +16,7 @@ from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, quantized_range
 from thimble.compiler.ops.constraints import activation_fits, input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
-from thimble.compiler.ops.window import Axis, Padding, resolve_axis
+from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
 
 def same_scale_and_zero_point(site: Site) -> bool:
@@ -43,7 +43,7 @@ class Pool2D(Operator):
     kernel_width: int
     stride_height: int
     stride_width: int
-    padding: Padding
+    padding: Padding | ExplicitPadding
     activation: Activation
 
     constraints = (
@@ -63,9 +63,10 @@ class Pool2D(Operator):
     def axes(self, site: Site) -> tuple[Axis, Axis]:
         """The window along height and width."""
         _, height, width, _ = site.input(0).type.shape
+        rows, columns, where = self.padding.along_height, self.padding.along_width, site.source
         return (
-            resolve_axis(height, self.kernel_height, self.stride_height, 1, self.padding, site.source),
-            resolve_axis(width, self.kernel_width, self.stride_width, 1, self.padding, site.source),
+            resolve_axis(height, self.kernel_height, self.stride_height, 1, rows, where),
+            resolve_axis(width, self.kernel_width, self.stride_width, 1, columns, where),
         )
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:

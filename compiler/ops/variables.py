@@ -47,6 +47,7 @@ class ReadVariable(Operator):
 
     name = "read_variable"
     constraints = (same_input_output_type,)
+    copied_input = 0
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         return (site.input(0).type.shape,)

@@ -17,6 +17,24 @@ class Padding(Enum):
     SAME = "same"
     VALID = "valid"
 
+    @property
+    def along_height(self) -> Padding:
+        """The scheme of one axis."""
+        return self
+
+    @property
+    def along_width(self) -> Padding:
+        """The scheme of one axis."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class ExplicitPadding:
+    """Elements (before, after) the input along each axis; no model holds it, passes make it of a PAD."""
+
+    along_height: tuple[int, int]
+    along_width: tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -28,6 +46,12 @@ class Axis:
     dilation: int
     output: int
     pad: int
+
+    @property
+    def overhang(self) -> tuple[int, int]:
+        """How many elements the windows reach beyond the input: (before, after) it."""
+        reach = (self.output - 1) * self.stride + (self.kernel - 1) * self.dilation + 1
+        return self.pad, max(reach - self.pad - self.input, 0)
 
     @property
     def taps(self) -> range:
@@ -47,18 +71,25 @@ class Axis:
         return slice(first, last), slice(start, start + (last - first) * self.stride, self.stride)
 
 
-def resolve_axis(input: int, kernel: int, stride: int, dilation: int, padding: Padding, where: str) -> Axis:
-    """Output size and leading pad of one axis (ComputeOutSize and ComputePaddingWithOffset, TFLite padding.h)."""
+def resolve_axis(
+    input: int, kernel: int, stride: int, dilation: int, padding: Padding | tuple[int, int], where: str
+) -> Axis:
+    """Output size and leading pad of one axis (ComputeOutSize and ComputePaddingWithOffset, TFLite padding.h).
+
+    `padding` may be the elements (before, after) the input. Raises MalformedModel where no output is left.
+    """
     if min(input, kernel, stride, dilation) < 1:
         raise MalformedModel(f"{where} has a kernel, stride, dilation or input size below 1.")
     reach = (kernel - 1) * dilation + 1
     if reach > MAX_REACH:
         raise MalformedModel(f"{where} has a window of {reach} elements; at most {MAX_REACH} are possible.")
-    output = -(-input // stride) if padding is Padding.SAME else (input + stride - reach) // stride
+    before, after = padding if isinstance(padding, tuple) else (0, 0)
+    padded = before + input + after
+    output = -(-input // stride) if padding is Padding.SAME else (padded + stride - reach) // stride
     if output < 1:
-        raise MalformedModel(f"{where} has a window of {reach} on an input of {input}: no output is left.")
+        raise MalformedModel(f"{where} has a window of {reach} on an input of {padded}: no output is left.")
     total = max((output - 1) * stride + reach - input, 0)
-    return Axis(input, kernel, stride, dilation, output, total // 2 if padding is Padding.SAME else 0)
+    return Axis(input, kernel, stride, dilation, output, total // 2 if padding is Padding.SAME else before)
 
 
 def transposed_axis(input: int, output: int, kernel: int, stride: int, padding: Padding, where: str) -> Axis:

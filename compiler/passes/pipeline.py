@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from thimble.compiler.ir.errors import MalformedModel, ThimbleError
+from thimble.compiler.ir.errors import MalformedModel, ThimbleError, UsageError
 from thimble.compiler.ir.graph import Graph, verify
+from thimble.compiler.passes.cancel_transposes import cancel_transposes
+from thimble.compiler.passes.fold_activations import fold_activations
+from thimble.compiler.passes.fold_constants import fold_constants
+from thimble.compiler.passes.fold_padding import fold_padding
+from thimble.compiler.passes.merge_lookups import merge_lookups
+from thimble.compiler.passes.merge_reshapes import merge_reshapes
+from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.compiler.passes.separate_outputs import separate_outputs
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A rewrite with the name that messages and options use."""
+    """A rewrite with the name that messages and options use; the graph it gives computes the same bytes.
+
+    What is `required` makes the graph fit for the stages that follow; everything else saves memory or time.
+    """
 
     name: str
     rewrite: Callable[[Graph], Graph]
+    required: bool = False
 
 
-PASSES: tuple[Pass, ...] = (Pass("separate-outputs", separate_outputs),)
+REMOVE_DEAD = Pass("remove-dead", remove_dead)
+
+PASSES: tuple[Pass, ...] = (
+    REMOVE_DEAD,  # what nobody reads must not hold back the others
+    Pass("fold-constants", fold_constants),
+    Pass("cancel-transposes", cancel_transposes),
+    Pass("merge-reshapes", merge_reshapes),
+    Pass("fold-padding", fold_padding),
+    Pass("fold-activations", fold_activations),
+    Pass("merge-lookups", merge_lookups),
+    REMOVE_DEAD,
+    Pass("separate-outputs", separate_outputs, required=True),
+)
+"""Removing dead nodes stands here twice; every other pass once."""
+
+
+def choose_passes(disabled: Collection[str] = ()) -> tuple[Pass, ...]:
+    """All passes but those named. Raises UsageError for a name that no pass has, or that of a required one."""
+    optional = {step.name for step in PASSES if not step.required}
+    unknown = sorted(set(disabled) - optional)
+    if unknown:
+        raise UsageError(f"'{unknown[0]}' is no pass to leave out; those are: {', '.join(sorted(optional))}.")
+    return tuple(step for step in PASSES if step.name not in disabled)
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = PASSES) -> Graph:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from thimble.compiler.ir.graph import Graph, Role
+from thimble.compiler.ir.graph import Graph, Node, Role
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.plan import Buffer, Plan
 
 
 class PlanError(AssertionError):
@@ -16,48 +16,104 @@ class PlanError(AssertionError):
 def check_plan(graph: Graph, plan: Plan) -> None:
     """Raise PlanError if, at any step, an operand's bytes are not what was written for it.
 
-    Its own code: it trusts the offsets and sizes only, not the lifetimes. Every arena byte carries the number of the
-    value that owns it; reading a value whose bytes carry another number means that it was overwritten. Bytes between
-    which no buffer begins or ends always share their fate, so one number stands for each such run of them.
+    Its own code: it trusts the offsets and sizes only, not the lifetimes. Every write stamps its arena bytes with a
+    new number; reading a value whose bytes carry another number than its own means that they were overwritten.
     """
-    edges = np.unique([0, plan.arena_bytes, *(b.offset for b in plan.buffers), *(b.end for b in plan.buffers)])
-    owner = np.full(len(edges), -1, np.int64)
-    home = {b.value: b for b in plan.buffers if b.value is not None}
-    scratch = {b.step: b for b in plan.buffers if b.step is not None}
+    arena = _Arena(graph, plan)
+    for value in (*graph.states, *graph.inputs):
+        arena.write(value)
+    for step, node in enumerate(graph.nodes):
+        views = [value for value in node.outputs if value in arena.bases]
+        if views:
+            arena.look(step, node, views)
+        else:
+            _run(arena, graph, step, node)
+    for value in (*graph.outputs, *graph.states):
+        arena.read(value, "the caller")
+    _check_interface(graph, arena.bases)
 
-    def runs(offset: int, size: int) -> Array:
-        first, last = np.searchsorted(edges, (offset, offset + size))
-        return owner[first:last]
 
-    def write(number: int, offset: int, size: int, what: str) -> None:
-        if offset < 0 or offset + size > plan.arena_bytes:
-            raise PlanError(f"{what} lies outside of the arena")
-        runs(offset, size)[:] = number
+def _check_interface(graph: Graph, bases: dict[int, int]) -> None:
+    """An output that is a view must not share its bytes with an input, a state or another output."""
+    homes = [bases.get(value, value) for value in graph.outputs]
+    for value, home in zip(graph.outputs, homes, strict=True):
+        if value in bases and (homes.count(home) > 1 or graph.values[home].role is not Role.ACTIVATION):
+            raise PlanError(f"output {value} shares its memory with another part of the interface")
 
-    def read(value: int, what: str) -> None:
-        buffer = home[value]
-        if (runs(buffer.offset, buffer.bytes) != value).any():
+
+def _run(arena: _Arena, graph: Graph, step: int, node: Node) -> None:
+    """Replay one node that computes: all that it needs must be whole after all that it writes was written."""
+    scratch = arena.write_scratch(step)
+    for value in node.outputs:
+        arena.write(value)
+    for operand in node.inputs:  # after the writes: an output or scratch over a live operand is an error
+        if operand is not None and graph.values[operand].role is not Role.CONSTANT:
+            arena.read(operand, f"step {step}")
+    for value in node.outputs:
+        arena.read(value, f"step {step} (its own output)")
+    if scratch is not None and arena.overwritten(*scratch):
+        raise PlanError(f"the scratch of step {step} overlaps an output")
+    for position in node.op.state_inputs:
+        state = node.inputs[position] if position < len(node.inputs) else None
+        if state is not None:
+            arena.write(state)  # its contents are new: who looked at the old ones must not read them any more
+
+
+class _Arena:
+    """Who wrote each byte last. Bytes between which no buffer begins or ends share their fate, and one number."""
+
+    def __init__(self, graph: Graph, plan: Plan) -> None:
+        self._graph, self._plan = graph, plan
+        ends = [end for b in plan.buffers for end in (b.offset, b.end)]
+        self._edges = np.unique([0, plan.arena_bytes, *ends])
+        self._stamps = np.full(len(self._edges), -1, np.int64)
+        self._homes = {b.value: b for b in plan.buffers if b.value is not None}
+        self._scratch = {b.step: b for b in plan.buffers if b.step is not None}
+        self._expected: dict[int, int] = {}
+        self._writes = 0
+        self.bases = {view.value: view.base for view in plan.views}
+
+    def write(self, value: int) -> None:
+        """Stamp a value's buffer anew."""
+        buffer = self._homes[value]
+        if buffer.bytes != self._graph.values[value].type.bytes:
+            raise PlanError(f"value {value} has a buffer of the wrong size")
+        self._expected[value] = self._stamp(buffer, f"value {value}")
+
+    def write_scratch(self, step: int) -> tuple[Buffer, int] | None:
+        """Stamp the scratch memory of a step, which may have none."""
+        buffer = self._scratch.get(step)
+        return None if buffer is None else (buffer, self._stamp(buffer, f"scratch of step {step}"))
+
+    def look(self, step: int, node: Node, views: list[int]) -> None:
+        """A node that does nothing: its output is taken for the bytes that its input has now."""
+        source = None if node.op.copied_input is None else node.inputs[node.op.copied_input]
+        if source is None or list(node.outputs) != views:
+            raise PlanError(f"step {step} computes, but its output is said to be a view")
+        base, value = self.bases[views[0]], views[0]
+        if base != self.bases.get(source, source) or base not in self._homes:
+            raise PlanError(f"value {value} is said to be a view of value {base}, which step {step} does not read")
+        self.read(source, f"step {step}")
+        if self._graph.values[value].type.bytes != self._graph.values[source].type.bytes:
+            raise PlanError(f"value {value} is said to be a view of another size")
+        self._expected[value] = self._expected[source]
+
+    def read(self, value: int, what: str) -> None:
+        """Raise PlanError unless a value's bytes are still those that were written for it."""
+        if self.overwritten(self._homes[self.bases.get(value, value)], self._expected[value]):
             raise PlanError(f"{what} reads value {value}, whose bytes were overwritten")
 
-    for value in (*graph.states, *graph.inputs):
-        if home[value].bytes != graph.values[value].type.bytes:
-            raise PlanError(f"value {value} has a buffer of the wrong size")
-        write(value, home[value].offset, home[value].bytes, f"value {value}")
-    for step, node in enumerate(graph.nodes):
-        if step in scratch:
-            write(-2 - step, scratch[step].offset, scratch[step].bytes, f"scratch of step {step}")
-        for value in node.outputs:
-            if home[value].bytes != graph.values[value].type.bytes:
-                raise PlanError(f"value {value} has a buffer of the wrong size")
-            write(value, home[value].offset, home[value].bytes, f"value {value}")
-        for operand in node.inputs:  # after the writes: an output or scratch over a live operand is an error
-            if operand is not None and graph.values[operand].role is not Role.CONSTANT:
-                read(operand, f"step {step}")
-        for value in node.outputs:
-            read(value, f"step {step} (its own output)")
-        if step in scratch:
-            buffer = scratch[step]
-            if (runs(buffer.offset, buffer.bytes) != -2 - step).any():
-                raise PlanError(f"the scratch of step {step} overlaps an output")
-    for value in (*graph.outputs, *graph.states):
-        read(value, "the caller")
+    def overwritten(self, buffer: Buffer, stamp: int) -> bool:
+        """Whether any byte of a buffer carries another stamp."""
+        return bool((self._range(buffer) != stamp).any())
+
+    def _stamp(self, buffer: Buffer, what: str) -> int:
+        if buffer.offset < 0 or buffer.end > self._plan.arena_bytes:
+            raise PlanError(f"{what} lies outside of the arena")
+        self._writes += 1
+        self._range(buffer)[:] = self._writes
+        return self._writes
+
+    def _range(self, buffer: Buffer) -> Array:
+        first, last = np.searchsorted(self._edges, (buffer.offset, buffer.end))
+        return self._stamps[first:last]

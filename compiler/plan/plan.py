@@ -39,17 +39,34 @@ class Buffer:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A graph value that needs no buffer: it is the contents of the buffer of another, `base`, as they are."""
+
+    value: int
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """A complete arena. `bound_bytes` is the most bytes that are live at one step: no layout can be smaller."""
+    """A complete arena. `bound_bytes` is the most bytes that are live at one step: no layout can be smaller.
+
+    The nodes that make `views` do nothing at their step; the buffer of a view's base lives as long as its views.
+    """
 
     buffers: tuple[Buffer, ...]
     steps: int
     arena_bytes: int
     bound_bytes: int
+    views: tuple[View, ...] = ()
 
     def value_offset(self, value: int) -> int:
         """Arena offset of a graph value."""
-        return next(b.offset for b in self.buffers if b.value == value)
+        home = next((view.base for view in self.views if view.value == value), value)
+        return next(b.offset for b in self.buffers if b.value == home)
+
+    def is_view(self, value: int) -> bool:
+        """Whether a graph value is nothing but the contents of another one's buffer."""
+        return any(view.value == value for view in self.views)
 
     def scratch_offset(self, step: int) -> int:
         """Arena offset of the scratch memory of a step."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.layout import Request, arena_bytes, lower_bound, place
-from thimble.compiler.plan.plan import Buffer, BufferKind, Plan
+from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
+from thimble.compiler.plan.views import find_views
 
 ALIGNMENT = 4
 """Offsets are multiples of a word, so that kernels may load words; 8-byte elements get 8."""
@@ -17,24 +18,30 @@ ARENA_ALIGNMENT = 16
 def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM) -> Plan:
     """A plan that runs the nodes one by one in the order of the graph, each tensor whole."""
     steps = len(graph.nodes)
-    buffers = [
-        _value_buffer(graph, index, first, last, steps) for index, (first, last) in sorted(_lifetimes(graph).items())
-    ]
+    views = find_views(graph)
+    lives = _lifetimes(graph)
+    for view, base in views.items():
+        lives[base] = (lives[base][0], max(lives[base][1], lives.pop(view)[1]))
+    outputs = {views.get(i, i) for i in graph.outputs}
+    buffers = [_value_buffer(graph, index, first, last, outputs) for index, (first, last) in sorted(lives.items())]
     for step, site in enumerate(graph.sites):
+        if any(i in views for i in graph.nodes[step].outputs):
+            continue
         scratch = max((call.scratch_bytes for call in site.op.lower(site, rounding)), default=0)
         if scratch:
             buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, step=step))
     requests = [Request(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
     offsets = place(requests)
     placed = tuple(_at(buffer, offset) for buffer, offset in zip(buffers, offsets, strict=True))
-    return Plan(placed, steps, max(arena_bytes(requests, offsets), 1), lower_bound(requests))
+    arena = max(arena_bytes(requests, offsets), 1)
+    return Plan(placed, steps, arena, lower_bound(requests), tuple(View(*pair) for pair in views.items()))
 
 
 def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:
     """First and last step at which each value that lives in the arena must hold its contents."""
     end = max(len(graph.nodes) - 1, 0)
-    lives: dict[int, tuple[int, int]] = {i: (0, 0) for i in graph.inputs}
-    lives.update({i: (0, end) for i in graph.states})
+    lives: dict[int, tuple[int, int]] = dict.fromkeys(graph.inputs, (0, 0))
+    lives.update(dict.fromkeys(graph.states, (0, end)))
     for step, node in enumerate(graph.nodes):
         for i in node.outputs:
             lives[i] = (step, step)
@@ -46,14 +53,14 @@ def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:
     return lives
 
 
-def _value_buffer(graph: Graph, index: int, first: int, last: int, steps: int) -> Buffer:
+def _value_buffer(graph: Graph, index: int, first: int, last: int, outputs: set[int]) -> Buffer:
     role = graph.values[index].role
     kind = BufferKind.ACTIVATION
     if role is Role.STATE:
         kind = BufferKind.STATE
     elif role is Role.INPUT:
         kind = BufferKind.INPUT
-    elif index in graph.outputs:
+    elif index in outputs:
         kind = BufferKind.OUTPUT
     return Buffer(f"{kind.value}_{index}", kind, 0, graph.values[index].type.bytes, first, last, value=index)
 
