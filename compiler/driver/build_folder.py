@@ -121,8 +121,11 @@ def new_build_folder(folder: Path) -> Iterator[Path]:
     folder = Path(os.path.abspath(folder))
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and read_report(folder) is None)):
         raise UsageError(f"{folder} exists and is no earlier build of Thimble; give an empty or a new folder.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}.") from error
     try:
         yield temporary
         temporary.chmod(0o755)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +47,9 @@ def load_samples(path: Path, graph: Graph, limit: int | None = None) -> Samples:
             arrays = {key: archive[key] for key in archive.files}
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} is not an .npz file of plain arrays: {error}.") from error
+    except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds for damaged files, MemoryError among them
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise UsageError(f"{path} is not an .npz file of plain arrays: {reason[:200]}.") from error
     values = [graph.values[i] for i in graph.inputs]
     inputs = [_convert(_pick(arrays, value, len(values), path), value, path) for value in values]
     counts = {len(array) for array in inputs}
@@ -57,10 +57,13 @@ def load_samples(path: Path, graph: Graph, limit: int | None = None) -> Samples:
         raise UsageError(f"{path}: the inputs hold different numbers of samples: {sorted(counts)}.")
     if counts == {0}:
         raise UsageError(f"{path} holds no samples.")
-    count = min(limit or max(counts, default=1), max(counts, default=1))
+    given = max(counts, default=1)
+    count = min(limit or given, given)
     labels = arrays.get("y")
-    if labels is not None and (labels.ndim != 1 or len(labels) != len(inputs[0])):
-        raise UsageError(f"{path}: y has shape {labels.shape}; it must be ({len(inputs[0])},), one label a sample.")
+    if labels is not None and labels.shape != (given,):
+        raise UsageError(f"{path}: y has shape {labels.shape}; it must be ({given},), one label a sample.")
+    if labels is not None and not np.issubdtype(labels.dtype, np.number):
+        raise UsageError(f"{path}: y holds {labels.dtype}; it must hold the number of the class of each sample.")
     return Samples(tuple(a[:count] for a in inputs), None if labels is None else labels[:count], path.name)
 
 
@@ -74,11 +77,17 @@ def random_samples(graph: Graph, limit: int | None = None, seed: int = 0) -> Sam
 
 
 def save_outputs(path: Path, graph: Graph, outputs: Sequence[Sequence[Array]]) -> None:
-    """Write outputs (samples by outputs) keyed by tensor name; a name that stands twice gets its position."""
+    """Write outputs (samples by outputs) keyed by tensor name; a name that stands twice gets its position.
+
+    Raises UsageError where the file cannot be written.
+    """
     names = unique_names([graph.values[i].name for i in graph.outputs])
     arrays = {name: np.stack([sample[k] for sample in outputs]) for k, name in enumerate(names)}
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    try:
+        with path.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
@@ -126,6 +135,8 @@ def _convert(array: Array, value: Value, path: Path) -> Array:
     if np.issubdtype(batched.dtype, np.floating) and dtype is DType.FLOAT32:
         return np.ascontiguousarray(batched.astype(np.float32))
     if np.issubdtype(batched.dtype, np.floating) and value.type.quant is not None and value.type.quant.per_tensor:
+        if np.isnan(batched).any():
+            raise UsageError(f"{path}: input '{value.name}' holds values that are not a number.")
         low, high = dtype.range
         levels = np.round(batched / value.type.quant.scale) + value.type.quant.zero_point
         return np.clip(levels, low, high).astype(dtype.numpy)

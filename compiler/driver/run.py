@@ -77,6 +77,8 @@ def run_program(command: list[str], build: Build, samples: Samples, folder: Path
 
 def run_target(build: Build, samples: Samples, timed: bool = False) -> tuple[Outputs, Trace]:
     """Outputs of the firmware on the simulated chip, and what the simulator measured; `timed` asks for cycles."""
+    if not build.sim_elf.is_file():
+        raise UsageError(f"{build.folder} lacks its firmware {build.sim_elf.name}; compile again.")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "inputs.bin").write_bytes(samples.raw())
