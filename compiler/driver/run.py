@@ -15,14 +15,13 @@ from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.ir.errors import OutputsDiffer, ThimbleError, UsageError
 from thimble.compiler.ir.operator import Array
 from thimble.targets import tools
-from thimble.targets.sim.simulate import simulate
+from thimble.targets.sim.simulate import simulate, time_limit_s
 from thimble.targets.sim.trace import Trace
 
 Outputs = list[list[Array]]  # samples by outputs
 Say = Callable[[str], None]
 
 HOST, TARGET, BOTH = "host", "target", "both"
-SECONDS_PER_SAMPLE = 60.0  # a limit, far above what any model that fits a chip takes
 _SANITIZER_ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 
@@ -82,9 +81,8 @@ def run_target(build: Build, samples: Samples, timed: bool = False) -> tuple[Out
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "inputs.bin").write_bytes(samples.raw())
-        trace = simulate(
-            build.sim_elf, build.target, folder, timeout_s=60 + SECONDS_PER_SAMPLE * len(samples), timed=timed
-        )
+        limit_s = time_limit_s(build.target, len(samples))
+        trace = simulate(build.sim_elf, build.target, folder, limit_s, timed=timed)
         outputs = split_outputs((folder / "outputs.bin").read_bytes(), build.graph)
     if len(outputs) != len(samples):
         raise ThimbleError(f"The simulated firmware gave {len(outputs)} outputs for {len(samples)} samples.")

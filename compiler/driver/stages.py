@@ -29,7 +29,7 @@ from thimble.compiler.plan.planner import plan_layers
 from thimble.targets.build import build_firmware
 from thimble.targets.elf import read_sizes
 from thimble.targets.model import Target, load_target
-from thimble.targets.sim.simulate import simulate
+from thimble.targets.sim.simulate import simulate, time_limit_s
 
 Say = Callable[[str], None]
 
@@ -119,7 +119,7 @@ def measure(report: dict[str, Any], sim_elf: Path, target: Target, say: Say) -> 
     What a missing tool keeps from being measured is said aloud and stays None: it never becomes a guess.
     """
     try:
-        trace = simulate(sim_elf, target, sim_elf.parent, timeout_s=600, timed=True)
+        trace = simulate(sim_elf, target, sim_elf.parent, time_limit_s(target, 1), timed=True)
     except ToolMissing as error:
         say(f"Stack and cycles not measured: {error}")
         return
