@@ -18,6 +18,7 @@ from thimble.compiler.ir.errors import MalformedModel, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.passes.pipeline import choose_passes, run_passes
+from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
 
 MODEL_FILE = "model.tflite"
@@ -68,7 +69,12 @@ def read_file(path: Path) -> bytes:
 
 def graph_of(data: bytes, path: Path, disabled_passes: Collection[str] = ()) -> Graph:
     """The graph of a model's bytes, all passes but the disabled ones done; `path` tells the format and the name."""
-    return run_passes(import_model(data, path), choose_passes(disabled_passes))
+    return optimize(import_model(data, path), disabled_passes)
+
+
+def optimize(graph: Graph, disabled_passes: Collection[str] = ()) -> Graph:
+    """The graph after all passes but the disabled ones, its nodes in the order of least memory."""
+    return reorder(run_passes(graph, choose_passes(disabled_passes)))
 
 
 def import_model(data: bytes, path: Path) -> Graph:

@@ -13,6 +13,7 @@ from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
     import_model,
     new_build_folder,
+    optimize,
     read_file,
     read_model,
     write_report,
@@ -22,7 +23,6 @@ from thimble.compiler.driver.report import build_report
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
-from thimble.compiler.passes.pipeline import choose_passes, run_passes
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_layers
@@ -58,7 +58,7 @@ def compile_model(
     say("Reading the model")
     data = read_file(model_path)
     source = import_model(data, model_path)
-    graph = run_passes(source, choose_passes(options.disabled_passes))
+    graph = optimize(source, options.disabled_passes)
     name = c_text.identifier(options.name or model_path.stem)
     say(f"Planning {len(graph.nodes)} layers")
     plan = make_plan(graph, options.rounding)
@@ -172,7 +172,7 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
         source = import_model(data, model_path)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
-    graph = run_passes(source, choose_passes(options.disabled_passes))
+    graph = optimize(source, options.disabled_passes)
     plan = make_plan(graph, options.rounding)
     project = generate_project(graph, plan, target, "model", options.rounding)
     ram_limit = min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
