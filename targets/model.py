@@ -47,7 +47,8 @@ class FlashCache:
     """What stands between the core and its flash: bytes a flash read gives, and the lines kept of them.
 
     The lines are found by their whole address unless `instruction_ways` or `data_ways` make sets of them. A
-    `unified` cache keeps data in the instruction lines. With `prefetch` the flash reads ahead of the core.
+    `unified` cache keeps data in the instruction lines. With `prefetch` the flash reads ahead of the core. A miss
+    costs `lookup_cycles` beyond the flash's wait states.
     """
 
     read_bytes: int
@@ -58,6 +59,7 @@ class FlashCache:
     data_ways: int = 0
     unified: bool = False
     prefetch: bool = False
+    lookup_cycles: int = 0
 
 
 @dataclass(frozen=True, slots=True)

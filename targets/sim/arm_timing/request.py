@@ -34,7 +34,7 @@ class Region:
 
     `fetch_wait` and `data_wait` are the wait states (cycles beyond one) of an instruction fetch and of a load that
     find no cached copy; the caches are indices into MemoryModel.caches. With `prefetch` the memory reads the next
-    sector ahead of the core. `flash`: reads contend for one array.
+    sector ahead of the core. `flash`: reads contend for one array. `lookup_cycles` come before a read that missed.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Region:
     data_cache: int | None = None
     prefetch: bool = False
     flash: bool = False
+    lookup_cycles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,6 @@ def _memory_statements(memory: MemoryModel) -> list[str]:
         caches = [-1 if index is None else index for index in (region.fetch_cache, region.data_cache)]
         lines.append(
             f"region {_word(region.name)[:31]} {region.base:x} {region.size:x} {region.fetch_wait} "
-            f"{region.data_wait} {caches[0]} {caches[1]} {int(region.prefetch)} {int(region.flash)}"
+            f"{region.data_wait} {caches[0]} {caches[1]} {int(region.prefetch)} {int(region.flash)} {region.lookup_cycles}"
         )
     return lines

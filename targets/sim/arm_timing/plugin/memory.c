@@ -162,7 +162,7 @@ int64_t memory_fetch(struct region *region, uint32_t address, int64_t at) {
     if (region->prefetch_sector == sector + 1) {
         end = later(at + 1, region->prefetch_ready);
     } else {
-        end = at + 1 + memory_array_wait(region, region->fetch_wait, at);
+        end = at + 1 + region->lookup + memory_array_wait(region, region->fetch_wait, at + region->lookup);
         region->fetch_misses++;
     }
     start_prefetch(region, sector + 1, at);

@@ -17,6 +17,7 @@ struct fetch {
     struct region *region;
     uint32_t first_word;   /* address of word 0 */
     uint32_t issued;       /* words whose address phase has been */
+    bool redirected;       /* the block was entered by a branch */
     int64_t bus_free;      /* first cycle for the next address phase */
     int64_t skip;          /* cycle whose slot a speculative branch target took */
     int64_t ready[RING];   /* end of data phase, of word number modulo RING */
@@ -75,7 +76,8 @@ static int64_t fetch_time(const struct pipe *p, uint32_t word) {
     int64_t at = f->bus_free;
     if (word >= capacity) {
         int64_t room = f->release[(word - capacity) % RING];
-        if (room > at)
+        /* Right behind a branch nothing flows yet, so that room made in the very cycle is seen a cycle late. */
+        if (room > at || (room == at && word == capacity && f->redirected))
             at = room + rule(R_FETCH_RESTART);
     }
     return at == f->skip ? at + 1 : at;
@@ -130,6 +132,7 @@ static void restore(struct pipe *p, const struct run *run) {
         p->fetch.release[i] = LONG_AGO;
     p->fp_busy = s->fp_busy;
     if (s->entry != ENTER_NEXT) {
+        p->fetch.redirected = true;
         /* The target's address phase is three cycles before its execute stage. */
         p->fetch.bus_free = later(rule(refill[s->entry]) - 3, s->bus_free);
         if (!rule(R_FETCH_BUFFER_WORDS))
@@ -243,12 +246,21 @@ static int64_t data_wait(struct pipe *p, unsigned int index, int64_t at) {
     return sum;
 }
 
+/* May `in` start while a load that writes `late` is in its data phase? */
+static bool may_join(const struct insn *in, uint16_t late) {
+    return rule(R_LOAD_PIPELINING) && (is_single_load(in) || is_single_store(in)) && !(in->address_reads & late) &&
+           (!in->writeback || rule(R_WRITEBACK_PIPELINING));
+}
+
+bool pipe_single_joins(const struct insn *before, const struct insn *in) {
+    return is_single_load(before) && may_join(in, (uint16_t)(before->writes | before->writeback));
+}
+
 /* First cycle in which the instruction may execute, from the hazards with what went before. */
 static int64_t hazards(const struct pipe *p, const struct insn *in, bool executed) {
     int64_t at = p->end;
     if (p->load_pending) {
-        bool joins = (is_single_load(in) || is_single_store(in)) && executed && !(in->address_reads & p->load_writes) &&
-                     rule(R_LOAD_PIPELINING) && (!in->writeback || rule(R_WRITEBACK_PIPELINING));
+        bool joins = executed && may_join(in, p->load_writes);
         if (!joins && !(in->cls == C_NOP && rule(R_NOP_UNDER_MEMORY)))
             at = later(at, p->load_data_end);
     }

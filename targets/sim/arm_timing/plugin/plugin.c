@@ -29,6 +29,7 @@ static unsigned int event_count;
 static int64_t cycles_total;
 static uint64_t instructions_total;
 static uint32_t lowest_store = UINT32_MAX;
+static struct region *access_before; /* region of the last access */
 static uint64_t divides, slow_runs, unaligned;
 static FILE *trace_out;
 static char out_path[1024];
@@ -225,6 +226,9 @@ static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t va
         recent = region = memory_find(address);
     if (in->conditional_memory)
         executed_mask |= 1u << (in->conditional_memory - 1);
+    if (in->joins && region != access_before && core.rules[R_BLOCK_CHANGE])
+        wait_event(in, (uint16_t)core.rules[R_BLOCK_CHANGE], NULL);
+    access_before = region;
     if (store) {
         region->stores++;
         if (address < lowest_store && address >= config.stack_low && address < config.stack_high)
@@ -237,6 +241,8 @@ static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t va
             } else if (!memory_data_lookup(region, address)) {
                 region->data_misses++;
                 wait_event(in, region->data_wait, region);
+                if (region->lookup)
+                    wait_event(in, region->lookup, NULL);
             }
         }
     }
@@ -332,6 +338,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
         struct insn *in = &b->insns[i];
         insn_decode(in, (uint32_t)qemu_plugin_insn_vaddr(q), qemu_plugin_insn_data(q));
         mark_conditional(b, in, &it);
+        in->joins = i && core.pipe == PIPE_SINGLE && pipe_single_joins(&b->insns[i - 1], in);
         if (!core.rows[in->cls].present)
             note_unknown(b, in);
         if (config.memory)

@@ -135,6 +135,9 @@ struct run {
 /* Cycles that the block takes from the end of the one before it to its own end. */
 int64_t pipe_single_run(const struct run *run);
 
+/* Does the access of `in` overlap that of `before`, the instruction right before it? */
+bool pipe_single_joins(const struct insn *before, const struct insn *in);
+
 int64_t pipe_dual_run(const struct run *run);
 
 /* Was conditional instruction `in` of this run executed? Instructions without evidence count as executed. */
