@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 
@@ -222,13 +223,14 @@ def target_rows() -> list[dict[str, Any]]:
 
 
 def targets_table(rows: list[dict[str, Any]]) -> Table:
-    """All targets."""
+    """All targets, one a line on a terminal of 80 columns: without the board, which the title has in brackets."""
     right = ("MHz", "SRAM", "flash")
     table = _table("Targets", "name", "chip", "core", "MHz", "SRAM", "flash", "timing", right=right)
+    table.box, table.show_edge, table.pad_edge, table.padding = box.SIMPLE_HEAD, False, False, (0, 1, 0, 0)
     for r in rows:
         mhz = f"{r['clock_hz'] / 1e6:g}"
         sizes = (f"{r['ram_bytes'] >> 10} K", f"{r['flash_bytes'] >> 10} K")
-        table.add_row(r["name"], r["title"], r["core"], mhz, *sizes, r["timing"])
+        table.add_row(r["name"], r["title"].partition(" (")[0], r["core"], mhz, *sizes, r["timing"])
     return table
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import thimble
 from tests.e2e.test_real_models import MLPERF, RealModel
 from tests.tflite_builder import ModelBuilder
+from thimble.compiler.driver import tables
 from thimble.compiler.ir.errors import DoesNotFit
 from thimble.targets.model import list_targets, load_target
 
@@ -78,3 +80,12 @@ def test_too_little_flash_is_told_by_the_size_on_a_larger_chip(small: str, large
     memory = thimble.compile(tmp_path / "heavy.tflite", large, tmp_path / "out")["memory"]
     boot_bytes, vector_bytes = 256, 4 * (load_target(large).interrupts - load_target(small).interrupts)
     assert abs(memory["flash_total_bytes"] - boot_bytes - vector_bytes - caught.value.need_bytes) < 16
+
+
+def test_targets_take_a_line_each_on_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(width=80, color_system=None).print(tables.targets_table(tables.target_rows()))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[3:]]
+    assert [words[0] for words in lines if words] == list(list_targets())
+    assert not any("…" in word for words in lines for word in words)
+    sizes = {words[0]: words[-5:-1] for words in lines if words}
+    assert sizes["stm32u575zi"] == ["768", "K", "2048", "K"]
