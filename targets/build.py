@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+
 from thimble.compiler.ir.errors import DoesNotFit, ThimbleError
 from thimble.targets import tools
 from thimble.targets.model import BOARDS_DIR, Target
