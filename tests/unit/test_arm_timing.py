@@ -162,7 +162,7 @@ def test_cold_code_waits_for_each_line(tmp_path: Path) -> None:
     # 64 wide instructions: 16 lines of four words. A line is read in 1 + 7 cycles, its other three words in one each.
     elf = link(tmp_path, function("main", "mov.w r0, r0\n" * 64 + "bx lr"))
     assert cycles_of(run(elf, art(7)), "main") == pytest.approx(16 * 11, abs=12)
-    # With prefetch the next line is read while this one is used: 1 + 7 cycles a line, behind a read ahead of the caller.
+    # With prefetch the next line is read while this one is used: 1 + 7 cycles a line, after what the caller read.
     assert cycles_of(run(elf, art(7, prefetch=True)), "main") == pytest.approx(16 * 8, abs=16)
 
 
@@ -188,6 +188,19 @@ def test_constants_in_flash_wait_where_no_line_holds_them(tmp_path: Path) -> Non
     flash = dataclasses.replace(art(5).regions[0], fetch_wait=0, fetch_cache=None)
     only_data = run(elf, MemoryModel((flash, NO_WAIT.regions[1]), art(5).caches))
     assert cycles_of(only_data, "main") == cycles_of(run(elf), "main") + 3 * 5
+
+
+@needs_tools
+def test_loads_from_two_memories_do_not_overlap(tmp_path: Path) -> None:
+    setup = "ldr r0, =table\nldr r1, =0x20001000\nmovs r2, #0\n"
+    one = link(
+        tmp_path, function("main", setup + "ldr r2, [r1]\nldr r3, [r1, #4]\nbx lr") + ".balign 4\ntable: .word 0"
+    )
+    same = cycles_of(run(one), "main")
+    two = link(
+        tmp_path, function("main", setup + "ldr r2, [r0]\nldr r3, [r1, #4]\nbx lr") + ".balign 4\ntable: .word 0"
+    )
+    assert cycles_of(run(two), "main") == same + 1
 
 
 @needs_tools

@@ -114,6 +114,7 @@ def _memory_statements(memory: MemoryModel) -> list[str]:
         caches = [-1 if index is None else index for index in (region.fetch_cache, region.data_cache)]
         lines.append(
             f"region {_word(region.name)[:31]} {region.base:x} {region.size:x} {region.fetch_wait} "
-            f"{region.data_wait} {caches[0]} {caches[1]} {int(region.prefetch)} {int(region.flash)} {region.lookup_cycles}"
+            f"{region.data_wait} {caches[0]} {caches[1]} {int(region.prefetch)} {int(region.flash)} "
+            f"{region.lookup_cycles}"
         )
     return lines

@@ -253,7 +253,8 @@ static bool may_join(const struct insn *in, uint16_t late) {
 }
 
 bool pipe_single_joins(const struct insn *before, const struct insn *in) {
-    return is_single_load(before) && may_join(in, (uint16_t)(before->writes | before->writeback));
+    return before->it == in->it && is_single_load(before) &&
+           may_join(in, (uint16_t)(before->writes | before->writeback));
 }
 
 /* First cycle in which the instruction may execute, from the hazards with what went before. */
