@@ -48,7 +48,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A complete arena. `bound_bytes` is the most bytes that are live at one step: no layout can be smaller.
+    """A complete arena. `bound_bytes` is a proved size that no layout of these buffers can be below.
 
     The nodes that make `views` do nothing at their step; the buffer of a view's base lives as long as its views.
     """

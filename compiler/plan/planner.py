@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
-from thimble.compiler.plan.layout import Request, arena_bytes, lower_bound, place
+from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
+from thimble.compiler.plan.layout import Request, arena_bytes, place
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
 from thimble.compiler.plan.views import find_views
 
@@ -15,8 +16,11 @@ ARENA_ALIGNMENT = 16
 """What the arena itself must be aligned to."""
 
 
-def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM) -> Plan:
-    """A plan that runs the nodes one by one in the order of the graph, each tensor whole."""
+def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float = EFFORT) -> Plan:
+    """A plan that runs the nodes one by one in the order of the graph, each tensor whole.
+
+    `effort` bounds the exact search for offsets, in CP-SAT's deterministic seconds; 0 leaves it out.
+    """
     steps = len(graph.nodes)
     views = find_views(graph)
     lives = _lifetimes(graph)
@@ -31,10 +35,10 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM) -> Plan:
         if scratch:
             buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, step=step))
     requests = [Request(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
-    offsets = place(requests)
-    placed = tuple(_at(buffer, offset) for buffer, offset in zip(buffers, offsets, strict=True))
-    arena = max(arena_bytes(requests, offsets), 1)
-    return Plan(placed, steps, arena, lower_bound(requests), tuple(View(*pair) for pair in views.items()))
+    placement = place_exactly(requests, place(requests), effort=effort)
+    placed = tuple(_at(buffer, offset) for buffer, offset in zip(buffers, placement.offsets, strict=True))
+    arena = max(arena_bytes(requests, placement.offsets), 1)
+    return Plan(placed, steps, arena, placement.bound_bytes, tuple(View(*pair) for pair in views.items()))
 
 
 def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:

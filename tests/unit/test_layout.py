@@ -1,0 +1,105 @@
+"""Layouts: sound, never above the heuristic, and as small as any where the solver says so."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from thimble.compiler.plan.exact_layout import place_exactly
+from thimble.compiler.plan.layout import Request, Slide, arena_bytes, lower_bound, place
+
+
+HARD = (2, 5, 7, 10, 29)
+"""Seeds of `draw` where first-fit in all orders that are tried misses the best placement."""
+
+
+def draw(rng: np.random.Generator, count: int, steps: int, unit: int = 4) -> tuple[list[Request], list[Slide]]:
+    """Random requests; slides wherever a lifetime begins at the step at which another ends."""
+    requests = []
+    for _ in range(count):
+        first = int(rng.integers(0, steps))
+        size = int(rng.integers(1, 5) * unit + rng.integers(0, 2))
+        requests.append(Request(first, first + int(rng.integers(0, 4)), size, int(rng.choice([unit, 2 * unit]))))
+    slides = [
+        Slide(i, j, int(rng.integers(-unit, a.bytes + 1)))
+        for i, a in enumerate(requests)
+        for j, b in enumerate(requests)
+        if i != j and b.last == a.first and b.first < a.first and rng.random() < 0.5
+    ]
+    return requests, slides
+
+
+def is_sound(requests: list[Request], slides: list[Slide], offsets: tuple[int, ...]) -> bool:
+    if any(offset < 0 or offset % r.alignment for r, offset in zip(requests, offsets, strict=True)):
+        return False
+    distances = {(s.over, s.under): s.distance for s in slides}
+    for i, j in combinations(range(len(requests)), 2):
+        if not requests[i].meets(requests[j]):
+            continue
+        before = offsets[j] - offsets[i] >= distances.get((i, j), requests[i].bytes)
+        behind = offsets[i] - offsets[j] >= distances.get((j, i), requests[j].bytes)
+        if not before and not behind:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_both_are_sound_and_the_exact_one_is_no_worse(seed: int) -> None:
+    requests, slides = draw(np.random.default_rng(seed), 25, 12)
+    offsets = place(requests, slides)
+    exact = place_exactly(requests, offsets, slides, effort=0.05)
+    assert is_sound(requests, slides, offsets)
+    assert is_sound(requests, slides, exact.offsets)
+    assert lower_bound(requests, slides) <= exact.bound_bytes <= arena_bytes(requests, exact.offsets)
+    assert arena_bytes(requests, exact.offsets) <= arena_bytes(requests, offsets)
+
+
+def fits_below(requests: list[Request], slides: list[Slide], size: int, offsets: tuple[int, ...] = ()) -> bool:
+    """Whether any placement of all requests takes less than `size` bytes, by trying all."""
+    count = len(offsets)
+    if count == len(requests):
+        return True
+    placed = [s for s in slides if max(s.over, s.under) <= count]
+    return any(
+        is_sound(requests[: count + 1], placed, (*offsets, offset))
+        and fits_below(requests, slides, size, (*offsets, offset))
+        for offset in range(0, size - requests[count].bytes, requests[count].alignment)
+    )
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_placement_is_smaller_than_the_exact_one(seed: int) -> None:
+    requests, slides = draw(np.random.default_rng(seed), 6, 4, unit=2)
+    exact = place_exactly(requests, place(requests, slides), slides)
+    assert exact.bound_bytes == arena_bytes(requests, exact.offsets)
+    assert not fits_below(requests, slides, exact.bound_bytes)
+
+
+@pytest.mark.parametrize("seed", HARD)
+def test_the_solver_finds_what_heuristics_miss(seed: int) -> None:
+    requests, slides = draw(np.random.default_rng(seed), 25, 12)
+    offsets = place(requests, slides)
+    exact = place_exactly(requests, offsets, slides)
+    assert arena_bytes(requests, exact.offsets) < arena_bytes(requests, offsets)
+    assert exact == place_exactly(requests, offsets, slides)
+
+
+def test_a_slide_lets_a_buffer_lie_over_another() -> None:
+    requests = [Request(0, 1, 100), Request(1, 2, 80)]
+    assert arena_bytes(requests, place(requests)) == lower_bound(requests) == 180
+    for distance, size in ((0, 100), (20, 120), (80, 180), (-8, 100)):
+        slides = [Slide(1, 0, distance)]
+        offsets = place(requests, slides)
+        assert arena_bytes(requests, offsets) == lower_bound(requests, slides) == size
+        assert is_sound(requests, slides, offsets)
+
+
+def test_bound_counts_alignment() -> None:
+    assert lower_bound([Request(0, 0, 5), Request(0, 0, 6)]) == 13  # 6 below 5: 8 + 5
+
+
+def test_no_requests() -> None:
+    assert place([]) == ()
+    assert place_exactly([], ()).offsets == ()
