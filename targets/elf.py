@@ -12,7 +12,8 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section, SymbolTableSection
-from thimble.compiler.ir.errors import ThimbleError
+
+from thimble.compiler.ir.errors import UsageError
 
 SymbolKind = Literal["function", "object", "other"]
 
@@ -60,7 +61,7 @@ class ElfSizes:
 
 
 def read_sizes(elf: Path) -> ElfSizes:
-    """Read an ELF's sizes and symbols (by address, then name). Raises ThimbleError where it is no ELF file."""
+    """Read an ELF's sizes and symbols (by address, then name). Raises UsageError where it is no ELF file."""
     with _opened(elf) as file:
         totals = {"text": 0, "rodata": 0, "data": 0, "bss": 0, "stack": 0}
         for section in _allocated(file):
@@ -118,9 +119,9 @@ def _opened(elf: Path) -> Iterator[ELFFile]:
         with elf.open("rb") as stream:
             yield ELFFile(stream)
     except OSError as error:
-        raise ThimbleError(f"Cannot read {elf}: {error.strerror}.") from error
+        raise UsageError(f"Cannot read {elf}: {error.strerror}.") from error
     except ELFError as error:
-        raise ThimbleError(f"{elf} is not an ELF file: {error}.") from error
+        raise UsageError(f"{elf} is not an ELF file: {error}.") from error
 
 
 def _allocated(file: ELFFile) -> list[Section]:

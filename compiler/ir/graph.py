@@ -156,7 +156,8 @@ def _verify_shapes(site: Site) -> None:
     for value, shape in zip(site.outputs, shapes, strict=True):
         if value.type.shape != shape:
             raise MalformedModel(
-                f"{site.source} gives shape {shape}, but its output {quoted(value.name)} says {value.type.shape}."
+                f"{site.source} gives shape {shape}, "
+                f"but its output tensor {quoted(value.name)} says {value.type.shape}."
             )
 
 

@@ -46,6 +46,9 @@ Params = tuple[tuple[str, ParamValue], ...]
 WIDE_BITS = 47
 """Sums of int16 activations must lie within +-2**47, so that a 16-bit multiplier keeps the product in 64 bits."""
 
+NARROW_MAX_SHIFT = 29
+"""Largest left shift of a 32-bit multiplier: with one more, adding the zero point could leave 32 bits."""
+
 WIDE_MAX_SHIFT = 14
 """Largest left shift of a 16-bit multiplier, whose rounding right shift is 15 - shift (common.cc)."""
 
@@ -311,12 +314,12 @@ def largest_weight_sums(site: Site, axis: int) -> Array:
 
 
 def multipliers_fit(site: Site) -> bool:
-    """With int16 activations, input scale * weight scale / output scale must be below 16384."""
+    """Input scale * weight scale / output scale must be below 2^29; below 16384 with int16 activations."""
     op = site.op
     if not isinstance(op, WeightedOperator):
         return False
     _, shifts = op.multipliers(site, len(site.input(1).quant.scales))
-    return not op.wide(site) or bool((shifts <= WIDE_MAX_SHIFT).all())
+    return bool((shifts <= (WIDE_MAX_SHIFT if op.wide(site) else NARROW_MAX_SHIFT)).all())
 
 
 def activation_fits(site: Site) -> bool:

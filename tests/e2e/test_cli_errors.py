@@ -372,3 +372,9 @@ def test_interpreter_prints_no_traceback(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert [line for line in done.stderr.splitlines() if line.startswith("thimble: ")] == done.stderr.splitlines()[-1:]
     assert "Traceback" not in done.stderr
+
+
+def test_simulating_what_is_no_firmware(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "text.elf").write_text("no ELF")
+    check(run("simulate", tmp_path / "text.elf", "-t", TARGET), USAGE, "is not an ELF file")
+    check(run("simulate", tmp_path / "absent.elf", "-t", TARGET), USAGE, "no such file")

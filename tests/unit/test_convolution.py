@@ -117,7 +117,7 @@ REFUSALS: tuple[tuple[Build, dict[str, Any], type[ThimbleError], str], ...] = (
     (conv, {"bias": np.full(2, 2**31 - 1)}, UnsupportedOp, "fit the accumulator"),
     (conv, {"bias_dtype": np.int64}, UnsupportedOp, "int32 for int8"),
     (conv, {"weights_zero_point": 1}, UnsupportedOp, "zero point 0"),
-    (conv, {"y_scale": 1e-10, "fields": {"fusedActivationFunction": 3}}, UnsupportedOp, "so small"),
+    (conv, {"y_scale": 2e-9, "fields": {"fusedActivationFunction": 3}}, UnsupportedOp, "so small"),
     (
         conv,
         {"dtype": np.int16, "bias_dtype": np.int64, "bias": np.full(2, 2**47)},

@@ -54,8 +54,8 @@ def _resize(kind: type[Resize], schema: type[ResizeBilinearOptions] | type[Resiz
     def decode(op: FileOp) -> Decoded:
         options = op.options(schema)
         size = _int32(op, "output size")
-        if len(size) != 2:
-            raise MalformedModel(f"{op.source} needs an output height and width, not {len(size)} numbers.")
+        if op.input(1).type.shape != (2,):
+            raise MalformedModel(f"{op.source} needs an output height and width as one row of two numbers.")
         resize = kind(
             height=size[0],
             width=size[1],

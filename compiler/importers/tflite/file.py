@@ -169,7 +169,7 @@ class _Reader:
         count = self._length(q.ScaleLength(), f"scales of {where}")
         zeros = self._length(q.ZeroPointLength(), f"zero points of {where}", 8)
         scales = tuple(float(q.Scale(i)) for i in range(count))
-        zero_points = tuple(int(q.ZeroPoint(i)) for i in range(zeros)) or (0,) * count
+        zero_points = tuple(int(q.ZeroPoint(i)) for i in range(zeros))
         axis = int(q.QuantizedDimension())
         if not all(np.isfinite(scale) and scale >= 0 for scale in scales):
             raise MalformedModel(f"{where} has a scale that is negative or not finite.")

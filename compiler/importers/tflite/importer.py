@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from thimble.compiler.importers.tflite.arity import check_input_count
 from thimble.compiler.importers.tflite.decoders import DECODERS
 from thimble.compiler.importers.tflite.decoding import Decoded, FileOp
 from thimble.compiler.importers.tflite.file import FileOperator, FileSubgraph, FileTensor, ModelFile, read_model
@@ -19,6 +20,8 @@ from thimble.compiler.ops.executor import Executor
 from thimble.compiler.ops.variables import AssignVariable, ReadVariable, default_contents, variable_contents
 
 _VARIABLE_OPS = (BuiltinOperator.VAR_HANDLE, BuiltinOperator.CALL_ONCE)
+_HANDLE_USERS = (BuiltinOperator.READ_VARIABLE, BuiltinOperator.ASSIGN_VARIABLE)
+_HANDLE_TYPES = ("RESOURCE", "INT32")
 
 
 def import_tflite(data: bytes, name: str) -> Graph:
@@ -90,6 +93,7 @@ class _Importer:
             raise MalformedModel(f"The variables up to {quoted(name)} take more than {MAX_TENSOR_BYTES} bytes.")
 
     def _add_operator(self, subgraph: FileSubgraph, operator: FileOperator) -> None:
+        check_input_count(operator)
         if operator.code in _VARIABLE_OPS:
             return
         decoder = DECODERS.get(operator.code)
@@ -97,6 +101,9 @@ class _Importer:
             raise UnsupportedOp(
                 f"{operator.source}: this operator is not supported; `thimble ops` lists those that are."
             )
+        tensors = operator.inputs[1:] if operator.code in _HANDLE_USERS else operator.inputs
+        if any(i in self.handles for i in (*tensors, *operator.outputs)):
+            raise MalformedModel(f"{operator.source} uses the handle of a variable as if it were a tensor.")
         inputs, outputs = self._operands(operator), operator.outputs
         self._check_types(subgraph, operator, inputs)
         view = FileOp(
@@ -173,7 +180,10 @@ class _Importer:
         """One state for each resource variable, of the type of the first tensor assigned to it (or read from it)."""
         for operator in main.operators:
             if operator.code == BuiltinOperator.VAR_HANDLE:
-                self.handles.update(dict.fromkeys(operator.outputs, operator.variable))
+                for i in operator.outputs:
+                    if i in self.handles or main.tensors[i].type_name not in _HANDLE_TYPES:
+                        raise MalformedModel(f"{operator.source} must make a resource tensor that nothing else makes.")
+                    self.handles[i] = operator.variable
         initial = self._initial_contents(main)
         assignments = [o for o in main.operators if o.code == BuiltinOperator.ASSIGN_VARIABLE]
         reads = [o for o in main.operators if o.code == BuiltinOperator.READ_VARIABLE]
