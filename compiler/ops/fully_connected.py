@@ -93,8 +93,11 @@ class FullyConnected(WeightedOperator):
         weights = inputs[1].astype(np.int32) - site.input(1).quant.zero_points[0]
         rows = inputs[0].reshape(-1, weights.shape[1]).astype(np.int32) - site.input(0).quant.zero_point
         sums = exact_matmul(rows, weights.T)
-        result = self.finish(site, sums) if rounding is Rounding.TFLM else self._finish_real(site, sums)
-        return (result.reshape(site.output().type.shape),)
+        return (self.finish_as(site, sums, rounding).reshape(site.output().type.shape),)
+
+    def finish_as(self, site: Site, sums: Array, rounding: Rounding) -> Array:
+        """Sums of products (..., channels) in int64 to the stored output, rounded as `rounding` says."""
+        return self.finish(site, sums) if rounding is Rounding.TFLM else self._finish_real(site, sums)
 
     def _finish_real(self, site: Site, sums: Array) -> Array:
         """Sums of products to the stored output as LiteRT 2.3 does: scaled in double and rounded once."""

@@ -90,12 +90,16 @@ class Total(Reduction):
         """Fixed-point factor from the sum of q - zero_point to the output's units: multiplier and shift."""
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
-        given, made = site.input(0), site.output()
-        sums = inputs[0].sum(axis=self.reduced(site), dtype=np.int64) - given.quant.zero_point * self.count(site)
-        scaled = requantize(wrap_int32(sums), *self.multiplier(site))
+        sums = inputs[0].sum(axis=self.reduced(site), dtype=np.int64)
+        return (self.finish(site, sums).reshape(site.output().type.shape),)
+
+    def finish(self, site: Site, sums: Array) -> Array:
+        """Sums of stored values in int64 to the stored output: centred, requantized, saturated."""
+        made = site.output()
+        centred = sums - site.input(0).quant.zero_point * self.count(site)
+        scaled = requantize(wrap_int32(centred), *self.multiplier(site))
         low, high = made.type.dtype.range
-        result = saturate(wrap_int32(scaled + made.quant.zero_point), low, high, made.type.dtype.numpy)
-        return (result.reshape(made.type.shape),)
+        return saturate(wrap_int32(scaled + made.quant.zero_point), low, high, made.type.dtype.numpy)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         multiplier, shift = self.multiplier(site)
