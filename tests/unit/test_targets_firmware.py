@@ -13,82 +13,22 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from thimble.compiler.ir.errors import DoesNotFit, SimulationFailed, ThimbleError
-from thimble.targets.build import (
-    DEFAULT_STACK_BYTES,
-    FirmwareImages,
-    board_files,
-    build_error,
-    build_firmware,
-    make_flags,
+from tests.unit.tiny_firmware import (
+    DIVISION_AND_COPIES,
+    ECHO,
+    FAULT,
+    HANG,
+    LARGE_FRAME,
+    NOINLINE,
+    RECURSION,
+    build_tiny,
 )
+from thimble.compiler.ir.errors import DoesNotFit, SimulationFailed, ThimbleError
+from thimble.targets.build import DEFAULT_STACK_BYTES, FirmwareImages, board_files, build_error, build_firmware
 from thimble.targets.elf import function_at, read_sizes
 from thimble.targets.model import Target, list_targets, load_target
 from thimble.targets.sim import firmware, qemu
 from thimble.targets.sim.trace import Trace
-
-MAKEFILE = """\
-CC = {cc}
-CFLAGS = {cflags}
-OBJECTS = {objects}
-firmware: build/tiny.elf build/tiny_sim.elf
-build/%.o: %.c
-\t@mkdir -p build
-\t$(CC) $(CFLAGS) -c -o $@ $<
-build/tiny.elf: $(OBJECTS) chip.ld
-\t$(CC) {ldflags_chip} -o $@ $(OBJECTS)
-build/tiny_sim.elf: $(OBJECTS) sim.ld
-\t$(CC) {ldflags_sim} -o $@ $(OBJECTS)
-"""
-
-ECHO = """
-#include "board.h"
-#include "semihosting.h"
-static uint8_t chunk[1000];
-static uint32_t counter = 41;
-int main(void) {
-    const int32_t in = semihosting_open("inputs.bin", SEMIHOSTING_READ);
-    const int32_t out = semihosting_open("outputs.bin", SEMIHOSTING_WRITE);
-    int32_t got;
-    if (in < 0 || out < 0 || counter != 41u || chunk[999] != 0u) { return 2; }
-    while ((got = semihosting_read(in, chunk, sizeof chunk)) > 0) {
-        if (semihosting_write(out, chunk, (uint32_t)got) != 0) { return 3; }
-        counter++;
-    }
-    if (got != 0 || semihosting_close(in) != 0 || semihosting_close(out) != 0) { return 4; }
-    semihosting_write0("thimble: stack_bytes=");
-    semihosting_write_u32(board_stack_used());
-    semihosting_write0(" reserve=");
-    semihosting_write_u32(board_stack_bytes());
-    semihosting_write0("\\nthimble: chunks=");
-    semihosting_write_u32(counter - 41u);
-    semihosting_write0(" word=");
-    semihosting_write_hex(0x89ABCDEFu);
-    semihosting_write0("\\n");
-    return 0;
-}
-"""
-
-NOINLINE = "#include <stdint.h>\n#define NOINLINE __attribute__((noinline))\n"
-
-FAULT = """
-NOINLINE static int poke(volatile int *place) { *place = 5; return *place + 1; }
-int main(void) { return poke((volatile int *)0xE0200000) + 1; }
-"""
-
-HANG = """
-NOINLINE static void wait_for(volatile int *flag) { while (*flag == 0) { } }
-int main(void) { volatile int never = 0; wait_for(&never); return 0; }
-"""
-
-RECURSION = """
-NOINLINE static uint32_t recurse(uint32_t n) {
-    volatile uint32_t local[16];
-    local[0] = n;
-    return (n == 0u ? 0u : recurse(n + 1u)) + local[0];
-}
-int main(void) { return (int)recurse(1); }
-"""
 
 READ_UNALIGNED = """
 static uint32_t words[2];
@@ -98,31 +38,6 @@ NOINLINE static uint32_t read_word(uintptr_t at) {
     return word;
 }
 int main(void) { return (int)read_word((uintptr_t)words + 1u); }
-"""
-
-DIVISION_AND_COPIES = """
-#include <string.h>
-#include <stdint.h>
-static volatile int64_t a = 1234567890123, b = -77;
-static volatile uint32_t n = 40;
-static uint8_t from[64], to[64];
-int main(void) {
-    memset(from, 7, n);
-    memcpy(to, from, n);
-    return a / b == -16033349222 && to[39] == 7 && to[40] == 0 ? 0 : 1;
-}
-"""
-
-# Writes nothing near the end of its stack: only far below it.
-LARGE_FRAME = """
-NOINLINE static uint32_t outer(volatile uint32_t *at) { return at[0] + 1u; }
-NOINLINE static uint32_t large_frame(uint32_t n) {
-    volatile uint32_t local[100000];
-    local[n] = n;
-    return outer(&local[n]) + n;
-}
-NOINLINE static uint32_t caller(uint32_t n) { return large_frame(n) + 1u; }
-int main(void) { return (int)caller(3) + 1; }
 """
 
 ARM_TARGETS = [name for name in list_targets() if load_target(name).board == "arm_cortex_m"]
@@ -136,22 +51,7 @@ def build(tmp_path: Path) -> Builder:
 
     def build_main(main: str, chip: str | Target = "stm32f411re") -> FirmwareImages:
         target = load_target(chip) if isinstance(chip, str) else chip
-        flags = make_flags(target)
-        board = board_files(target)
-        sources = ["main.c", *(name for name in board if name.endswith(".c"))]
-        files = board | {
-            "main.c": main,
-            "Makefile": MAKEFILE.format(
-                objects=" ".join(f"build/{Path(name).stem}.o" for name in sources),
-                cc=flags.cc,
-                cflags=" ".join(flags.cflags),
-                ldflags_chip=" ".join(flags.ldflags_chip),
-                ldflags_sim=" ".join(flags.ldflags_sim),
-            ),
-        }
-        for name, text in files.items():
-            (tmp_path / name).write_text(text)
-        return build_firmware(tmp_path, target, "tiny")
+        return build_tiny(tmp_path, main, target)
 
     return build_main
 
