@@ -67,6 +67,7 @@ void insn_decode(struct insn *in, uint32_t address, const uint8_t *code);
 
 void decode_narrow(struct insn *in, uint32_t h);
 void decode_wide(struct insn *in, uint32_t h, uint32_t g);
+void decode_branch(struct insn *in, uint32_t h, uint32_t g);
 void decode_coprocessor(struct insn *in, uint32_t h, uint32_t g);
 void decode_vector(struct insn *in, uint32_t h, uint32_t g);
 

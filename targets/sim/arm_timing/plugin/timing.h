@@ -140,6 +140,9 @@ bool pipe_single_joins(const struct insn *before, const struct insn *in);
 
 int64_t pipe_dual_run(const struct run *run);
 
+/* Scoreboard pipes: cycles lost behind the branch that ends the block, which went to `target` if `taken`. */
+int64_t predict_branch(struct block *b, bool taken, uint32_t target);
+
 /* Was conditional instruction `in` of this run executed? Instructions without evidence count as executed. */
 bool run_executes(const struct run *run, const struct insn *in);
 
