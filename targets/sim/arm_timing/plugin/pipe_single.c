@@ -1,33 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Single-issue pipelines: Cortex-M0+, M3, M4.
  *
- * Three stages. The prefetch unit reads aligned words into a buffer of FETCH_BUFFER_WORDS (Arm article 103488664); a
- * word read in one cycle (address phase) is there at the end of the next (data phase) and can be decoded in the one
- * after. An instruction is decoded while its predecessor executes. All times are cycles relative to the end of the
- * block before. A branch's P (TRM table 3-1) is not charged as such: it follows from when the target's address phase
- * can be, from the width and alignment of the target, and from the memory that holds it. */
+ * An instruction is decoded while its predecessor executes. All times are cycles relative to the end of the block
+ * before. A branch's P (TRM table 3-1) is not charged as such: it follows from when the target's address phase can be,
+ * from the width and alignment of the target, and from the memory that holds it. */
 #include "memory.h"
+#include "prefetch.h"
 #include "timing.h"
 
 #include <string.h>
 
-enum { LONG_AGO = -8, RING = 4 };
-
-struct fetch {
-    struct region *region;
-    uint32_t first_word;   /* address of word 0 */
-    uint32_t issued;       /* words whose address phase has been */
-    bool redirected;       /* the block was entered by a branch */
-    int64_t bus_free;      /* first cycle for the next address phase */
-    int64_t skip;          /* cycle whose slot a speculative branch target took */
-    int64_t ready[RING];   /* end of data phase, of word number modulo RING */
-    int64_t release[RING]; /* cycle in which the word left the buffer */
-};
-
 struct pipe {
     const struct run *run;
-    struct fetch fetch;
-    uint32_t consumed;     /* halfwords of the fetch stream that were decoded */
+    struct prefetch fetch;
     int64_t start, end;    /* of the last instruction in execute; end: first cycle for the next */
     uint16_t late_address; /* registers of the last instruction that cannot form an address before address_at */
     int64_t address_at;
@@ -69,67 +54,14 @@ static int rule(enum rule r) {
     return core.rules[r];
 }
 
-/* Cycle of the address phase of word number `word`, the next one that the prefetch unit reads. */
-static int64_t fetch_time(const struct pipe *p, uint32_t word) {
-    const struct fetch *f = &p->fetch;
-    uint32_t capacity = (uint32_t)rule(R_FETCH_BUFFER_WORDS);
-    int64_t at = f->bus_free;
-    if (word >= capacity) {
-        int64_t room = f->release[(word - capacity) % RING];
-        /* Right behind a branch nothing flows yet, so that room made in the very cycle is seen a cycle late. */
-        if (room > at || (room == at && word == capacity && f->redirected))
-            at = room + rule(R_FETCH_RESTART);
-    }
-    return at == f->skip ? at + 1 : at;
-}
-
-/* A read of the instruction bus from cycle `at`: returns the end of its data phase. */
-static int64_t bus_read(const struct pipe *p, struct region *region, uint32_t address, int64_t at) {
-    if (!p->run->fetch_waits || !region || address - region->base >= region->size)
-        return at + 1;
-    return memory_fetch(region, address, p->run->now + at) - p->run->now;
-}
-
-static void fetch_next(struct pipe *p, int64_t at) {
-    struct fetch *f = &p->fetch;
-    uint32_t word = f->issued++;
-    f->bus_free = f->ready[word % RING] = bus_read(p, f->region, f->first_word + 4 * word, at);
-}
-
-/* Let the prefetch unit run until `word` has been issued; returns the end of that word's data phase. */
-static int64_t fetch_word(struct pipe *p, uint32_t word) {
-    while (p->fetch.issued <= word)
-        fetch_next(p, fetch_time(p, p->fetch.issued));
-    return p->fetch.ready[word % RING];
-}
-
-/* Decode: earliest cycle in which the instruction can be decoded, and release of the words that it empties. */
-static int64_t decode(struct pipe *p, const struct insn *in, int64_t stage_free) {
-    uint32_t last = p->consumed + in->size / 2u - 1;
-    int64_t at = stage_free;
-    if (rule(R_FETCH_BUFFER_WORDS))
-        at = later(at, fetch_word(p, last / 2) + 1);
-    for (uint32_t half = p->consumed; half <= last; half++)
-        if (half & 1u)
-            p->fetch.release[half / 2 % RING] = at;
-    p->consumed = last + 1;
-    return at;
-}
-
 static void restore(struct pipe *p, const struct run *run) {
     const struct pipe_state *s = run->in;
-    const struct block *b = run->block;
     static const enum rule refill[] = {R_COUNT, R_REFILL_DECODE, R_REFILL_EXECUTE, R_REFILL_LOAD};
     memset(p, 0, sizeof *p);
     p->run = run;
-    p->fetch.region = b->region;
-    p->fetch.first_word = b->start & ~3u;
-    p->fetch.skip = INT64_MIN;
-    p->consumed = b->start >> 1 & 1u;
+    prefetch_begin(&p->fetch, run);
     p->start = -1;
     p->load_data_end = p->store_data_end = LONG_AGO;
-    for (unsigned int i = 0; i < RING; i++)
-        p->fetch.release[i] = LONG_AGO;
     p->fp_busy = s->fp_busy;
     if (s->entry != ENTER_NEXT) {
         p->fetch.redirected = true;
@@ -157,18 +89,6 @@ static int8_t clip(int64_t time) {
     return (int8_t)(time < LONG_AGO ? LONG_AGO : time > 100 ? 100 : time);
 }
 
-/* The prefetch unit goes on until a branch redirects it in cycle `redirect`: reads for nothing that memory and bus
- * feel. */
-static void fetch_until(struct pipe *p, int64_t redirect) {
-    uint32_t limit = (p->consumed + 1) / 2 + (uint32_t)rule(R_FETCH_BUFFER_WORDS);
-    while (p->fetch.issued < limit) {
-        int64_t at = fetch_time(p, p->fetch.issued);
-        if (at >= redirect)
-            break;
-        fetch_next(p, at);
-    }
-}
-
 static void save_taken(struct pipe *p, const struct insn *last, struct pipe_state *s) {
     /* LR written right before cannot be read in decode: TRM-M3 table 15-3. */
     bool late_return = last->end == END_RETURN && p->lr_late;
@@ -183,7 +103,7 @@ static void save_taken(struct pipe *p, const struct insn *last, struct pipe_stat
         s->entry = ENTER_EXECUTE;
     }
     if (rule(R_FETCH_BUFFER_WORDS) && p->run->fetch_waits) {
-        fetch_until(p, redirect);
+        prefetch_until(&p->fetch, redirect);
         s->bus_free = clip(p->fetch.bus_free - p->end);
     } else {
         s->bus_free = LONG_AGO;
@@ -192,21 +112,21 @@ static void save_taken(struct pipe *p, const struct insn *last, struct pipe_stat
 
 static void save_next(struct pipe *p, const struct insn *last, struct pipe_state *s) {
     if (rule(R_FETCH_BUFFER_WORDS)) {
-        uint32_t next = p->consumed / 2;
+        uint32_t next = p->fetch.consumed / 2;
         if (rule(R_SPECULATIVE_SLOT) && last->end == END_CONDITIONAL && (last->flags & F_DECODE_SPECULATED)) {
             /* The branch's target took the slot of its last decode cycle, and was read in vain. */
             int64_t slot = p->start - 1;
             p->fetch.skip = slot;
             if (p->run->fetch_waits) {
-                fetch_until(p, slot);
+                prefetch_until(&p->fetch, slot);
                 slot = later(slot, p->fetch.bus_free);
-                p->fetch.bus_free = bus_read(p, p->fetch.region, last->target, slot);
+                p->fetch.bus_free = prefetch_read(&p->fetch, last->target, slot);
             }
         }
-        fetch_until(p, p->end);
-        s->bus_free = clip(later(p->fetch.bus_free, fetch_time(p, p->fetch.issued)) - p->end);
+        prefetch_until(&p->fetch, p->end);
+        s->bus_free = clip(later(p->fetch.bus_free, prefetch_time(&p->fetch, p->fetch.issued)) - p->end);
         for (uint32_t word = next; word < p->fetch.issued; word++)
-            s->word_ready[s->fetched++] = clip(p->fetch.ready[word % RING] - p->end);
+            s->word_ready[s->fetched++] = clip(p->fetch.ready[word % PREFETCH_RING] - p->end);
     }
     s->narrow = p->narrow;
     s->load_pending = p->load_pending;
@@ -325,13 +245,13 @@ static void step(struct pipe *p, const struct insn *in, unsigned int index) {
     uint8_t credit = p->nop_credit;
     p->nop_credit = 0;
     if (folded) {
-        decode(p, in, p->start);
+        prefetch_decode(&p->fetch, in, p->start);
         p->narrow = true;
         if (p->run->starts)
             p->run->starts[index] = (int32_t)p->end;
         return;
     }
-    int64_t decoded = decode(p, in, p->start);
+    int64_t decoded = prefetch_decode(&p->fetch, in, p->start);
     p->lr_late = (p->late_address & reg_bit(14)) != 0;
     int64_t wait = 0;
     p->start = later(hazards(p, in, executed), decoded + 1);
