@@ -38,7 +38,7 @@ links: | $(TYPING)
 	@for house in $(HOUSES); do ln -sfn ../../$$house $(TYPING)/$$house; done
 	@ln -sfn ../../compiler/driver/public/__init__.py $(TYPING)/__init__.py
 
-C_FILES = $(shell git ls-files 'runtime_c/*.c' 'runtime_c/*.h' 'targets/*.c' 'targets/*.h')
+C_FILES = $(shell git ls-files 'runtime_c/*.c' 'runtime_c/*.h' 'targets/*.c' 'targets/*.h' 'targets/*.cpp' 'targets/*.hpp')
 lint: $(STAMP) links ## ruff, import-linter, clang-format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
