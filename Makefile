@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.thimble-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-full lint format type wheel-test bench golden ops-page model clean
+.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles golden ops-page model clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,8 +61,11 @@ wheel-test: setup ## Build the wheel, install it in an empty environment, and co
 	cd .cache && wheel/bin/thimble compile -t nrf52840 -o wheel-demo \
 	    "$$(wheel/bin/python -c 'from thimble.compiler.driver import demo; print(demo.model_path())')"
 
-bench: setup ## Tables of memory, code size and speed of compilation, beside the published figures
+bench: setup ## Tables of memory and cycles beside what others reach
 	$(BIN)/python -m tests.bench.bench
+
+cycles: setup ## Record simulated cycles anew (tests/bench/cycles.json); say why in the commit
+	$(BIN)/python -m tests.bench.cycles
 
 golden: setup ## Rewrite the golden files from what is generated now
 	$(BIN)/python -m pytest tests/golden --update-golden

@@ -1,9 +1,7 @@
-"""`make bench`: memory of real models beside TFLite Micro's, and the time that Thimble itself takes."""
+"""`make bench`: memory and cycles of real models beside what others reach, and the time that Thimble itself takes."""
 
 from __future__ import annotations
 
-import tempfile
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,50 +9,54 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-import thimble
-from tests.shared_data import data_folder
+from tests.bench.models import BOARD, MLPERF_TINY, OTHERS, measure, model_file
 from thimble.compiler.driver import demo
 
-TARGET = "stm32l4r5zi"
-MODELS = (
-    "mlperf_tiny/ic_resnet8_int8",
-    "mlperf_tiny/kws_ref_model_int8",
-    "mlperf_tiny/vww_96_int8",
-    "mlperf_tiny/ad01_int8",
-    "mlperf_tiny/str_ww_ref_model_int8",
-    "mlperf_tiny/ic_resnet_large_int8",
-    "vision/mcunet_vww_int8",
-    "audio/micro_speech_quantized",
-    "audio/microwakeword_okay_nabu_int8",
-    "misc/mnist_lstm_int8",
-    "misc/hello_world_int8",
-)
+Rows = list[tuple[dict[str, Any], float]]
+Peers = dict[str, Any]
 
 
-def measure(model: Path, folder: Path) -> tuple[dict[str, Any], float]:
-    """The report of a fresh build, and the seconds that `compile` took."""
-    start = time.perf_counter()
-    report = thimble.compile(model, TARGET, folder / model.stem)
-    return report, time.perf_counter() - start
-
-
-def memory_table(rows: list[tuple[dict[str, Any], float]], peers: dict[str, Any]) -> Table:
-    """SRAM and flash of each model; in brackets the share of what the peer takes."""
-    table = Table(title=f"Bytes on {TARGET}, in brackets the share of {peers['title']}", title_justify="left")
-    for column in ("model", "MACs", "arena", "least for this order", "stack", "flash", "compile, s"):
-        table.add_column(column, justify="left" if column == "model" else "right")
+def memory_table(rows: Rows, peers: Peers) -> Table:
+    """SRAM and flash of each model; in brackets the share of what TFLite Micro with CMSIS-NN takes."""
+    peer = peers["tflm_cmsis_nn"]
+    table = _table(
+        f"Bytes on {BOARD}, in brackets the share of what {peer['title']} takes",
+        ("model", "MACs", "arena", "least for this order", "stack", "flash", "compile, s"),
+    )
     for report, seconds in rows:
         name, memory = report["model"]["name"], report["memory"]
-        peer = peers.get(name, {})
+        theirs = peer.get(name, {})
         table.add_row(
             name,
-            f"{report['model']['macs']:,}",
-            _beside(memory["arena_bytes"], peer.get("arena")),
+            f"{report['model']['macs_executed']:,}",
+            _beside(memory["arena_bytes"], theirs.get("arena")),
             f"{memory['arena_bound_bytes']:,}",
-            _beside(memory["stack_bytes"], peer.get("stack")),
-            _beside(memory["flash_total_bytes"], peer.get("flash")),
+            _beside(memory["stack_bytes"], theirs.get("stack")),
+            _beside(memory["flash_total_bytes"], theirs.get("flash")),
             f"{seconds:.1f}",
         )
+    return table
+
+
+def cycles_table(rows: Rows, peers: Peers) -> Table:
+    """Cycles of one inference; behind each peer's figure how many times faster (above 1) that peer is than Thimble."""
+    others = list(peers.values())
+    timing = rows[0][0]["target"]["timing"]
+    table = _table(
+        f"Cycles of one inference on {BOARD} ({timing}), in brackets how many times as fast the other is",
+        ("model", "Thimble", *(other["title"] for other in others)),
+    )
+    for report, _ in rows:
+        name, cycles = report["model"]["name"], report["latency"]["cycles"]
+        cells = [_peer_cycles(other.get(name, {}).get("cycles"), cycles) for other in others]
+        table.add_row(name, "not measured" if cycles is None else f"{cycles:,}", *cells)
+    return table
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "model" else "right")
     return table
 
 
@@ -64,15 +66,22 @@ def _beside(ours: int | None, theirs: int | None) -> str:
     return f"{ours:,}" if theirs is None else f"{ours:,} ({ours / theirs:.2f})"
 
 
+def _peer_cycles(theirs: int | None, ours: int | None) -> str:
+    if theirs is None:
+        return ""
+    return f"{theirs:,}" if ours is None else f"{theirs:,} ({ours / theirs:.2f})"
+
+
 def main() -> None:
-    """Measure the shipped model and, where they are here, the real ones; print the table."""
-    console = Console(width=140)
-    models = [demo.model_path(), *(data_folder() / "models" / f"{name}.tflite" for name in MODELS)]
+    """Measure the shipped model and, where they are here, the real ones; print the tables."""
+    console = Console(width=150)
+    models = [demo.model_path(), *(model_file(name) for name in (*MLPERF_TINY, *OTHERS))]
     absent = [model for model in models if not model.is_file()]
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [measure(model, Path(folder)) for model in models if model.is_file()]
+    rows = [measure(model) for model in models if model.is_file()]
     with (Path(__file__).parent / "peers.toml").open("rb") as file:
-        console.print(memory_table(rows, tomllib.load(file)["tflm_cmsis_nn"]))
+        peers = tomllib.load(file)
+    console.print(memory_table(rows, peers))
+    console.print(cycles_table(rows, peers))
     if absent:
         console.print(f"{len(absent)} models are not here (set THIMBLE_DATA): {', '.join(m.stem for m in absent)}")
 
