@@ -50,7 +50,7 @@ def report() -> Report:
     return {
         "schema": 1,
         "thimble": "0.1.0",
-        "build": {"name": "tiny_net", "rounding": "tflm", "max_drop_percent": None},
+        "build": {"name": "tiny_net", "rounding": "tflm", "disabled_passes": [], "max_drop_percent": None},
         "model": {
             "name": "tiny_net",
             "sha256": hashlib.sha256(demo.model_path().read_bytes()).hexdigest(),
