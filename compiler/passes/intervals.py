@@ -242,6 +242,8 @@ def _moved(site: Site, operands: Operands) -> Interval | None:
         return x
     if isinstance(site.op, Relabel) and channels % len(x.low) == 0:
         return Interval(*(np.tile(bound, channels // len(x.low)) for bound in (x.low, x.high)))
+    if isinstance(site.op, Relabel) and len(x.low) % channels == 0:
+        return Interval(x.low.reshape(-1, channels).min(0), x.high.reshape(-1, channels).max(0))
     return Interval(np.full(channels, x.low.min()), np.full(channels, x.high.max()))
 
 

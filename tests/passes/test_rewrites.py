@@ -1,0 +1,383 @@
+"""Each pass on graphs small enough to see what it must do, and what it must leave alone; always equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.passes.network import Network, assert_equal_bytes, names, run
+from thimble.compiler.ir.errors import ThimbleError, UsageError
+from thimble.compiler.ir.graph import Graph, Role
+from thimble.compiler.ir.operator import Rounding, Table
+from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.activation import Activation
+from thimble.compiler.ops.add_sub import Add
+from thimble.compiler.ops.lookup import Lookup
+from thimble.compiler.ops.minimum_maximum import Maximum, Minimum
+from thimble.compiler.ops.mul import Mul
+from thimble.compiler.ops.pad import Pad, PadV2
+from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D
+from thimble.compiler.ops.quantize import Quantize
+from thimble.compiler.ops.reduce import Mean, ReduceMax
+from thimble.compiler.ops.relu import Relu, Relu6
+from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
+from thimble.compiler.ops.resize import ResizeNearestNeighbor
+from thimble.compiler.ops.sigmoid import Logistic, Tanh
+from thimble.compiler.ops.transpose import Transpose
+from thimble.compiler.ops.window import ExplicitPadding, Padding
+from thimble.compiler.passes.cancel_transposes import cancel_transposes
+from thimble.compiler.passes.fold_activations import fold_activations
+from thimble.compiler.passes.fold_constants import MAX_GROWTH_BYTES, fold_constants
+from thimble.compiler.passes.fold_padding import fold_padding
+from thimble.compiler.passes.merge_lookups import merge_lookups
+from thimble.compiler.passes.merge_reshapes import merge_reshapes
+from thimble.compiler.passes.pipeline import PASSES, Pass, choose_passes, run_passes
+from thimble.compiler.passes.remove_dead import remove_dead
+
+Rewrite = Callable[[Graph], Graph]
+
+
+def rewritten(rewrite: Rewrite, graph: Graph) -> list[str]:
+    """The operators that a pass leaves, once its bytes were found equal."""
+    after = rewrite(graph)
+    assert_equal_bytes(graph, after)
+    return names(after)
+
+
+def weights(*shape: int) -> np.ndarray:
+    return np.random.default_rng(shape).integers(-127, 127, shape, np.int8, endpoint=True)
+
+
+# remove-dead
+
+
+def test_dead_nodes_and_values_go_and_state_is_still_written() -> None:
+    n = Network()
+    x, state = n.input((1, 4)), n.state((1, 4))
+    n.node(Logistic(), n.node(Tanh(), x, scale=1 / 128), zero=-128, scale=1 / 256)
+    y = n.node(Add(Activation.NONE), n.read(state), x)
+    n.assign(state, y)
+    n.constant(weights(3))
+    after = remove_dead(n.graph(y))
+    assert_equal_bytes(n.graph(y), after)
+    assert names(after) == ["read_variable", "add", "assign_variable"]
+    assert len(after.values) == 4
+
+
+def test_an_unread_input_stays() -> None:
+    n = Network()
+    x, _ = n.input((1, 4)), n.input((2,))
+    graph = n.graph(n.node(Relu(), x))
+    assert remove_dead(graph) is graph
+
+
+# fold-constants
+
+
+def test_constants_fold_through_several_nodes() -> None:
+    n = Network()
+    c = n.constant(weights(2, 6))
+    flat = n.node(Reshape((12,)), n.node(Transpose((1, 0)), c))
+    y = n.node(Add(Activation.NONE), n.input((12,)), n.node(Relu(), flat))
+    assert rewritten(fold_constants, n.graph(y)) == ["add"]
+
+
+def test_a_folded_output_keeps_its_name_and_tensor() -> None:
+    n = Network()
+    y = n.node(Relu(), n.constant(weights(4)))
+    after = fold_constants(n.graph(y))
+    assert not after.nodes
+    assert after.values[y].role is Role.CONSTANT
+    assert after.values[y].tensor == y
+
+
+def test_a_constant_that_would_grow_flash_stays_computed() -> None:
+    n = Network()
+    small = n.constant(weights(1, 2, 2, 4))
+    side = int(np.sqrt(MAX_GROWTH_BYTES / 4)) + 3
+    wide = n.node(ResizeNearestNeighbor(side, side, False, False), small)
+    assert rewritten(fold_constants, n.graph(n.node(Add(Activation.NONE), n.input((1, side, side, 4)), wide))) == [
+        "resize_nearest_neighbor",
+        "add",
+    ]
+
+
+# merge-reshapes and cancel-transposes
+
+
+def test_chains_of_reshapes_become_one_and_those_that_change_nothing_go() -> None:
+    n = Network()
+    x = n.node(Relu(), n.input((1, 2, 3, 4)))
+    y = n.node(ExpandDims(0), n.node(Squeeze(()), n.node(Reshape((1, 24)), x)))
+    z = n.node(Relu6(), n.node(Reshape((1, 2, 3, 4)), y))
+    assert rewritten(merge_reshapes, n.graph(z)) == ["relu", "relu6"]
+
+
+def test_a_reshape_with_another_reader_stays() -> None:
+    n = Network()
+    flat = n.node(Reshape((1, 8)), n.input((2, 4)))
+    y = n.node(Relu(), n.node(Reshape((4, 2)), flat))
+    assert rewritten(merge_reshapes, n.graph(y, n.node(Tanh(), flat, scale=1 / 128))) == [
+        "reshape",
+        "reshape",
+        "relu",
+        "tanh",
+    ]
+
+
+def test_an_output_that_copies_a_value_takes_its_place() -> None:
+    n = Network()
+    inner = n.node(Relu(), n.input((1, 4)))
+    outer = n.node(Reshape((1, 4)), inner)
+    graph = n.graph(outer, n.node(Relu6(), inner))
+    assert rewritten(merge_reshapes, graph) == ["relu", "relu6"]
+    assert merge_reshapes(graph).outputs == graph.outputs
+
+
+def test_inverse_transposes_cancel() -> None:
+    n = Network()
+    x = n.node(Transpose((0, 3, 1, 2)), n.node(Relu(), n.input((1, 3, 4, 5))))
+    y = n.node(Relu6(), n.node(Transpose((0, 2, 3, 1)), x))
+    graph = n.graph(y)
+    assert rewritten(lambda g: merge_reshapes(cancel_transposes(g)), graph) == ["relu", "relu6"]
+
+
+def test_two_transposes_become_one() -> None:
+    n = Network()
+    x = n.input((2, 3, 4, 5))
+    y = n.node(Transpose((2, 0, 3, 1)), n.node(Transpose((3, 1, 0, 2)), x))
+    assert rewritten(cancel_transposes, n.graph(y)) == ["transpose"]
+
+
+def test_a_transpose_with_another_reader_is_not_done_twice() -> None:
+    n = Network()
+    first = n.node(Transpose((1, 2, 0)), n.input((2, 3, 4)))
+    graph = n.graph(n.node(Transpose((1, 0, 2)), first), n.node(Relu(), first))
+    after = cancel_transposes(graph)
+    assert_equal_bytes(graph, after)
+    assert after.nodes[1].inputs == (first,)
+
+
+def test_a_transpose_that_moves_only_dimensions_of_1_is_a_reshape() -> None:
+    n = Network()
+    y = n.node(Transpose((0, 3, 1, 2)), n.input((1, 6, 1, 5)))
+    z = n.node(Transpose((0, 3, 2, 1)), y)
+    assert rewritten(cancel_transposes, n.graph(n.node(Relu(), y), z)) == ["transpose", "reshape", "relu"]
+
+
+@pytest.mark.parametrize("keep_dims", [False, True])
+@pytest.mark.parametrize("reduction", [Mean, ReduceMax])
+def test_reductions_overtake_transposes(reduction: type[Mean] | type[ReduceMax], keep_dims: bool) -> None:
+    n = Network()
+    x = n.node(Transpose((0, 3, 1, 2)), n.input((2, 3, 4, 5)))
+    y = n.node(reduction((-1,), keep_dims), x)
+    z = n.node(reduction((2,), keep_dims), y)
+    assert rewritten(cancel_transposes, n.graph(z)) == [reduction.name, reduction.name, "reshape"]
+
+
+# fold-padding
+
+
+def padded(n: Network, fill: int | None = None, frame: tuple[int, int] = (1, 2), zero: int = 3) -> int:
+    """An image with a frame: of its zero point, or of `fill`."""
+    x = n.node(Relu(), n.input((1, 7, 8, 3)), zero=zero)
+    paddings = ((0, 0), frame, (0, 1), (0, 0))
+    return n.node(Pad(paddings) if fill is None else PadV2(paddings, fill), x)
+
+
+@pytest.mark.parametrize("padding", list(Padding))
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_padding_folds_into_convolutions(padding: Padding, stride: int) -> None:
+    n = Network()
+    x = padded(n)
+    a = n.conv(x, weights(4, 3, 2, 3), [5, -7, 0, 900], stride=stride, padding=padding)
+    b = n.conv(x, weights(1, 2, 3, 6), stride=stride, padding=padding, depthwise=True)
+    graph = n.graph(a, b)
+    assert rewritten(fold_padding, graph) == ["relu", "conv_2d", "depthwise_conv_2d"]
+    assert isinstance(getattr(fold_padding(graph).nodes[1].op, "padding", None), ExplicitPadding)
+
+
+def test_paddings_in_a_row_fold_into_one() -> None:
+    n = Network()
+    x = n.node(Pad(((0, 0), (0, 4), (2, 0), (0, 0))), padded(n))
+    y = n.conv(x, weights(2, 3, 3, 3), stride=2)
+    assert rewritten(fold_padding, n.graph(y)) == ["relu", "conv_2d"]
+
+
+def test_windows_that_lie_in_the_frame_alone_give_the_bias() -> None:
+    n = Network()
+    y = n.conv(padded(n, frame=(4, 5)), weights(2, 2, 2, 3), [300, -300])
+    assert rewritten(fold_padding, n.graph(y)) == ["relu", "conv_2d"]
+
+
+def test_padding_with_another_value_than_zero_stays() -> None:
+    n = Network()
+    assert rewritten(fold_padding, n.graph(n.conv(padded(n, fill=4), weights(2, 2, 2, 3)))) == [
+        "relu",
+        "padv2",
+        "conv_2d",
+    ]
+    n = Network()
+    assert rewritten(fold_padding, n.graph(n.conv(padded(n, fill=3), weights(2, 2, 2, 3)))) == ["relu", "conv_2d"]
+
+
+def test_padding_that_someone_else_reads_stays() -> None:
+    n = Network()
+    x = padded(n)
+    graph = n.graph(n.conv(x, weights(2, 2, 2, 3)), x)
+    assert fold_padding(graph) is graph
+    n = Network()
+    x = padded(n)
+    graph = n.graph(n.conv(x, weights(2, 2, 2, 3)), n.node(Tanh(), x, scale=1 / 128))
+    assert fold_padding(graph) is graph
+
+
+def test_padding_of_channels_or_batches_stays() -> None:
+    n = Network()
+    x = n.node(Pad(((0, 0), (1, 1), (0, 0), (0, 1))), n.input((1, 5, 5, 2)))
+    graph = n.graph(n.conv(x, weights(2, 2, 2, 3)))
+    assert fold_padding(graph) is graph
+
+
+def pool(kind: type[MaxPool2D] | type[AveragePool2D], size: int = 3) -> MaxPool2D | AveragePool2D:
+    return kind(size, size, 2, 1, Padding.VALID, Activation.NONE)
+
+
+def test_padding_folds_into_a_max_pool_where_it_never_wins() -> None:
+    n = Network()
+    assert rewritten(fold_padding, n.graph(n.node(pool(MaxPool2D), padded(n, zero=-128)))) == ["relu", "max_pool_2d"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "zero", "frame"),
+    [(MaxPool2D, 3, (1, 2)), (MaxPool2D, -128, (3, 0)), (AveragePool2D, -128, (1, 2))],
+    ids=["frame above the least", "window in the frame alone", "average"],
+)
+def test_padding_before_other_pools_stays(
+    kind: type[MaxPool2D] | type[AveragePool2D], zero: int, frame: tuple[int, int]
+) -> None:
+    n = Network()
+    graph = n.graph(n.node(pool(kind), padded(n, zero=zero, frame=frame)))
+    assert fold_padding(graph) is graph
+
+
+# fold-activations
+
+
+@pytest.mark.parametrize("clamp", [Relu(), Relu6()])
+@pytest.mark.parametrize("zero", [-128, -5, 40])
+def test_a_clamp_folds_into_what_it_clamps(clamp: Relu | Relu6, zero: int) -> None:
+    n = Network()
+    x = n.input((1, 4, 4, 3))
+    y = n.node(clamp, n.conv(x, weights(3, 2, 2, 3), zero=zero, scale=0.07))
+    z = n.node(clamp, n.node(Add(Activation.NONE), y, y, zero=zero, scale=0.09))
+    assert rewritten(fold_activations, n.graph(z)) == ["conv_2d", "add"]
+
+
+def test_clamps_one_behind_the_other_fold_into_one() -> None:
+    n = Network()
+    x = n.conv(n.input((1, 4, 4, 3)), weights(3, 2, 2, 3), activation=Activation.RELU, scale=0.06)
+    y = n.node(Relu(), n.node(Relu6(), x))
+    graph = n.graph(y)
+    assert rewritten(fold_activations, graph) == ["conv_2d"]
+    assert getattr(fold_activations(graph).nodes[0].op, "activation", None) is Activation.RELU6
+
+
+def test_minimum_and_maximum_with_a_constant_are_clamps() -> None:
+    n = Network()
+    x = n.node(Mul(Activation.NONE), *[n.input((2, 5), scale=0.05, zero=-3)] * 2, scale=0.1, zero=-20)
+    y = n.node(Maximum(), n.constant(np.array([-20], np.int8)), x, scale=0.1, zero=-20)
+    graph = n.graph(n.node(Minimum(), y, n.constant(np.array(40, np.int8))))
+    assert rewritten(fold_activations, graph) == ["mul"]
+    assert getattr(fold_activations(graph).nodes[0].op, "activation", None) is Activation.RELU6
+
+
+def test_a_clamp_to_what_no_activation_clamps_to_stays() -> None:
+    n = Network()
+    x = n.conv(n.input((1, 4, 4, 3)), weights(3, 2, 2, 3))
+    graph = n.graph(n.node(Minimum(), x, n.constant(np.array([33], np.int8))))
+    assert fold_activations(graph) is graph
+
+
+def test_a_clamp_that_requantizes_or_shares_its_input_stays() -> None:
+    n = Network()
+    x = n.conv(n.input((1, 4, 4, 3)), weights(3, 2, 2, 3))
+    graph = n.graph(n.node(Relu(), x, scale=0.05))
+    assert fold_activations(graph) is graph
+    graph = n.graph(n.node(Relu(), x), x)
+    assert fold_activations(graph) is graph
+
+
+# merge-lookups
+
+
+def test_a_quantize_that_changes_nothing_goes() -> None:
+    n = Network()
+    y = n.node(Quantize(), n.node(Tanh(), n.node(Quantize(), n.input((1, 9))), scale=1 / 128))
+    assert rewritten(merge_lookups, n.graph(y)) == ["tanh"]
+
+
+def test_a_chain_becomes_one_table() -> None:
+    n = Network()
+    x = n.node(Quantize(), n.input((256,), scale=0.1, zero=-7), scale=0.05, zero=11)
+    x = n.node(Logistic(), x, scale=1 / 256, zero=-128)
+    x = n.node(Mul(Activation.NONE), x, n.constant(np.array([77], np.int8)), scale=0.02, zero=-9)
+    graph = n.graph(n.node(Relu(), x, zero=-5))
+    after = merge_lookups(graph)
+    assert names(after) == ["lookup"]
+    every_value = [np.arange(-128, 128, dtype=np.int8)]
+    assert run(graph, [every_value]) == run(after, [every_value])
+    assert after.values[after.outputs[0]].tensor == graph.outputs[0]
+
+
+def test_a_value_that_someone_else_reads_keeps_its_table() -> None:
+    n = Network()
+    x = n.node(Tanh(), n.input((1, 9)), scale=1 / 128)
+    graph = n.graph(n.node(Relu(), x), x)
+    assert merge_lookups(graph) is graph
+
+
+def test_int16_chains_stay() -> None:
+    n = Network()
+    x = n.node(Tanh(), n.input((1, 9), scale=2**-12, dtype=DType.INT16), scale=2**-15)
+    graph = n.graph(n.node(Relu(), x))
+    assert merge_lookups(graph) is graph
+
+
+def test_a_lookup_lowers_to_its_table() -> None:
+    n = Network()
+    table = tuple(int(v) for v in np.random.default_rng(0).integers(-128, 127, 256, endpoint=True))
+    (site,) = n.graph(n.node(Lookup(table), n.input((3, 5)))).sites
+    (call,) = site.op.lower(site, Rounding.TFLM)
+    assert call.kernel == "lookup_s8"
+    assert [a.data.tolist() for a in call.arguments if isinstance(a, Table)] == [list(table)]
+
+
+# the pipeline
+
+
+def test_passes_can_be_left_out_by_name() -> None:
+    assert [step for step in PASSES if step.name == "fold-padding"]
+    assert not [step for step in choose_passes(["fold-padding"]) if step.name == "fold-padding"]
+    assert choose_passes() == PASSES
+
+
+@pytest.mark.parametrize("name", ["no-such-pass", "separate-outputs"])
+def test_passes_that_are_unknown_or_required_cannot(name: str) -> None:
+    with pytest.raises(UsageError, match=f"'{name}' is no pass to leave out; those are: cancel-transposes, "):
+        choose_passes([name])
+
+
+def test_one_name_is_one_pass() -> None:
+    assert len({step.name for step in PASSES}) == len({step.rewrite for step in PASSES})
+
+
+def test_a_pass_that_breaks_the_graph_is_named() -> None:
+    n = Network()
+    graph = n.graph(n.node(Relu(), n.node(Tanh(), n.input((1, 4)), scale=1 / 128)))
+    broken = Pass("swap-nodes", lambda g: replace(g, nodes=g.nodes[::-1]))
+    with pytest.raises(ThimbleError, match="pass swap-nodes broke the graph"):
+        run_passes(graph, (broken,))
