@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thimble.codegen import c_text
 from thimble.compiler.ir.graph import Graph, Role, Site, Value
@@ -125,8 +125,22 @@ class _Lowering:
             return name
         assert isinstance(argument, Output)
         name = f"output_{argument.index}"
-        pointers[name] = self._pointer(name, node.outputs[argument.index], site.output(argument.index), False)
+        pointer = self._pointer(name, node.outputs[argument.index], site.output(argument.index), False)
+        pointers[name] = replace(pointer, comment=pointer.comment + self._shared(step, argument.index))
         return name
+
+    def _shared(self, step: int, output: int) -> str:
+        """Which operands an output lies over, as a comment."""
+        node, values = self._graph.nodes[step], self._graph.values
+        first = self._plan.value_offset(node.outputs[output])
+        end = first + values[node.outputs[output]].type.bytes
+        text = ""
+        for position, i in enumerate(node.inputs):
+            if i is not None and values[i].role is not Role.CONSTANT:
+                start = self._plan.value_offset(i)
+                if max(first, start) < min(end, start + values[i].type.bytes):
+                    text += f", over input_{position}, which is read ahead"
+        return text
 
     def _pointer(self, name: str, index: int, value: Value, read_only: bool) -> Pointer:
         c_type = ("const " if read_only else "") + value.type.dtype.c_name

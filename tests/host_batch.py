@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from thimble.codegen.project import HOST_CFLAGS, generate_sources
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.checker import check_plan
+from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import ARENA_ALIGNMENT, plan_layers
 
 Sample = Sequence[np.ndarray]
@@ -57,6 +58,7 @@ def run_on_host(
     rounding: Rounding = Rounding.TFLM,
     compiler: str = "gcc",
     timeout_s: float | None = None,
+    plan_of: Callable[[Graph, Rounding], Plan] = plan_layers,
 ) -> list[list[list[np.ndarray]]]:
     """Outputs of each graph for each of its samples, in order and without a reset between them.
 
@@ -67,7 +69,7 @@ def run_on_host(
     kernels: set[str] = set()
     for number, graph in enumerate(graphs):
         name = f"m{number:03d}"
-        plan = plan_layers(graph, rounding)
+        plan = plan_of(graph, rounding)
         check_plan(graph, plan)
         project = generate_sources(graph, plan, name, rounding)
         for file, text in project.files.items():
@@ -85,7 +87,11 @@ def run_on_host(
             f"{len(ins)}, {_array(offsets['in'])}, {_array(ins)}, {len(outs)}, {_array(offsets['out'])}, {_array(outs)}, "
             "in, out);"
         )
-    main = ["int main(void) {", '    FILE *in = fopen("inputs.bin", "rb");', '    FILE *out = fopen("outputs.bin", "wb");']
+    main = [
+        "int main(void) {",
+        '    FILE *in = fopen("inputs.bin", "rb");',
+        '    FILE *out = fopen("outputs.bin", "wb");',
+    ]
     main += [*calls, "    fclose(in);", "    return fclose(out);", "}"]
     (folder / "unity.c").write_text("\n".join([*unity, _MAIN, *main]) + "\n")
     flags = [flag for flag in HOST_CFLAGS if flag != "-g"]

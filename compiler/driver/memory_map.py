@@ -123,8 +123,13 @@ def step_names(names: Sequence[str], ops: Sequence[str]) -> tuple[str, ...]:
 
 
 def live_bytes(buffers: Sequence[MapBuffer], step: int) -> int:
-    """Bytes live at a step."""
-    return sum(b.bytes for b in buffers if b.live_at(step))
+    """Bytes that hold something at a step; those that two buffers share count once."""
+    total, top = 0, 0
+    for b in sorted(buffers, key=lambda b: b.offset):
+        if b.live_at(step):
+            total += max(b.end - max(b.offset, top), 0)
+            top = max(top, b.end)
+    return total
 
 
 def draw_memory_map(
@@ -153,7 +158,7 @@ def draw_memory_map(
         width=max(width, plot.x + plot.width + _RIGHT),
         height=x_labels_y + longest + 6,
         plot=plot,
-        boxes=tuple(_box(b, steps, plot, column, top_bytes, peak_step) for b in buffers),
+        boxes=tuple(_box(b, buffers, steps, plot, column, top_bytes, peak_step) for b in buffers),
         strip=_strip(buffers, steps, plot, column, strip_base, top_bytes, peak_step),
         strip_top=strip_base - _STRIP,
         strip_base=strip_base,
@@ -182,11 +187,34 @@ def _y(offset: float, plot: Rect, top_bytes: int) -> float:
     return plot.y + plot.height * (1 - offset / top_bytes)
 
 
-def _box(b: MapBuffer, steps: Sequence[str], plot: Rect, column: float, top_bytes: int, peak_step: int) -> Box:
+def _lies_over(over: MapBuffer, under: MapBuffer) -> bool:
+    """Whether a buffer takes bytes of another one during the last step of that one, while it is read."""
+    follows = over.first_step == under.last_step and (under.first_step, under.last_step) != (
+        over.first_step,
+        over.last_step,
+    )
+    return follows and max(over.offset, under.offset) < min(over.end, under.end)
+
+
+def _box(
+    b: MapBuffer,
+    buffers: Sequence[MapBuffer],
+    steps: Sequence[str],
+    plot: Rect,
+    column: float,
+    top_bytes: int,
+    peak_step: int,
+) -> Box:
+    """A rectangle; in the step at which one buffer comes to lie over another, each has half of the column."""
+    first, end = float(b.first_step), b.last_step + 1.0
+    if any(_lies_over(b, other) for other in buffers):
+        first += 0.5
+    if any(_lies_over(other, b) for other in buffers) and end - first > 0.5:
+        end -= 0.5
     rect = Rect(
-        plot.x + b.first_step * column,
+        plot.x + first * column,
         _y(b.end, plot, top_bytes),
-        (b.last_step - b.first_step + 1) * column,
+        (end - first) * column,
         plot.height * b.bytes / top_bytes,
     )
     span = f"step {steps[b.first_step]}"

@@ -76,6 +76,18 @@ class KernelCall:
         return sum(a.bytes for a in self.arguments if isinstance(a, Scratch))
 
 
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """The only output may lie over input `input` that nothing needs afterwards, if it begins early enough.
+
+    It must begin at least `distance` bytes before that input; where `distance` is negative, it may begin behind the
+    input's start. All reads of a byte then come before the write to it.
+    """
+
+    input: int
+    distance: int
+
+
 Constraint = Callable[["Site"], bool]
 """A predicate that must hold for a node to be supported; its docstring is the reason that the user reads."""
 
@@ -109,6 +121,14 @@ class Operator(ABC):
     @abstractmethod
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         """The C kernel calls, in order, that together compute the same bytes as `reference`."""
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        """The inputs over which the output may lie, from the order in which the plain C kernel reads and writes.
+
+        None for kernels that nobody looked at. Kernels in another order of loops must state their own distances, and
+        plan/access.py must know their order too.
+        """
+        return ()
 
     def macs(self, site: Site) -> int:
         """Multiply-accumulates of one inference; 0 for operators that only move or map values."""

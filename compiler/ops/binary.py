@@ -10,12 +10,23 @@ from typing import ClassVar
 import numpy as np
 
 from thimble.compiler.ir.graph import Site, Value
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, ParamValue, Rounding, Shape
+from thimble.compiler.ir.operator import (
+    Array,
+    Input,
+    KernelCall,
+    Operator,
+    Output,
+    Overlap,
+    ParamValue,
+    Rounding,
+    Shape,
+)
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, bounds_fit, quantized_range
 from thimble.compiler.ops.broadcast import broadcast_params, broadcast_shape
 from thimble.compiler.ops.constraints import is_per_tensor
 from thimble.compiler.ops.fixed_point import Int64, has_multiplier, quantize_multiplier, requantize
+from thimble.compiler.ops.overlapping import broadcast_elements
 
 Params = tuple[tuple[str, ParamValue], ...]
 
@@ -48,6 +59,9 @@ class BinaryOperator(Operator):
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         a, b = (x.astype(np.int64) for x in inputs[:2])
         return (np.asarray(self.compute(site, a, b), site.output().type.dtype.numpy),)
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        return broadcast_elements(site)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         call = KernelCall(

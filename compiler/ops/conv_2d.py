@@ -9,7 +9,7 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, KernelCall, Rounding, Shape
+from thimble.compiler.ir.operator import Array, KernelCall, Overlap, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.convolution import (
     WindowConvolution,
@@ -17,6 +17,7 @@ from thimble.compiler.ops.convolution import (
     convolution_constraints,
     rank_4_shapes,
 )
+from thimble.compiler.ops.overlapping import pixel_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ class Conv2D(WindowConvolution):
 
         sums = accumulate_taps(x, site.input(0).quant.zero_point, self.axes(site), channels, product)
         return (self.finish(site, sums),)
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        return pixel_windows(site, self.axes(site))
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (self.window_call(site, "conv_2d", ("group_channels", site.input(1).type.shape[3])),)

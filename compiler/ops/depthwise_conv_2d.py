@@ -9,7 +9,7 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, KernelCall, Rounding, Shape
+from thimble.compiler.ir.operator import Array, KernelCall, Overlap, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.convolution import (
     WindowConvolution,
@@ -17,6 +17,7 @@ from thimble.compiler.ops.convolution import (
     convolution_constraints,
     rank_4_shapes,
 )
+from thimble.compiler.ops.overlapping import channel_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class DepthwiseConv2D(WindowConvolution):
         zero_point = site.input(0).quant.zero_point
         sums = accumulate_taps(inputs[0], zero_point, self.axes(site), weights.shape[2], product)
         return (self.finish(site, sums),)
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        return channel_windows(site, self.axes(site), self.multiplier)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (self.window_call(site, "depthwise_conv_2d", ("multiplier", self.multiplier)),)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, output_types, quantized_integers
+from thimble.compiler.ops.overlapping import element_by_element
 
 KERNELS = {DType.INT8: "dequantize_s8", DType.UINT8: "dequantize_u8", DType.INT16: "dequantize_s16"}
 
@@ -30,6 +31,9 @@ class Dequantize(Operator):
         units = (inputs[0].astype(np.int32) - quant.zero_point).astype(np.float32)
         with np.errstate(all="ignore"):
             return (np.asarray(units * np.float32(quant.scale), np.float32),)
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        return element_by_element(site)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         given = site.input(0)

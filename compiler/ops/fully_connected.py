@@ -10,7 +10,7 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, KernelCall, Rounding, Shape, Table
+from thimble.compiler.ir.operator import Array, KernelCall, Overlap, Rounding, Shape, Table
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, symmetric_int16
 from thimble.compiler.ops.convolution import (
@@ -25,6 +25,7 @@ from thimble.compiler.ops.convolution import (
     sums_fit,
 )
 from thimble.compiler.ops.fixed_point import INT32_MAX, INT32_MIN, wrap_int32
+from thimble.compiler.ops.overlapping import whole_rows
 
 
 def int8_matrix(site: Site) -> bool:
@@ -107,6 +108,9 @@ class FullyConnected(WeightedOperator):
             sums = wrap_int32(sums)
         real_scale = site.input(0).quant.scale * _weight_scales(site, channels).astype(np.float64)
         return self.store(site, round_to_int32(sums * (real_scale / site.output().quant.scale)))
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        return whole_rows(site)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         channels, depth = site.input(1).type.shape

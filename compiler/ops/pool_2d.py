@@ -11,11 +11,12 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, quantized_range
 from thimble.compiler.ops.constraints import activation_fits, input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
+from thimble.compiler.ops.overlapping import channel_windows
 from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
 
@@ -80,6 +81,9 @@ class Pool2D(Operator):
         dtype = site.output().type.dtype
         low, high = quantized_range(self.activation, site.output().quant, dtype)
         return (saturate(self.pool(inputs[0], *self.axes(site)), low, high, dtype.numpy),)
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        return channel_windows(site, self.axes(site))
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         batch, height, width, channels = site.input(0).type.shape

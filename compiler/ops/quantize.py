@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.compiler.ops.constraints import quantized_integers, scales_comparable
 from thimble.compiler.ops.fixed_point import INT32_MIN, Int64, quantize_multiplier, requantize, saturate, wrap_int32
+from thimble.compiler.ops.overlapping import element_by_element
 
 KERNELS = {
     (DType.FLOAT32, DType.INT8): "quantize_s8",
@@ -56,6 +57,9 @@ class Quantize(Operator):
             units = requantize(centred, *_multiplier(site))
         low, high = made.type.dtype.range
         return (saturate(wrap_int32(units + made.quant.zero_point), low, high, made.type.dtype.numpy),)
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        return element_by_element(site)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         given, made = site.input(0).type, site.output().type

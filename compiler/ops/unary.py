@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape, Table
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape, Table
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.fixed_point import Int64, requantize, saturate, wrap_int32
+from thimble.compiler.ops.overlapping import element_by_element
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,9 @@ class UnaryOperator(Operator):
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         return (np.asarray(self.compute(site, inputs[0].astype(np.int64)), site.output().type.dtype.numpy),)
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        return element_by_element(site)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         if site.input(0).type.dtype is not DType.INT8:

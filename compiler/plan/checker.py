@@ -6,6 +6,7 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Graph, Node, Role
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.plan.access import last_readers
 from thimble.compiler.plan.plan import Buffer, Plan
 
 
@@ -42,13 +43,25 @@ def _check_interface(graph: Graph, bases: dict[int, int]) -> None:
 
 
 def _run(arena: _Arena, graph: Graph, step: int, node: Node) -> None:
-    """Replay one node that computes: all that it needs must be whole after all that it writes was written."""
+    """Replay one node that computes: what it needs must be whole before, and until it has been read for the last time.
+
+    So scratch must not touch an operand; an output may, where every byte that it takes has been read by then.
+    """
+    operands = [
+        (position, operand)
+        for position, operand in enumerate(node.inputs)
+        if operand is not None and graph.values[operand].role is not Role.CONSTANT
+    ]
+    for _, operand in operands:
+        arena.read(operand, f"step {step}")
     scratch = arena.write_scratch(step)
+    for _, operand in operands:
+        arena.read(operand, f"step {step} with its scratch")
     for value in node.outputs:
         arena.write(value)
-    for operand in node.inputs:  # after the writes: an output or scratch over a live operand is an error
-        if operand is not None and graph.values[operand].role is not Role.CONSTANT:
-            arena.read(operand, f"step {step}")
+    for position, operand in operands:
+        if arena.is_overwritten(operand):
+            _check_overlap(arena, graph, step, position)
     for value in node.outputs:
         arena.read(value, f"step {step} (its own output)")
     if scratch is not None and arena.overwritten(*scratch):
@@ -57,6 +70,27 @@ def _run(arena: _Arena, graph: Graph, step: int, node: Node) -> None:
         state = node.inputs[position] if position < len(node.inputs) else None
         if state is not None:
             arena.write(state)  # its contents are new: who looked at the old ones must not read them any more
+
+
+def _check_overlap(arena: _Arena, graph: Graph, step: int, position: int) -> None:
+    """Replay reads and writes of a node whose output overwrites one of its operands, element by element."""
+    node, site = graph.nodes[step], graph.sites[step]
+    operand = node.inputs[position]
+    what = f"step {step} writes its output over input {position}"
+    if operand is None or len(node.outputs) != 1 or graph.values[arena.base(operand)].role is Role.STATE:
+        raise PlanError(f"{what}, which must stay")
+    last = last_readers(site, position)
+    if last is None:
+        raise PlanError(f"{what}, but nobody knows when {site.op.name} has read it")
+    read, written = site.input(position).type, site.output().type
+    if read.dtype is not written.dtype and 1 not in (read.dtype.bytes, written.dtype.bytes):
+        raise PlanError(f"{what}, and C lets the compiler reorder accesses of such types")
+    start = arena.offset(operand) - arena.offset(node.outputs[0])
+    firsts = start + np.arange(read.elements) * read.dtype.bytes  # each element's place, seen from the output's start
+    touched = (firsts + read.dtype.bytes > 0) & (firsts < written.bytes)
+    writers = np.maximum(firsts, 0) // written.dtype.bytes
+    if (touched & (writers < last)).any():
+        raise PlanError(f"{what} before that has been read")
 
 
 class _Arena:
@@ -100,8 +134,20 @@ class _Arena:
 
     def read(self, value: int, what: str) -> None:
         """Raise PlanError unless a value's bytes are still those that were written for it."""
-        if self.overwritten(self._homes[self.bases.get(value, value)], self._expected[value]):
+        if self.is_overwritten(value):
             raise PlanError(f"{what} reads value {value}, whose bytes were overwritten")
+
+    def base(self, value: int) -> int:
+        """The value in whose buffer a value lies."""
+        return self.bases.get(value, value)
+
+    def offset(self, value: int) -> int:
+        """Where a value begins."""
+        return self._homes[self.base(value)].offset
+
+    def is_overwritten(self, value: int) -> bool:
+        """Whether a value's bytes are no longer those that were written for it."""
+        return self.overwritten(self._homes[self.base(value)], self._expected[value])
 
     def overwritten(self, buffer: Buffer, stamp: int) -> bool:
         """Whether any byte of a buffer carries another stamp."""

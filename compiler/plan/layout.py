@@ -61,7 +61,8 @@ def lower_bound(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> in
     """
     shared: dict[int, int] = {}
     for slide in slides:
-        shared[slide.over] = shared.get(slide.over, 0) + most_shared(requests, slide)
+        size = most_shared(requests[slide.over].bytes, requests[slide.under].bytes, slide.distance)
+        shared[slide.over] = shared.get(slide.over, 0) + size
     saved: dict[int, int] = {}
     for over, size in shared.items():
         step = requests[over].first
@@ -75,10 +76,9 @@ def lower_bound(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> in
     return best
 
 
-def most_shared(requests: Sequence[Request], slide: Slide) -> int:
-    """The most bytes that both buffers of a slide can have in common."""
-    over, under = requests[slide.over].bytes, requests[slide.under].bytes
-    return max(min(over, under, over - slide.distance), 0)
+def most_shared(over: int, under: int, distance: int) -> int:
+    """The most bytes that two buffers of these sizes can have in common under a slide."""
+    return max(min(over, under, over - distance), 0)
 
 
 def place(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> tuple[int, ...]:

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.layout import most_shared
 from thimble.compiler.plan.order_search import Block, Step, find_order, peak_bytes
+from thimble.compiler.plan.overlap import node_overlaps
 from thimble.compiler.plan.views import find_views
 
 
@@ -50,17 +52,25 @@ def memory_of(graph: Graph) -> tuple[list[Step], list[Block]]:
                 users[views.get(i, i)].add(step)
                 after[step] |= {makers[i]} if i in makers else set()
     kept = {views.get(i, i) for i in graph.outputs}
-    blocks = [
-        Block(graph.values[i].type.bytes, makers.get(i), frozenset(users[i]), i in kept)
-        for i in (*graph.inputs, *makers)
-        if i not in views
-    ]
+    homes = [i for i in (*graph.inputs, *makers) if i not in views]
+    blocks = [Block(_bytes(graph, i), makers.get(i), frozenset(users[i]), i in kept) for i in homes]
+    places = {value: block for block, value in enumerate(homes)}
+    overlaps = node_overlaps(graph, views)
     steps = []
     for step, site in enumerate(graph.sites):
         viewed = any(i in views for i in graph.nodes[step].outputs)
         calls = () if viewed else site.op.lower(site, Rounding.TFLM)
-        steps.append(Step(frozenset(after[step]), max((call.scratch_bytes for call in calls), default=0)))
+        scratch = max((call.scratch_bytes for call in calls), default=0)
+        reuse = tuple(
+            (places[base], most_shared(site.output().type.bytes, _bytes(graph, base), distance))
+            for base, distance in sorted(overlaps[step].items())
+        )
+        steps.append(Step(frozenset(after[step]), scratch, reuse))
     return steps, blocks
+
+
+def _bytes(graph: Graph, value: int) -> int:
+    return graph.values[value].type.bytes
 
 
 def _state_hazards(graph: Graph, views: dict[int, int]) -> list[set[int]]:

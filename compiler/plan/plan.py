@@ -82,8 +82,13 @@ class Plan:
         return max((b.bytes for b in self.buffers if b.kind is BufferKind.SCRATCH), default=0)
 
     def live_bytes(self, step: int) -> int:
-        """Bytes live at a step."""
-        return sum(b.bytes for b in self.buffers if b.first_step <= step <= b.last_step)
+        """Bytes of the arena that hold something at a step: an output that lies over an operand shares its bytes."""
+        total, top = 0, 0
+        for b in sorted(self.buffers, key=lambda b: b.offset):
+            if b.first_step <= step <= b.last_step:
+                total += max(b.end - max(b.offset, top), 0)
+                top = max(top, b.end)
+        return total
 
     @property
     def peak_step(self) -> int:

@@ -1,4 +1,4 @@
-"""Graph to Plan: lifetimes in the graph's own order, then a layout."""
+"""Graph to Plan: lifetimes in the graph's own order, outputs that may lie over operands, then a layout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Request, arena_bytes, place
+from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
 from thimble.compiler.plan.views import find_views
 
@@ -35,7 +36,8 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
         if scratch:
             buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, step=step))
     requests = [Request(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
-    placement = place_exactly(requests, place(requests), effort=effort)
+    slides = find_slides(graph, views, buffers)
+    placement = place_exactly(requests, place(requests, slides), slides, effort)
     placed = tuple(_at(buffer, offset) for buffer, offset in zip(buffers, placement.offsets, strict=True))
     arena = max(arena_bytes(requests, placement.offsets), 1)
     return Plan(placed, steps, arena, placement.bound_bytes, tuple(View(*pair) for pair in views.items()))

@@ -10,7 +10,7 @@ typedef thimble_pool_2d_params thimble_average_pool_2d_s16_params;
 
 /* Mean over the part of each window inside of the input, rounded to nearest with halves away from zero.
  * input (batches, input_height, input_width, channels)
- * output (batches, output_height, output_width, channels); must not overlap the input */
+ * output (batches, output_height, output_width, channels); may lie over the input as far as reads stay ahead */
 void thimble_average_pool_2d_s16(const thimble_average_pool_2d_s16_params *params, const int16_t *input,
                                  int16_t *output);
 

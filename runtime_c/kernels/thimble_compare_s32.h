@@ -16,7 +16,7 @@ typedef struct {
 } thimble_compare_s32_params;
 
 /* A comparison of plain int32.
- * output (dims), 1 or 0; must not overlap an input */
+ * output (dims), 1 or 0; may lie over an input as far as reads stay ahead */
 void thimble_compare_s32(const thimble_compare_s32_params *params, const int32_t *input1, const int32_t *input2,
                          uint8_t *output);
 

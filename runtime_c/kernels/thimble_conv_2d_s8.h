@@ -32,7 +32,7 @@ typedef struct {
  * input (batches, input_height, input_width, input_channels)
  * weights (output_channels, kernel_height, kernel_width, group_channels), in [-127, 127]
  * bias, multipliers, shifts (output_channels)
- * output (batches, output_height, output_width, output_channels); must not overlap the input */
+ * output (batches, output_height, output_width, output_channels); may lie over the input as far as reads stay ahead */
 void thimble_conv_2d_s8(const thimble_conv_2d_s8_params *params, const int8_t *input, const int8_t *weights,
                         const int32_t *bias, const int32_t *multipliers, const int8_t *shifts, int8_t *output);
 

@@ -6,7 +6,8 @@
 
 typedef thimble_quantize_params thimble_dequantize_u8_params;
 
-/* uint8 to float: count elements; the two must not overlap. */
+/* uint8 to float: count elements; the output may lie over the input as far as reads
+ * stay ahead. */
 void thimble_dequantize_u8(const thimble_dequantize_u8_params *params, const uint8_t *input, float *output);
 
 #endif

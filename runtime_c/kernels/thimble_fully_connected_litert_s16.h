@@ -19,7 +19,7 @@ typedef struct {
 
 /* Matrix product as LiteRT's reference kernel computes it: integer sums, scaled in double and rounded once.
  * input (rows, depth); weights (output_channels, depth); bias, weight_scales (output_channels)
- * output (rows, output_channels); must not overlap the input */
+ * output (rows, output_channels); may lie over the input as far as reads stay ahead */
 void thimble_fully_connected_litert_s16(const thimble_fully_connected_litert_s16_params *params, const int16_t *input,
                                         const int8_t *weights, const int64_t *bias, const float *weight_scales,
                                         int16_t *output);

@@ -17,7 +17,7 @@ typedef struct {
 
 /* Matrix product, int16 activations, int8 weights, one multiplier and shift for each output channel.
  * input (rows, depth); weights (output_channels, depth); bias, multipliers, shifts (output_channels)
- * output (rows, output_channels); must not overlap the input */
+ * output (rows, output_channels); may lie over the input as far as reads stay ahead */
 void thimble_fully_connected_s16(const thimble_fully_connected_s16_params *params, const int16_t *input,
                                  const int8_t *weights, const int64_t *bias, const int32_t *multipliers,
                                  const int8_t *shifts, int16_t *output);

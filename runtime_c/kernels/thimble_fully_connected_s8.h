@@ -18,7 +18,7 @@ typedef struct {
 
 /* Matrix product, int8 activations and weights, int32 accumulators, one multiplier and shift for each output channel.
  * input (rows, depth); weights (output_channels, depth); bias, multipliers, shifts (output_channels)
- * output (rows, output_channels); must not overlap the input */
+ * output (rows, output_channels); may lie over the input as far as reads stay ahead */
 void thimble_fully_connected_s8(const thimble_fully_connected_s8_params *params, const int8_t *input,
                                 const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
                                 const int8_t *shifts, int8_t *output);

@@ -10,7 +10,7 @@ typedef thimble_pool_2d_params thimble_max_pool_2d_s8_params;
 
 /* Maximum over the part of each window inside of the input.
  * input (batches, input_height, input_width, channels)
- * output (batches, output_height, output_width, channels); must not overlap the input */
+ * output (batches, output_height, output_width, channels); may lie over the input as far as reads stay ahead */
 void thimble_max_pool_2d_s8(const thimble_max_pool_2d_s8_params *params, const int8_t *input, int8_t *output);
 
 #endif

@@ -6,7 +6,8 @@
 
 typedef thimble_quantize_params thimble_quantize_s8_params;
 
-/* float to int8: count elements; the two must not overlap. */
+/* float to int8: count elements; the output may lie over the input as far as reads
+ * stay ahead. */
 void thimble_quantize_s8(const thimble_quantize_s8_params *params, const float *input, int8_t *output);
 
 #endif

@@ -6,7 +6,8 @@
 
 typedef thimble_requantize_params thimble_requantize_s32_s8_params;
 
-/* int32 to int8: count elements from one scale and zero point to another; the two must not overlap. */
+/* int32 to int8: count elements from one scale and zero point to another; the output may lie over the input as far as
+ * reads stay ahead. */
 void thimble_requantize_s32_s8(const thimble_requantize_s32_s8_params *params, const int32_t *input, int8_t *output);
 
 #endif
