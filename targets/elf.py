@@ -94,6 +94,13 @@ def read_entry(elf: Path) -> int:
         return int(file["e_entry"]) & ~1
 
 
+def read_end(elf: Path, low: int, high: int) -> int:
+    """First address behind the last section that the image has in [low, high); `low` where it has none."""
+    with _opened(elf) as file:
+        ends = [int(s["sh_addr"] + s["sh_size"]) for s in _allocated(file) if low <= s["sh_addr"] < high]
+        return max(ends, default=low)
+
+
 def read_code(elf: Path, address: int, count: int) -> bytes:
     """Up to `count` bytes of the image's code that start at `address`; empty where none lies there."""
     with _opened(elf) as file:

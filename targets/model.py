@@ -80,6 +80,9 @@ class Simulator:
     flash_bytes: int
     ram_origin: int
     ram_bytes: int
+    chip_machine: str = ""  # a smaller machine with memories at the chip's own addresses, where QEMU has one
+    chip_machine_flash_bytes: int = 0
+    chip_machine_ram_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,23 +272,27 @@ def profile_command(
 @click.argument("elf", type=click.Path(path_type=Path))
 @click.option("-t", "--target", required=True, help="The chip whose simulator runs it; `thimble targets` lists them.")
 @click.option("--symbols", is_flag=True, help="Cycles by function, from the ELF's symbols.")
+@click.option("--trace", metavar="LOW:HIGH", help="Trace the instructions of an address range (Arm).")
+@click.option("--trace-out", type=click.Path(path_type=Path), default="trace.txt", show_default=True, help="Its file.")
 @verb
-def simulate_command(elf: Path, target: str, symbols: bool, as_json: bool, quiet: bool) -> None:
+def simulate_command(
+    elf: Path, target: str, symbols: bool, trace: str | None, trace_out: Path, as_json: bool, quiet: bool
+) -> None:
     """Run any ELF on a chip's simulator and count its cycles.
 
-    The ELF must be linked for the simulator's addresses (sim.ld of a generated project) and end by semihosting. It can
-    open any file of this computer, so run only what you would run as a program.
+    The ELF must end by semihosting and be linked for the simulator's addresses (sim.ld of a generated project);
+    for some chips their own do too. It can open any file of this computer: run only what you would run as a program.
     """
     from dataclasses import asdict
 
-    from thimble.compiler.driver.profile import simulate_elf
+    from thimble.compiler.driver.profile import parse_range, simulate_elf
 
     ui = Ui(as_json, quiet)
-    trace = simulate_elf(elf, target)
-    data = asdict(trace)
+    measured = simulate_elf(elf, target, None if trace is None else parse_range(trace, trace_out.resolve()))
+    data = asdict(measured)
     if not symbols:
         data.pop("functions")
-    ui.show(data, tables.trace_view(trace, symbols))
+    ui.show(data, tables.trace_view(measured, symbols))
 
 
 @cli.command("report")

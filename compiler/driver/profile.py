@@ -12,7 +12,8 @@ from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.run import Say, run_target
 from thimble.compiler.ir.errors import ThimbleError, UsageError
 from thimble.targets.model import load_target
-from thimble.targets.sim.simulate import simulate
+from thimble.targets.sim.arm_timing.request import TraceRange
+from thimble.targets.sim.simulate import at_addresses_of, simulate
 from thimble.targets.sim.trace import Trace
 
 
@@ -51,9 +52,21 @@ def compare_builds(ours: dict[str, Any], other: Path) -> dict[str, Any]:
     }
 
 
-def simulate_elf(elf: Path, target_name: str) -> Trace:
-    """Run any ELF that is linked for the target's simulator, cycles counted; its files lie in a fresh folder."""
+def parse_range(text: str, out: Path) -> TraceRange:
+    """LOW:HIGH, addresses in C notation, as the range of a trace that goes to `out`. Raises UsageError."""
+    try:
+        low, high = (int(part, 0) for part in text.split(":"))
+    except ValueError as error:
+        raise UsageError(f"'{text}' is no address range: write it as 0x8000100:0x8000200.") from error
+    if not 0 <= low < high <= 1 << 32:
+        raise UsageError(f"'{text}' is no address range: the first address must be below the second.")
+    return TraceRange(low, high, out)
+
+
+def simulate_elf(elf: Path, target_name: str, trace: TraceRange | None = None) -> Trace:
+    """Run any ELF on a target's simulator, cycles counted; the files that it opens lie in a fresh folder."""
     if not elf.is_file():
         raise UsageError(f"{elf}: there is no such file.")
     with tempfile.TemporaryDirectory() as folder:
-        return simulate(elf, load_target(target_name), Path(folder), timed=True)
+        target = at_addresses_of(elf, load_target(target_name))
+        return simulate(elf, target, Path(folder), timed=True, trace=trace)
