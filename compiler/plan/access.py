@@ -20,6 +20,27 @@ from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.unary import UnaryOperator
 from thimble.compiler.ops.window import Axis
 
+KERNELS = frozenset(
+    {
+        *(
+            f"{name}_{width}"
+            for name in ("add", "mul", "extremum", "squared_difference")
+            for width in ("s8", "s16", "s32")
+        ),
+        *(f"compare_{width}" for width in ("s8", "s32", "u8")),
+        *(f"prelu_{width}" for width in ("s8", "s16")),
+        *("lookup_s8", "two_slopes_s16", "logistic_s16", "tanh_s16"),
+        *(f"quantize_{width}" for width in ("s8", "s16")),
+        *(f"dequantize_{width}" for width in ("s8", "u8", "s16")),
+        *("requantize_s8_s8", "requantize_s8_u8", "requantize_u8_s8", "requantize_s8_s16", "requantize_s8_s32"),
+        *("requantize_s16_s8", "requantize_s16_s16", "requantize_s32_s8"),
+        *(f"{name}_{width}" for name in ("conv_2d", "depthwise_conv_2d", "fully_connected") for width in ("s8", "s16")),
+        *(f"fully_connected_litert_{width}" for width in ("s8", "s16")),
+        *(f"{name}_pool_2d_{width}" for name in ("average", "max") for width in ("s8", "s16")),
+    }
+)
+"""The kernels whose loops were read: what stands here about their operators is true of these and of no others."""
+
 
 def last_readers(site: Site, index: int) -> Array | None:
     """For each element of an input, the last output element that reads it, in order of writing; -1 if none does.

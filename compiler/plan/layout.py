@@ -59,15 +59,16 @@ def lower_bound(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> in
 
     All but the topmost buffer of a step end where another may begin, at a multiple of the alignment.
     """
+    unit = gcd(*(r.alignment for r in requests))
     shared: dict[int, int] = {}
     for slide in slides:
-        size = most_shared(requests[slide.over].bytes, requests[slide.under].bytes, slide.distance)
+        distance = -(-slide.distance // unit) * unit
+        size = most_shared(requests[slide.over].bytes, requests[slide.under].bytes, distance)
         shared[slide.over] = shared.get(slide.over, 0) + size
     saved: dict[int, int] = {}
     for over, size in shared.items():
         step = requests[over].first
         saved[step] = saved.get(step, 0) + min(size, requests[over].bytes)
-    unit = gcd(*(r.alignment for r in requests))
     best = max((r.bytes for r in requests), default=0)
     for step in {r.first for r in requests}:
         live = [r.bytes for r in requests if r.first <= step <= r.last]

@@ -23,6 +23,7 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.executor import Executor
+from thimble.compiler.plan.access import KERNELS
 from thimble.compiler.plan.checker import PlanError, check_plan
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_layers
@@ -53,6 +54,18 @@ def test_the_operators_that_matter_have_overlaps() -> None:
     names = " ".join(case.id for case in ROWS)
     for wanted in ("conv_2d", "depthwise", "average_pool", "max_pool", "add", "mul", "relu", "quantize", "logistic"):
         assert wanted in names.lower(), f"no row of {wanted} overlaps: {names}"
+
+
+def test_only_kernels_whose_loops_were_read_overlap() -> None:
+    """A new kernel of an operator with overlaps needs a look at its loops, an entry there and maybe other distances."""
+    used: set[str] = set()
+    for case in ROWS:
+        for seed in range(MODELS_PER_ROW):
+            for site in draw_case(case, seed)[0].sites:
+                for rounding in Rounding if site.op.overlaps(site) else ():
+                    used |= {call.kernel for call in site.op.lower(site, rounding)}
+    assert used <= KERNELS
+    assert {"conv_2d_s8", "depthwise_conv_2d_s8", "add_s8", "lookup_s8", "fully_connected_litert_s8"} <= used
 
 
 def is_grouped(graph: Graph) -> bool:
