@@ -67,6 +67,10 @@ def test_echo(name: str, tmp_path: Path) -> None:
     assert trace.cycles == sum(f.cycles or 0 for f in trace.functions)
     assert trace.instructions == sum(f.instructions for f in trace.functions)
     assert costs(trace)["semihosting_read"].calls == 6
+    reset = costs(trace)["Reset_Handler"].inclusive_cycles
+    assert reset is not None
+    assert trace.cycles is not None
+    assert trace.cycles - 20 < reset < trace.cycles
     assert set(trace.loads) == set(trace.stores) == {"flash", "sram", "host"}
     assert trace.stores["flash"] == 0
     # Each host call stores its operation and its argument.

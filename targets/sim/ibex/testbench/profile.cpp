@@ -5,6 +5,12 @@
 
 #include "decode.hpp"
 
+namespace {
+
+constexpr uint32_t kNoReturn = 1; // odd: no instruction lies there
+
+} // namespace
+
 void Profile::add_function(uint32_t address, uint32_t bytes, const std::string &name) {
     functions_.push_back({address, bytes, name, 0, 0, 0, 0, 0, 0});
 }
@@ -69,7 +75,7 @@ void Profile::enter(size_t function, uint32_t return_address, uint32_t stack_poi
 
 void Profile::enter_tail(size_t function) {
     if (frames_.empty()) {
-        functions_[function].calls++;
+        enter(function, kNoReturn, stack_pointer_);
         return;
     }
     const Frame top = frames_.back();
