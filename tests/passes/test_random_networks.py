@@ -15,7 +15,7 @@ from tests.e2e.graph_draw import Choices
 from tests.host_batch import run_on_host
 from tests.passes.draw_network import draw_network
 from tests.passes.network import draw_samples, run
-from thimble.compiler.ir.graph import Graph, verify
+from thimble.compiler.ir.graph import Graph, Role, verify
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ir.printer import print_graph
 from thimble.compiler.ops.executor import Executor
@@ -47,6 +47,7 @@ def check_passes(graph: Graph) -> Counter[str]:
     """Equal bytes after each pass, under both roundings; how often each pass changed the graph."""
     samples = draw_samples(graph)
     expected = {rounding: run(graph, samples, rounding=rounding) for rounding in Rounding}
+    tensors = Executor(graph).trace(samples[0])
     changed: Counter[str] = Counter()
     for step in PASSES:
         after = step.rewrite(graph)
@@ -58,6 +59,10 @@ def check_passes(graph: Graph) -> Counter[str]:
                 )
             changed[step.name] += len(after.nodes) != len(graph.nodes) or after.macs != graph.macs
         graph = after
+    arrays = Executor(graph).trace(samples[0])
+    for i, value in enumerate(graph.values):
+        if i in arrays and value.role is Role.ACTIVATION and value.tensor is not None:
+            assert arrays[i].tobytes() == tensors[value.tensor].tobytes(), f"value {i} is not tensor {value.tensor}"
     plan = plan_layers(graph)
     check_plan(graph, plan)
     changed["views"] += bool(plan.views)
