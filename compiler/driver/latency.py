@@ -8,6 +8,9 @@ from thimble.targets.sim.trace import FunctionCost, Trace
 
 TOP_FUNCTIONS = 40
 
+VIEW = "view"
+"""What a report gives as the kernel of a layer that only looks at another one's bytes."""
+
 
 def merge_trace(report: dict[str, Any], trace: Trace) -> None:
     """Put what a simulated run measured into a report: stack, cycles of one inference, of its layers and functions.
@@ -36,11 +39,18 @@ def merge_trace(report: dict[str, Any], trace: Trace) -> None:
     report["target"]["timing"] = trace.timing
     report["target"]["timing_error_percent"] = trace.timing_error_percent
     for layer in report["layers"]:
-        function = functions.get(f"layer_{layer['index']:02d}_{layer['op']}")
-        if function is not None and function.calls:
-            layer["cycles"] = _mean(function.inclusive_cycles, function.calls)
-            layer["instructions"] = _mean(function.inclusive_instructions, function.calls)
+        _merge_layer(layer, functions.get(f"layer_{layer['index']:02d}_{layer['op']}"))
     report["functions"] = _functions(trace.functions, invoke.calls)
+
+
+def _merge_layer(layer: dict[str, Any], function: FunctionCost | None) -> None:
+    """Cost of a layer's function with the kernels that it calls; `own_cycles` are those of the function alone."""
+    if layer["kernel"] == VIEW:
+        layer.update(cycles=0, own_cycles=0, instructions=0)  # no code was generated for it
+    elif function is not None and function.calls:
+        layer["cycles"] = _mean(function.inclusive_cycles, function.calls)
+        layer["own_cycles"] = _mean(function.cycles, function.calls)
+        layer["instructions"] = _mean(function.inclusive_instructions, function.calls)
 
 
 def _merge_stack(memory: dict[str, Any], trace: Trace) -> None:

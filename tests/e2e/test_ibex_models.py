@@ -27,7 +27,8 @@ def check(model: Path, data: Path | None, target: str, out: Path, samples: int) 
     assert 0 < latency["instructions"] < latency["cycles"]
     assert latency["ms"] == pytest.approx(latency["cycles"] / 50_000, abs=1e-4)
     # What is left are the calls of the layers.
-    in_layers = sum(layer["cycles"] or 0 for layer in layers)  # an empty layer is no function
+    in_layers = sum(layer["cycles"] for layer in layers)
+    assert all((layer["cycles"] == 0) == (layer["kernel"] == "view") for layer in layers)
     assert latency["cycles"] - 12 * len(layers) - 50 < in_layers < latency["cycles"]
     assert 0 < report["memory"]["stack_bytes"] < 1024
 
