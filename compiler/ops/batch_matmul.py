@@ -12,7 +12,7 @@ from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, rank_at_most, same_types
-from thimble.compiler.ops.convolution import exact_matmul, largest_magnitude
+from thimble.compiler.ops.convolution import NARROW_MAX_SHIFT, exact_matmul, largest_magnitude
 from thimble.compiler.ops.fixed_point import INT32_MAX, quantize_multiplier, requantize, saturate, wrap_int32
 
 _BATCH_AXES = 3  # TFLite Micro takes ranks 2 to 5
@@ -25,8 +25,9 @@ def second_per_tensor(site: Site) -> bool:
 
 
 def scales_fit(site: Site) -> bool:
-    """The product of the inputs' scales must be within float32."""
-    return site.input(0).quant.scale * site.input(1).quant.scale <= float(np.finfo(np.float32).max)
+    """The product of the inputs' scales must be within float32, and below 2^29 times the output's scale."""
+    product = site.input(0).quant.scale * site.input(1).quant.scale
+    return product <= float(np.finfo(np.float32).max) and output_multiplier(site, Rounding.TFLM)[1] <= NARROW_MAX_SHIFT
 
 
 def product_fits(site: Site) -> bool:

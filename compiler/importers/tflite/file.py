@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from flatbuffers.number_types import Int32Flags
 from flatbuffers.table import Table
 from tflite.CallOnceOptions import CallOnceOptions
 from tflite.Model import Model
 from tflite.Operator import Operator
+from tflite.OperatorCode import OperatorCode
 from tflite.QuantizationParameters import QuantizationParameters
 from tflite.SubGraph import SubGraph
 from tflite.Tensor import Tensor
@@ -32,7 +34,7 @@ _DTYPES = {
     TensorType.BOOL: DType.BOOL,
     TensorType.FLOAT32: DType.FLOAT32,
 }
-_PLACEHOLDER_FOR_MORE_BUILTINS = 127  # larger codes do not fit the old int8 field (schema.fbs, OperatorCode)
+_BUILTIN_CODE_SLOT = 10  # of OperatorCode.builtin_code in its table (schema.fbs: the fourth field)
 _BROKEN_TABLE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError)
 
 T = TypeVar("T")
@@ -116,12 +118,7 @@ class _Reader:
 
     def _operator_codes(self) -> list[int]:
         count = self._length(self._model.OperatorCodesLength(), "operator codes")
-        codes = []
-        for i in range(count):
-            entry = _there(self._model.OperatorCodes(i))
-            old, new = entry.DeprecatedBuiltinCode(), entry.BuiltinCode()
-            codes.append(new if old == _PLACEHOLDER_FOR_MORE_BUILTINS else max(old, new))
-        return codes
+        return [_builtin_code(_there(self._model.OperatorCodes(i))) for i in range(count)]
 
     def _subgraph(self, graph: SubGraph, index: int) -> FileSubgraph:
         count = self._length(graph.TensorsLength(), "tensors")
@@ -205,6 +202,8 @@ class _Reader:
             raise MalformedModel(f"{where} of shape {shape} needs {expected} bytes, but its buffer holds {raw.size}.")
         array = np.frombuffer(raw.tobytes(), dtype.numpy.newbyteorder("<")).astype(dtype.numpy)
         if dtype is DType.BOOL:
+            if raw.max(initial=0) > 1:
+                raise MalformedModel(f"{where} is bool, but its buffer holds bytes other than 0 and 1.")
             array = raw != 0
         return array.reshape(shape)
 
@@ -243,6 +242,17 @@ def _there(table: T | None) -> T:
     if table is None:
         raise MalformedModel("The file lacks a table that every TFLite model must have; it is damaged.")
     return table
+
+
+def _builtin_code(entry: OperatorCode) -> int:
+    """The larger of the old and the new field (GetBuiltinCode in TFLite's schema_utils.cc).
+
+    Read here, since the tflite package's own accessor overlooks the new field where it is below 127.
+    """
+    table = entry._tab
+    offset = table.Offset(_BUILTIN_CODE_SLOT)
+    new = table.Get(Int32Flags, offset + table.Pos) if offset else 0
+    return max(int(entry.DeprecatedBuiltinCode()), int(new))
 
 
 def _init(schema: type[T], table: Table) -> T:
