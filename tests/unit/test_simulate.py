@@ -42,8 +42,8 @@ def test_more_memory_than_the_machine_at_chip_addresses_has(tmp_path: Path) -> N
     from tests.tflite_builder import ModelBuilder
 
     m = ModelBuilder()
-    x = m.tensor((1, 400, 400, 1), scale=0.5)
-    y = m.tensor((1, 400, 400, 1), scale=0.5)
+    x = m.tensor((1, 400, 800, 1), scale=0.5)
+    y = m.tensor((1, 400, 800, 1), scale=0.5)
     m.op("RELU", [x], [y])
     m.interface([x], [y])
     (tmp_path / "large.tflite").write_bytes(m.build())
