@@ -59,11 +59,18 @@ def test_version(fake_path: Path, line: str, version: str | None) -> None:
     assert tools.find_tool(tools.TOOLS[1]).version == version
 
 
-def test_compiler_without_its_library(fake_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("compiler", "chip", "package"),
+    [
+        ("arm-none-eabi-gcc", "nrf52840", "libnewlib-arm-none-eabi"),
+        ("riscv64-unknown-elf-gcc", "ibex", "picolibc-riscv64-unknown-elf"),
+    ],
+)
+def test_compiler_without_its_library(fake_path: Path, compiler: str, chip: str, package: str) -> None:
     install(fake_path, "make", "exit 0")
-    install(fake_path, "arm-none-eabi-gcc", 'case "$1" in -print-file-name=*) echo "${1#*=}";; esac')
-    with pytest.raises(ToolMissing, match=r"apt-get install libnewlib-arm-none-eabi$"):
-        build_firmware(fake_path, load_target("nrf52840"), "model")
+    install(fake_path, compiler, 'case "$1" in -print-file-name=*) echo "${1#*=}";; esac')
+    with pytest.raises(ToolMissing, match=rf"apt-get install {package}$"):
+        build_firmware(fake_path, load_target(chip), "model")
 
 
 def test_build_needs_make_and_compiler(fake_path: Path) -> None:

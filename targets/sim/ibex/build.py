@@ -75,9 +75,12 @@ def simulator_path(configuration: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with _only_one(folder / "ibex.lock"):
         if not simulator.is_file():
-            with tempfile.TemporaryDirectory(dir=folder, prefix="ibex-build-") as scratch:
+            with tempfile.TemporaryDirectory(prefix="thimble-ibex-build-") as scratch:
                 built = _build(verilator, make, sources, configuration, Path(scratch))
-                built.replace(simulator)
+                # Moved into its place in one step, for those that look without the lock.
+                beside = simulator.with_suffix(".new")
+                shutil.copy(built, beside)
+                beside.replace(simulator)
     return simulator
 
 
@@ -125,25 +128,27 @@ def _only_one(lock: Path) -> Iterator[None]:
 
 
 def _build(verilator: Path, make: Path, sources: Sources, configuration: str, scratch: Path) -> Path:
-    includes, objects = scratch / "include", scratch / "obj"
-    includes.mkdir()
-    for path in sources.includes:
-        shutil.copy(path, includes)
-    _call(
-        [
-            *(str(verilator), *_VERILATE, f"-GMaxPerf={CONFIGURATIONS[configuration]}"),
-            *("-CFLAGS", f"{_CXX_FLAGS} -I{TESTBENCH_DIR}"),
-            *("--Mdir", str(objects), "-o", "ibex_sim", f"+incdir+{includes}"),
-            *map(str, (*sources.systemverilog, *sources.cplusplus)),
-        ]
-    )
-    _call([str(make), "-C", str(objects), "-f", "Vibex_soc.mk", f"-j{os.cpu_count() or 1}", *_MAKE])
-    return objects / "ibex_sim"
+    """Build in `scratch`, from copies: make does not stand a space in the path of a source."""
+    for folder, paths in (
+        ("include", (*sources.includes, *sources.headers)),
+        ("source", (*sources.systemverilog, *sources.cplusplus)),
+    ):
+        (scratch / folder).mkdir()
+        for path in paths:
+            shutil.copy(path, scratch / folder)
+    files = [f"source/{path.name}" for path in (*sources.systemverilog, *sources.cplusplus)]
+    options = [f"-GMaxPerf={CONFIGURATIONS[configuration]}", "-CFLAGS", f"{_CXX_FLAGS} -I../include"]
+    places = ["--Mdir", "objects", "-o", "ibex_sim", "+incdir+include"]
+    _call([str(verilator), *_VERILATE, *options, *places, *files], scratch)
+    _call([str(make), "-C", "objects", "-f", "Vibex_soc.mk", f"-j{os.cpu_count() or 1}", *_MAKE], scratch)
+    return scratch / "objects" / "ibex_sim"
 
 
-def _call(command: list[str]) -> None:
+def _call(command: list[str], folder: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}
-    run = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
+    run = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", check=False, env=environment
+    )
     if run.returncode != 0:
         words = (run.stderr.strip() or run.stdout.strip())[:2000]
         raise ThimbleError(f"The Ibex simulator does not build here, {Path(command[0]).name} says:\n{words}")

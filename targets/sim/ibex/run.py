@@ -146,7 +146,7 @@ def _raise_on_failure(result: IbexRun, elf: Path, sizes: ElfSizes, timeout_s: fl
         said = result.console.strip().splitlines()
         detail = f" Its last words: {said[-1]}" if said else ""
         raise SimulationFailed(f"{elf.name} ended with exit code {report['exit_code']}.{detail}")
-    # A frame that reaches below the stack but was written above only: it faulted by luck not.
+    # Only by luck no fault: a frame reaches below the stack, and nothing was written there.
     if sizes.stack_reserve_bytes and (_peak_stack(report) or 0) > sizes.stack_reserve_bytes:
         values = {"pc": report["lowest_stack_pc"], "sp": report["lowest_stack"]}
         raise SimulationFailed(_overrun_sentence(elf, symbols, values))
