@@ -13,17 +13,29 @@ import jinja2
 
 from thimble.codegen import c_text
 from thimble.compiler.driver.build_folder import open_build
-from thimble.compiler.driver.charts import CapacityBar, Part, RankedBar, Segment, capacity_bar, percent, rank, stack
+from thimble.compiler.driver.charts import CapacityBar, Part, RankedBar, capacity_bar, percent, rank
+from thimble.compiler.driver.flame import Flame, Frame, draw_flame
+from thimble.compiler.driver.layer_costs import (
+    FunctionBar,
+    Layer,
+    LayerShares,
+    format_ms,
+    format_percent,
+    function_bars,
+    inference_cycles,
+    inference_frame,
+    layer_rows,
+    layer_shares,
+)
 from thimble.compiler.driver.memory_map import MapBuffer, MemoryMap, draw_memory_map, live_bytes, step_names
 from thimble.compiler.ir.errors import UsageError
 
 Report = Mapping[str, Any]
 
 MAP_WIDTHS = {"wide": 1040.0, "narrow": 340.0}
-"""The map is drawn twice, for a desktop's page and for a phone's; the page's style shows one of them."""
+"""A picture is drawn twice, for a desktop's page and for a phone's; the page's style shows one of them."""
 
 SYMBOLS_SHOWN = 14
-OP_COLOURS = 6
 LONGEST_TEXT = 300
 NOT_MEASURED = "not measured"
 
@@ -71,47 +83,6 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """A row of the layer table; `cycles` is None where they were not measured, and so is what follows from them.
-
-    `mac_bar` is in percent of the layer with the most MACs, `mac_share` of all.
-    """
-
-    index: int
-    name: str
-    op: str
-    kernel: str
-    output: str
-    macs: int
-    mac_share: float
-    mac_bar: float
-    cycles: int | None
-    cycle_share: float | None
-    macs_per_cycle: float | None
-    colour: str
-
-
-@dataclass(frozen=True, slots=True)
-class OpTotal:
-    """All layers of one operator together; `share` is in percent of what the strip shows."""
-
-    op: str
-    layers: int
-    amount: int
-    share: float
-    colour: str
-
-
-@dataclass(frozen=True, slots=True)
-class LayerStrip:
-    """Where the work goes: layers side by side, as wide as their cycles, or their MACs where none were measured."""
-
-    unit: str
-    segments: tuple[Segment, ...]
-    ops: tuple[OpTotal, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """All that the template lays out."""
 
@@ -125,7 +96,10 @@ class Page:
     symbols_left_bytes: int
     unnamed_flash_bytes: int
     layers: tuple[Layer, ...]
-    strip: LayerStrip
+    shares: LayerShares
+    flames: Mapping[str, Flame]
+    functions: tuple[FunctionBar, ...]
+    latency: str
     commands: tuple[str, ...]
 
 
@@ -163,7 +137,7 @@ def render_html(report: Report) -> str:
 def build_page(report: Report) -> Page:
     """The contents of the page. Raises KeyError, TypeError or ValueError where the report lacks a field."""
     memory, symbols = report["memory"], report["flash_symbols"]
-    layers = _layers(report)
+    layers = layer_rows(report)
     parts = [Part(s["name"], s["bytes"], "constants" if s["kind"] == "object" else "code") for s in symbols]
     shown, left, left_bytes = rank(parts, SYMBOLS_SHOWN)
     return Page(
@@ -177,9 +151,19 @@ def build_page(report: Report) -> Page:
         symbols_left_bytes=left_bytes,
         unnamed_flash_bytes=max(0, memory["flash_total_bytes"] - sum(s["bytes"] for s in symbols)),
         layers=layers,
-        strip=_strip(layers),
+        shares=layer_shares(layers, inference_cycles(report)),
+        flames=_flames(inference_frame(report, layers)),
+        functions=function_bars(report, layers),
+        latency=latency_text(report),
         commands=repeat_commands(report),
     )
+
+
+def _flames(inference: Frame | None) -> Mapping[str, Flame]:
+    """The flame by page widths: lying on a wide page, standing on a narrow one; none of what was not measured."""
+    if inference is None:
+        return {}
+    return {key: draw_flame(inference, width, standing=key == "narrow") for key, width in MAP_WIDTHS.items()}
 
 
 def clean(value: Any) -> Any:
@@ -190,11 +174,6 @@ def clean(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: clean(item) for key, item in value.items()}
     return [clean(item) for item in value] if isinstance(value, list) else value
-
-
-def format_percent(value: float) -> str:
-    """Percent with one decimal; what is little but not nothing never reads as 0.0."""
-    return "<0.1%" if 0 < value < 0.05 else f"{value:.1f}%"
 
 
 def format_score(value: float, metric: str) -> str:
@@ -263,10 +242,27 @@ def _cards(report: Report) -> tuple[Card, ...]:
 def _latency_card(latency: Report, target: Report) -> Card:
     if latency["cycles"] is None:
         return Card("Latency", NOT_MEASURED, f"{target['core']} at {target['clock_hz'] / 1e6:g} MHz")
+    note = f"{latency['cycles']:,} cycles at {target['clock_hz'] / 1e6:g} MHz ({_timing_label(target)})"
+    return Card("Latency", format_ms(latency["cycles"], target["clock_hz"]), note)
+
+
+def _timing_label(target: Report) -> str:
     error = target["timing_error_percent"]
-    label = target["timing"] if error is None else f"{target['timing']}, within {error:g}%"
-    value = f"{latency['cycles']:,} cycles" if latency["ms"] is None else f"{latency['ms']:,.2f} ms"
-    return Card("Latency", value, f"{latency['cycles']:,} cycles at {target['clock_hz'] / 1e6:g} MHz ({label})")
+    return str(target["timing"]) if error is None else f"{target['timing']}, within {error:g}%"
+
+
+def latency_text(report: Report) -> str:
+    """One inference in cycles and milliseconds, what the figure is worth, and what the simulator says besides."""
+    latency, target = report["latency"], report["target"]
+    if latency["cycles"] is None:
+        return f"Cycles: {NOT_MEASURED}."
+    cycles, clock = latency["cycles"], target["clock_hz"]
+    text = f"{cycles:,} cycles, {format_ms(cycles, clock)} at {clock / 1e6:g} MHz. Timing: {_timing_label(target)}."
+    if latency.get("flash_misses") is not None:
+        text += f" Flash misses in the whole run: {latency['flash_misses']:,}."
+    if latency.get("unknown_encodings"):
+        text += f" Instructions that the timing does not know: {', '.join(latency['unknown_encodings'])}."
+    return text
 
 
 def _bars(report: Report) -> tuple[CapacityBar, CapacityBar]:
@@ -321,54 +317,6 @@ def _region(name: str, memory: Report, steps: Sequence[str]) -> Region:
         peak_bytes=peak_bytes,
         equal_steps=tuple(equal),
     )
-
-
-def _layers(report: Report) -> tuple[Layer, ...]:
-    rows = report["layers"]
-    macs = sum(row["macs"] for row in rows)
-    cycles = sum(row["cycles"] or 0 for row in rows)
-    amounts: dict[str, int] = {}
-    for row in rows:
-        amounts[row["op"]] = amounts.get(row["op"], 0) + row["macs"]
-    ordered = sorted(amounts, key=lambda op: (-amounts[op], op))
-    colours = {op: f"op{min(position, OP_COLOURS)}" for position, op in enumerate(ordered)}
-    most = max((row["macs"] for row in rows), default=0)
-    return tuple(_layer(row, macs, most, cycles, colours[row["op"]]) for row in rows)
-
-
-def _layer(row: Report, all_macs: int, most_macs: int, all_cycles: int, colour: str) -> Layer:
-    macs, cycles = row["macs"], row["cycles"]
-    return Layer(
-        index=row["index"],
-        name=row["name"],
-        op=row["op"],
-        kernel=row["kernel"],
-        output=row["output"],
-        macs=macs,
-        mac_share=percent(macs, all_macs),
-        mac_bar=percent(macs, most_macs),
-        cycles=cycles,
-        cycle_share=None if cycles is None else percent(cycles, all_cycles),
-        macs_per_cycle=macs / cycles if cycles else None,
-        colour=colour,
-    )
-
-
-def _strip(layers: Sequence[Layer]) -> LayerStrip:
-    """Cycles where every layer's were measured, else MACs."""
-    measured = bool(layers) and all(layer.cycles is not None for layer in layers)
-    amounts = [(layer.cycles or 0) if measured else layer.macs for layer in layers]
-    whole = sum(amounts)
-    parts = [Part(f"{la.index} {la.op}", n, la.colour, la.name) for la, n in zip(layers, amounts, strict=True)]
-    totals: dict[str, list[int]] = {}
-    colours = {layer.op: layer.colour for layer in layers}
-    for layer, amount in zip(layers, amounts, strict=True):
-        totals.setdefault(layer.op, []).append(amount)
-    ordered = sorted(totals, key=lambda op: (-sum(totals[op]), op))
-    ops = (
-        OpTotal(op, len(totals[op]), sum(totals[op]), percent(sum(totals[op]), whole), colours[op]) for op in ordered
-    )
-    return LayerStrip("cycles" if measured else "MACs", stack(parts), tuple(ops))
 
 
 def repeat_commands(report: Report) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 CHARACTER_WIDTH = 6.3
 """Mean advance of an 11 px system font, on the safe side."""
@@ -24,6 +25,7 @@ _LABELLED_COLUMN = 11.0
 _MOST_COLUMN = 120.0
 _LONGEST_STEP_NAME = 24
 _LEAST_TICK_DISTANCE = 15.0
+_HATCH_DISTANCE = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,15 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """Bytes that two buffers share: an output lies over an input that dies. `hatch` holds strokes (x1, y1, x2, y2)."""
+
+    rect: Rect
+    hatch: tuple[tuple[float, float, float, float], ...]
+    tooltip: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A mark on an axis, at x or y by the axis."""
 
@@ -103,6 +114,7 @@ class MemoryMap:
     height: float
     plot: Rect
     boxes: tuple[Box, ...]
+    shared: tuple[Shared, ...]
     strip: tuple[Column, ...]
     strip_top: float
     strip_base: float
@@ -159,6 +171,7 @@ def draw_memory_map(
         height=x_labels_y + longest + 6,
         plot=plot,
         boxes=tuple(_box(b, buffers, steps, plot, column, top_bytes, peak_step) for b in buffers),
+        shared=_shared(buffers, steps, plot, column, top_bytes),
         strip=_strip(buffers, steps, plot, column, strip_base, top_bytes, peak_step),
         strip_top=strip_base - _STRIP,
         strip_base=strip_base,
@@ -187,13 +200,50 @@ def _y(offset: float, plot: Rect, top_bytes: int) -> float:
     return plot.y + plot.height * (1 - offset / top_bytes)
 
 
-def _lies_over(over: MapBuffer, under: MapBuffer) -> bool:
-    """Whether a buffer takes bytes of another one during the last step of that one, while it is read."""
-    follows = over.first_step == under.last_step and (under.first_step, under.last_step) != (
-        over.first_step,
-        over.last_step,
+def _shared(
+    buffers: Sequence[MapBuffer], steps: Sequence[str], plot: Rect, column: float, top_bytes: int
+) -> tuple[Shared, ...]:
+    """The bytes and steps that two buffers have in common, for all pairs that have some."""
+    shared = []
+    for under, over in combinations(sorted(buffers, key=lambda b: (b.first_step, b.offset)), 2):
+        first, last = max(under.first_step, over.first_step), min(under.last_step, over.last_step)
+        low, high = max(under.offset, over.offset), min(under.end, over.end)
+        if first <= last and low < high:
+            both = MapBuffer("", "", low, high - low, first, last)
+            text = f"{both.bytes:,} bytes of {under.name}\ntaken over by {over.name}\nin step {steps[last]}"
+            rect = _rect(both, plot, column, top_bytes)
+            shared.append(Shared(rect, hatch(rect), text))
+    return tuple(shared)
+
+
+def hatch(rect: Rect) -> tuple[tuple[float, float, float, float], ...]:
+    """Strokes that rise to the right at 45 degrees, as far as they lie in a rectangle."""
+    x, y, width, height = rect.x, rect.y, rect.width, rect.height
+    strokes = []
+    for number in range(1, int((width + height) / _HATCH_DISTANCE) + 1):
+        along = number * _HATCH_DISTANCE  # from the upper left corner, down its side or along its top
+        if along < width + height:
+            down, right = min(along, height), min(along, width)
+            strokes.append((x + along - down, y + down, x + right, y + along - right))
+    return tuple(strokes)
+
+
+def _rect(b: MapBuffer, plot: Rect, column: float, top_bytes: int) -> Rect:
+    return Rect(
+        plot.x + b.first_step * column,
+        _y(b.end, plot, top_bytes),
+        (b.last_step - b.first_step + 1) * column,
+        plot.height * b.bytes / top_bytes,
     )
-    return follows and max(over.offset, under.offset) < min(over.end, under.end)
+
+
+def _label_room(b: MapBuffer, buffers: Sequence[MapBuffer], rect: Rect, column: float) -> Rect:
+    """Where a buffer's label may stand: columns of its own rather than shared ones, and of those its first."""
+    others = [other for other in buffers if max(b.offset, other.offset) < min(b.end, other.end)]
+    order, columns = (b.first_step, b.last_step), b.last_step - b.first_step + 1
+    last = columns > 1 and any(o.first_step == b.last_step and (o.first_step, o.last_step) > order for o in others)
+    first = columns - last > 1 and any(o.last_step == b.first_step for o in others)
+    return Rect(rect.x + first * column, rect.y, (columns - first - last) * column, rect.height)
 
 
 def _box(
@@ -205,24 +255,14 @@ def _box(
     top_bytes: int,
     peak_step: int,
 ) -> Box:
-    """A rectangle; in the step at which one buffer comes to lie over another, each has half of the column."""
-    first, end = float(b.first_step), b.last_step + 1.0
-    if any(_lies_over(b, other) for other in buffers):
-        first += 0.5
-    if any(_lies_over(other, b) for other in buffers) and end - first > 0.5:
-        end -= 0.5
-    rect = Rect(
-        plot.x + first * column,
-        _y(b.end, plot, top_bytes),
-        (end - first) * column,
-        plot.height * b.bytes / top_bytes,
-    )
+    rect = _rect(b, plot, column, top_bytes)
     span = f"step {steps[b.first_step]}"
     if b.last_step != b.first_step:
         span = f"steps {steps[b.first_step]} to {steps[b.last_step]}"
     tooltip = f"{b.name} ({b.kind})\n{b.bytes:,} bytes at {b.offset:,} to {b.end:,}\n{span}"
     names = _names(b, steps)
-    return Box(b, rect, fit_label(rect, names, f"{b.bytes:,} B"), tooltip, b.live_at(peak_step))
+    label = fit_label(_label_room(b, buffers, rect, column), names, f"{b.bytes:,} B")
+    return Box(b, rect, label, tooltip, b.live_at(peak_step))
 
 
 def _names(b: MapBuffer, steps: Sequence[str]) -> tuple[str, ...]:
@@ -236,13 +276,18 @@ def _names(b: MapBuffer, steps: Sequence[str]) -> tuple[str, ...]:
 
 def fit_label(rect: Rect, names: Sequence[str], size: str) -> Label | None:
     """The fullest label that fits: a name over its size, both in one line, or upwards; the size alone; or none."""
-    x, y = rect.x + rect.width / 2, rect.y + rect.height / 2
     options = [option for name in names for option in ((name, size), (f"{name}: {size}",))]
-    for lines in [*options, (size,)]:
-        long, high = max(map(len, lines)) * CHARACTER_WIDTH + 6, len(lines) * LINE_HEIGHT + 1
+    return fit_lines(rect, [*options, (size,)])
+
+
+def fit_lines(rect: Rect, options: Sequence[tuple[str, ...]]) -> Label | None:
+    """The first of the options, each a few lines of text, that fits; a single line upwards where there is height."""
+    x, y = rect.x + rect.width / 2, rect.y + rect.height / 2
+    for lines in options:
+        long, high = max(map(len, lines)) * CHARACTER_WIDTH + 6, len(lines) * LINE_HEIGHT - 1
         if long <= rect.width and high <= rect.height:
             return Label(lines, x, y)
-        if len(lines) == 1 and long <= rect.height and high <= rect.width:
+        if len(lines) == 1 and long <= rect.height and high <= rect.width < rect.height:
             return Label(lines, x, y, vertical=True)
     return None
 

@@ -21,12 +21,12 @@ from thimble.compiler.driver.html_report import (
     build_page,
     clean,
     fit_verdict,
-    format_percent,
     render_html,
     repeat_commands,
     verification_verdict,
     write_html,
 )
+from thimble.compiler.driver.layer_costs import format_percent
 from thimble.compiler.ir.errors import UsageError
 
 HOSTILE = "\"><script>alert(1)</script><img src=http://evil/x onerror=alert(2)>'</title></svg>{{7*7}}\u202e\x00\ud800"
@@ -192,31 +192,46 @@ def test_the_flash_list_accounts_for_every_byte(report: Report) -> None:
 def test_cycles_that_nobody_measured_never_read_as_zero(report: Report) -> None:
     page = render_html(report)
     assert all(row[-2:] == ["not measured", "not measured"] for row in rows_of(page))
-    assert build_page(report).strip.unit == "MACs"
+    assert (build_page(report).shares.unit, build_page(report).flames) == ("MACs", {})
+    assert "cycles were not measured" in page
     assert [card.value for card in build_page(report).cards][-2:] == ["not measured", "not measured"]
 
 
 def test_measured_cycles_are_shown_with_their_label(report: Report) -> None:
     page = render_html(measured(report))
     assert [row[-2:] for row in rows_of(page)] == [
-        ["16,000 80.0%", "0.250"],
-        ["3,000 15.0%", "0.333"],
-        ["1,000 5.0%", "–"],
+        ["16,000 66.7%", "0.250"],
+        ["3,000 12.5%", "0.333"],
+        ["1,000 4.2%", "–"],
     ]
-    strip = build_page(report).strip
-    assert (strip.unit, [s.part.amount for s in strip.segments]) == ("cycles", [16_000, 3_000, 1_000])
-    assert [(total.op, total.layers, total.amount) for total in strip.ops] == [
+    shares, flames = build_page(report).shares, build_page(report).flames
+    assert (shares.unit, shares.strip) == ("cycles", ())
+    for flame in flames.values():
+        assert [b.frame.cycles for b in flame.blocks if b.level == 1] == [16_000, 3_000, 1_000, 4_000]
+    assert [(total.op, total.layers, total.amount) for total in shares.ops] == [
         ("conv_2d", 2, 19_000),
         ("mean", 1, 1_000),
     ]
     text = Reader(page).text
     assert "0.20 ms" in text
     assert "24,000 cycles at 120 MHz (model, within 5%)" in text
+    assert "One inference takes 24,000 cycles, 0.20 ms at 120 MHz. Timing: model, within 5%." in text
+    assert "not measured" not in " ".join(row[-2] for row in rows_of(page))
+
+
+def test_what_the_simulator_says_besides_is_shown(report: Report) -> None:
+    measured(report)["latency"].update(flash_misses=4_321, unknown_encodings=["0xdeadbeef"])
+    report["functions"] = [{"name": "thimble_conv_2d_s8", "cycles_per_inference": 15_900}]
+    text = Reader(render_html(report)).text
+    assert "Flash misses in the whole run: 4,321." in text
+    assert "Instructions that the timing does not know: 0xdeadbeef." in text
+    assert "15,900 66.2%" in text
 
 
 def test_cycles_of_some_layers_only_do_not_make_a_picture_of_all(report: Report) -> None:
     measured(report)["layers"][1]["cycles"] = None
-    assert build_page(report).strip.unit == "MACs"
+    assert (build_page(report).shares.unit, build_page(report).flames) == ("MACs", {})
+    assert "not every layer&#39;s cycles" in render_html(report).replace("'", "&#39;")
     assert rows_of(render_html(report))[1][-2:] == ["not measured", "not measured"]
 
 
@@ -296,7 +311,7 @@ def test_the_page_needs_nothing_else(report: Report) -> None:
 
 def test_every_drawing_is_well_formed(report: Report) -> None:
     drawings = re.findall(r"<svg.*?</svg>", render_html(hostile(report)), re.S)
-    assert len(drawings) == 5
+    assert len(drawings) == 6
     for drawing in drawings:
         ElementTree.fromstring(drawing)
 
@@ -328,7 +343,7 @@ def test_steps_that_are_no_layers_go_by_number(report: Report) -> None:
 def test_a_model_without_steps_has_no_map(report: Report) -> None:
     report["layers"], report["memory"]["buffers"], report["memory"]["steps"] = [], [], 0
     page = build_page(report)
-    assert (page.regions, page.layers, page.strip.segments) == ((), (), ())
+    assert (page.regions, page.layers, page.shares.strip) == ((), (), ())
     Reader(render_html(report))
 
 

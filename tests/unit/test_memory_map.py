@@ -20,6 +20,7 @@ from thimble.compiler.driver.memory_map import (
     Rect,
     draw_memory_map,
     fit_label,
+    hatch,
     live_bytes,
     round_unit,
     step_names,
@@ -64,9 +65,8 @@ any_buffer = st.builds(
 def test_rectangles_overlap_exactly_where_buffers_do(buffers: list[MapBuffer]) -> None:
     drawing = draw(buffers, 12)
     for a, b in combinations(drawing.boxes, 2):
-        one_step = min(a.buffer.last_step, b.buffer.last_step) == max(a.buffer.first_step, b.buffer.first_step)
-        if overlap(a.rect, b.rect) or not one_step:  # in one step alone they may share the column
-            assert overlap(a.rect, b.rect) == share_memory(a.buffer, b.buffer)
+        assert overlap(a.rect, b.rect) == share_memory(a.buffer, b.buffer)
+    assert len(drawing.shared) == sum(overlap(a.rect, b.rect) for a, b in combinations(drawing.boxes, 2))
 
 
 @settings(max_examples=60, deadline=None)
@@ -78,30 +78,49 @@ def test_sizes_are_proportional_and_inside_the_plot(buffers: list[MapBuffer]) ->
         b, rect = box.buffer, box.rect
         assert rect.height == pytest.approx(plot.height * b.bytes / top)
         columns = b.last_step - b.first_step + 1
-        assert any(rect.width == pytest.approx(plot.width * (columns - cut) / 12) for cut in (0, 0.5, 1))
-        assert rect.width > 0
+        assert rect.width == pytest.approx(plot.width * columns / 12)
         assert plot.y - TOLERANCE <= rect.y <= rect.y + rect.height <= plot.y + plot.height + TOLERANCE
         assert plot.x - TOLERANCE <= rect.x <= rect.x + rect.width <= plot.x + plot.width + TOLERANCE
         assert box.at_peak == overlap(rect, drawing.peak_band)
 
 
-def test_the_plan_of_the_shipped_model_is_drawn_without_overlap() -> None:
+def test_in_the_plan_of_the_shipped_model_only_dying_inputs_are_shared() -> None:
     _, graph = read_model(demo.model_path())
     plan = plan_layers(graph)
     buffers = [MapBuffer(b.name, b.kind.value, b.offset, b.bytes, b.first_step, b.last_step) for b in plan.buffers]
     steps = [str(i) for i in range(plan.steps)]
     drawing = draw_memory_map(buffers, steps, plan.arena_bytes, plan.bound_bytes, plan.peak_step, WIDTH)
     assert len(drawing.boxes) == len(plan.buffers)
-    assert not any(overlap(a.rect, b.rect) for a, b in combinations(drawing.boxes, 2))
+    pairs = [(a.buffer, b.buffer) for a, b in combinations(drawing.boxes, 2) if overlap(a.rect, b.rect)]
+    assert len(drawing.shared) == len(pairs) > 0
+    for a, b in pairs:
+        assert a.last_step == b.first_step or b.last_step == a.first_step
     tallest = max(drawing.strip, key=lambda column: column.rect.height)
     assert tallest.rect.height == max(c.rect.height for c in drawing.strip if c.at_peak)
 
 
-def test_an_output_over_its_operand_takes_the_second_half_of_the_step() -> None:
-    under, over = draw([MapBuffer("in", "input", 0, 100, 0, 1), MapBuffer("out", "output", 20, 100, 1, 2)], 3).boxes
-    assert not overlap(under.rect, over.rect)
-    assert under.rect.x + under.rect.width == pytest.approx(over.rect.x)
-    assert live_bytes([under.buffer, over.buffer], 1) == 120
+def test_an_output_over_its_operand_is_hatched_where_they_share_bytes() -> None:
+    drawing = draw([MapBuffer("in", "input", 0, 100, 0, 1), MapBuffer("out", "output", 20, 100, 1, 2)], 3)
+    (shared,) = drawing.shared
+    column, plot = drawing.plot.width / 3, drawing.plot
+    assert (shared.rect.x, shared.rect.width) == pytest.approx((plot.x + column, column))
+    assert (shared.rect.y, shared.rect.height) == pytest.approx((plot.y + plot.height / 6, plot.height * 80 / 120))
+    assert shared.tooltip == "80 bytes of in\ntaken over by out\nin step 1 op"
+    assert live_bytes([box.buffer for box in drawing.boxes], 1) == 120
+    left, right = (box.label for box in drawing.boxes)
+    assert left is not None
+    assert right is not None
+    assert (left.x, right.x) == pytest.approx((plot.x + 0.5 * column, plot.x + 2.5 * column))
+
+
+@given(st.floats(0.5, 400), st.floats(0.5, 400))
+def test_hatching_stays_in_its_rectangle_at_45_degrees(width: float, height: float) -> None:
+    strokes = hatch(Rect(10, 20, width, height))
+    assert len(strokes) == pytest.approx((width + height) / 8, abs=1)
+    for x1, y1, x2, y2 in strokes:
+        assert 10 - TOLERANCE <= x1 <= x2 <= 10 + width + TOLERANCE
+        assert 20 - TOLERANCE <= y2 <= y1 <= 20 + height + TOLERANCE
+        assert x2 - x1 == pytest.approx(y1 - y2)
 
 
 def test_offset_zero_lies_at_the_bottom() -> None:
@@ -167,9 +186,9 @@ def test_few_steps_have_their_names_written_upright() -> None:
 def test_labels_stay_inside_their_rectangles(width: float, height: float, name: str) -> None:
     label = fit_label(Rect(10, 20, width, height), (name, "3"), "12,544 B")
     if label is None:
-        assert width < 8 * CHARACTER_WIDTH + 6 or height < LINE_HEIGHT + 1
+        assert width < 8 * CHARACTER_WIDTH + 6 or height < LINE_HEIGHT - 1
         return
-    long, high = max(map(len, label.lines)) * CHARACTER_WIDTH, len(label.lines) * LINE_HEIGHT
+    long, high = max(map(len, label.lines)) * CHARACTER_WIDTH, len(label.lines) * LINE_HEIGHT - 1
     assert (long, high) <= ((height, width) if label.vertical else (width, height))
     assert (high, long) <= ((width, height) if label.vertical else (height, width))
     assert (label.x, label.y) == (10 + width / 2, 20 + height / 2)
