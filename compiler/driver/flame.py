@@ -52,10 +52,10 @@ class Flame:
 
 
 def draw_flame(root: Frame, width: float, *, standing: bool = False) -> Flame:
-    """Lay out a frame and all below it, `width` long where it lies; children lie side by side from their parent's start.
+    """Lay out a frame and all below it, `width` long where the drawing lies.
 
-    What they leave of the parent is its own work. Raises ValueError where children take more than their parent, or
-    where there are more than three levels.
+    Children lie side by side from their parent's start; what they leave of it is its own work. Raises ValueError
+    where children take more than their parent, or where there are more than three levels.
     """
     levels = _STANDING_LEVELS if standing else _LYING_LEVELS
     across = [sum(levels[:level]) for level in range(len(levels) + 1)]
