@@ -24,8 +24,9 @@ MemoryKind = Literal["flash", "ram"]
 class Memory:
     """One memory of a chip at its real address; `wait_states` at the target's clock.
 
-    `data_wait_states`, where it is given, is what a load waits instead. `cached` RAM is read through the data lines
-    of the flash cache, which then is a cache of the core itself; flash always is.
+    `data_wait_states`, where it is given, is what a load waits instead. A load that no other access comes right before
+    waits `grant_cycles` more, until the bus matrix has connected the memory. `cached` RAM is read through the data
+    lines of the flash cache, which then is a cache of the core itself; flash always is.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Memory:
     bytes: int
     wait_states: int
     data_wait_states: int | None = None
+    grant_cycles: int = 0
     cached: bool = False
 
     @property

@@ -204,6 +204,21 @@ def test_loads_from_two_memories_do_not_overlap(tmp_path: Path) -> None:
 
 
 @needs_tools
+def test_an_idle_memory_is_granted_before_the_first_load(tmp_path: Path) -> None:
+    # A lone load, two in a row, one behind a store, one instruction of three words; then a load from another memory.
+    body = "ldr r1, =0x20001000\nldr r2, =0x21000000\n"
+    body += "ldr r3, [r1]\nmovs r0, #1\nldr r3, [r1]\nldr r4, [r1, #4]\nmovs r0, #1\n"
+    body += "str r0, [r1]\nldr r3, [r1]\nmovs r0, #1\nldm r1, {r3, r4, r5}\nmovs r0, #1\nldr r3, [r2]\nbx lr"
+    elf = link(tmp_path, function("main", body))
+    regions = (Region("flash", 0, 1 << 20, flash=True), Region("ram", 0x2000_0000, 1 << 20))
+    other = Region("psram", 0x2100_0000, 1 << 20)
+    slow = dataclasses.replace(regions[1], grant_cycles=1)
+    plain = by_name(run(elf, MemoryModel((*regions, other))), "main")["cycles"]
+    granted = by_name(run(elf, MemoryModel((regions[0], slow, other))), "main")["cycles"]
+    assert granted - plain == 3
+
+
+@needs_tools
 def test_encodings_without_a_row_are_reported(tmp_path: Path) -> None:
     core = load_core("cortex-m4")
     poorer = dataclasses.replace(core, classes={k: v for k, v in core.classes.items() if k != "divide"})

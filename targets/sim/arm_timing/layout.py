@@ -48,6 +48,7 @@ def _region(target: Target, memory: Memory, cache: FlashCache | None) -> Region:
         data_cache=data_cache,
         prefetch=is_flash and cache is not None and cache.prefetch,
         flash=is_flash,
+        grant_cycles=memory.grant_cycles,
         lookup_cycles=cache.lookup_cycles if cache is not None and is_flash else 0,
     )
 

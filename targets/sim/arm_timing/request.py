@@ -34,7 +34,8 @@ class Region:
 
     `fetch_wait` and `data_wait` are the wait states (cycles beyond one) of an instruction fetch and of a load that
     find no cached copy; the caches are indices into MemoryModel.caches. With `prefetch` the memory reads the next
-    sector ahead of the core. `flash`: reads contend for one array. `lookup_cycles` come before a read that missed.
+    sector ahead of the core. `flash`: reads contend for one array. `lookup_cycles` come before a read that missed,
+    `grant_cycles` before a load that no other access comes right before.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Region:
     prefetch: bool = False
     flash: bool = False
     lookup_cycles: int = 0
+    grant_cycles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,6 @@ def _memory_statements(memory: MemoryModel) -> list[str]:
         lines.append(
             f"region {_word(region.name)[:31]} {region.base:x} {region.size:x} {region.fetch_wait} "
             f"{region.data_wait} {caches[0]} {caches[1]} {int(region.prefetch)} {int(region.flash)} "
-            f"{region.lookup_cycles}"
+            f"{region.lookup_cycles} {region.grant_cycles}"
         )
     return lines

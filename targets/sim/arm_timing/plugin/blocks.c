@@ -84,6 +84,7 @@ struct insn *block_decode(struct block *b, size_t index, uint32_t address, const
     struct insn *in = &b->insns[index];
     insn_decode(in, address, code);
     mark_conditional(b, in);
+    in->follows = index && ((in - 1)->flags & (F_LOAD | F_STORE));
     in->joins = index && core.pipe == PIPE_SINGLE && pipe_single_joins(in - 1, in);
     if (!core.rows[in->cls].present)
         note_unknown(b, in);

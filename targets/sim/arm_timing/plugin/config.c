@@ -59,14 +59,15 @@ static bool read_region(const char *line) {
     if (region_count == MAX_REGIONS)
         return false;
     struct region *r = &regions[region_count++];
-    unsigned int fetch_wait, data_wait, prefetch, flash, lookup;
+    unsigned int fetch_wait, data_wait, prefetch, flash, lookup, grant_cycles;
     int fetch_cache, data_cache;
-    if (sscanf(line, "%31s %x %x %u %u %d %d %u %u %u", r->name, &r->base, &r->size, &fetch_wait, &data_wait,
-               &fetch_cache, &data_cache, &prefetch, &flash, &lookup) != 10)
+    if (sscanf(line, "%31s %x %x %u %u %d %d %u %u %u %u", r->name, &r->base, &r->size, &fetch_wait, &data_wait,
+               &fetch_cache, &data_cache, &prefetch, &flash, &lookup, &grant_cycles) != 11)
         return false;
     r->fetch_wait = (uint16_t)fetch_wait;
     r->data_wait = (uint16_t)data_wait;
     r->lookup = (uint16_t)lookup;
+    r->grant_cycles = (uint16_t)grant_cycles;
     r->fetch_cache = (int8_t)fetch_cache;
     r->data_cache = (int8_t)data_cache;
     r->prefetch = prefetch;

@@ -193,8 +193,21 @@ static void unaligned_access(const struct insn *in, uint32_t address, unsigned i
         wait_event(in, (uint16_t)extra, NULL);
 }
 
-static void count_load(const struct insn *in, struct region *region, uint32_t address) {
+/* A slave of the bus matrix that was idle must be granted first; the words of one instruction go on without that. */
+static void wait_for_grant(const struct insn *in, const struct region *region, const struct region *before) {
+    static const struct insn *multiple;
+    static uint64_t multiple_at;
+    bool next_word = in == multiple && engine.instructions == multiple_at;
+    multiple = in;
+    multiple_at = engine.instructions;
+    if (!next_word && !(in->follows && region == before))
+        wait_event(in, region->grant_cycles, NULL);
+}
+
+static void count_load(const struct insn *in, struct region *region, const struct region *before, uint32_t address) {
     region->loads++;
+    if (region->grant_cycles)
+        wait_for_grant(in, region, before);
     if (!region->data_wait)
         return;
     if (region->data_cache == NO_CACHE) {
@@ -220,13 +233,14 @@ void engine_access(const struct insn *in, uint32_t address, unsigned int size, b
         engine_executed(in);
     if (in->joins && region != access_before && core.rules[R_BLOCK_CHANGE])
         wait_event(in, (uint16_t)core.rules[R_BLOCK_CHANGE], NULL);
+    const struct region *before = access_before;
     access_before = region;
     if (store) {
         region->stores++;
         if (address < engine.lowest_store && address >= config.stack_low && address < config.stack_high)
             engine.lowest_store = address;
     } else {
-        count_load(in, region, address);
+        count_load(in, region, before, address);
     }
     if (__builtin_expect(address & (size - 1), 0))
         unaligned_access(in, address, size, store);

@@ -50,6 +50,7 @@ struct insn {
     uint8_t registers;          /* words that a multiple load or store moves */
     uint8_t it;                 /* enum insn_it */
     uint8_t joins;              /* its access overlaps that of the load right before it */
+    uint8_t follows;            /* the instruction right before it is a load or a store too */
     uint8_t it_block;           /* number of that IT block within the block of code */
     uint8_t conditional_memory; /* 1 + number of this access among the block's conditional ones; 0: none */
     uint16_t flags;

@@ -22,7 +22,8 @@ struct region {
     char name[32];
     uint32_t base, size;
     uint16_t fetch_wait, data_wait;
-    uint16_t lookup; /* cycles in which the cache is looked up before the array is read */
+    uint16_t grant_cycles; /* further cycles of a load that no other access comes right before */
+    uint16_t lookup;       /* cycles in which the cache is looked up before the array is read */
     int8_t fetch_cache, data_cache;
     bool prefetch, is_flash;
     uint16_t *where[MAX_CACHES]; /* line number -> slot + 1 */
