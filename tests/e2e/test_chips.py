@@ -61,7 +61,7 @@ def dense_model(inputs: int, outputs: int) -> bytes:
 @pytest.mark.parametrize("chip", ARM_CHIPS)
 def test_too_little_ram_is_told_to_the_byte(chip: str, tmp_path: Path) -> None:
     target = load_target(chip)
-    (tmp_path / "wide.tflite").write_bytes(dense_model(target.ram_bytes, 1))
+    (tmp_path / "wide.tflite").write_bytes(dense_model(target.ram_bytes + 4, 1))
     need = thimble.analyze(tmp_path / "wide.tflite", chip)["arena_bytes"]
     assert need > target.ram_bytes
     with pytest.raises(DoesNotFit, match=f"{need} bytes of SRAM, {need - target.ram_bytes} more than") as caught:
