@@ -84,8 +84,8 @@ def run_on_host(
         ins, outs = sizes["in"], sizes["out"]
         calls.append(
             f"    run({name.upper()}_ARENA_BYTES, {name}_init, {name}_invoke, {len(samples[number])}, "
-            f"{len(ins)}, {_array(offsets['in'])}, {_array(ins)}, {len(outs)}, {_array(offsets['out'])}, {_array(outs)}, "
-            "in, out);"
+            f"{len(ins)}, {_array(offsets['in'])}, {_array(ins)}, "
+            f"{len(outs)}, {_array(offsets['out'])}, {_array(outs)}, in, out);"
         )
     main = [
         "int main(void) {",

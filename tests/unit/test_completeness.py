@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.shared_data import ROOT
 from tests.ops.table import CASES
+from tests.shared_data import ROOT
 from thimble.compiler.driver import ops_page
 from thimble.compiler.importers.tflite.decoders import DECODERS
 from thimble.compiler.importers.tflite.schema import BuiltinOperator, enum_name
@@ -20,7 +20,7 @@ SPLIT SPLIT_V SLICE STRIDED_SLICE GATHER RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR
 SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND SOFTMAX LOGISTIC TANH RELU RELU6 LEAKY_RELU PRELU ELU HARD_SWISH ABS NEG
 SQUARED_DIFFERENCE RSQRT SVDF UNIDIRECTIONAL_SEQUENCE_LSTM QUANTIZE DEQUANTIZE ARG_MAX ARG_MIN CAST EQUAL NOT_EQUAL
 GREATER GREATER_EQUAL LESS LESS_EQUAL READ_VARIABLE ASSIGN_VARIABLE
-""".split()
+""".split()  # noqa: SIM905 - a list of words reads better as words
 
 
 def names() -> set[str]:

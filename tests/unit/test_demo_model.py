@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from thimble.compiler.driver.demo import model_path, record_path, samples_path
 from thimble.compiler.driver.demo.export import INPUT_QUANTIZATION, activation_quantization, quantize_weight
 from thimble.compiler.driver.demo.make_model import predict

@@ -98,8 +98,8 @@ def test_image(tmp_path: Path) -> None:
     assert images.chip_elf.read_bytes() == images.sim_elf.read_bytes()
 
 
-# A few instructions in a row, and the cycles that one takes in the configurations small and maxperf: one and its stall
-# cycles, Ibex reference guide, "Multi- and Single-Cycle Instructions", and "Multiplier/Divider Block" for the divisions.
+# A few instructions in a row, and the cycles that one takes in the configurations small and maxperf: one and its
+# stall cycles, Ibex reference guide, "Multi- and Single-Cycle Instructions", and "Multiplier/Divider Block" for the divisions.
 # It tells of maxperf only what differs by the multiplier and the branch target adder; None elsewhere.
 RULES: dict[str, tuple[str, int, int | None]] = {
     "computational": ("add a1, a1, a2", 1, 1),

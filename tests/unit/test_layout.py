@@ -10,7 +10,6 @@ import pytest
 from thimble.compiler.plan.exact_layout import place_exactly
 from thimble.compiler.plan.layout import Request, Slide, arena_bytes, lower_bound, place
 
-
 HARD = (2, 5, 7, 10, 29)
 """Seeds of `draw` where first-fit in all orders that are tried misses the best placement."""
 

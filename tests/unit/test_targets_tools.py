@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from thimble.compiler.ir.errors import ToolMissing
 from thimble.targets import tools
 from thimble.targets.build import build_firmware
