@@ -99,7 +99,8 @@ def test_image(tmp_path: Path) -> None:
 
 
 # A few instructions in a row, and the cycles that one takes in the configurations small and maxperf: one and its
-# stall cycles, Ibex reference guide, "Multi- and Single-Cycle Instructions", and "Multiplier/Divider Block" for the divisions.
+# stall cycles, Ibex reference guide, "Multi- and Single-Cycle Instructions",
+# and "Multiplier/Divider Block" for the divisions.
 # It tells of maxperf only what differs by the multiplier and the branch target adder; None elsewhere.
 RULES: dict[str, tuple[str, int, int | None]] = {
     "computational": ("add a1, a1, a2", 1, 1),
