@@ -7,6 +7,7 @@ from enum import Enum
 from math import prod
 
 import numpy as np
+
 from thimble.compiler.ir.errors import MalformedModel
 
 MAX_RANK = 6
@@ -97,9 +98,7 @@ class TensorType:
     def check_size(self, where: str) -> None:
         """Raise MalformedModel if rank or size is beyond what any target could hold; `where` names the tensor."""
         if len(self.shape) > MAX_RANK:
-            raise MalformedModel(
-                f"{where} has rank {len(self.shape)}; at most {MAX_RANK} dimensions are possible."
-            )
+            raise MalformedModel(f"{where} has rank {len(self.shape)}; at most {MAX_RANK} dimensions are possible.")
         if any(dim < 0 for dim in self.shape):
             raise MalformedModel(f"{where} has a negative dimension in its shape {self.shape}.")
         if self.bytes > MAX_TENSOR_BYTES:

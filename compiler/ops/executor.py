@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array, Rounding
 
