@@ -39,6 +39,12 @@ SAFE = (1 << 31) - 256
 Requantization then keeps the order of its operands: its multiplier is positive and below 1.
 """
 
+MAX_CHANNELS = 1 << 14
+"""Values with more channels than this are not looked at: they are rows of a flattened image, if not an attack."""
+
+MAX_BORDER = 1000
+"""Windows along an axis that may reach beyond the input, and ways in which taps of both axes may meet it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Interval:
@@ -54,8 +60,9 @@ class Interval:
 
 
 def has_channels(value: Value) -> bool:
-    """Whether bounds are kept of a value: int8, with a last dimension, not empty."""
-    return value.type.dtype is DType.INT8 and len(value.type.shape) > 0 and value.type.elements > 0
+    """Whether bounds are kept of a value: int8, not empty, with a last dimension that is not absurdly large."""
+    shape = value.type.shape
+    return value.type.dtype is DType.INT8 and value.type.elements > 0 and len(shape) > 0 and shape[-1] <= MAX_CHANNELS
 
 
 def channel_intervals(graph: Graph) -> dict[int, Interval]:
@@ -71,10 +78,18 @@ def channel_intervals(graph: Graph) -> dict[int, Interval]:
     return known
 
 
-def tap_ranges(axis: Axis) -> set[tuple[int, int]]:
-    """The ranges [first, stop) of taps that meet the input, over all outputs along an axis."""
-    ranges = set()
-    for output in range(axis.output):
+def tap_ranges(axis: Axis) -> set[tuple[int, int]] | None:
+    """The ranges [first, stop) of taps that meet the input, over all outputs along an axis.
+
+    None where more than MAX_BORDER windows reach beyond the input: no real network has so many.
+    """
+    reach = (axis.kernel - 1) * axis.dilation + 1
+    before = min(-(-axis.pad // axis.stride), axis.output)  # the first output whose window lies inside
+    behind = min(max((axis.input - reach + axis.pad) // axis.stride + 1, before), axis.output)
+    if before + axis.output - behind > MAX_BORDER:
+        return None
+    ranges = {(0, axis.kernel)} if behind > before else set()
+    for output in (*range(before), *range(behind, axis.output)):
         start = output * axis.stride - axis.pad
         first = max(-(start // axis.dilation), 0)
         stop = min(-((start - axis.input) // axis.dilation), axis.kernel)
@@ -109,8 +124,10 @@ def _result(site: Site, operands: Operands) -> Interval | None:
 def _mapped(results: Array, x: Interval | None) -> Interval | None:
     """A table of 256 results, indexed by stored value + 128."""
     assert x is not None
-    parts = [results[low + 128 : high + 129] for low, high in zip(x.low, x.high, strict=True)]
-    return Interval(np.array([part.min() for part in parts]), np.array([part.max() for part in parts]))
+    pairs, channels = np.unique(np.stack([x.low, x.high]), axis=1, return_inverse=True)
+    parts = [results[low + 128 : high + 129] for low, high in pairs.T]
+    low, high = np.array([part.min() for part in parts]), np.array([part.max() for part in parts])
+    return Interval(low[channels.reshape(-1)], high[channels.reshape(-1)])
 
 
 def _convolved(site: Site, operands: Operands) -> Interval | None:
@@ -130,6 +147,8 @@ def _convolved(site: Site, operands: Operands) -> Interval | None:
         low, high = (bound.reshape(groups, depth).repeat(channels // groups, axis=0) for bound in (low, high))
     least, most = _product_bounds(weights, low[:, None, None], high[:, None, None])
     rows, columns = (tap_ranges(axis) for axis in op.axes(site))
+    if rows is None or columns is None or len(rows) * len(columns) > MAX_BORDER:
+        return None
     parts = [np.s_[:, top:bottom, left:right] for top, bottom in rows for left, right in columns]
     return _finished(
         site,

@@ -18,6 +18,9 @@ from thimble.compiler.passes.channel_classes import ChannelClasses, mixed_weight
 from thimble.compiler.passes.draft import Draft
 from thimble.compiler.passes.intervals import Interval, channel_intervals, tap_ranges
 
+MAX_DIMENSIONS = 1 << 20
+"""Largest sum of all values' largest dimensions; a network that fits a chip stays far below."""
+
 Kept = Mapping[int, Array]
 """For each value that has channels: which of them stay, bool (channels,)."""
 
@@ -27,8 +30,11 @@ def remove_constant_channels(graph: Graph) -> Graph:
 
     Interval arithmetic finds the constants (`intervals`). A channel goes if every node that mixes it into others has
     zero weights for it, or can add its share to the bias; channels that operators tie to each other go together.
-    What is left computes the same bytes.
+    What is left computes the same bytes. Networks too large for any microcontroller are left alone, as the analysis
+    would take long over them.
     """
+    if sum(max(value.type.shape, default=1) for value in graph.values) > MAX_DIMENSIONS:
+        return graph
     intervals = channel_intervals(graph)
     classes = ChannelClasses(graph)
     kept = needed_channels(graph, classes, intervals)
@@ -86,12 +92,12 @@ def _common_taps(site: Site) -> Array | None:
     """
     if not isinstance(site.op, WindowConvolution):
         return np.ones(mixed_weights(site).shape[1], bool)
-    axes = site.op.axes(site)
-    ranges = [tap_ranges(axis) for axis in axes]
-    if any(len(found) != 1 for found in ranges):
+    rows, columns = site.op.axes(site)
+    along_height, along_width = tap_ranges(rows), tap_ranges(columns)
+    if along_height is None or along_width is None or len(along_height) > 1 or len(along_width) > 1:
         return None
-    meets = np.zeros([axis.kernel for axis in axes], bool)
-    (top, bottom), (left, right) = (found.pop() for found in ranges)
+    meets = np.zeros((rows.kernel, columns.kernel), bool)
+    (top, bottom), (left, right) = *along_height, *along_width
     meets[top:bottom, left:right] = True
     return meets.reshape(-1)
 

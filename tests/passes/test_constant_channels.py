@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -23,8 +24,8 @@ from thimble.compiler.ops.reshape import Reshape
 from thimble.compiler.ops.sigmoid import Logistic, Tanh
 from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.transpose import Transpose
-from thimble.compiler.ops.window import Padding
-from thimble.compiler.passes.intervals import SAFE, channel_intervals
+from thimble.compiler.ops.window import Axis, Padding
+from thimble.compiler.passes.intervals import MAX_CHANNELS, SAFE, channel_intervals, tap_ranges
 from thimble.compiler.passes.remove_constant_channels import remove_constant_channels
 from thimble.compiler.passes.remove_dead import remove_dead
 
@@ -270,3 +271,23 @@ def test_tables_bound_what_comes_out() -> None:
     assert bounds[x].low[0] == bounds[x].high[0] == 0  # sigmoid(0) is 1/2
     assert bounds[x].low[1] == 0
     assert narrowed(n.graph(n.conv(y, weights(2, 1, 1, 6), [0, 0]))) == [3, 3, 3, 2]
+
+
+def test_tap_ranges_are_those_of_all_windows() -> None:
+    for sizes in product((1, 2, 5), (1, 2, 4), (1, 3), (1, 2), (1, 4, 7), (0, 1, 4)):
+        axis = Axis(*sizes)
+        input_, kernel, stride, dilation, output, pad = sizes
+        expected = set()
+        for start in range(-pad, output * stride - pad, stride):
+            taps = [tap for tap in range(kernel) if 0 <= start + tap * dilation < input_]
+            expected.add((taps[0], taps[-1] + 1) if taps else (0, 0))
+        assert tap_ranges(axis) == expected, axis
+
+
+def test_absurd_sizes_are_not_looked_at() -> None:
+    """Models may be made to take long; bounds cost no more than a moment."""
+    assert tap_ranges(Axis(1 << 26, 3, 1, 1, 1 << 26, 1)) == {(0, 2), (0, 3), (1, 3)}
+    assert tap_ranges(Axis(1, 3, 1, 1, 1 << 26, 1 << 25)) is None
+    n = Network()
+    x = n.input((1, MAX_CHANNELS + 1))
+    assert channel_intervals(n.graph(n.node(Relu(), x))) == {}
