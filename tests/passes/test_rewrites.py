@@ -356,6 +356,32 @@ def test_a_lookup_lowers_to_its_table() -> None:
     assert [a.data.tolist() for a in call.arguments if isinstance(a, Table)] == [list(table)]
 
 
+# all of them
+
+
+@pytest.mark.parametrize("rewrite", [cancel_transposes, merge_reshapes, fold_padding, merge_lookups])
+def test_a_state_is_not_read_after_it_was_written(rewrite: Rewrite) -> None:
+    """Each pair of nodes could become one in the place of the second, were the state not written between them."""
+    n = Network()
+    shape = (1, 4, 3, 2)
+    state = n.state(shape)
+    firsts = [
+        n.node(Transpose((0, 3, 1, 2)), state),
+        n.node(Reshape((1, 24)), state),
+        n.node(Pad(((0, 0), (1, 1), (1, 1), (0, 0))), state),
+        n.node(Quantize(), state),
+    ]
+    n.assign(state, n.input(shape))
+    seconds = [
+        n.node(Transpose((0, 2, 3, 1)), firsts[0]),
+        n.node(Reshape(shape), firsts[1]),
+        n.conv(firsts[2], weights(2, 3, 3, 2)),
+        n.node(Relu(), firsts[3]),
+    ]
+    graph = n.graph(*seconds)
+    assert rewritten(rewrite, graph) == names(graph)
+
+
 # the pipeline
 
 
