@@ -90,14 +90,36 @@ def _last_channel_of_group(site: Site) -> Array:
 
 
 def _last_pixels(site: Site, axes: tuple[Axis, Axis]) -> Array:
-    """For each input pixel, the last output pixel under whose window it lies, or -1: all taps are laid out."""
-    batch, height, width, _ = site.input(0).type.shape
+    """For each input pixel, the last output pixel under whose window it lies, or -1.
+
+    A pixel lies under a window where its row and its column do, and of several the lowest comes last.
+    """
+    batch = site.input(0).type.shape[0]
     rows, columns = axes
-    numbers = np.arange(batch * rows.output * columns.output).reshape(batch, rows.output, columns.output)
-    last = np.full((batch, height, width), -1)
-    for row in rows.taps:
-        out_y, in_y = rows.meeting(row)
-        for column in columns.taps:
-            out_x, in_x = columns.meeting(column)
-            last[:, in_y, in_x] = np.maximum(last[:, in_y, in_x], numbers[:, out_y, out_x])
-    return last.reshape(-1)
+    last_row, last_column = _last_along(rows)[:, None], _last_along(columns)
+    pixels = np.where((last_row < 0) | (last_column < 0), -1, last_row * columns.output + last_column)
+    images = np.arange(batch)[:, None, None] * (rows.output * columns.output)
+    return np.where(pixels < 0, -1, images + pixels).reshape(-1)
+
+
+def _last_along(axis: Axis) -> Array:
+    """For each input position along an axis, the last output whose window has a tap there, or -1.
+
+    Windows at most a dilation apart are tried backwards from the last one that begins before the position; where
+    there are fewer taps than that, they are laid out one by one: so windows as large as the input cost no time.
+    """
+    last = np.full(axis.input, -1)
+    if len(axis.taps) < axis.dilation:
+        outputs = np.arange(axis.output)
+        for tap in axis.taps:
+            made, read = axis.meeting(tap)
+            last[read] = np.maximum(last[read], outputs[made])
+        return last
+    positions = np.arange(axis.input) + axis.pad
+    latest = np.minimum(positions // axis.stride, axis.output - 1)
+    for back in range(axis.dilation):
+        candidates = latest - back
+        reach = positions - candidates * axis.stride
+        met = (candidates >= 0) & (reach % axis.dilation == 0) & (reach // axis.dilation < axis.kernel)
+        last = np.where((last < 0) & met, candidates, last)
+    return last

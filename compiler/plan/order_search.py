@@ -22,6 +22,7 @@ every machine."""
 
 BEAM_WIDTHS = (1, 16, 128)
 BEAM_CLUSTERS = 600  # with more of them only the narrowest beam is tried
+BEAM_WORK = 500_000  # sets that one beam may look at, a second or two: where hundreds of branches are open at once
 WINDOW = 40
 WINDOW_STATES = 1_500
 WINDOW_ROUNDS = 20
@@ -88,7 +89,10 @@ def find_order(steps: Sequence[Step], blocks: Sequence[Block], states: int = EXA
 def _improve_by_beams(search: _Search, best: Found) -> Found:
     widths = BEAM_WIDTHS if len(search.clusters) <= BEAM_CLUSTERS else BEAM_WIDTHS[:1]
     for width in widths:
-        order = search.spell(search.beam(width))
+        path = search.beam(width)
+        if path is None:
+            break
+        order = search.spell(path)
         peak = search.memory.peak(order)
         if peak < best.peak_bytes:
             best = Found(order, peak, False)
@@ -259,11 +263,14 @@ class _Search:
         last = {self.clusters[self._home[node]][-1] for node in order}
         return [self._home[node] for node in order if node in last]
 
-    def beam(self, width: int) -> list[int]:
-        """The clusters in a good order: of all sets of equal size, the `width` best are kept."""
-        level = [self._start()]
+    def beam(self, width: int) -> list[int] | None:
+        """The clusters in a good order: of all sets of equal size, the `width` best are kept. None beyond BEAM_WORK."""
+        level, work = [self._start()], 0
         for _ in self.clusters:
             found: dict[int, _Partial] = {}
+            work += sum(partial.ready.bit_count() for partial in level)
+            if work > BEAM_WORK:
+                return None
             for partial in level:
                 for after in self._extend(partial, partial.ready):
                     known = found.get(after.done)

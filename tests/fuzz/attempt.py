@@ -26,7 +26,7 @@ from thimble.targets.model import load_target
 ACCEPTED = "compiled"
 REFUSALS = (MalformedModel, UnsupportedOp, DoesNotFit)
 FIELDS_SHARE = 0.6
-CPU_LIMIT_S = 5.0
+CPU_LIMIT_S = 10.0
 MEMORY_LIMIT_BYTES = 1 << 30
 """Of address space above what the interpreter has mapped before the first mutant."""
 MAX_MESSAGE = 400
