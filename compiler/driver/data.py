@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thimble.compiler.ir.errors import UsageError
+from thimble.compiler.ir.errors import UsageError, listed, quoted
 from thimble.compiler.ir.graph import Graph, Value
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
@@ -120,8 +120,10 @@ def _pick(arrays: dict[str, Array], value: Value, count: int, path: Path) -> Arr
         return arrays[value.name]
     if count == 1 and "x" in arrays:
         return arrays["x"]
-    wanted = f"'{value.name}'" + (" or 'x'" if count == 1 else "")
-    raise UsageError(f"{path} lacks the input {wanted}; it holds {', '.join(sorted(arrays)) or 'nothing'}.")
+    wanted = quoted(value.name) + (" or 'x'" if count == 1 else "")
+    raise UsageError(
+        f"{path} lacks the input {wanted}; it holds {listed(sorted(map(quoted, arrays))) if arrays else 'nothing'}."
+    )
 
 
 def _convert(array: Array, value: Value, path: Path) -> Array:
@@ -129,19 +131,19 @@ def _convert(array: Array, value: Value, path: Path) -> Array:
     shape, dtype = value.type.shape, value.type.dtype
     batched = array.reshape(-1, *shape) if _fits(array.shape, shape) else None
     if batched is None:
-        raise UsageError(f"{path}: input '{value.name}' has shape {array.shape}; the model takes (N, *{shape}).")
+        raise UsageError(f"{path}: input {quoted(value.name)} has shape {array.shape}; the model takes (N, *{shape}).")
     if batched.dtype == dtype.numpy:
         return np.ascontiguousarray(batched)
     if np.issubdtype(batched.dtype, np.floating) and dtype is DType.FLOAT32:
         return np.ascontiguousarray(batched.astype(np.float32))
     if np.issubdtype(batched.dtype, np.floating) and value.type.quant is not None and value.type.quant.per_tensor:
         if np.isnan(batched).any():
-            raise UsageError(f"{path}: input '{value.name}' holds values that are not a number.")
+            raise UsageError(f"{path}: input {quoted(value.name)} holds values that are not a number.")
         low, high = dtype.range
         levels = np.round(batched / value.type.quant.scale) + value.type.quant.zero_point
         return np.clip(levels, low, high).astype(dtype.numpy)
     raise UsageError(
-        f"{path}: input '{value.name}' is {array.dtype}; the model takes {dtype.value}"
+        f"{path}: input {quoted(value.name)} is {array.dtype}; the model takes {dtype.value}"
         f"{' or float, to be quantized' if value.type.quant else ''}."
     )
 
