@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from thimble.compiler.ir.errors import MalformedModel, quoted
+from thimble.compiler.ir.errors import MalformedModel, listed, quoted
 from thimble.compiler.ir.operator import Array, Operator
 from thimble.compiler.ir.types import QuantParams, TensorType
 
@@ -156,7 +156,7 @@ def _verify_shapes(site: Site) -> None:
     for value, shape in zip(site.outputs, shapes, strict=True):
         if value.type.shape != shape:
             raise MalformedModel(
-                f"{site.source} gives shape {shape}, "
+                f"{site.source} gives shape {listed(shape)}, "
                 f"but its output tensor {quoted(value.name)} says {value.type.shape}."
             )
 
