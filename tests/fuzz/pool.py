@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from time import monotonic
@@ -80,8 +79,6 @@ def _next(child: _Child, waiting: Iterator[int]) -> None:
 
 
 def _serve(seed: int, connection: Connection) -> None:
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    make_mutant(seed, 0)
     judge(make_mutant(seed, 0)[1])  # whatever is loaded late is loaded now, and not counted
     limit_memory()
     while True:

@@ -125,6 +125,13 @@ CASES: tuple[tuple[str, Model, Change, type[ThimbleError], str], ...] = (
     ("input is a variable", tanh_model, tensor(isVariable=True), UnsupportedOp, "variable and yet an input"),
     ("calls itself", stateful_model, call_once(0), MalformedModel, "calls subgraph 0"),
     ("calls nothing", stateful_model, call_once(9), MalformedModel, "calls subgraph 9"),
+    (
+        "called late",
+        stateful_model,
+        lambda m: m.subgraphs[0].operators.append(m.subgraphs[0].operators.pop(0)),
+        UnsupportedOp,
+        "must come before all operators that use variables",
+    ),
     ("no handle", stateful_model, operator(2, inputs=[0]), MalformedModel, "no VAR_HANDLE made"),
     (
         "handle of int8",

@@ -212,8 +212,12 @@ class _Importer:
     def _initial_contents(self, main: FileSubgraph) -> dict[tuple[str, str], Array]:
         """What the CALL_ONCE subgraphs assign to each variable."""
         contents: dict[tuple[str, str], Array] = {}
+        used = False
         for operator in main.operators:
+            used = used or operator.code in _HANDLE_USERS
             if operator.code == BuiltinOperator.CALL_ONCE:
+                if used:
+                    self.blockers.append(f"{operator.source} must come before all operators that use variables.")
                 index = operator.called_subgraph
                 if not 0 < index < len(self.model.subgraphs):
                     raise MalformedModel(f"{operator.source} calls subgraph {index}, which is not there.")
