@@ -84,7 +84,7 @@ def _memory(plan: Plan, project: Project, sizes: ElfSizes) -> dict[str, Any]:
         "weights_bytes": project.weights_bytes,
         "code_bytes": sizes.flash_total_bytes - project.weights_bytes,
         "flash_total_bytes": sizes.flash_total_bytes,
-        "steps": plan.steps,
+        "steps": len(plan.steps),
         "peak_step": plan.peak_step,
         "buffers": [
             {

@@ -54,7 +54,39 @@ class Scratch:
     dtype: str = "int32_t"
 
 
-Argument = Input | Output | Table | Scratch
+@dataclass(frozen=True, slots=True)
+class InputRows:
+    """A kernel argument: input `index` as rows that may lie apart, `const thimble_rows *` (runtime_c/kernels)."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRows:
+    """A kernel argument: output `index` as rows that may lie apart, `const thimble_rows *`."""
+
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRow:
+    """A kernel argument: the first row that the call works on, `int32_t`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndRow:
+    """A kernel argument: the row behind the last one that the call works on, `int32_t`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulator:
+    """A kernel argument: pointer to memory that lasts from a node's first step to its last (RowForm)."""
+
+    bytes: int
+    dtype: str = "int32_t"
+
+
+Argument = Input | Output | Table | Scratch | InputRows | OutputRows | FirstRow | EndRow | Accumulator
 ParamValue = int | float | tuple[int, ...]
 
 
@@ -86,6 +118,26 @@ class Overlap:
 
     input: int
     distance: int
+
+
+Span = tuple[int, int]
+"""A range [first, end) of rows or columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowForm:
+    """How a node runs some rows at a time, always in order; rows are those of TensorType.rows.
+
+    `needs[i][s]` is the span of rows of input i that step s reads, clipped to the input; None in place of the tuple
+    for an input that is constant or absent. Without accumulator, step s makes row s of every output. With one, the
+    node keeps `accumulator_bytes` from its first step to its last, in which it writes its whole output.
+    `overlaps` say over which operand rows an output row may lie that no later step reads, row for row.
+    """
+
+    steps: int
+    needs: tuple[tuple[Span, ...] | None, ...]
+    accumulator_bytes: int = 0
+    overlaps: tuple[Overlap, ...] = ()
 
 
 Constraint = Callable[["Site"], bool]
@@ -129,6 +181,34 @@ class Operator(ABC):
         plan/access.py must know their order too.
         """
         return ()
+
+    def rows(self, site: Site) -> RowForm | None:
+        """How the node runs some rows at a time; None where it needs its operands whole."""
+        return None
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        """The kernel calls of one step of the row form, on the rows [FirstRow, EndRow).
+
+        A call with Input and Output arguments in place of InputRows and OutputRows is made once for each row, on
+        pointers to that row. Only asked where `rows` is not None.
+        """
+        raise NotImplementedError(f"{self.name} has no row form")
+
+    def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
+        """For each input, the columns that these columns of the output need, clipped to the input.
+
+        None in place of a span for an input that is constant or absent; None for the whole where the node cannot be
+        split by columns.
+        """
+        return None
+
+    def restricted(self, site: Site, rows: Span, columns: Span) -> Site:
+        """The same computation for a part of the output alone, as a site of its own: a smaller node.
+
+        Its input types hold exactly the rows (`rows`' needs) and columns (`needed_columns`) that the part needs; its
+        operator pads only where the part touches the border. Only asked where `needed_columns` is not None.
+        """
+        raise NotImplementedError(f"{self.name} cannot be split")
 
     def macs(self, site: Site) -> int:
         """Multiply-accumulates of one inference; 0 for operators that only move or map values."""

@@ -95,6 +95,21 @@ class TensorType:
         """Bytes of the whole tensor."""
         return self.elements * self.dtype.bytes
 
+    @property
+    def rows(self) -> int:
+        """Rows of the tensor: all dimensions but the last two; 1 below rank 3."""
+        return prod(self.shape[:-2]) if len(self.shape) > 2 else 1
+
+    @property
+    def columns(self) -> int:
+        """Columns of a row: the last dimension but one, such as the pixels of an image row; 1 below rank 3."""
+        return self.shape[-2] if len(self.shape) > 2 else 1
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return self.bytes // max(self.rows, 1)
+
     def check_size(self, where: str) -> None:
         """Raise MalformedModel if rank or size is beyond what any target could hold; `where` names the tensor."""
         if len(self.shape) > MAX_RANK:

@@ -7,7 +7,7 @@ import numpy as np
 from thimble.compiler.ir.graph import Graph, Node, Role
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.access import last_readers
-from thimble.compiler.plan.plan import Buffer, Plan
+from thimble.compiler.plan.plan import Buffer, BufferKind, Plan
 
 
 class PlanError(AssertionError):
@@ -102,7 +102,7 @@ class _Arena:
         self._edges = np.unique([0, plan.arena_bytes, *ends])
         self._stamps = np.full(len(self._edges), -1, np.int64)
         self._homes = {b.value: b for b in plan.buffers if b.value is not None}
-        self._scratch = {b.step: b for b in plan.buffers if b.step is not None}
+        self._scratch = {b.stage: b for b in plan.buffers if b.kind is BufferKind.SCRATCH}
         self._expected: dict[int, int] = {}
         self._writes = 0
         self.bases = {view.value: view.base for view in plan.views}

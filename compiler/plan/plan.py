@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from thimble.compiler.ir.operator import Span
+
 
 class BufferKind(Enum):
     """What a buffer is for."""
@@ -14,13 +16,16 @@ class BufferKind(Enum):
     STATE = "state"
     ACTIVATION = "activation"
     SCRATCH = "scratch"
+    ACCUMULATOR = "accumulator"
 
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """Bytes [offset, offset + bytes) of the arena, live from step `first_step` to step `last_step`, both included.
 
-    `value` is the graph value that it holds; scratch memory has none. `step` is the node that scratch belongs to.
+    `tile` is the tile that it holds, whole and its rows one behind the other, or the one row `row` of it; `value` is
+    the tile's graph value. `stage` is the stage that scratch or an accumulator belongs to, which have neither. Scratch
+    has a buffer for each step of its stage, all at one offset.
     """
 
     name: str
@@ -30,7 +35,9 @@ class Buffer:
     first_step: int
     last_step: int
     value: int | None = None
-    step: int | None = None
+    stage: int | None = None
+    tile: int | None = None
+    row: int | None = None
 
     @property
     def end(self) -> int:
@@ -47,30 +54,66 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A complete arena. `bound_bytes` is a proved size that no layout of these buffers can be below.
+class Tile:
+    """A part of a graph value that is stored: these rows and these columns of it (TensorType.rows, columns)."""
 
-    The nodes that make `views` do nothing at their step; the buffer of a view's base lives as long as its views.
+    value: int
+    rows: Span
+    columns: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A node over one part of its output: these rows and columns.
+
+    A node may have several stages, side by side (patches, strips) or as a repetition (computed twice). `inputs` and
+    `outputs` are tiles; None for constants and absent inputs. `node` None is the input being read by rows.
+    """
+
+    node: int | None
+    inputs: tuple[int | None, ...]
+    outputs: tuple[int, ...]
+    rows: Span
+    columns: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage's steps [first, end), counted from the stage's own first row (RowForm)."""
+
+    stage: int
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A complete schedule and arena. `bound_bytes` is a proved size that no layout of these buffers can be below.
+
+    `steps` run in order; each stage's steps cover it in order. The nodes that make `views` do nothing at their step;
+    the buffer of a view's base lives as long as its views.
     """
 
     buffers: tuple[Buffer, ...]
-    steps: int
+    stages: tuple[Stage, ...]
+    tiles: tuple[Tile, ...]
+    steps: tuple[Step, ...]
     arena_bytes: int
     bound_bytes: int
     views: tuple[View, ...] = ()
 
     def value_offset(self, value: int) -> int:
-        """Arena offset of a graph value."""
+        """Arena offset of a graph value that is stored whole, its rows one behind the other."""
         home = next((view.base for view in self.views if view.value == value), value)
-        return next(b.offset for b in self.buffers if b.value == home)
+        return next(b.offset for b in self.buffers if b.value == home and b.row is None)
 
     def is_view(self, value: int) -> bool:
         """Whether a graph value is nothing but the contents of another one's buffer."""
         return any(view.value == value for view in self.views)
 
-    def scratch_offset(self, step: int) -> int:
-        """Arena offset of the scratch memory of a step."""
-        return next(b.offset for b in self.buffers if b.step == step)
+    def scratch_offset(self, stage: int) -> int:
+        """Arena offset of the scratch memory of a stage."""
+        return next(b.offset for b in self.buffers if b.stage == stage and b.kind is BufferKind.SCRATCH)
 
     def bytes_of(self, *kinds: BufferKind) -> int:
         """Sum of the sizes of all buffers of these kinds."""
@@ -93,4 +136,4 @@ class Plan:
     @property
     def peak_step(self) -> int:
         """The first step at which the most bytes are live."""
-        return max(range(self.steps), key=self.live_bytes, default=0)
+        return max(range(len(self.steps)), key=self.live_bytes, default=0)

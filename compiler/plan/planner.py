@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Request, arena_bytes, place
 from thimble.compiler.plan.overlap import find_slides
-from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
+from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Stage, Step, Tile, View
 from thimble.compiler.plan.views import find_views
 
 ALIGNMENT = 4
@@ -34,13 +36,21 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
             continue
         scratch = max((call.scratch_bytes for call in site.op.lower(site, rounding)), default=0)
         if scratch:
-            buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, step=step))
+            buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, stage=step))
     requests = [Request(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
     slides = find_slides(graph, views, buffers)
     placement = place_exactly(requests, place(requests, slides), slides, effort)
-    placed = tuple(_at(buffer, offset) for buffer, offset in zip(buffers, placement.offsets, strict=True))
-    arena = max(arena_bytes(requests, placement.offsets), 1)
-    return Plan(placed, steps, arena, placement.bound_bytes, tuple(View(*pair) for pair in views.items()))
+    placed = tuple(replace(buffer, offset=offset) for buffer, offset in zip(buffers, placement.offsets, strict=True))
+    stages = tuple(_whole_stage(graph, node) for node in range(steps))
+    return Plan(
+        buffers=placed,
+        stages=stages,
+        tiles=_whole_tiles(graph),
+        steps=tuple(Step(i, *stage.rows) for i, stage in enumerate(stages)),
+        arena_bytes=max(arena_bytes(requests, placement.offsets), 1),
+        bound_bytes=placement.bound_bytes,
+        views=tuple(View(*pair) for pair in views.items()),
+    )
 
 
 def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:
@@ -68,7 +78,8 @@ def _value_buffer(graph: Graph, index: int, first: int, last: int, outputs: set[
         kind = BufferKind.INPUT
     elif index in outputs:
         kind = BufferKind.OUTPUT
-    return Buffer(f"{kind.value}_{index}", kind, 0, graph.values[index].type.bytes, first, last, value=index)
+    size = graph.values[index].type.bytes
+    return Buffer(f"{kind.value}_{index}", kind, 0, size, first, last, value=index, tile=index)
 
 
 def _alignment(graph: Graph, buffer: Buffer) -> int:
@@ -78,7 +89,15 @@ def _alignment(graph: Graph, buffer: Buffer) -> int:
     return 8 if wide else ALIGNMENT
 
 
-def _at(buffer: Buffer, offset: int) -> Buffer:
-    return Buffer(
-        buffer.name, buffer.kind, offset, buffer.bytes, buffer.first_step, buffer.last_step, buffer.value, buffer.step
-    )
+def _whole_tiles(graph: Graph) -> tuple[Tile, ...]:
+    """Every value of the graph as one tile, so that tile i is value i; those of constants are never used."""
+    return tuple(Tile(i, (0, v.type.rows), (0, v.type.columns)) for i, v in enumerate(graph.values))
+
+
+def _whole_stage(graph: Graph, step: int) -> Stage:
+    """A node over its whole output."""
+    node = graph.nodes[step]
+    inputs = tuple(None if i is None or graph.values[i].role is Role.CONSTANT else i for i in node.inputs)
+    type_ = graph.values[node.outputs[0]].type if node.outputs else None
+    rows, columns = (type_.rows, type_.columns) if type_ else (1, 1)
+    return Stage(step, inputs, node.outputs, (0, rows), (0, columns))

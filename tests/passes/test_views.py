@@ -74,7 +74,7 @@ def test_an_output_may_be_a_view_of_what_was_computed() -> None:
     tanh(n, n.node(Relu(), x))
     plan = checked(n.graph(flat))
     assert (home(plan, flat).kind, home(plan, flat).value) == (BufferKind.OUTPUT, x)
-    assert home(plan, flat).last_step == plan.steps - 1
+    assert home(plan, flat).last_step == len(plan.steps) - 1
 
 
 def test_two_outputs_never_share_memory() -> None:

@@ -88,7 +88,7 @@ def test_in_the_plan_of_the_shipped_model_only_dying_inputs_are_shared() -> None
     _, graph = read_model(demo.model_path())
     plan = plan_layers(graph)
     buffers = [MapBuffer(b.name, b.kind.value, b.offset, b.bytes, b.first_step, b.last_step) for b in plan.buffers]
-    steps = [str(i) for i in range(plan.steps)]
+    steps = [str(i) for i in range(len(plan.steps))]
     drawing = draw_memory_map(buffers, steps, plan.arena_bytes, plan.bound_bytes, plan.peak_step, WIDTH)
     assert len(drawing.boxes) == len(plan.buffers)
     pairs = [(a.buffer, b.buffer) for a, b in combinations(drawing.boxes, 2) if overlap(a.rect, b.rect)]
