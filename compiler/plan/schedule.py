@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.operator import Array, Span
-from thimble.compiler.plan.row_graph import RowGraph
+from thimble.compiler.plan.row_graph import Read, RowGraph
 
 Call = tuple[int, int, int]
 """A node and the range [first, end) of its steps that one call makes."""
@@ -41,13 +41,14 @@ def pull(graph: RowGraph, demand: Demand) -> list[Call]:
     return puller.calls
 
 
-def times(calls: Sequence[Call], node: int, start: int, count: int) -> Array:
-    """The call that makes each of a node's steps [start, start + count)."""
-    at = np.zeros(count, np.int64)
-    for time, (other, first, end) in enumerate(calls):
-        if other == node:
-            at[first - start : end - start] = time
-    return at
+def steps_reading(read: Read, steps: Span) -> Array:
+    """For each row of a home the last of these steps of a node that reads it, or -1."""
+    if steps == (0, len(read.end)):
+        return read.last
+    last = np.full(len(read.last), -1)
+    for step in range(*steps):
+        last[read.first[step] : read.end[step]] = step
+    return last
 
 
 def _asked(graph: RowGraph, demand: Demand) -> list[tuple[int, int]]:
