@@ -226,8 +226,7 @@ class _StageLowering:
             f", over input_{position}, which is read ahead"
             for position, operand in enumerate(self._part.inputs)
             if operand is not None
-            and max(output.offset, operand.offset)
-            < min(output.offset + output.bytes, operand.offset + operand.bytes)
+            and max(output.offset, operand.offset) < min(output.offset + output.bytes, operand.offset + operand.bytes)
         )
 
 

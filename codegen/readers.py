@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thimble.codegen.lowered import Reader
-from thimble.codegen.places import Places, Rows
+from thimble.codegen.places import Places
 from thimble.codegen.steps import StageSteps
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.plan import Plan
