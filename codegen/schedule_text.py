@@ -19,8 +19,8 @@ def schedule_text(plan: Plan, lowered: Lowered) -> list[str]:
     if streamed:
         steps = sum(run.steps for run in lowered.schedule.runs)
         sentences.append(
-            f"Schedule: {_listed('layer', streamed)} some rows at a time, in {steps} steps that are interleaved, so that "
-            f"only the rows that are still needed lie in the arena; all others one behind the other, whole."
+            f"Schedule: {_listed('layer', streamed)} some rows at a time, in {steps} steps that are interleaved, "
+            f"so that only rows that are still needed lie in the arena; all others one behind the other, whole."
         )
     split = [
         node for node, count in sorted(parts.items(), key=lambda item: item[0] or 0) if node is not None and count > 1

@@ -1,4 +1,4 @@
-"""C that runs a model's plan step by step and fills what is dead after each step with rubbish: who reads it is found."""
+"""C that runs a model's plan step by step and fills what is dead after each step with rubbish, so that nobody reads it."""
 
 from __future__ import annotations
 
