@@ -132,7 +132,7 @@ class Places:
         if offsets not in self._tables:
             value = self._graph.values[tile.value]
             units = np.array(offsets, np.int64) // ROW_UNIT
-            comment = f"{value.type} tensor {c_text.comment_text(value.name)}{_extent(tile, value.type.rows)}"
+            comment = f"{value.type}{_extent(tile, value.type.rows)}: tensor {c_text.comment_text(value.name, 64)}"
             lines = tuple(c_text.array_lines(units))
             self._tables[offsets] = RowTable(f"rows_of_tile_{index}", len(offsets), lines, comment)
         return self._tables[offsets].name

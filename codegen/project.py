@@ -166,7 +166,7 @@ def _context(
         "streamed": len(lowered.schedule.readers) + len(lowered.schedule.layers),
         "schedule_text": schedule_text(plan, lowered),
         "usage": _usage(graph, plan, name),
-        "kernels": lowered.kernels,
+        "headers": sorted([f"thimble_{kernel}.h" for kernel in lowered.kernels] + ["thimble_rows.h"] * bool(lowered.tables)),
         "constants": constants,
         "weights_bytes": sum(c.bytes for c in constants),
         "arena_bytes": plan.arena_bytes,
