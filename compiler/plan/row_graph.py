@@ -31,11 +31,6 @@ class Home:
     whole: bool
     kept: bool
 
-    @property
-    def stored_row_bytes(self) -> int:
-        """Bytes of a row in the arena: rows that lie apart each take a multiple of the alignment."""
-        return self.row_bytes if self.whole else -(-self.row_bytes // self.alignment) * self.alignment
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
@@ -183,14 +178,15 @@ def _row_node(
         if value is not None and graph.values[value].role is not Role.CONSTANT
     ]
     steps = form.steps if form else 1
-    distances = {overlap.input: overlap.distance for overlap in form.overlaps} if form else {}
+    declared = {overlap.input: overlap.distance for overlap in form.overlaps} if form else {}
+    distances = home_distances(graph, index, views, declared)
     by_home: dict[int, list[Read]] = {}
     for position, value in operands:
         home = homes[views.get(value, value)]
         spans = form.needs[position] if form else None
         spans = ((0, graph.values[value].type.rows),) * steps if spans is None else spans
         spans = spans if _same_rows(graph, value, home.value) else _rows_of_bytes(graph, value, home, spans)
-        by_home.setdefault(home.value, []).append(_read(home, spans, distances.get(position)))
+        by_home.setdefault(home.value, []).append(_read(home, spans, distances.get(home.value)))
     return RowNode(
         node=index,
         steps=steps,
@@ -204,6 +200,19 @@ def _row_node(
         channels=site.outputs[0].type.shape[-1] if site.outputs and site.outputs[0].type.shape else 1,
         weight_bytes=sum(v.type.bytes for v in site.inputs if v is not None and v.role is Role.CONSTANT),
     )
+
+
+def home_distances(
+    graph: Graph, node: int, views: Mapping[int, int], declared: Mapping[int, int]
+) -> dict[int, int]:
+    """By home, the distance of a node's overlaps, `declared` by input; none where another input reads it without one."""
+    found: dict[int, int | None] = {}
+    for position, value in enumerate(graph.nodes[node].inputs):
+        if value is not None:
+            home, distance = views.get(value, value), declared.get(position)
+            known = found.get(home, distance)
+            found[home] = None if known is None or distance is None else max(known, distance)
+    return {home: distance for home, distance in found.items() if distance is not None}
 
 
 def scratch_bytes(calls: tuple[KernelCall, ...]) -> int:
@@ -232,11 +241,10 @@ def _joined(reads: list[Read]) -> Read:
     """Several inputs of a node that are one home, as one."""
     if len(reads) == 1:
         return reads[0]
-    distances = [read.distance for read in reads]
     return Read(
         reads[0].home,
         np.minimum.reduce([read.first for read in reads]),
         np.maximum.reduce([read.end for read in reads]),
         np.maximum.reduce([read.last for read in reads]),
-        None if None in distances else max(d for d in distances if d is not None),
+        reads[0].distance,
     )

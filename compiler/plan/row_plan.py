@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thimble.compiler.ir.graph import Role
-from thimble.compiler.ir.operator import Overlap
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Request, Slide, arena_bytes, place
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
-from thimble.compiler.plan.row_graph import RowGraph, scratch_bytes
-from thimble.compiler.plan.runs import Run, part_site
+from thimble.compiler.plan.row_graph import RowGraph
+from thimble.compiler.plan.runs import Parts, Run
 from thimble.compiler.plan.stages import RanStage, Staged, StoredTile, stage_runs
 
 SCRATCH_ALIGNMENT = 8
@@ -53,7 +52,7 @@ class _Pieces:
     """The buffers of a schedule with their alignments, not yet placed."""
 
     def __init__(self, graph: RowGraph, staged: Staged) -> None:
-        self._graph, self._staged = graph, staged
+        self._graph, self._staged, self._parts = graph, staged, Parts(graph)
         self.buffers: list[tuple[Buffer, int]] = []
         self._rows: dict[tuple[int, int], int] = {}  # tile and row to buffer
         for index, stored in enumerate(staged.tiles):
@@ -74,7 +73,7 @@ class _Pieces:
         info, tiles = self._graph.nodes[ran.node], self._staged.tiles
         over = ran.stage.outputs[0]
         inputs = {tiles[i].tile.value: i for i in ran.stage.inputs if i is not None}
-        distances = part_distances(self._graph, ran)
+        distances = self._parts.distances(ran.node, ran.steps, ran.stage.columns)
         found = []
         for read in info.reads:
             under = inputs[read.home]
@@ -118,7 +117,7 @@ class _Pieces:
         """Scratch and accumulator of a stage: the same place at all of its steps."""
         info = self._graph.nodes[ran.node]
         first, last = ran.calls[0], ran.calls[-1]
-        size = part_scratch_bytes(self._graph, ran)
+        size = self._parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
         if size:
             buffer = Buffer(f"scratch_{index}", BufferKind.SCRATCH, 0, size, first, last, stage=index)
             self.buffers.append((buffer, SCRATCH_ALIGNMENT))
@@ -126,34 +125,3 @@ class _Pieces:
             size = info.accumulator_bytes
             buffer = Buffer(f"accumulator_{index}", BufferKind.ACCUMULATOR, 0, size, first, last, stage=index)
             self.buffers.append((buffer, SCRATCH_ALIGNMENT))
-
-
-def part_distances(graph: RowGraph, ran: RanStage) -> dict[int, int]:
-    """How far before each operand's row an output row must begin, by home, of those over which it may lie."""
-    info = graph.nodes[ran.node]
-    if info.node is None:
-        return {}
-    site = part_site(graph, ran.node, ran.stage.rows, ran.stage.columns)
-    if site is graph.graph.sites[info.node]:
-        return {read.home: read.distance for read in info.reads if read.distance is not None}
-    form = site.op.rows(site)
-    declared: tuple[Overlap, ...] = form.overlaps if form else ()
-    distances: dict[int, int] = {}
-    inputs = graph.graph.nodes[info.node].inputs
-    for overlap in declared:
-        value = inputs[overlap.input]
-        if value is not None:
-            home = graph.views.get(value, value)
-            distances[home] = max(overlap.distance, distances.get(home, overlap.distance))
-    return distances
-
-
-def part_scratch_bytes(graph: RowGraph, ran: RanStage) -> int:
-    """Working memory of a step of a stage."""
-    info = graph.nodes[ran.node]
-    if info.node is None:
-        return 0
-    site = part_site(graph, ran.node, ran.stage.rows, ran.stage.columns)
-    if site is graph.graph.sites[info.node]:
-        return info.scratch_bytes
-    return scratch_bytes(site.op.lower_rows(site, graph.rounding))

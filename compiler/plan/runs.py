@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import prod
 
-from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Span
-from thimble.compiler.plan.row_graph import Home, RowGraph
+from thimble.compiler.plan.row_graph import Home, RowGraph, home_distances, scratch_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,29 +176,58 @@ def _needs_of_part(graph: RowGraph, node: int, steps: Span, columns: Span) -> di
     return needs
 
 
-def part_site(graph: RowGraph, node: int, steps: Span, columns: Span) -> Site:
-    """The node over a part of its output: its own site where that is the whole."""
-    info = graph.nodes[node]
-    assert info.node is not None
-    site = graph.graph.sites[info.node]
-    if info.gathers or not info.makes:
-        return site
-    home = graph.homes[info.makes[0]]
-    if steps == (0, info.steps) and columns == (0, home.columns):
-        return site
-    return site.op.restricted(site, steps, columns)
+class Parts:
+    """What parts of nodes need, each part looked at once: overlaps and scratch depend on how wide it is."""
+
+    def __init__(self, graph: RowGraph) -> None:
+        self._graph = graph
+        self._known: dict[tuple[int, Span, Span], tuple[dict[int, int], int]] = {}
+
+    def distances(self, node: int, steps: Span, columns: Span) -> dict[int, int]:
+        """By home, how far before an operand's row an output row must begin, where it may lie over that."""
+        return self._facts(node, steps, columns)[0]
+
+    def scratch_bytes(self, node: int, steps: Span, columns: Span) -> int:
+        """Working memory of a step of the part."""
+        return self._facts(node, steps, columns)[1]
+
+    def macs(self, node: int, steps: Span, columns: Span) -> int:
+        """Multiply-accumulates of the part."""
+        info = self._graph.nodes[node]
+        if info.gathers or not info.makes:
+            return info.macs
+        whole = info.steps * self._graph.homes[info.makes[0]].columns
+        return info.macs * (steps[1] - steps[0]) * (columns[1] - columns[0]) // max(whole, 1)
+
+    def _facts(self, node: int, steps: Span, columns: Span) -> tuple[dict[int, int], int]:
+        info = self._graph.nodes[node]
+        whole = info.gathers or not info.makes or info.node is None
+        if whole or (steps, columns) == ((0, info.steps), (0, self._graph.homes[info.makes[0]].columns)):
+            return {read.home: read.distance for read in info.reads if read.distance is not None}, info.scratch_bytes
+        key = (node, steps, columns)
+        if key not in self._known:
+            self._known[key] = self._look(node, steps, columns)
+        return self._known[key]
+
+    def _look(self, node: int, steps: Span, columns: Span) -> tuple[dict[int, int], int]:
+        info, graph = self._graph.nodes[node], self._graph
+        assert info.node is not None
+        full = graph.graph.sites[info.node]
+        site = full.op.restricted(full, steps, columns)
+        form = site.op.rows(site)
+        declared = {overlap.input: overlap.distance for overlap in form.overlaps} if form else {}
+        return (
+            home_distances(graph.graph, info.node, graph.views, declared),
+            scratch_bytes(site.op.lower_rows(site, graph.rounding)),
+        )
 
 
-def row_bytes(home: Home, columns: Span) -> int:
-    """Bytes of a part of a row, in the arena."""
-    size = home.row_bytes * (columns[1] - columns[0]) // max(home.columns, 1)
+def part_row_bytes(home: Home, columns: Span) -> int:
+    """Bytes of these columns of a row."""
+    return home.row_bytes * (columns[1] - columns[0]) // max(home.columns, 1)
+
+
+def aligned_row_bytes(home: Home, columns: Span) -> int:
+    """Bytes that these columns of a row take in the arena: rows that lie apart begin at a multiple of the alignment."""
+    size = part_row_bytes(home, columns)
     return size if home.whole else -(-size // home.alignment) * home.alignment
-
-
-def macs_of_part(graph: RowGraph, node: int, steps: Span, columns: Span) -> int:
-    """Multiply-accumulates of a part of a node's output."""
-    info = graph.nodes[node]
-    if info.gathers or not info.makes:
-        return info.macs
-    whole = prod((info.steps, graph.homes[info.makes[0]].columns))
-    return info.macs * (steps[1] - steps[0]) * (columns[1] - columns[0]) // max(whole, 1)
