@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from thimble.compiler.ir.graph import Graph, Role
@@ -21,6 +23,7 @@ class _Replay:
         self._graph, self._plan = graph, plan
         self._arena = np.full(plan.arena_bytes, -1, np.int64)
         self._homes = {view.value: view.base for view in plan.views}
+        self._calls = Counter(step.stage for step in plan.steps)
         self._places = {(b.tile, b.row): b.offset for b in plan.buffers if b.tile is not None}
 
     def run(self) -> None:
@@ -46,29 +49,30 @@ class _Replay:
             return
         site = self._graph.sites[stage.node]
         form = site.op.rows(site)
-        by_rows = form is not None and form.steps > 1
+        once = self._calls[index] == 1
         whole = not stage.outputs or (stage.rows, stage.columns) == (
             self._plan.tiles[stage.outputs[0]].rows,
             self._plan.tiles[stage.outputs[0]].columns,
         )
         columns = None if whole else site.op.needed_columns(site, stage.columns)
         origin = 0 if form is None or form.accumulator_bytes else stage.rows[0]
+        viewed = stage.outputs and self._plan.tiles[stage.outputs[0]].value in self._homes
         for position, tile in enumerate(stage.inputs):
-            if tile is None:
+            if tile is None or viewed or self._plan.tiles[tile].value in self._homes:
                 continue
             part = self._plan.tiles[tile]
             wide = part.columns if columns is None else columns[position]
             assert wide is not None
-            needs = form.needs[position] if form is not None and by_rows else None
+            needs = form.needs[position] if form is not None and not once else None
             same = self._graph.nodes[stage.node].inputs[position] == part.value
             spans = [part.rows] if needs is None or not same else needs[origin + first : origin + end]
             for rows in spans:
                 self._check(tile, rows, wide, f"stage {index} at steps {first} to {end}")
-        if form is not None and form.accumulator_bytes and end < form.steps:
+        if form is not None and form.accumulator_bytes and not once and end < form.steps:
             return
-        for tile in stage.outputs:
+        for tile in () if viewed else stage.outputs:
             rows = stage.rows
-            if form is not None and not form.accumulator_bytes:
+            if form is not None and not form.accumulator_bytes and not once:
                 rows = (stage.rows[0] + first, stage.rows[0] + end)
             self._write(tile, rows, stage.columns)
 
