@@ -129,8 +129,7 @@ class _Lowering:
         if isinstance(argument, FirstRow):
             return "0"
         if isinstance(argument, EndRow):
-            form = site.op.rows(site)
-            return str(form.steps if form else site.output().type.rows)
+            return str(site.output().type.rows)
         if isinstance(argument, Input | InputRows):
             index = node.inputs[argument.index]
             value = site.input(argument.index)
