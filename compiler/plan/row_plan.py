@@ -45,40 +45,52 @@ class _Pieces:
     def __init__(self, graph: RowGraph, staged: Staged) -> None:
         self._graph, self._staged, self._parts = graph, staged, Parts(graph)
         self.buffers: list[tuple[Buffer, int]] = []
-        self._rows: dict[tuple[int, int], int] = {}  # tile and row to buffer
+        self._wholes: dict[int, int] = {}  # tile to buffer
+        self._rows: dict[tuple[int, int], int] = {}  # tile and row, counted from the tile's first, to buffer
         for index, stored in enumerate(staged.tiles):
             self._add_tile(index, stored)
         for index, ran in enumerate(staged.stages):
             self._add_memory(index, ran)
 
     def slides(self) -> tuple[Slide, ...]:
-        """Rows that may lie over rows: where a call makes one row, the operand's row is read for the last time."""
-        found = []
+        """Rows that may lie over rows, and layers over layers, that nobody reads any more when they are written."""
+        found: dict[tuple[int, int], int] = {}
         for ran in self._staged.stages:
             info = self._graph.nodes[ran.node]
-            if ran.single and not info.gathers and len(ran.stage.outputs) == 1:
-                found += self._slides_of(ran)
-        return tuple(found)
+            if len(ran.stage.outputs) == 1 and (ran.layer or (ran.single and not info.gathers)):
+                for over, under, distance in self._slides_of(ran):
+                    found[over, under] = max(distance, found.get((over, under), distance))
+        return tuple(Slide(*pair, distance) for pair, distance in found.items())
 
-    def _slides_of(self, ran: RanStage) -> list[Slide]:
-        info, tiles = self._graph.nodes[ran.node], self._staged.tiles
+    def _slides_of(self, ran: RanStage) -> Iterator[tuple[int, int, int]]:
+        """The buffers and distances between them of all slides of a stage."""
+        tiles = self._staged.tiles
         over = ran.stage.outputs[0]
-        inputs = {tiles[i].tile.value: i for i in ran.stage.inputs if i is not None}
-        distances = self._parts.distances(ran.node, ran.steps, ran.stage.columns)
-        found = []
-        for read in info.reads:
-            under = inputs[read.home]
-            distance = distances.get(read.home)
-            stored = tiles[under]
-            if distance is None or stored.whole or tiles[over].whole or distance >= tiles[over].row_bytes:
+        if ran.layer:
+            distances = self._parts.layer(ran.node)[0]
+        else:
+            distances = self._parts.distances(ran.node, ran.steps, ran.stage.columns)
+        for under in {i for i in ran.stage.inputs if i is not None}:
+            home = self._graph.homes[tiles[under].tile.value]
+            if home.value not in distances or home.kept:
                 continue
             for number, call in enumerate(ran.calls):
-                row = ran.steps[0] + number
-                if tiles[over].births[row - tiles[over].tile.rows[0]] != call:
-                    continue
-                for dying in np.flatnonzero(stored.deaths == call) + stored.tile.rows[0]:
-                    found.append(Slide(self._rows[over, row], self._rows[under, int(dying)], distance))
-        return found
+                row = ran.steps[0] + number - tiles[over].tile.rows[0]
+                if tiles[over].births[0 if ran.layer else row] != call:
+                    continue  # another strip wrote a part of the row before
+                for dying in np.flatnonzero(tiles[under].deaths == call).tolist():
+                    above, shift = self._place_of_row(over, 0 if ran.layer else row)
+                    below, depth = self._place_of_row(under, 0 if ran.layer else dying)
+                    yield above, below, distances[home.value] + shift - depth
+                    if ran.layer:
+                        break
+
+    def _place_of_row(self, tile: int, number: int) -> tuple[int, int]:
+        """The buffer that holds a row of a tile, and how far behind its start the row lies."""
+        stored = self._staged.tiles[tile]
+        if stored.whole:
+            return self._wholes[tile], number * stored.row_bytes
+        return self._rows[tile, number], 0
 
     def _add_tile(self, index: int, stored: StoredTile) -> None:
         home = self._graph.homes[stored.tile.value]
@@ -94,25 +106,34 @@ class _Pieces:
             first, last = int(stored.births.min()), int(stored.deaths.max())
             size = stored.row_bytes * len(stored.births)
             buffer = Buffer(name, kind, 0, size, first, last, value=home.value, tile=index)
-            self.buffers.append((buffer, home.alignment))
+            self._wholes[index] = len(self.buffers)
+            self.buffers.append(buffer)
+            self.requests.append(Request(_parts_of(stored), home.alignment))
             return
         for number, (first, last) in enumerate(zip(stored.births.tolist(), stored.deaths.tolist(), strict=True)):
             row = stored.tile.rows[0] + number
-            self._rows[index, row] = len(self.buffers)
+            self._rows[index, number] = len(self.buffers)
             buffer = Buffer(
                 f"{name}_row_{row}", kind, 0, stored.row_bytes, first, last, value=home.value, tile=index, row=row
             )
-            self.buffers.append((buffer, home.alignment))
+            self.buffers.append(buffer)
+            self.requests.append(Request.block(first, last, stored.row_bytes, home.alignment))
 
     def _add_memory(self, index: int, ran: RanStage) -> None:
         """Scratch and accumulator of a stage: the same place at all of its steps."""
         info = self._graph.nodes[ran.node]
-        first, last = ran.calls[0], ran.calls[-1]
-        size = self._parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
+        if ran.layer:
+            size = self._parts.layer(ran.node)[1]
+        else:
+            size = self._parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
         if size:
-            buffer = Buffer(f"scratch_{index}", BufferKind.SCRATCH, 0, size, first, last, stage=index)
-            self.buffers.append((buffer, SCRATCH_ALIGNMENT))
-        if info.accumulator_bytes:
-            size = info.accumulator_bytes
+            spans = _consecutive(ran.calls)
+            first_buffer = len(self.requests)
+            self.requests.append(Request(tuple(Part(*span, size) for span in spans), SCRATCH_ALIGNMENT))
+            for first, last in spans:
+                buffer = Buffer(f"scratch_{index}", BufferKind.SCRATCH, 0, size, first, last, stage=index)
+                self.buffers.append(buffer)
+        if info.accumulator_bytes and not ran.layer:
+            first, last, size = ran.calls[0], ran.calls[-1], info.accumulator_bytes
             buffer = Buffer(f"accumulator_{index}", BufferKind.ACCUMULATOR, 0, size, first, last, stage=index)
             self.buffers.append((buffer, SCRATCH_ALIGNMENT))
