@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +47,13 @@ def by_rows(graph: Graph, rounding: Rounding) -> Plan:
 
 
 def recipes(*recipes: tuple[int, Recipe], pulled: bool = True) -> Callable[[Graph, Rounding], Plan]:
-    """Plans made of runs: each (end, recipe) goes from the end of the one before."""
+    """Plans made of runs: each (end, recipe) goes from the end of the one before, the last to the last node."""
 
     def plan(graph: Graph, rounding: Rounding) -> Plan:
         nodes = row_graph(graph, rounding, pulled)
-        ends = [0, *(end for end, _ in recipes)]
-        return plan_runs(nodes, [Run(first, *rest) for first, rest in zip(ends, recipes, strict=False)], 0)
+        ends = [0, *(end for end, _ in recipes[:-1]), len(nodes.nodes)]
+        runs = [Run(*span, recipe) for span, (_, recipe) in zip(pairwise(ends), recipes, strict=True)]
+        return plan_runs(nodes, runs, 0)
 
     return plan
 
@@ -69,7 +71,7 @@ def pyramid() -> Graph:
     x = network.conv(x, weights(1, 3, 3, 6), [1] * 6, padding=Padding.SAME, depthwise=True, zero=3)
     x = network.conv(x, weights(5, 1, 1, 6), [9] * 5, zero=7, activation=Activation.RELU)
     x = network.conv(x, weights(4, 3, 3, 5), [2] * 4, padding=Padding.SAME, stride=2, zero=-1)
-    return network.graph(network.node(AveragePool2D(1, 1, 5, 4, Padding.VALID, Activation.NONE), x))
+    return network.graph(network.node(AveragePool2D(5, 4, 1, 1, Padding.VALID, Activation.NONE), x))
 
 
 def bytes_of(outputs: list[list[np.ndarray]]) -> list[list[bytes]]:
