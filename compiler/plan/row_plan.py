@@ -2,51 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
-from thimble.compiler.plan.layout import Request, Slide, arena_bytes, place
+from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.runs import Parts, Run
 from thimble.compiler.plan.stages import RanStage, Staged, StoredTile, stage_runs
 
-SCRATCH_ALIGNMENT = 8
+MEMORY_ALIGNMENT = 8
+"""Of scratch and accumulators, whatever their element type."""
 
 
 def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT) -> Plan:
-    """The plan of a schedule. `effort` bounds the exact search for offsets (exact_layout.py)."""
+    """The plan of a schedule. `effort` bounds the search for offsets (layout.py, exact_layout.py)."""
     staged = stage_runs(graph, runs)
     pieces = _Pieces(graph, staged)
-    requests = [Request(b.first_step, b.last_step, b.bytes, a) for b, a in pieces.buffers]
     slides = pieces.slides()
-    placement = place_exactly(requests, place(requests, slides), slides, effort)
-    buffers = tuple(
-        replace(buffer, offset=offset) for (buffer, _), offset in zip(pieces.buffers, placement.offsets, strict=True)
-    )
+    placement = place_exactly(pieces.requests, place(pieces.requests, slides, effort), slides, effort)
     return Plan(
-        buffers=buffers,
+        buffers=tuple(replace(b, offset=placement.offsets[request]) for b, request in pieces.buffers),
         stages=tuple(ran.stage for ran in staged.stages),
         tiles=tuple(stored.tile for stored in staged.tiles),
         steps=tuple(staged.steps),
-        arena_bytes=max(arena_bytes(requests, placement.offsets), 1),
+        arena_bytes=max(arena_bytes(pieces.requests, placement.offsets), 1),
         bound_bytes=placement.bound_bytes,
         views=tuple(View(*pair) for pair in graph.views.items()),
     )
 
 
 class _Pieces:
-    """The buffers of a schedule with their alignments, not yet placed."""
+    """What a schedule keeps in memory: bodies to place, and buffers with the index of the body in which each lies."""
 
     def __init__(self, graph: RowGraph, staged: Staged) -> None:
         self._graph, self._staged, self._parts = graph, staged, Parts(graph)
+        self.requests: list[Request] = []
         self.buffers: list[tuple[Buffer, int]] = []
-        self._wholes: dict[int, int] = {}  # tile to buffer
-        self._rows: dict[tuple[int, int], int] = {}  # tile and row, counted from the tile's first, to buffer
+        self._wholes: dict[int, int] = {}  # tile to request
+        self._rows: dict[tuple[int, int], int] = {}  # tile and row, counted from the tile's first, to request
         for index, stored in enumerate(staged.tiles):
             self._add_tile(index, stored)
         for index, ran in enumerate(staged.stages):
@@ -101,39 +100,58 @@ class _Pieces:
             kind = BufferKind.INPUT
         elif home.kept:
             kind = BufferKind.OUTPUT
-        name = f"{kind.value}_{home.value}"
+        buffer = Buffer(f"{kind.value}_{home.value}", kind, 0, stored.row_bytes, 0, 0, value=home.value, tile=index)
         if stored.whole:
-            first, last = int(stored.births.min()), int(stored.deaths.max())
-            size = stored.row_bytes * len(stored.births)
-            buffer = Buffer(name, kind, 0, size, first, last, value=home.value, tile=index)
-            self._wholes[index] = len(self.buffers)
-            self.buffers.append(buffer)
-            self.requests.append(Request(_parts_of(stored), home.alignment))
+            self._wholes[index] = len(self.requests)
+            self._add(Request(_parts_of(stored), home.alignment), replace(buffer, bytes=stored.bytes))
             return
         for number, (first, last) in enumerate(zip(stored.births.tolist(), stored.deaths.tolist(), strict=True)):
             row = stored.tile.rows[0] + number
-            self._rows[index, number] = len(self.buffers)
-            buffer = Buffer(
-                f"{name}_row_{row}", kind, 0, stored.row_bytes, first, last, value=home.value, tile=index, row=row
-            )
-            self.buffers.append(buffer)
-            self.requests.append(Request.block(first, last, stored.row_bytes, home.alignment))
+            self._rows[index, number] = len(self.requests)
+            request = Request.block(first, last, stored.row_bytes, home.alignment)
+            self._add(request, replace(buffer, name=f"{buffer.name}_row_{row}", row=row))
 
     def _add_memory(self, index: int, ran: RanStage) -> None:
         """Scratch and accumulator of a stage: the same place at all of its steps."""
-        info = self._graph.nodes[ran.node]
         if ran.layer:
             size = self._parts.layer(ran.node)[1]
         else:
             size = self._parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
         if size:
-            spans = _consecutive(ran.calls)
-            first_buffer = len(self.requests)
-            self.requests.append(Request(tuple(Part(*span, size) for span in spans), SCRATCH_ALIGNMENT))
-            for first, last in spans:
-                buffer = Buffer(f"scratch_{index}", BufferKind.SCRATCH, 0, size, first, last, stage=index)
-                self.buffers.append(buffer)
-        if info.accumulator_bytes and not ran.layer:
-            first, last, size = ran.calls[0], ran.calls[-1], info.accumulator_bytes
-            buffer = Buffer(f"accumulator_{index}", BufferKind.ACCUMULATOR, 0, size, first, last, stage=index)
-            self.buffers.append((buffer, SCRATCH_ALIGNMENT))
+            buffer = Buffer(f"scratch_{index}", BufferKind.SCRATCH, 0, size, 0, 0, stage=index)
+            parts = tuple(Part(first, last, size) for first, last in _consecutive(ran.calls))
+            self._add(Request(parts, MEMORY_ALIGNMENT), *(buffer for _ in parts))
+        size = 0 if ran.layer else self._graph.nodes[ran.node].accumulator_bytes
+        if size:
+            buffer = Buffer(f"accumulator_{index}", BufferKind.ACCUMULATOR, 0, size, 0, 0, stage=index)
+            self._add(Request.block(ran.calls[0], ran.calls[-1], size, MEMORY_ALIGNMENT), buffer)
+
+    def _add(self, request: Request, *buffers: Buffer) -> None:
+        """A body with one buffer for all of it, or one for each part."""
+        for number, buffer in enumerate(buffers):
+            parts = request.parts if len(buffers) == 1 else request.parts[number : number + 1]
+            first, last = min(part.first for part in parts), max(part.last for part in parts)
+            self.buffers.append((replace(buffer, first_step=first, last_step=last), len(self.requests)))
+        self.requests.append(request)
+
+
+def _parts_of(stored: StoredTile) -> tuple[Part, ...]:
+    """The rows of a tile in one piece; those that live equally long and lie side by side are one part."""
+    lives = list(zip(stored.births.tolist(), stored.deaths.tolist(), strict=True))
+    parts, start = [], 0
+    for life, group in groupby(lives):
+        count = len(list(group))
+        parts.append(Part(*life, count * stored.row_bytes, start * stored.row_bytes))
+        start += count
+    return tuple(parts)
+
+
+def _consecutive(calls: Sequence[int]) -> list[tuple[int, int]]:
+    """The ranges (first, last) of calls that follow each other without another one in between."""
+    ranges: list[tuple[int, int]] = []
+    for call in calls:
+        if ranges and ranges[-1][1] == call - 1:
+            ranges[-1] = (ranges[-1][0], call)
+        else:
+            ranges.append((call, call))
+    return ranges

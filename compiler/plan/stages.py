@@ -25,6 +25,11 @@ class StoredTile:
     deaths: Array
     row_bytes: int
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of all rows."""
+        return self.row_bytes * len(self.births)
+
 
 @dataclass(slots=True)
 class RanStage:
