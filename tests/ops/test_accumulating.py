@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.row_host import RowRun, run_rows_on_host
 from thimble.compiler.ir.graph import Site, Value, constant
 from thimble.compiler.ir.operator import Operator, Rounding, RowForm
 from thimble.compiler.ir.types import DType, QuantParams, TensorType
+from thimble.compiler.ops.abs import Abs
 from thimble.compiler.ops.activation import Activation
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D, Pool2D
@@ -72,7 +74,6 @@ def sites() -> list[Site]:
         ),
         pool(AveragePool2D, (1, 15, 17, 3), DType.INT8),  # 255 pixels
         pool(AveragePool2D, (1, 16, 16, 3), DType.INT8),  # 256 pixels
-        pool(AveragePool2D, (1, 7, 7, 3), DType.INT8, Padding.VALID),
         *(
             reduction(kind, shape, axes, keep_dims, DType.INT8)
             for kind in (Mean, Sum, ReduceMax)
@@ -133,6 +134,23 @@ def test_sums_take_no_more_bytes_than_they_must() -> None:
     assert form_of(pool(AveragePool2D, (1, 2, 2, 64), DType.INT16)).accumulator_bytes == 256
     assert form_of(pool(MaxPool2D, (1, 25, 5, 64), DType.INT8)).accumulator_bytes == 64
     assert form_of(reduction(Mean, (1, 8, 8, 16), (1, 2), True, DType.INT8)).accumulator_bytes == 32
+
+
+def test_nodes_of_very_many_rows_run_whole_and_cost_no_time() -> None:
+    start = process_time()
+    tall = (1, 1 << 22, 1, 1)
+    for site in (
+        pool(AveragePool2D, tall, DType.INT8),
+        reduction(Mean, tall, (1, 2), True, DType.INT8),
+        site_of(MaxPool2D(1, 1, 1, 1, Padding.VALID, Activation.NONE), *same_types(tall)),
+        site_of(Abs(), *same_types(tall)),
+    ):
+        assert site.op.rows(site) is None
+    assert process_time() - start < 1
+
+
+def same_types(shape: Shape) -> tuple[Value, Value]:
+    return activation("x", shape, DType.INT8), activation("y", shape, DType.INT8)
 
 
 def test_other_pools_and_reductions_do_not_accumulate() -> None:
