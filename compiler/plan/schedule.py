@@ -38,6 +38,7 @@ def pull(graph: RowGraph, demand: Demand) -> list[Call]:
     puller = _Puller(graph, demand)
     for node, count in _asked(graph, demand):
         puller.run_until(node, count)
+    puller.finish()
     return puller.calls
 
 
@@ -88,6 +89,11 @@ class _Puller:
             # What is made by the longer way comes first: the shorter way's rows are then needed at once.
             inside.sort(key=lambda item: -graph.depths[item[0]])
             self._reads[node] = [(maker, end.tolist()) for maker, end in inside]
+
+    def finish(self) -> None:
+        """Run the steps that nobody asked for: what they make is read by nobody, but it is a part of the nodes."""
+        for node in sorted(self._done):
+            self.run_until(node, self._ends[node])
 
     def run_until(self, node: int, count: int) -> None:
         """Run a node until it has done `count` steps."""
