@@ -15,7 +15,7 @@ import numpy as np
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.run_costs import RunCosts
-from thimble.compiler.plan.runs import LAYER, Recipe, Run
+from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
 
 MAX_RUN = 48
 """The most nodes of a run."""
@@ -74,7 +74,7 @@ class Cuts:
             below = self.least_peak()
 
     def _price(self, end: int, recipe: Recipe, below: int | None) -> Iterator[PricedRun]:
-        lowest = self._lowest(end) if recipe.rows or recipe.repeats else end - 1
+        lowest = end - 1 if recipe in (LAYER, AT_ONCE) else self._lowest(end)
         if below is not None and self._least_of(end) >= below:
             return
         for cost in self._costs.ending_at(lowest, end, recipe):

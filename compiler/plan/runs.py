@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from thimble.compiler.ir.operator import Span
-from thimble.compiler.plan.row_graph import Home, RowGraph, home_distances, scratch_bytes
+from thimble.compiler.plan.row_graph import MAX_ROWS, Home, RowGraph, home_distances, scratch_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,9 @@ class Recipe:
 
 LAYER = Recipe(rows=0)
 """One node over its whole output in one call, on tensors in one piece."""
+
+AT_ONCE = Recipe(rows=MAX_ROWS)
+"""One node in one call too, but on rows that may lie apart: more freedom to lay them out, nothing in place."""
 
 
 @dataclass(frozen=True, slots=True)
