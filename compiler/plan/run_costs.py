@@ -39,6 +39,8 @@ class RunCosts:
         self._graph, self._parts = graph, Parts(graph)
         homes = graph.homes.values()
         self._states = sum(home.rows * home.row_bytes for home in homes if home.role is Role.STATE)
+        in_one_piece = [home for home in homes if home.whole]
+        self._least = max((home.rows * home.row_bytes for home in in_one_piece), default=0)
         self._lasting = {home.value: graph.last_reader(home.value) for home in homes if home.role is not Role.STATE}
 
     def ending_at(self, lowest: int, end: int, recipe: Recipe) -> Iterator[RunCost]:
@@ -63,7 +65,8 @@ class RunCosts:
             macs += done
             if node <= first_possible:
                 kept = self._states + self._passing(node, end, timelines[0])
-                yield RunCost(node, kept + max(timeline.peak() for timeline in timelines), cycles, macs)
+                peak = kept + max(timeline.peak() for timeline in timelines)
+                yield RunCost(node, max(peak, self._least), cycles, macs)
 
     def _first_possible(self, end: int, recipe: Recipe) -> int:
         """The latest node with which such a run makes sense: what is computed in parts has two nodes or more."""

@@ -157,6 +157,12 @@ def _union(a: Span, b: Span) -> Span:
     return min(a[0], b[0]), max(a[1], b[1])
 
 
+def _at_least_one(span: Span, size: int) -> Span:
+    """A span that holds something: what reads nothing, such as a row of padding, still has an operand."""
+    first = min(span[0], size - 1)
+    return first, max(span[1], first + 1)
+
+
 def _needs_of_part(graph: RowGraph, node: int, steps: Span, columns: Span) -> dict[int, tuple[Span, Span]] | None:
     """The rows and columns of each home that a part of a node's output needs; None where it cannot be split."""
     info = graph.nodes[node]
@@ -176,8 +182,9 @@ def _needs_of_part(graph: RowGraph, node: int, steps: Span, columns: Span) -> di
                 return None
             continue
         read = by_home[value]
-        rows = (int(read.first[slice(*steps)].min()), int(read.end[steps[1] - 1]))
-        wide = (0, graph.homes[value].columns) if span is None else span
+        home = graph.homes[value]
+        rows = _at_least_one((int(read.first[slice(*steps)].min()), int(read.end[steps[1] - 1])), home.rows)
+        wide = (0, home.columns) if span is None else _at_least_one(span, home.columns)
         known = needs.get(value, (rows, wide))
         needs[value] = (_union(known[0], rows), _union(known[1], wide))
     return needs

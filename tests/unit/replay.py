@@ -64,7 +64,8 @@ class _Replay:
             wide = part.columns if columns is None else columns[position]
             assert wide is not None
             needs = form.needs[position] if form is not None else None
-            same = self._graph.nodes[stage.node].inputs[position] == part.value
+            read, stored = site.input(position).type, self._graph.values[part.value].type
+            same = (read.rows, read.row_bytes) == (stored.rows, stored.row_bytes)  # or a view of other rows
             at_once = needs is None or not same or (once and form is not None and form.accumulator_bytes > 0)
             spans = [part.rows] if at_once or needs is None else needs[origin + first : origin + end]
             for rows in spans:
