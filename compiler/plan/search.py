@@ -142,7 +142,7 @@ class Search:
             if best.arena_bytes > best.plan.bound_bytes:
                 self._options.progress("Laying out the arena", number / CAREFUL_LAYOUTS)
                 best = min(best, self._planned(choice, self._options.effort), key=_by_bytes)
-        points = [best] if self._options.schedule is not Schedule.AUTO else [best, self.layers]
+        points = [best] if self._options.schedule is not Schedule.AUTO else [self.layers, best]
         return min(points, key=_by_bytes)
 
     def _fitting(self, limit_bytes: int, repeats: bool) -> FrontierPoint | None:
