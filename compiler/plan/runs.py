@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from thimble.compiler.ir.operator import Span
 from thimble.compiler.plan.row_graph import MAX_ROWS, Home, RowGraph, home_distances, scratch_bytes
@@ -13,6 +14,8 @@ from thimble.compiler.plan.row_graph import MAX_ROWS, Home, RowGraph, home_dista
 class Recipe:
     """How a run is computed: `rows` steps a call (0: all at once), its output in `row_parts` x `column_parts` parts.
 
+    The first and the last of three or more column parts are `outer_columns` wider than the others, since they need a
+    halo on one side only.
     With a `gate`, a node of the run, everything that leads to it is computed first and for it alone; what the rest
     needs of that is computed again (squeeze and excite without its tensor kept).
     """
@@ -20,6 +23,7 @@ class Recipe:
     rows: int = 1
     row_parts: int = 1
     column_parts: int = 1
+    outer_columns: int = 0
     gate: int | None = None
 
     @property
@@ -118,19 +122,22 @@ def _parts(graph: RowGraph, first: int, end: int, recipe: Recipe) -> Passes | No
     if last.gathers or len(last.makes) != 1 or last.node is None:
         return None
     home = graph.homes[last.makes[0]]
-    if recipe.row_parts > last.steps or recipe.column_parts > home.columns:
+    if recipe.row_parts > last.steps or recipe.column_parts > home.columns - 2 * recipe.outer_columns:
         return None
     lowest, passes = first, []
-    for rows in _split(last.steps, recipe.row_parts):
-        for columns in _split(home.columns, recipe.column_parts):
+    for rows in _split(last.steps, recipe.row_parts, 0):
+        for columns in _split(home.columns, recipe.column_parts, recipe.outer_columns):
             part, low = _part(graph, first, end, rows, columns)
             lowest = max(lowest, low)
             passes.append(part)
     return Passes(tuple(passes), lowest) if lowest < end - 1 else None
 
 
-def _split(size: int, parts: int) -> list[Span]:
-    return [(size * part // parts, size * (part + 1) // parts) for part in range(parts)]
+def _split(size: int, parts: int, outer: int) -> list[Span]:
+    """About equal parts, the outermost ones larger by `outer`."""
+    inner = size - 2 * outer
+    edges = [0, *(outer + inner * part // parts for part in range(1, parts)), size]
+    return list(pairwise(edges))
 
 
 def _part(graph: RowGraph, first: int, end: int, rows: Span, columns: Span) -> tuple[Pass, int]:

@@ -17,7 +17,12 @@ from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run, find_gates
 ROWS = tuple(Recipe(rows) for rows in (1, 2, 3, 4, 6, 8, 16))
 """Rows a call; more than 16 took as much memory as whole layers in all networks that were looked at."""
 
-STRIPS = tuple(Recipe(rows, column_parts=parts) for parts in (2, 3, 4, 5, 6, 8) for rows in (1, 2, 4))
+STRIPS = (
+    *(Recipe(rows, column_parts=2) for rows in (1, 2, 4)),
+    *(Recipe(1, 1, parts, outer) for parts in (3, 4, 5, 6, 8) for outer in (0, 1, 2, 3)),
+    *(Recipe(2, 1, parts, outer) for parts in (3, 4, 5) for outer in (0, 2)),
+)
+"""Columns in parts, with rows of each part streamed."""
 
 PATCHES = tuple(Recipe(0, parts, parts) for parts in (2, 3, 4, 5))
 """Parts of rows and columns, each computed layer by layer as in MCUNetV2."""
@@ -31,7 +36,7 @@ LAYER_SHARES = (1.0, 0.6, 0.0)
 SLACKS = (1.0, 1.01, 1.02, 1.04)
 """What schedules may take of the least live bytes, when the smallest layout is looked for: some fit more closely."""
 
-CAREFUL_LAYOUTS = 2
+CAREFUL_LAYOUTS = 3
 """Of the quick layouts, the smallest ones that are tried again with care."""
 
 FITTING_ATTEMPTS = 8
@@ -39,6 +44,9 @@ FITTING_ATTEMPTS = 8
 
 FRONTIER_POINTS = 20
 """Points of the frontier that get a layout."""
+
+FRONTIER_EFFORT = 0.1
+"""Of the effort that one plan gets, what the layout of each point gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ class Search:
         points = [] if self._options.schedule in (Schedule.ROWS, Schedule.PATCH) else [self.layers]
         for number, choice in enumerate(chosen):
             self._options.progress("Laying out the frontier", number / len(chosen))
-            points.append(self._planned(choice, 0.0))
+            points.append(self._planned(choice, FRONTIER_EFFORT * self._options.effort))
         return undominated(points)
 
     @property
