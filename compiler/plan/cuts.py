@@ -15,10 +15,16 @@ import numpy as np
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.run_costs import RunCosts
-from thimble.compiler.plan.runs import LAYER, Recipe, Run
+from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
 
 MAX_RUN = 48
 """The most nodes of a run."""
+
+MAX_STEPS = 8192
+"""The most steps of a run, at one row a call."""
+
+MAX_WORK = 400_000
+"""Steps of the longest runs that end at each node, summed up: long networks of tall tensors get shorter runs."""
 
 NEVER = 1 << 60
 
@@ -74,7 +80,7 @@ class Cuts:
             below = self.least_peak()
 
     def _price(self, end: int, recipe: Recipe, below: int | None) -> Iterator[PricedRun]:
-        lowest = self._lowest(end) if recipe.rows or recipe.repeats else end - 1
+        lowest = end - 1 if recipe in (LAYER, AT_ONCE) else self._lowest(end)
         if below is not None and self._least_of(end) >= below:
             return
         for cost in self._costs.ending_at(lowest, end, recipe):
@@ -88,10 +94,15 @@ class Cuts:
 
     def _lowest(self, end: int) -> int:
         """The first node with which a run may begin: it holds one node at most that touches a state."""
-        lowest, touching = end, 0
-        while lowest > max(end - MAX_RUN, 0) and touching + self._graph.nodes[lowest - 1].touches_state < 2:
+        most = min(MAX_STEPS, MAX_WORK // self._count)
+        lowest, touching, steps = end, 0, 0
+        while lowest > max(end - MAX_RUN, 0):
+            node = self._graph.nodes[lowest - 1]
+            touching += node.touches_state
+            steps += node.steps
+            if lowest < end and (touching > 1 or steps > most):
+                break
             lowest -= 1
-            touching += self._graph.nodes[lowest].touches_state
         return lowest
 
     def least_peak(self) -> int:

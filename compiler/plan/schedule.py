@@ -38,7 +38,8 @@ def pull(graph: RowGraph, demand: Demand) -> list[Call]:
     puller = _Puller(graph, demand)
     for node, count in _asked(graph, demand):
         puller.run_until(node, count)
-    puller.finish()
+    for node in range(demand.first, demand.end):
+        puller.run_to_end(node)  # rows that nobody in the run reads
     return puller.calls
 
 
@@ -90,9 +91,9 @@ class _Puller:
             inside.sort(key=lambda item: -graph.depths[item[0]])
             self._reads[node] = [(maker, end.tolist()) for maker, end in inside]
 
-    def finish(self) -> None:
-        """Run the steps that nobody asked for: what they make is read by nobody, but it is a part of the nodes."""
-        for node in sorted(self._done):
+    def run_to_end(self, node: int) -> None:
+        """Run all steps of a node that are left, should it run at all."""
+        if node in self._ends:
             self.run_until(node, self._ends[node])
 
     def run_until(self, node: int, count: int) -> None:

@@ -56,9 +56,6 @@ class _Replay:
         )
         columns = None if whole else site.op.needed_columns(site, stage.columns)
         origin = 0 if form is None or form.accumulator_bytes else stage.rows[0]
-        steps = slice(origin + first, origin + end)
-        if once and form is not None:  # layers run at once, whatever their steps are called
-            steps = slice(0, form.steps) if form.accumulator_bytes else slice(*stage.rows)
         viewed = stage.outputs and self._plan.tiles[stage.outputs[0]].value in self._homes
         for position, tile in enumerate(stage.inputs):
             if tile is None or viewed or self._plan.tiles[tile].value in self._homes:
@@ -67,9 +64,12 @@ class _Replay:
             wide = part.columns if columns is None else columns[position]
             assert wide is not None
             needs = form.needs[position] if form is not None else None
-            same = self._graph.nodes[stage.node].inputs[position] == part.value
-            at_once = needs is None or not same or (once and form is not None and form.accumulator_bytes > 0)
-            spans = [part.rows] if at_once or needs is None else needs[steps]
+            at_once = needs is None or (once and form is not None and form.accumulator_bytes > 0)
+            spans = [part.rows] if at_once or needs is None else needs[origin + first : origin + end]
+            read, stored = site.input(position).type, self._graph.values[part.value].type
+            if not at_once and (read.rows, read.row_bytes) != (stored.rows, stored.row_bytes):  # a view of other rows
+                size, pitch = read.row_bytes, stored.row_bytes
+                spans = [(low * size // pitch, -(-high * size // pitch)) for low, high in spans]
             for rows in spans:
                 self._check(tile, rows, wide, f"stage {index} at steps {first} to {end}")
         if form is not None and form.accumulator_bytes and not once and end < form.steps:
