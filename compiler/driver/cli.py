@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ from rich.progress import Progress
 import thimble
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
-from thimble.compiler.driver.stages import CompileOptions, analyze_model, compile_model, emit, parse_bytes
+from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, Objective, Schedule, choose, parse_bytes
+from thimble.compiler.driver.stages import analyze_model, compile_model, emit
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
 from thimble.compiler.ir.operator import Rounding
 
@@ -66,6 +68,13 @@ def verb(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="Print errors only (and JSON with --json).")(function)
 
 
+def choice(flag: str, kind: type[Enum], text: str, name: str | None = None) -> Callable[[F], F]:
+    """An option whose values are those of an enumeration, the first of them by default."""
+    values = [str(member.value) for member in kind]
+    names = (flag,) if name is None else (flag, name)
+    return click.option(*names, type=click.Choice(values), default=values[0], show_default=True, help=text)
+
+
 def model_options(function: F) -> F:
     """Options of the verbs that take a model."""
     for option in reversed(
@@ -75,13 +84,12 @@ def model_options(function: F) -> F:
             click.option("--name", help="Prefix of the generated C names and files; default: from the file's name."),
             click.option("--max-sram", metavar="SIZE", help="Most SRAM the firmware may use, such as 64K."),
             click.option("--max-flash", metavar="SIZE", help="Most flash the firmware may use, such as 256K."),
-            click.option(
-                "--rounding",
-                type=click.Choice([r.value for r in Rounding]),
-                default=Rounding.TFLM.value,
-                show_default=True,
-                help="Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF.",
-            ),
+            choice("--rounding", Rounding, "Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF."),
+            choice("--schedule", Schedule, "Layers whole, by rows, by rows of patches and strips, or what is best."),
+            choice("--objective", Objective, "What the plan is to be good for."),
+            choice("--input", InputFeed, "The input whole in SRAM, or pulled by rows through a callback.", name="feed"),
+            choice("--io", Io, "Take and give the model's own tensors, or the integers behind its conversions."),
+            click.option("--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Most time to plan."),
             click.option(
                 "--disable-pass",
                 "disabled_passes",
@@ -96,21 +104,22 @@ def model_options(function: F) -> F:
     return function
 
 
-def _options(
-    name: str | None,
+def compile_options(
     max_sram: str | None,
     max_flash: str | None,
-    rounding: str,
-    disabled_passes: tuple[str, ...],
+    feed: str,
+    plan_time: float | None,
     max_drop: float | None = None,
+    **choices: Any,
 ) -> CompileOptions:
+    """The options of a model's verbs as the stages take them."""
     return CompileOptions(
-        name=name,
-        rounding=Rounding(rounding),
         max_sram_bytes=None if max_sram is None else parse_bytes(max_sram),
         max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         max_drop_percent=max_drop,
-        disabled_passes=disabled_passes,
+        input=choose(InputFeed, feed, "--input"),
+        plan_time_s=plan_time,
+        **choices,
     )
 
 
@@ -124,33 +133,14 @@ def cli() -> None:
 @model_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The build folder to write.")
 @click.option("--max-drop", type=click.FloatRange(min=0), help="Most top-1 percent that `verify` may find lost.")
-@click.option(
-    "--schedule", type=click.Choice(["auto", "layer"]), default="auto", show_default=True, help="How layers run."
-)
 @click.option("--kernels", type=click.Choice(["auto", "c"]), default="auto", show_default=True, help="Kernel family.")
 @click.option("--emit", "what", type=click.Choice(["graph", "plan", "c"]), help="Print one stage and write nothing.")
 @verb
 def compile_command(
-    model: Path,
-    target: str,
-    out: Path | None,
-    name: str | None,
-    max_sram: str | None,
-    max_flash: str | None,
-    rounding: str,
-    disabled_passes: tuple[str, ...],
-    max_drop: float | None,
-    schedule: str,
-    kernels: str,
-    what: str | None,
-    as_json: bool,
-    quiet: bool,
+    model: Path, target: str, out: Path | None, kernels: str, what: str | None, as_json: bool, quiet: bool, **given: Any
 ) -> None:
-    """Compile MODEL to a C99 project and firmware for a chip.
-
-    So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
-    """
-    options = _options(name, max_sram, max_flash, rounding, disabled_passes, max_drop)
+    """Compile MODEL to a C99 project and firmware for a chip. So far `--kernels auto` is the plain C kernels."""
+    options = compile_options(**given)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
         return
@@ -165,20 +155,10 @@ def compile_command(
 @cli.command("analyze")
 @model_options
 @verb
-def analyze_command(
-    model: Path,
-    target: str,
-    name: str | None,
-    max_sram: str | None,
-    max_flash: str | None,
-    rounding: str,
-    disabled_passes: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def analyze_command(model: Path, target: str, as_json: bool, quiet: bool, **given: Any) -> None:
     """Say whether MODEL fits a chip, by how many bytes, and every unsupported node in one pass. Writes nothing."""
     ui = Ui(as_json, quiet)
-    result = analyze_model(model, target, _options(name, max_sram, max_flash, rounding, disabled_passes))
+    result = analyze_model(model, target, compile_options(**given))
     ui.show(result, tables.analysis_table(result))
     if not result["supported"]:
         raise UnsupportedOp(f"{model} holds {len(result['blockers'])} blockers.", ())

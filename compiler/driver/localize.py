@@ -10,7 +10,7 @@ import numpy as np
 
 from thimble.codegen.project import HOST_CFLAGS, render_trace_main
 from thimble.compiler.driver.build_folder import Build
-from thimble.compiler.driver.data import Samples
+from thimble.compiler.driver.data import Samples, model_samples
 from thimble.compiler.driver.oracle import trace_oracle
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.executor import Executor
@@ -43,7 +43,8 @@ def _reference_trace(build: Build, samples: Samples, sample: int) -> dict[int, A
 
 def _against_oracle(build: Build, samples: Samples, sample: int) -> dict[str, Any] | None:
     ours = _reference_trace(build, samples, sample)
-    theirs = trace_oracle(build.model, build.graph, samples, sample, build.rounding)
+    given = model_samples(samples, build.interface)
+    theirs = trace_oracle(build.model, build.graph, given, sample, build.rounding)
     for step, node in enumerate(build.graph.nodes):
         for value in node.outputs:
             tensor = build.graph.values[value].tensor

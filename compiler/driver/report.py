@@ -7,6 +7,7 @@ from typing import Any
 
 from thimble import __version__
 from thimble.codegen.project import Project
+from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.plan import BufferKind, Plan
@@ -25,9 +26,7 @@ def build_report(
     target: Target,
     project: Project,
     sizes: ElfSizes,
-    rounding: Rounding,
-    max_drop_percent: float | None,
-    disabled_passes: tuple[str, ...],
+    options: CompileOptions,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -36,12 +35,7 @@ def build_report(
     return {
         "schema": SCHEMA,
         "thimble": __version__,
-        "build": {
-            "name": project.name,
-            "rounding": rounding.value,
-            "max_drop_percent": max_drop_percent,
-            "disabled_passes": list(disabled_passes),
-        },
+        "build": {"name": project.name, **options.recorded()},
         "model": {
             "name": graph.name,
             "sha256": hashlib.sha256(model).hexdigest(),
@@ -61,7 +55,7 @@ def build_report(
         },
         "memory": _memory(plan, project, sizes),
         "latency": {"cycles": None, "instructions": None, "ms": None},
-        "layers": _layers(graph, plan, rounding),
+        "layers": _layers(graph, plan, options.rounding),
         "functions": [],
         "flash_symbols": _flash_symbols(sizes),
         "verify": None,

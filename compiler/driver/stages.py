@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ from thimble.compiler.driver.build_folder import (
     write_report,
 )
 from thimble.compiler.driver.latency import merge_trace
+from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.report import build_report
-from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp, UsageError
+from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.checker import check_plan
@@ -32,18 +32,6 @@ from thimble.targets.model import Target, load_target
 from thimble.targets.sim.simulate import simulate, time_limit_s
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class CompileOptions:
-    """What the user may choose. Sizes in bytes; None means the target's own limit."""
-
-    name: str | None = None
-    rounding: Rounding = Rounding.TFLM
-    max_sram_bytes: int | None = None
-    max_flash_bytes: int | None = None
-    max_drop_percent: float | None = None
-    disabled_passes: tuple[str, ...] = ()
 
 
 def compile_model(
@@ -58,7 +46,7 @@ def compile_model(
     say("Reading the model")
     data = read_file(model_path)
     source = import_model(data, model_path)
-    graph = optimize(source, options.disabled_passes)
+    graph, _ = optimize(source, options.disabled_passes, options.io)
     name = c_text.identifier(options.name or model_path.stem)
     say(f"Planning {len(graph.nodes)} layers")
     plan = make_plan(graph, options.rounding)
@@ -79,9 +67,7 @@ def compile_model(
             target=target,
             project=project,
             sizes=read_sizes(images.chip_elf),
-            rounding=options.rounding,
-            max_drop_percent=options.max_drop_percent,
-            disabled_passes=options.disabled_passes,
+            options=options,
         )
         say(f"Measuring one inference on the simulated {target.name}")
         measure(report, images.sim_elf, target, say)
@@ -102,7 +88,7 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.driver.printing import print_plan
     from thimble.compiler.ir.printer import print_graph
 
-    _, graph = read_model(model_path, options.disabled_passes)
+    _, graph = read_model(model_path, options.disabled_passes, options.io)
     if what == "graph":
         return print_graph(graph)
     plan = make_plan(graph, options.rounding)
@@ -172,7 +158,7 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
         source = import_model(data, model_path)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
-    graph = optimize(source, options.disabled_passes)
+    graph, _ = optimize(source, options.disabled_passes, options.io)
     plan = make_plan(graph, options.rounding)
     project = generate_project(graph, plan, target, "model", options.rounding)
     ram_limit = min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
@@ -193,12 +179,3 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
         "flash_left_bytes": flash_limit - project.weights_bytes,
         "note": "SRAM is the arena without stack, flash is constants without code; `thimble compile` measures both.",
     }
-
-
-def parse_bytes(text: str) -> int:
-    """A size as the command line takes it: 65536, 64K or 1M (powers of 1024). Raises UsageError."""
-    factors = {"K": 1 << 10, "M": 1 << 20}
-    digits, factor = (text[:-1], factors[text[-1].upper()]) if text and text[-1].upper() in factors else (text, 1)
-    if not digits.isdigit() or int(digits) == 0:
-        raise UsageError(f"'{text}' is no size: write bytes, or K or M behind the number, as 64K.")
-    return int(digits) * factor

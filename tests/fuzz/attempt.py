@@ -18,7 +18,8 @@ from tests.fuzz.mutate_fields import mutate_fields
 from tests.fuzz.seeds import draw_seed
 from thimble.codegen.project import generate_project
 from thimble.compiler.driver.build_folder import graph_of
-from thimble.compiler.driver.stages import CompileOptions, check_ram, make_plan
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.stages import check_ram, make_plan
 from thimble.compiler.ir.errors import DoesNotFit, MalformedModel, UnsupportedOp
 from thimble.compiler.ir.operator import Rounding
 from thimble.targets.model import load_target
