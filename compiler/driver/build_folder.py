@@ -141,8 +141,20 @@ def read_report(folder: Path) -> dict[str, Any] | None:
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:
     """Write report.json in one step, so that a stopped run never leaves half of it."""
     temporary = folder / f".{REPORT_FILE}.tmp"
-    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    temporary.write_text(to_json(report) + "\n", encoding="utf-8")
     os.replace(temporary, folder / REPORT_FILE)
+
+
+def to_json(value: Any, indent: str = "") -> str:
+    """JSON that one can read: what holds no further lists or objects stands in one line."""
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    if not any(isinstance(item, Mapping | list) and item for item in items):
+        return json.dumps(value)
+    deeper = indent + "  "
+    if isinstance(value, Mapping):
+        lines = [f"{json.dumps(str(key))}: {to_json(item, deeper)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(deeper + line for line in lines) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(deeper + to_json(item, deeper) for item in value) + f"\n{indent}]"
 
 
 @contextmanager

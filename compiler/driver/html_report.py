@@ -28,6 +28,7 @@ from thimble.compiler.driver.layer_costs import (
     layer_shares,
 )
 from thimble.compiler.driver.memory_map import MapBuffer, MemoryMap, draw_memory_map, live_bytes, step_names
+from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.ir.errors import UsageError
 
 Report = Mapping[str, Any]
@@ -326,10 +327,12 @@ def repeat_commands(report: Report) -> tuple[str, ...]:
     compile_ += ["-t", report["target"]["name"], "-o", "build"]
     if build["name"] != c_text.identifier(model["name"]):
         compile_ += ["--name", build["name"]]
-    if build["rounding"] != "tflm":
-        compile_ += ["--rounding", build["rounding"]]
-    if build["max_drop_percent"] is not None:
-        compile_ += ["--max-drop", f"{build['max_drop_percent']:g}"]
+    default = CompileOptions().recorded()
+    for field, flag in _FLAGS.items():
+        if build[field] != default[field]:
+            compile_ += [flag, f"{build[field]:g}" if isinstance(build[field], float) else str(build[field])]
+    for name in build["disabled_passes"]:
+        compile_ += ["--disable-pass", name]
     check = ["thimble", "verify", "build"]
     if verify is not None:
         ran = {row["runtime"] for row in verify["runtimes"]} & {"host", "target"}
@@ -337,6 +340,20 @@ def repeat_commands(report: Report) -> tuple[str, ...]:
         check += ["--samples", str(verify["samples"])]
         check += ["--on", *ran] if len(ran) == 1 else []
     return shlex.join(compile_), shlex.join(check), "thimble report build"
+
+
+_FLAGS = {
+    "rounding": "--rounding",
+    "schedule": "--schedule",
+    "objective": "--objective",
+    "input": "--input",
+    "io": "--io",
+    "max_sram_bytes": "--max-sram",
+    "max_flash_bytes": "--max-flash",
+    "plan_time_s": "--plan-time",
+    "max_drop_percent": "--max-drop",
+}
+"""The options of a build by their fields in the report, but for those that can be given several times."""
 
 
 def _file(name: str) -> str:

@@ -94,7 +94,7 @@ def test_what_others_read_stays() -> None:
     before = n.graph(n.node(Dequantize(), y, dtype=DType.FLOAT32), n.conv(y, WEIGHTS[:, :, :, :1].repeat(4, 3)), high)
     after, interface = move_conversions_out(before)
     assert after is before or names(after) == names(before)
-    assert set((*interface.inputs, *interface.outputs)) == {Border()}
+    assert {*interface.inputs, *interface.outputs} == {Border()}
 
 
 def test_two_outputs_never_become_one() -> None:

@@ -27,6 +27,7 @@ from thimble.compiler.driver.html_report import (
     write_html,
 )
 from thimble.compiler.driver.layer_costs import format_percent
+from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.ir.errors import UsageError
 
 HOSTILE = "\"><script>alert(1)</script><img src=http://evil/x onerror=alert(2)>'</title></svg>{{7*7}}\u202e\x00\ud800"
@@ -50,7 +51,7 @@ def report() -> Report:
     return {
         "schema": 1,
         "thimble": "0.1.0",
-        "build": {"name": "tiny_net", "rounding": "tflm", "disabled_passes": [], "max_drop_percent": None},
+        "build": {"name": "tiny_net", **CompileOptions().recorded()},
         "model": {
             "name": "tiny_net",
             "sha256": hashlib.sha256(demo.model_path().read_bytes()).hexdigest(),
