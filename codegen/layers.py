@@ -6,7 +6,21 @@ from dataclasses import dataclass, replace
 
 from thimble.codegen import c_text
 from thimble.compiler.ir.graph import Graph, Role, Site, Value
-from thimble.compiler.ir.operator import Argument, Array, Input, KernelCall, Output, Rounding, Scratch, Table
+from thimble.compiler.ir.operator import (
+    Accumulator,
+    Argument,
+    Array,
+    EndRow,
+    FirstRow,
+    Input,
+    InputRows,
+    KernelCall,
+    Output,
+    OutputRows,
+    Rounding,
+    Scratch,
+    Table,
+)
 from thimble.compiler.plan.plan import Plan
 
 
@@ -23,12 +37,11 @@ class ConstantArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Pointer:
-    """A local pointer into the arena that one layer declares."""
+class Local:
+    """A local variable that one layer declares: a pointer into the arena, or rows there."""
 
     declaration: str  # such as "const int8_t *input_0"
-    cast: str  # such as "(const int8_t *)"
-    offset: int
+    initializer: str  # such as "(const int8_t *)(const void *)(arena + 64)"
     comment: str
 
 
@@ -50,7 +63,7 @@ class Layer:
     function: str
     title: str
     source: str
-    pointers: tuple[Pointer, ...]
+    locals: tuple[Local, ...]
     calls: tuple[Call, ...]
 
 
@@ -81,53 +94,65 @@ class _Lowering:
         self.constants: dict[object, ConstantArray] = {}
 
     def layer(self, step: int, site: Site, calls: tuple[KernelCall, ...]) -> Layer:
-        pointers: dict[str, Pointer] = {}
+        variables: dict[str, Local] = {}
         lowered = []
         for number, call in enumerate(calls):
             suffix = f"_{number}" if len(calls) > 1 else ""
             scratch = 0
             arguments = []
             for argument in call.arguments:
-                if isinstance(argument, Scratch):
+                if isinstance(argument, Scratch | Accumulator):
                     name = f"scratch_{scratch}" if scratch else "scratch"
-                    pointers[name] = self._scratch_pointer(step, argument, name, scratch)
+                    variables[name] = self._scratch_pointer(step, argument, name, scratch)
                     scratch += -(-argument.bytes // 8) * 8
                     arguments.append(name)
                 else:
-                    arguments.append(self._argument(step, site, argument, suffix, pointers))
+                    arguments.append(self._argument(step, site, argument, suffix, variables))
             fields = tuple((name, c_text.literal(value)) for name, value in call.params)
             params = f"params{suffix}" if fields else ""
             statement = c_text.call(f"thimble_{call.kernel}", [f"&{params}", *arguments] if params else arguments)
             lowered.append(Call(call.kernel, params, fields, statement))
         title = f"{site.op.name}: {self._types(site)}"
         function = f"layer_{step:02d}_{site.op.name}"
-        return Layer(step, function, title, c_text.comment_text(site.source), tuple(pointers.values()), tuple(lowered))
+        return Layer(step, function, title, c_text.comment_text(site.source), tuple(variables.values()), tuple(lowered))
 
     def _types(self, site: Site) -> str:
         inputs = ", ".join(str(v.type) for v in site.inputs if v is not None)
         return f"{inputs} -> {', '.join(str(v.type) for v in site.outputs) or 'state'}"
 
-    def _argument(self, step: int, site: Site, argument: Argument, suffix: str, pointers: dict[str, Pointer]) -> str:
+    def _argument(self, step: int, site: Site, argument: Argument, suffix: str, variables: dict[str, Local]) -> str:
         node = self._graph.nodes[step]
         if isinstance(argument, Table):
             name = f"{self._prefix}_layer_{step:02d}_{argument.name}{suffix}"
             content = (argument.data.dtype.name, argument.data.tobytes())  # equal tables stand in flash once
             return self._constant(content, name, argument.data, argument.name)
-        if isinstance(argument, Input):
+        if isinstance(argument, FirstRow):
+            return "0"
+        if isinstance(argument, EndRow):
+            form = site.op.rows(site)
+            return str(form.steps if form else site.output().type.rows)
+        if isinstance(argument, Input | InputRows):
             index = node.inputs[argument.index]
             value = site.input(argument.index)
             assert index is not None
+            constant = ""
             if value.role is Role.CONSTANT:
                 name = f"{self._prefix}_layer_{step:02d}_{_constant_label(site, argument.index)}"
-                return self._constant(index, name, value.constant, f"tensor {c_text.comment_text(value.name)}")
+                constant = self._constant(index, name, value.constant, f"tensor {c_text.comment_text(value.name)}")
+                if isinstance(argument, Input):
+                    return constant
             name = f"input_{argument.index}"
-            pointers[name] = self._pointer(name, index, value, argument.index not in site.op.state_inputs)
+            if isinstance(argument, InputRows):
+                variables[name] = self._rows(name, index, value, constant)
+                return f"&{name}"
+            variables[name] = self._pointer(name, index, value, argument.index not in site.op.state_inputs)
             return name
-        assert isinstance(argument, Output)
-        name = f"output_{argument.index}"
-        pointer = self._pointer(name, node.outputs[argument.index], site.output(argument.index), False)
-        pointers[name] = replace(pointer, comment=pointer.comment + self._shared(step, argument.index))
-        return name
+        assert isinstance(argument, Output | OutputRows)
+        name, index, value = f"output_{argument.index}", node.outputs[argument.index], site.output(argument.index)
+        rows = isinstance(argument, OutputRows)
+        local = self._rows(name, index, value) if rows else self._pointer(name, index, value, False)
+        variables[name] = replace(local, comment=local.comment + self._shared(step, argument.index))
+        return f"&{name}" if rows else name
 
     def _shared(self, step: int, output: int) -> str:
         """Which operands an output lies over, as a comment."""
@@ -142,14 +167,19 @@ class _Lowering:
                     text += f", over input_{position}, which is read ahead"
         return text
 
-    def _pointer(self, name: str, index: int, value: Value, read_only: bool) -> Pointer:
+    def _pointer(self, name: str, index: int, value: Value, read_only: bool) -> Local:
         c_type = ("const " if read_only else "") + value.type.dtype.c_name
-        comment = c_text.shape_text(value.type.shape)
-        return Pointer(f"{c_type} *{name}", _cast(c_type), self._plan.value_offset(index), comment)
+        return _local_pointer(name, c_type, self._plan.value_offset(index), c_text.shape_text(value.type.shape))
 
-    def _scratch_pointer(self, step: int, scratch: Scratch, name: str, offset: int) -> Pointer:
+    def _rows(self, name: str, index: int, value: Value, constant: str = "") -> Local:
+        """A whole tensor, in the arena or the constant array `constant`, as rows one behind the other."""
+        base = f"(uint8_t *)(uintptr_t){constant}" if constant else f"arena + {self._plan.value_offset(index)}"
+        initializer = f"{{.base = {base}, .row_bytes = {value.type.row_bytes}}}"
+        return Local(f"const thimble_rows {name}", initializer, c_text.shape_text(value.type.shape))
+
+    def _scratch_pointer(self, step: int, scratch: Scratch | Accumulator, name: str, offset: int) -> Local:
         place = self._plan.scratch_offset(step) + offset
-        return Pointer(f"{scratch.dtype} *{name}", _cast(scratch.dtype), place, f"{scratch.bytes} bytes")
+        return _local_pointer(name, scratch.dtype, place, f"{scratch.bytes} bytes")
 
     def _constant(self, key: object, name: str, data: Array, comment: str) -> str:
         if key not in self.constants:
@@ -162,6 +192,11 @@ class _Lowering:
                 data.nbytes,
             )
         return self.constants[key].name
+
+
+def _local_pointer(name: str, c_type: str, offset: int, comment: str) -> Local:
+    cast = _cast(c_type)
+    return Local(f"{c_type} *{name}", f"{cast}(arena + {offset})" if cast else f"arena + {offset}", comment)
 
 
 def _cast(c_type: str) -> str:

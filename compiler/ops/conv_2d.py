@@ -18,6 +18,7 @@ from thimble.compiler.ops.convolution import (
     rank_4_shapes,
 )
 from thimble.compiler.ops.overlapping import pixel_windows
+from thimble.compiler.ops.window import Axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class Conv2D(WindowConvolution):
         sums = accumulate_taps(x, site.input(0).quant.zero_point, self.axes(site), channels, product)
         return (self.finish(site, sums),)
 
-    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
-        return pixel_windows(site, self.axes(site))
+    def overlaps_of(self, site: Site, axes: tuple[Axis, Axis]) -> tuple[Overlap, ...]:
+        return pixel_windows(site, axes)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (self.window_call(site, "conv_2d", ("group_channels", site.input(1).type.shape[3])),)

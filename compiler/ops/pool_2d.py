@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape
+from thimble.compiler.ir.operator import (
+    Array,
+    Input,
+    KernelCall,
+    Operator,
+    Output,
+    Overlap,
+    Rounding,
+    RowForm,
+    Shape,
+    Span,
+)
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, quantized_range
 from thimble.compiler.ops.constraints import activation_fits, input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
 from thimble.compiler.ops.overlapping import channel_windows
+from thimble.compiler.ops.row_windows import by_rows, window_columns, window_part, window_rows
 from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
 
@@ -85,15 +97,27 @@ class Pool2D(Operator):
     def overlaps(self, site: Site) -> tuple[Overlap, ...]:
         return channel_windows(site, self.axes(site))
 
+    def rows(self, site: Site) -> RowForm | None:
+        return window_rows(site, self.axes(site), channel_windows)
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        return self.lower(site, rounding)
+
+    def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
+        return window_columns(site, self.axes(site), columns)
+
+    def restricted(self, site: Site, rows: Span, columns: Span) -> Site:
+        part, padding = window_part(site, self.axes(site), rows, columns)
+        return replace(part, op=replace(self, padding=padding))
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        batch, height, width, channels = site.input(0).type.shape
+        _, height, width, channels = site.input(0).type.shape
         rows, columns = self.axes(site)
         dtype = site.output().type.dtype
         low, high = quantized_range(self.activation, site.output().quant, dtype)
         call = KernelCall(
             kernel=self.kernels[dtype],
             params=(
-                ("batches", batch),
                 ("input_height", height),
                 ("input_width", width),
                 ("channels", channels),
@@ -110,7 +134,7 @@ class Pool2D(Operator):
             ),
             arguments=(Input(0), Output()),
         )
-        return (call,)
+        return (by_rows(call),)
 
 
 @dataclass(frozen=True, slots=True)
