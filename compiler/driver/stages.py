@@ -19,13 +19,10 @@ from thimble.compiler.driver.build_folder import (
 )
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.planning import make_plan
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
-from thimble.compiler.ir.graph import Graph
-from thimble.compiler.ir.operator import Rounding
-from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import plan_layers
 from thimble.targets.build import build_firmware
 from thimble.targets.elf import read_sizes
 from thimble.targets.model import Target, load_target
@@ -49,7 +46,7 @@ def compile_model(
     graph, _ = optimize(source, options.disabled_passes, options.io)
     name = c_text.identifier(options.name or model_path.stem)
     say(f"Planning {len(graph.nodes)} layers")
-    plan = make_plan(graph, options.rounding)
+    plan = make_plan(graph, options)
     check_ram(plan, target, options)
     say("Generating C")
     project = generate_project(graph, plan, target, name, options.rounding)
@@ -76,13 +73,6 @@ def compile_model(
     return report
 
 
-def make_plan(graph: Graph, rounding: Rounding) -> Plan:
-    """The plan of a graph, checked by the independent checker."""
-    plan = plan_layers(graph, rounding)
-    check_plan(graph, plan)
-    return plan
-
-
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:
     """One stage's result as text, for `--emit`: graph, plan or c (all generated files, one behind the other)."""
     from thimble.compiler.driver.printing import print_plan
@@ -91,7 +81,7 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     _, graph = read_model(model_path, options.disabled_passes, options.io)
     if what == "graph":
         return print_graph(graph)
-    plan = make_plan(graph, options.rounding)
+    plan = make_plan(graph, options)
     if what == "plan":
         return print_plan(graph, plan)
     name = c_text.identifier(options.name or model_path.stem)
@@ -159,7 +149,7 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
     graph, _ = optimize(source, options.disabled_passes, options.io)
-    plan = make_plan(graph, options.rounding)
+    plan = make_plan(graph, options)
     project = generate_project(graph, plan, target, "model", options.rounding)
     ram_limit = min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
     flash_limit = min(target.flash_bytes, options.max_flash_bytes or target.flash_bytes)
