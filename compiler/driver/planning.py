@@ -15,7 +15,7 @@ from thimble.compiler.plan.runs import Recipe
 
 
 def make_plan(graph: Graph, options: CompileOptions) -> Plan:
-    """The plan of a graph, checked by the independent checker. Raises UsageError where options do not suit the model."""
+    """The plan of a graph, checked by the independent checker. Raises UsageError where an option does not suit it."""
     check_input_feed(graph, options)
     plan = _plan(graph, options)
     check_plan(graph, plan)
