@@ -39,8 +39,8 @@ def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lo
             readers.append(lower_reader(graph, plan, places, prefix, index, names[index], steps[index]))
         elif not any(map(plan.is_view, graph.nodes[stage.node].outputs)):
             part = part_of_stage(graph, plan, places, stage)
-            lowering = _StageLowering(graph, plan, index, part, steps[index], constants, prefix)
-            layers.append(lowering.layer(names[index], rounding))
+            lowering = _StageLowering(graph, plan, index, part, steps[index], constants, prefix, rounding)
+            layers.append(lowering.layer(names[index]))
     kernels = sorted({call.kernel for layer in layers for call in layer.calls})
     return Lowered(
         tuple(layers),
@@ -84,22 +84,24 @@ class _StageLowering:
         steps: StageSteps,
         constants: _Constants,
         prefix: str,
+        rounding: Rounding,
     ) -> None:
         self._graph, self._plan, self._index = graph, plan, index
         self._part, self._site = part, part.site
-        self._constants, self._prefix = constants, prefix
-        self._whole = part.packed and not steps.streamed
+        self._constants, self._prefix, self._rounding = constants, prefix, rounding
+        self._memories = {b.kind: b for b in plan.buffers if b.stage == index}
+        self._whole = part.packed and not steps.streamed and self._has_memory_for_whole()
         self._steps = steps if steps.streamed else _one_call(part.site, self._whole)
         self._row_by_row = False
         self._locals: dict[str, Local] = {}
         self._row_locals: dict[str, Local] = {}
         self._used: dict[BufferKind, int] = {}
 
-    def layer(self, function: str, rounding: Rounding) -> Layer:
+    def layer(self, function: str) -> Layer:
         """The function: whole tensors by the operator's `lower`, rows by its `lower_rows`."""
         site, node = self._site, self._plan.stages[self._index].node
         assert node is not None
-        calls = site.op.lower(site, rounding) if self._whole else site.op.lower_rows(site, rounding)
+        calls = site.op.lower(site, self._rounding) if self._whole else site.op.lower_rows(site, self._rounding)
         self._row_by_row = not self._whole and any(map(_is_for_one_row, calls))
         name = function.replace(f"_{site.op.name}", "", 1)  # layer_03, layer_03_strip_1
         lowered = tuple(self._call(call, name, f"_{i}" if len(calls) > 1 else "") for i, call in enumerate(calls))
@@ -117,6 +119,14 @@ class _StageLowering:
             row_locals=tuple(self._row_locals.values()),
             calls=lowered,
         )
+
+    def _has_memory_for_whole(self) -> bool:
+        """Whether the plan gave the stage the memory that the kernels of a whole layer need, not that of a row form."""
+        if BufferKind.ACCUMULATOR in self._memories:
+            return False
+        scratch = self._memories.get(BufferKind.SCRATCH)
+        needed = max((call.scratch_bytes for call in self._site.op.lower(self._site, self._rounding)), default=0)
+        return needed <= (scratch.bytes if scratch else 0)
 
     def _extent(self) -> str:
         """What a comment says of the part of the output that the function makes, and in what portions."""
@@ -160,8 +170,7 @@ class _StageLowering:
         offset = self._used.get(kind, 0)
         self._used[kind] = offset + -(-argument.bytes // 8) * 8
         name = f"{kind.value}_{offset}" if offset else kind.value
-        buffers = (b for b in self._plan.buffers if b.stage == self._index and b.kind is kind)
-        place = next(buffers).offset + offset
+        place = self._memories[kind].offset + offset
         self._locals[name] = _pointer(name, argument.dtype, f"arena + {place}", f"{argument.bytes} bytes")
         return name
 
@@ -226,16 +235,13 @@ class _StageLowering:
             f", over input_{position}, which is read ahead"
             for position, operand in enumerate(self._part.inputs)
             if operand is not None
-            and max(output.offset, operand.offset)
-            < min(output.offset + output.bytes, operand.offset + operand.bytes)
+            and max(output.offset, operand.offset) < min(output.offset + output.bytes, operand.offset + operand.bytes)
         )
 
 
 def _one_call(site: Site, whole: bool) -> StageSteps:
-    """The steps of a stage that runs in one call: whole layers need no row form, but accumulating ones have more rows
-    than their output."""
-    form = site.op.rows(site) if whole else row_form(site)
-    rows = form.steps if form else site.output().type.rows if site.outputs else 1
+    """The steps of a stage that runs in one call: whole layers count the rows of their output."""
+    rows = (site.output().type.rows if site.outputs else 1) if whole else row_form(site).steps
     return StageSteps(rows, rows, 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from thimble.codegen.places import RowTable
 
@@ -59,6 +60,7 @@ class Layer:
     loop: str
     row_locals: tuple[Local, ...]
     calls: tuple[Call, ...]
+    is_reader: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Reader:
     spans: tuple[str, ...]
     loop: str
     call: str
+    is_reader: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from thimble.codegen.places import Places, Rows
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import RowForm, Span
+from thimble.compiler.ir.types import TensorType
 from thimble.compiler.plan.plan import Plan, Stage
 
 
@@ -32,23 +33,28 @@ class Part:
         )
 
 
-def is_whole(site: Site, stage: Stage) -> bool:
-    """Whether a stage makes the whole output of its node."""
-    return not site.outputs or (stage.rows, stage.columns) == (
-        (0, site.output().type.rows),
-        (0, site.output().type.columns),
-    )
+def _is_whole(graph: Graph, plan: Plan, site: Site, stage: Stage) -> bool:
+    """Whether a stage makes the whole output of its node, from operands that are stored from their first pixel on.
+
+    Rows at the end of an operand may be missing: those that nobody reads.
+    """
+    if site.outputs and (stage.rows, stage.columns) != ((0, site.output().type.rows), (0, site.output().type.columns)):
+        return False
+    tiles = [plan.tiles[tile] for tile in stage.inputs if tile is not None]
+    return all(t.rows[0] == 0 and t.columns == (0, graph.values[t.value].type.columns) for t in tiles)
 
 
 def part_of_stage(graph: Graph, plan: Plan, places: Places, stage: Stage) -> Part:
     """The part of its node that a stage computes."""
     assert stage.node is not None
     site = graph.sites[stage.node]
-    whole = is_whole(site, stage)
-    spans = _whole_operands(site, plan, stage) if whole else _needed_operands(site, stage)
+    whole = _is_whole(graph, plan, site, stage)
+    spans = _whole_operands(site, stage) if whole else _needed_operands(site, stage)
     inputs = tuple(
-        None if tile is None or span is None else places.part(tile, *span)
-        for tile, span in zip(stage.inputs, spans, strict=True)
+        None
+        if value is None or tile is None or span is None
+        else _operand(graph, plan, places, value.type, tile, *span)
+        for value, tile, span in zip(site.inputs, stage.inputs, spans, strict=True)
     )
     made = [((0, v.type.rows), (0, v.type.columns)) if whole else (stage.rows, stage.columns) for v in site.outputs]
     outputs = tuple(places.part(tile, *span) for tile, span in zip(stage.outputs, made, strict=True))
@@ -57,17 +63,28 @@ def part_of_stage(graph: Graph, plan: Plan, places: Places, stage: Stage) -> Par
     )
 
 
-def _whole_operands(site: Site, plan: Plan, stage: Stage) -> list[tuple[Span, Span] | None]:
-    """Rows and columns of each operand of a whole node: all of them, but for those at the end that are not stored."""
-    spans: list[tuple[Span, Span] | None] = []
-    for value, tile in zip(site.inputs, stage.inputs, strict=True):
-        if value is None or tile is None:
-            spans.append(None)
-        else:
-            stored = plan.tiles[tile]
-            rows, columns = min(value.type.rows, stored.rows[1]), min(value.type.columns, stored.columns[1])
-            spans.append(((0, rows), (0, columns)))
-    return spans
+def _operand(graph: Graph, plan: Plan, places: Places, type_: TensorType, tile: int, rows: Span, columns: Span) -> Rows:
+    """Rows and columns of an operand of this type in a tile, which may be one of a value that the operand is a view of.
+
+    The rows of a view are those of the tile's value, or the tile lies whole, one row behind the other.
+    """
+    stored, held = graph.values[plan.tiles[tile].value].type, plan.tiles[tile].rows
+    if (stored.rows, stored.row_bytes) == (type_.rows, type_.row_bytes):
+        if stored.columns != type_.columns and columns == (0, type_.columns):
+            columns = (0, stored.columns)
+        return places.part(tile, (rows[0], min(rows[1], held[1])), columns)
+    whole = places.part(tile, (0, stored.rows), (0, stored.columns))
+    if not whole.packed or (rows, columns) != ((0, type_.rows), (0, type_.columns)):
+        raise ValueError(f"a view of tile {tile} needs its rows one behind the other")
+    return Rows(whole.offset, type_.row_bytes, "", type_.rows, type_.row_bytes)
+
+
+def _whole_operands(site: Site, stage: Stage) -> list[tuple[Span, Span] | None]:
+    """Rows and columns of each operand of a whole node: all of them."""
+    return [
+        None if value is None or tile is None else ((0, value.type.rows), (0, value.type.columns))
+        for value, tile in zip(site.inputs, stage.inputs, strict=True)
+    ]
 
 
 def _needed_operands(site: Site, stage: Stage) -> list[tuple[Span, Span] | None]:

@@ -82,6 +82,7 @@ class Places:
                 self._rows.setdefault(buffer.tile, {})[buffer.row] = buffer
             elif buffer.tile is not None:
                 self._whole[buffer.tile] = buffer
+        self._offsets: dict[int, tuple[int, ...]] = {}
         self._tables: dict[tuple[int, ...], RowTable] = {}
 
     @property
@@ -104,21 +105,12 @@ class Places:
             pitch = (tile.columns[1] - tile.columns[0]) * column_bytes
             return Rows(self._whole_offset(index, tile) + first * pitch + shift, pitch, "", count, row_bytes)
         offsets = self._row_offsets(index, tile)
-        pitches = set(np.diff(offsets).tolist()) or {row_bytes}
+        part = offsets[first : first + count]
+        pitches = set(np.diff(part).tolist()) or {row_bytes}
         if len(pitches) == 1:
-            return Rows(offsets[first] + shift, pitches.pop(), "", count, row_bytes)
+            return Rows(part[0] + shift, pitches.pop(), "", count, row_bytes)
         name = self._table(index, tile, offsets)
         return Rows(shift, 0, f"{name} + {first}" if first else name, count, row_bytes)
-
-    def row_offset(self, index: int, row: int, column: int) -> int:
-        """The place of one pixel of a tile, counted as the value counts rows and columns."""
-        tile = self._plan.tiles[index]
-        column_bytes = self._column_bytes(tile)
-        shift = (column - tile.columns[0]) * column_bytes
-        if index in self._rows:
-            return self._row_offsets(index, tile)[row - tile.rows[0]] + shift
-        pitch = (tile.columns[1] - tile.columns[0]) * column_bytes
-        return self._whole_offset(index, tile) + (row - tile.rows[0]) * pitch + shift
 
     def _column_bytes(self, tile: Tile) -> int:
         type_ = self._graph.values[tile.value].type
@@ -129,8 +121,10 @@ class Places:
         return self._whole[index].offset if index in self._whole else self._plan.value_offset(tile.value)
 
     def _row_offsets(self, index: int, tile: Tile) -> tuple[int, ...]:
-        buffers = self._rows[index]
-        return tuple(buffers[row].offset for row in range(*tile.rows))
+        if index not in self._offsets:
+            buffers = self._rows[index]
+            self._offsets[index] = tuple(buffers[row].offset for row in range(*tile.rows))
+        return self._offsets[index]
 
     def _table(self, index: int, tile: Tile, offsets: tuple[int, ...]) -> str:
         if any(offset % ROW_UNIT or offset >= ADDRESSABLE_BYTES for offset in offsets):
@@ -138,7 +132,7 @@ class Places:
         if offsets not in self._tables:
             value = self._graph.values[tile.value]
             units = np.array(offsets, np.int64) // ROW_UNIT
-            comment = f"{value.type} tensor {c_text.comment_text(value.name)}{_extent(tile, value.type.rows)}"
+            comment = f"{value.type}{_extent(tile, value.type.rows)}: tensor {c_text.comment_text(value.name, 64)}"
             lines = tuple(c_text.array_lines(units))
             self._tables[offsets] = RowTable(f"rows_of_tile_{index}", len(offsets), lines, comment)
         return self._tables[offsets].name

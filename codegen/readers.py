@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thimble.codegen.lowered import Reader
-from thimble.codegen.places import Places, Rows
+from thimble.codegen.places import Places
 from thimble.codegen.steps import StageSteps
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Span
 from thimble.compiler.plan.plan import Plan
 
 
@@ -15,26 +16,27 @@ from thimble.compiler.plan.plan import Plan
 class Callback:
     """The function that the application defines to hand over rows of an input.
 
-    `by_columns` tells whether it is asked for parts of rows too.
+    `by_columns` tells whether it is asked for parts of rows too, `in_order` whether for each row once, from the top.
     """
 
     function: str
     by_columns: bool
+    in_order: bool
 
 
 def callbacks(graph: Graph, plan: Plan, prefix: str) -> dict[int, Callback]:
     """The callback of each input that is read by rows, by its position among the graph's inputs."""
-    partial: dict[int, bool] = {}
+    columns: dict[int, list[Span]] = {}
     for stage in plan.stages:
         if stage.node is None:
-            value = plan.tiles[stage.outputs[0]].value
-            is_part = stage.columns != (0, graph.values[value].type.columns)
-            position = graph.inputs.index(value)
-            partial[position] = partial.get(position, False) or is_part
-    return {
-        position: Callback(_callback_name(prefix, position, len(graph.inputs), by_columns), by_columns)
-        for position, by_columns in sorted(partial.items())
-    }
+            position = graph.inputs.index(plan.tiles[stage.outputs[0]].value)
+            columns.setdefault(position, []).append(stage.columns)
+    made = {}
+    for position, spans in sorted(columns.items()):
+        by_columns = any(span != (0, graph.values[graph.inputs[position]].type.columns) for span in spans)
+        function = _callback_name(prefix, position, len(graph.inputs), by_columns)
+        made[position] = Callback(function, by_columns, in_order=len(spans) == 1)
+    return made
 
 
 def _callback_name(prefix: str, position: int, inputs: int, by_columns: bool) -> str:
@@ -62,7 +64,7 @@ def lower_reader(
     return Reader(
         stage=index,
         function=function,
-        comment=f"Reads rows of input {position}, {value.type}{part}; a step takes {steps.rows_a_call} of {steps.rows}.",
+        comment=f"Rows of input {position}, {value.type}{part}: a step reads {steps.rows_a_call} of {steps.rows}.",
         streamed=steps.streamed,
         spans=steps.declarations,
         loop="" if together else steps.loop,

@@ -28,10 +28,10 @@ class Repeated:
     stages: tuple[int, ...]
 
 
-def make_schedule(plan: Plan, readers: Sequence[Reader], layers: Sequence[Layer]) -> Schedule:
-    """The schedule of a plan whose stages have these functions; stages that have none, views, are left out."""
-    functions: dict[int, Reader | Layer] = {f.stage: f for f in (*readers, *layers)}
-    streamed = [f for f in (*readers, *layers) if f.streamed]
+def make_schedule(plan: Plan, made: Sequence[Reader | Layer]) -> Schedule:
+    """The schedule of a plan whose stages have these functions, readers first; views have none and are left out."""
+    functions = {function.stage: function for function in made}
+    streamed = [function for function in made if function.streamed]
     numbers = {f.stage: number for number, f in enumerate(streamed)}
     items: list[Run | DirectCall] = []
     stages = [step.stage for step in plan.steps if step.stage in functions]
@@ -39,12 +39,12 @@ def make_schedule(plan: Plan, readers: Sequence[Reader], layers: Sequence[Layer]
         if in_run:
             items.append(_make_run(sum(isinstance(item, Run) for item in items), [numbers[stage] for stage in group]))
         else:
-            items += [DirectCall(functions[s].function, isinstance(functions[s], Reader)) for s in group]
+            items += [DirectCall(functions[s].function, functions[s].is_reader) for s in group]
     most_steps = max((stages.count(stage) for stage in numbers), default=0)
     return Schedule(
         tuple(items),
-        tuple(f.function for f in streamed if isinstance(f, Reader)),
-        tuple(f.function for f in streamed if isinstance(f, Layer)),
+        tuple(f.function for f in streamed if f.is_reader),
+        tuple(f.function for f in streamed if not f.is_reader),
         _number_type(len(streamed) - 1),
         _number_type(most_steps),
     )

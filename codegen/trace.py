@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from thimble.codegen.lowered import Lowered
 from thimble.codegen.places import Places
-from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.graph import Graph, Site
+from thimble.compiler.ir.operator import Span
 from thimble.compiler.plan.plan import Plan, Stage, Step
 
 
@@ -48,32 +50,47 @@ def trace_steps(graph: Graph, plan: Plan, lowered: Lowered) -> Traced:
         slots[value] = total
         total += graph.values[value].type.bytes
     functions = {f.stage for f in (*lowered.readers, *lowered.layers)}
-    places, calls, steps = Places(graph, plan), [0] * len(plan.stages), []
+    places, steps = Places(graph, plan), []
+    calls, done = Counter(step.stage for step in plan.steps), Counter[int]()
     for step in plan.steps:
         if step.stage in functions:
-            copies = tuple(_copies(graph, plan, places, step, slots, bases))
-            steps.append(TracedStep(step.stage, calls[step.stage], copies))
-            calls[step.stage] += 1
+            is_last = done[step.stage] + 1 == calls[step.stage]
+            copies = tuple(_copies(graph, plan, places, step, is_last, slots, bases))
+            steps.append(TracedStep(step.stage, done[step.stage], copies))
+            done[step.stage] += 1
     outputs = [v for node in graph.nodes for v in node.outputs]
     values = tuple((slots[bases.get(v, v)], graph.values[v].type.bytes) for v in outputs)
     return Traced(tuple(steps), values, total)
 
 
 def _copies(
-    graph: Graph, plan: Plan, places: Places, step: Step, slots: dict[int, int], bases: dict[int, int]
+    graph: Graph, plan: Plan, places: Places, step: Step, is_last: bool, slots: dict[int, int], bases: dict[int, int]
 ) -> Iterator[Copy]:
+    """What a step of a stage leaves in the arena; those that read inputs leave nothing that a layer made."""
     stage = plan.stages[step.stage]
-    for tile in stage.outputs:
+    if stage.node is None:
+        return
+    site = graph.sites[stage.node]
+    first, end = _written_rows(site, stage, step, is_last)
+    whole_width = stage.columns == (0, site.output().type.columns) if stage.outputs else True
+    for tile in stage.outputs if first < end else ():
         value = plan.tiles[tile].value
         type_ = graph.values[value].type
+        columns = (0, type_.columns) if whole_width else stage.columns
         column_bytes = type_.row_bytes // max(type_.columns, 1)
-        home = slots[bases.get(value, value)]
-        for first, end in _spans(graph, stage, step, type_.rows):
-            written = places.part(tile, (first, end), stage.columns)
-            to = home + first * type_.row_bytes + stage.columns[0] * column_bytes
-            if written.packed and written.row_bytes == type_.row_bytes:
-                yield Copy(written.offset, to, written.bytes)
-                continue
-            for row in range(first, end):
-                offset = places.row_offset(tile, row, stage.columns[0])
-                yield Copy(offset, to + (row - first) * type_.row_bytes, written.row_bytes)
+        to = slots[bases.get(value, value)] + first * type_.row_bytes + columns[0] * column_bytes
+        written = places.part(tile, (first, end), columns)
+        if written.packed and written.row_bytes == type_.row_bytes:
+            yield Copy(written.offset, to, written.bytes)
+            continue
+        for row in range(first, end):
+            offset = places.part(tile, (row, row + 1), columns).offset
+            yield Copy(offset, to + (row - first) * type_.row_bytes, written.row_bytes)
+
+
+def _written_rows(site: Site, stage: Stage, step: Step, is_last: bool) -> Span:
+    """The rows that a stage has finished in a step: without row form or with an accumulator, all in the last one."""
+    form = site.op.rows(site)
+    if form is None or form.accumulator_bytes:
+        return stage.rows if is_last else (0, 0)
+    return stage.rows[0] + step.first, stage.rows[0] + step.end
