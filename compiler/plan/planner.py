@@ -8,8 +8,10 @@ from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Request, arena_bytes, place
+from thimble.compiler.plan.options import PlanOptions
 from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Stage, Step, Tile, View
+from thimble.compiler.plan.search import best_plan
 from thimble.compiler.plan.views import find_views
 
 ALIGNMENT = 4
@@ -51,6 +53,13 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
         bound_bytes=placement.bound_bytes,
         views=tuple(View(*pair) for pair in views.items()),
     )
+
+
+def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOptions | None = None) -> Plan:
+    """The plan that the options ask for, of all schedules: layer by layer, by rows, by strips and patches."""
+    options = options or PlanOptions()
+    layers = None if options.input_by_rows else plan_layers(graph, rounding, options.effort)
+    return best_plan(graph, rounding, options, layers)
 
 
 def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:

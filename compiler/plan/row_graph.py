@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Graph, Role, Site
-from thimble.compiler.ir.operator import Array, KernelCall, RowForm, Rounding, Span
+from thimble.compiler.ir.operator import Array, KernelCall, Rounding, RowForm, Span
 from thimble.compiler.plan.views import find_views
 
 MAX_ROWS = 2048
@@ -131,9 +131,7 @@ def _row_form(site: Site) -> RowForm | None:
     return site.op.rows(site)
 
 
-def _homes(
-    graph: Graph, views: Mapping[int, int], forms: list[RowForm | None], input_by_rows: bool
-) -> dict[int, Home]:
+def _homes(graph: Graph, views: Mapping[int, int], forms: list[RowForm | None], input_by_rows: bool) -> dict[int, Home]:
     whole = {views.get(i, i) for i in graph.outputs} | set(graph.states)
     whole |= set() if input_by_rows else set(graph.inputs)
     for node, form in zip(graph.nodes, forms, strict=True):
@@ -202,10 +200,8 @@ def _row_node(
     )
 
 
-def home_distances(
-    graph: Graph, node: int, views: Mapping[int, int], declared: Mapping[int, int]
-) -> dict[int, int]:
-    """By home, the distance of a node's overlaps, `declared` by input; none where another input reads it without one."""
+def home_distances(graph: Graph, node: int, views: Mapping[int, int], declared: Mapping[int, int]) -> dict[int, int]:
+    """By home, the distance of a node's overlaps, `declared` by input; none where an input without one reads it too."""
     found: dict[int, int | None] = {}
     for position, value in enumerate(graph.nodes[node].inputs):
         if value is not None:

@@ -1,9 +1,9 @@
-"""A schedule of runs as a Plan: a buffer for each row that may lie alone, and where an output row may lie over another."""
+"""A schedule of runs as a Plan: a buffer for each row that may lie alone, and which rows may lie over which."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,14 +18,6 @@ from thimble.compiler.plan.stages import RanStage, Staged, StoredTile, stage_run
 SCRATCH_ALIGNMENT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class RowPiece:
-    """A row of a tile with memory of its own, by the index of its request."""
-
-    tile: int
-    row: int
-
-
 def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT) -> Plan:
     """The plan of a schedule. `effort` bounds the exact search for offsets (exact_layout.py)."""
     staged = stage_runs(graph, runs)
@@ -34,8 +26,7 @@ def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT) -> P
     slides = pieces.slides()
     placement = place_exactly(requests, place(requests, slides), slides, effort)
     buffers = tuple(
-        replace(buffer, offset=offset)
-        for (buffer, _), offset in zip(pieces.buffers, placement.offsets, strict=True)
+        replace(buffer, offset=offset) for (buffer, _), offset in zip(pieces.buffers, placement.offsets, strict=True)
     )
     return Plan(
         buffers=buffers,
@@ -98,7 +89,7 @@ class _Pieces:
             kind = BufferKind.INPUT
         elif home.kept:
             kind = BufferKind.OUTPUT
-        name = f"{kind.value}_{home.value}" if stored.tile.rows == (0, home.rows) else f"{kind.value}_{home.value}"
+        name = f"{kind.value}_{home.value}"
         if stored.whole:
             first, last = int(stored.births.min()), int(stored.deaths.max())
             size = stored.row_bytes * len(stored.births)

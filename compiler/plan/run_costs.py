@@ -137,9 +137,7 @@ class _Sharing:
 class _Timeline:
     """The calls of one pass, and the live bytes at each as far as nodes are included."""
 
-    def __init__(
-        self, graph: RowGraph, parts: Parts, end: int, rows: int, passes: Sequence[Pass], number: int
-    ) -> None:
+    def __init__(self, graph: RowGraph, parts: Parts, end: int, rows: int, passes: Sequence[Pass], number: int) -> None:
         self._graph, self._parts, self._end = graph, parts, end
         self._before, self._part, self._after = passes[:number], passes[number], passes[number + 1 :]
         calls = pull(graph, Demand(min(self._part.spans), end, rows, self._part.spans))

@@ -7,7 +7,7 @@ asked side by side, each in proportion to its steps, so that none runs far ahead
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np

@@ -67,7 +67,8 @@ class _Builder:
     def add(self, run: Run) -> None:
         graph = self._graph
         found = passes_of(graph, run.first, run.end, run.recipe)
-        assert found is not None and found.lowest <= run.first, "the run cannot be computed this way"
+        assert found is not None, "no run can be computed this way"
+        assert found.lowest <= run.first, "this run cannot be computed this way"
         kept = self._outlasting(run, found.passes)
         for part in found.passes:
             spans = {node: span for node, span in part.spans.items() if node >= run.first}
@@ -152,9 +153,7 @@ class _Builder:
         for node, number in stages.items():
             self._note_lives(node, self._made.stages[number], calls, start)
 
-    def _note_lives(
-        self, node: int, stage: RanStage, calls: Sequence[tuple[int, int, int]], start: int
-    ) -> None:
+    def _note_lives(self, node: int, stage: RanStage, calls: Sequence[tuple[int, int, int]], start: int) -> None:
         """Note when the rows that a stage makes are born, and when it reads each row for the last time."""
         info = self._graph.nodes[node]
         spans = [(first, end) for other, first, end in calls if other == node]
@@ -174,5 +173,3 @@ class _Builder:
             (rows,) = np.nonzero(last >= 0)
             origin = self._made.tiles[index].tile.rows[0]
             self._read.append((index, rows - origin, at[last[rows] - stage.steps[0]]))
-
-
