@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,10 +17,11 @@ from rich.progress import Progress
 import thimble
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
-from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, Objective, Schedule, choose, parse_bytes
+from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, choose, parse_bytes
 from thimble.compiler.driver.stages import analyze_model, compile_model, emit
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.options import Objective, Schedule
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -48,6 +50,13 @@ class Ui:
         """Items with a progress bar, which disappears when they are done."""
         with Progress(console=self.console, transient=True) as progress:
             yield from progress.track(items, description=what, total=count)
+
+    @contextmanager
+    def planning(self) -> Iterator[Callable[[str, float], None]]:
+        """A progress bar for the planner, which disappears when it is done."""
+        with Progress(console=self.console, transient=True) as progress:
+            task = progress.add_task("Planning", total=1)
+            yield lambda what, part: progress.update(task, description=what, completed=part)
 
     def show(self, data: Any, table: Any) -> None:
         """The result: `data` as JSON with --json, else a table."""
@@ -89,7 +98,9 @@ def model_options(function: F) -> F:
             choice("--objective", Objective, "What the plan is to be good for."),
             choice("--input", InputFeed, "The input whole in SRAM, or pulled by rows through a callback.", name="feed"),
             choice("--io", Io, "Take and give the model's own tensors, or the integers behind its conversions."),
-            click.option("--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Most time to plan."),
+            click.option(
+                "--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Seconds to search for a layout."
+            ),
             click.option(
                 "--disable-pass",
                 "disabled_passes",
@@ -147,7 +158,7 @@ def compile_command(
     if out is None:
         raise click.UsageError("Missing option '-o' / '--out': the build folder to write.")
     ui = Ui(as_json, quiet)
-    report = compile_model(model, target, out, options, ui.say)
+    report = compile_model(model, target, out, options, ui.say, ui.planning)
     ui.show(report, tables.memory_table(report))
     ui.text(f"Firmware: {out}/build/{report['build']['name']}.elf   next: thimble verify {out}")
 
@@ -158,7 +169,7 @@ def compile_command(
 def analyze_command(model: Path, target: str, as_json: bool, quiet: bool, **given: Any) -> None:
     """Say whether MODEL fits a chip, by how many bytes, and every unsupported node in one pass. Writes nothing."""
     ui = Ui(as_json, quiet)
-    result = analyze_model(model, target, compile_options(**given))
+    result = analyze_model(model, target, compile_options(**given), ui.planning)
     ui.show(result, tables.analysis_table(result))
     if not result["supported"]:
         raise UnsupportedOp(f"{model} holds {len(result['blockers'])} blockers.", ())
@@ -335,7 +346,7 @@ def demo_command(out: Path, target: str, as_json: bool, quiet: bool) -> None:
     from thimble.compiler.driver.verify import verify_build
 
     ui = Ui(as_json, quiet)
-    compile_model(demo.model_path(), target, out, None, ui.say)
+    compile_model(demo.model_path(), target, out, None, ui.say, ui.planning)
     report = verify_build(out, demo.samples_path(), "both", None, ui.say, ui.track)
     page = write_html(out)
     ui.show(report, tables.demo_view(report))

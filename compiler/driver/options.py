@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.options import Objective, Schedule
 
 E = TypeVar("E", bound=Enum)
 
@@ -26,26 +27,10 @@ class InputFeed(Enum):
     ROWS = "rows"
 
 
-class Schedule(Enum):
-    """How layers run: whole one after the other, by rows, by rows of patches and strips, or what is best."""
-
-    AUTO = "auto"
-    LAYER = "layer"
-    ROWS = "rows"
-    PATCH = "patch"
-
-
-class Objective(Enum):
-    """What a plan is good for: the least bytes, the fewest cycles, or few bytes for few more cycles."""
-
-    BALANCED = "balanced"
-    SRAM = "sram"
-    LATENCY = "latency"
-
-
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
-    """Sizes in bytes; None means the target's own limit. `plan_time_s` None is the planner's own bound.
+    """Sizes in bytes; None means the target's own limit. `plan_time_s` bounds the exact search for a layout, in
+    CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine.
 
     Choices may be given as their names. Raises UsageError for a name that is none.
     """

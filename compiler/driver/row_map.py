@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thimble.compiler.driver.memory_map import Label, MapBuffer, Rect, Tick, arena_ticks, fit_label, peak_label
+from thimble.compiler.driver.memory_map import (
+    Label,
+    MapBuffer,
+    Rect,
+    Tick,
+    arena_ticks,
+    fit_label,
+    fit_lines,
+    peak_label,
+)
 
 COLOURS = 8
 
@@ -248,7 +257,7 @@ def _bracket(run: Run, schedule: Schedule, axis: _Axis, y: float) -> DrawnRun:
         name = f"{min(layers)} to {max(layers)}" if len(layers) > 1 else f"{layers[0] if layers else 'input'}"
         listed = "\n".join(schedule.name(layer) for layer in run.layers)
         text = f"by rows, {steps:,} steps:\n{listed}"
-    label = fit_label(rect, (f"layers {name}: {steps:,} steps", f"{name}: {steps:,} steps", name), "")
+    label = fit_lines(rect, [(f"layers {name}: {steps:,} steps",), (f"{name}: {steps:,} steps",), (name,)])
     return DrawnRun(rect, label, text)
 
 

@@ -203,9 +203,8 @@ def analysis_table(result: dict[str, Any]) -> Table:
     if gap:
         table.add_row("of it above what is proved to be needed", _bytes(gap), "")
     table.add_row("flash: weights and tables", _bytes(result["weights_bytes"]), _bytes(result["flash_left_bytes"]))
-    table.caption = (
-        f"{result['macs']:,} MACs in {result['layers']} layers; peak at layer {result['peak_layer']}. "
-        + str(result["note"])
+    table.caption = f"{result['macs']:,} MACs in {result['layers']} layers; the peak is {result['peak']}. " + str(
+        result["note"]
     )
     return table
 
