@@ -165,17 +165,37 @@ def compile_command(
 
 @cli.command("analyze")
 @model_options
+@click.option("--frontier", is_flag=True, help="Build and simulate plans of all sizes: bytes of SRAM against cycles.")
+@click.option("--svg", type=click.Path(path_type=Path), metavar="FILE", help="Draw the frontier into a file.")
 @verb
-def analyze_command(model: Path, target: str, as_json: bool, quiet: bool, **given: Any) -> None:
+def analyze_command(
+    model: Path, target: str, frontier: bool, svg: Path | None, as_json: bool, quiet: bool, **given: Any
+) -> None:
     """Say whether MODEL fits a chip, by how many bytes, and every unsupported node in one pass. Writes nothing."""
     ui = Ui(as_json, quiet)
-    result = analyze_model(model, target, compile_options(**given), ui.planning)
+    options = compile_options(**given)
+    if svg is not None and not frontier:
+        raise click.UsageError("--svg draws the frontier: give --frontier too.")
+    if frontier:
+        _show_frontier(ui, model, target, options, svg)
+        return
+    result = analyze_model(model, target, options, ui.planning)
     ui.show(result, tables.analysis_table(result))
     if not result["supported"]:
         raise UnsupportedOp(f"{model} holds {len(result['blockers'])} blockers.", ())
     if not result["fits"]:
         short = max(-result["sram_left_bytes"], -result["flash_left_bytes"])
         raise DoesNotFit(f"{model} does not fit {target}: {short} bytes are missing.", result["arena_bytes"], 0)
+
+
+def _show_frontier(ui: Ui, model: Path, target: str, options: CompileOptions, svg: Path | None) -> None:
+    from thimble.compiler.driver.frontier import measure_frontier, write_svg
+
+    result = measure_frontier(model, target, options, ui.track, ui.planning)
+    ui.show(result, tables.frontier_table(result))
+    if svg is not None:
+        write_svg(result, svg)
+        ui.text(f"Drawn: {svg}")
 
 
 def place_options(function: F) -> F:

@@ -45,7 +45,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Model:
+class Model:
     """A model that is being compiled: `source` is its own graph, `graph` what is left of it to execute."""
 
     data: bytes
@@ -79,6 +79,15 @@ class _Model:
         return report
 
 
+def open_model(model_path: Path, target_name: str, options: CompileOptions) -> Model:
+    """Read a model and run the graph's passes."""
+    target = load_target(target_name)
+    data = read_file(model_path)
+    source = import_model(data, model_path)
+    graph, _ = optimize(source, options.disabled_passes, options.io)
+    return Model(data, source, graph, target, c_text.identifier(options.name or model_path.stem), options)
+
+
 def compile_model(
     model_path: Path,
     target_name: str,
@@ -92,13 +101,9 @@ def compile_model(
     Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
     options = options or CompileOptions()
-    target = load_target(target_name)
     say("Reading the model")
-    data = read_file(model_path)
-    source = import_model(data, model_path)
-    graph, _ = optimize(source, options.disabled_passes, options.io)
-    name = c_text.identifier(options.name or model_path.stem)
-    model = _Model(data, source, graph, target, name, options)
+    model = open_model(model_path, target_name, options)
+    graph, target = model.graph, model.target
     limit = sram_limit(target, options)
     say(f"Planning {len(graph.nodes)} layers")
     plan = make_plan(graph, options, limit, show)
