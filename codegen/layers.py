@@ -220,6 +220,7 @@ class _StageLowering:
         """A pointer to a packed tensor, or to the row `row` of one."""
         shape = c_text.shape_text(value.type.shape)
         if row:
+            name += "_row"
             self._row_locals[name] = _pointer(name, c_type, place.row(row), f"a row of {shape}")
         else:
             if not place.packed:

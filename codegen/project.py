@@ -96,7 +96,7 @@ def generate_sources(graph: Graph, plan: Plan, name: str, rounding: Rounding = R
         f"{name}.h": _render("model.h.j2", context),
         f"{name}.c": _render("model.c.j2", context),
         "host_main.c": _render("host_main.c.j2", context),
-        **kernel_files(lowered.kernels, ("thimble_rows.h",) if lowered.tables else ()),
+        **kernel_files(lowered.kernels, _row_headers(lowered)),
     }
     if constants:
         files[f"{name}_weights.h"] = _render("weights.h.j2", context)
@@ -166,7 +166,7 @@ def _context(
         "streamed": len(lowered.schedule.readers) + len(lowered.schedule.layers),
         "schedule_text": schedule_text(plan, lowered),
         "usage": _usage(graph, plan, name),
-        "headers": sorted([f"thimble_{kernel}.h" for kernel in lowered.kernels] + ["thimble_rows.h"] * bool(lowered.tables)),
+        "headers": sorted({f"thimble_{kernel}.h" for kernel in lowered.kernels} | set(_row_headers(lowered))),
         "constants": constants,
         "weights_bytes": sum(c.bytes for c in constants),
         "arena_bytes": plan.arena_bytes,
@@ -175,6 +175,11 @@ def _context(
         "stateful": bool(states),
         **_interface(graph, plan, name),
     }
+
+
+def _row_headers(lowered: Lowered) -> tuple[str, ...]:
+    """The header that says how tables of rows are read, where there are any."""
+    return ("thimble_rows.h",) if lowered.tables else ()
 
 
 def _usage(graph: Graph, plan: Plan, name: str) -> str:

@@ -49,7 +49,7 @@ def trace_steps(graph: Graph, plan: Plan, lowered: Lowered) -> Traced:
     for value in (v for v in range(len(graph.values)) if v not in bases):
         slots[value] = total
         total += graph.values[value].type.bytes
-    functions = {f.stage for f in (*lowered.readers, *lowered.layers)}
+    functions = {f.stage for f in lowered.layers} | {f.stage for f in lowered.readers}
     places, steps = Places(graph, plan), []
     calls, done = Counter(step.stage for step in plan.steps), Counter[int]()
     for step in plan.steps:

@@ -1,4 +1,4 @@
-"""C that runs a model's plan step by step and fills what is dead after each step with rubbish, so that nobody reads it."""
+"""C that runs a plan step by step and fills with rubbish what is dead after each: who reads it is found out."""
 
 from __future__ import annotations
 

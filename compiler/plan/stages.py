@@ -71,7 +71,7 @@ class _Builder:
         assert found.lowest <= run.first, "this run cannot be computed this way"
         kept = self._outlasting(run, found.passes)
         for part in found.passes:
-            spans = {node: span for node, span in part.spans.items() if node >= run.first}
+            spans = {node: part.spans[node] for node in sorted(part.spans) if node >= run.first}
             local: dict[int, int] = {}
             stages: dict[int, int] = {}
             for node in spans:
