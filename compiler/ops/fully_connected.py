@@ -39,6 +39,9 @@ from thimble.compiler.ops.fixed_point import INT32_MAX, INT32_MIN, wrap_int32
 from thimble.compiler.ops.overlapping import whole_rows
 from thimble.compiler.ops.row_wise import cut, independent_rows, matching_columns, one_row
 
+_WHOLE = {Rounding.TFLM: "fully_connected", Rounding.LITERT: "fully_connected_litert"}
+_ACCUMULATING = {Rounding.TFLM: "fully_connected_accumulate", Rounding.LITERT: "fully_connected_litert_accumulate"}
+
 
 def int8_matrix(site: Site) -> bool:
     """Weights must be int8, with one scale and zero point, or one scale for each output and zero points of 0."""
@@ -156,14 +159,15 @@ class FullyConnected(WeightedOperator):
             return self.lower(one_row(site), rounding)
         x = site.input(0).type
         sizes: Params = (("input_rows", x.rows), ("row_size", x.elements // x.rows))
-        return (accumulating(self._product(site, rounding, sizes, "_accumulate"), self._sums(site)),)
+        return (accumulating(self._product(site, rounding, sizes, _ACCUMULATING), self._sums(site)),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         depth = site.input(1).type.shape[1]
-        return (self._product(site, rounding, (("rows", site.input(0).type.elements // depth), ("depth", depth)), ""),)
+        sizes: Params = (("rows", site.input(0).type.elements // depth), ("depth", depth))
+        return (self._product(site, rounding, sizes, _WHOLE),)
 
-    def _product(self, site: Site, rounding: Rounding, sizes: Params, form: str) -> KernelCall:
-        """The call of the kernel whose name ends in `form`; `sizes` are its first parameters."""
+    def _product(self, site: Site, rounding: Rounding, sizes: Params, kernels: dict[Rounding, str]) -> KernelCall:
+        """The call of one of `kernels`; `sizes` are its first parameters."""
         channels = site.input(1).type.shape[0]
         geometry = (
             *sizes,
@@ -171,10 +175,10 @@ class FullyConnected(WeightedOperator):
             ("weights_zero_point", site.input(1).quant.zero_points[0]),
         )
         if rounding is Rounding.TFLM:
-            return self.weighted_call(site, f"fully_connected{form}", geometry, channels)
+            return self.weighted_call(site, kernels[rounding], geometry, channels)
         geometry += (("input_scale", site.input(0).quant.scale), ("output_scale", site.output().quant.scale))
         tables = (Table("weight_scales", _weight_scales(site, channels)),)
-        return self.call_with_tables(site, f"fully_connected_litert{form}", geometry, channels, tables)
+        return self.call_with_tables(site, kernels[rounding], geometry, channels, tables)
 
 
 def _weight_scales(site: Site, channels: int) -> Array:

@@ -55,7 +55,8 @@ def independent_rows(op: Operator, site: Site) -> RowForm | None:
         if made_of is None:
             return None
         needs.append(tuple((row, row + 1) for row in made_of))
-    return RowForm(max(steps), tuple(needs), overlaps=op.overlaps(one_row(site)))
+    overlaps = tuple(overlap for overlap in op.overlaps(one_row(site)) if needs[overlap.input] is not None)
+    return RowForm(max(steps), tuple(needs), overlaps=overlaps)
 
 
 def passing_rows(site: Site, firsts: Sequence[int]) -> RowForm | None:

@@ -1,4 +1,4 @@
-"""Row forms: what a step is said to need is enough, passes by in order, and a part alone gives the part of the whole."""
+"""Row forms: what a step needs is enough and passes by in order, and a part alone gives the part of the whole."""
 
 from __future__ import annotations
 
@@ -124,7 +124,8 @@ def test_a_part_alone_equals_the_part_of_the_whole(case: OpCase) -> None:
                     given.append(x if value is None else value.constant)
                     continue
                 spans, across = form.needs[i], needed[i]
-                assert spans is not None and across is not None
+                assert spans is not None
+                assert across is not None
                 cut = as_rows(x)[spans[rows[0]][0] : spans[rows[1] - 1][1], slice(*across)] if x.ndim > 2 else x
                 given.append(cut.reshape(value.type.shape))  # raises where the type has another size
             results = part.op.reference(part, given, Rounding.TFLM)
