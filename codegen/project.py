@@ -186,7 +186,7 @@ def _usage(graph: Graph, plan: Plan, name: str) -> str:
     """What an application does for an inference, in words."""
     invoke = f"{name}_{'step' if graph.states else 'invoke'}"
     if callbacks(graph, plan, name):
-        return f"define the function that hands over input rows, call {invoke}(arena, ctx), read {name}_output_0(arena)"
+        return f"define the input's function below, call {invoke}(arena, ctx), read {name}_output_0(arena)"
     return f"fill {name}_input_0(arena), call {invoke}(arena), read {name}_output_0(arena)"
 
 
@@ -199,7 +199,7 @@ def _interface(graph: Graph, plan: Plan, name: str) -> dict[str, object]:
         inputs.append(_tensor(graph.values[value], index, offset, at, asked.get(index)))
         at += graph.values[value].type.bytes
     outputs = [_tensor(graph.values[v], i, plan.value_offset(v)) for i, v in enumerate(graph.outputs)]
-    return {"inputs": inputs, "outputs": outputs, "pulls": bool(asked)}
+    return {"inputs": inputs, "outputs": outputs, "pulls": bool(asked), "resident": len(asked) < len(inputs)}
 
 
 def _tensor(value: Value, index: int, offset: int, file_offset: int = 0, callback: Callback | None = None) -> _Tensor:

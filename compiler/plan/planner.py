@@ -39,7 +39,7 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
         scratch = max((call.scratch_bytes for call in site.op.lower(site, rounding)), default=0)
         if scratch:
             buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, stage=step))
-    requests = [Request(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
+    requests = [Request.block(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
     slides = find_slides(graph, views, buffers)
     placement = place_exactly(requests, place(requests, slides), slides, effort)
     placed = tuple(replace(buffer, offset=offset) for buffer, offset in zip(buffers, placement.offsets, strict=True))

@@ -140,6 +140,7 @@ class _Timeline:
     def __init__(self, graph: RowGraph, parts: Parts, end: int, rows: int, passes: Sequence[Pass], number: int) -> None:
         self._graph, self._parts, self._end = graph, parts, end
         self._before, self._part, self._after = passes[:number], passes[number], passes[number + 1 :]
+        self._layers = rows == 0
         calls = pull(graph, Demand(min(self._part.spans), end, rows, self._part.spans))
         table = np.array(calls, np.int64).reshape(-1, 3)
         self._nodes, self._counts = table[:, 0], table[:, 2] - table[:, 1]
@@ -168,16 +169,18 @@ class _Timeline:
         at = np.repeat(calls, self._counts[calls])
         for value in info.makes:
             self._make(node, value, span, at)
-        if info.accumulator_bytes:
+        if self._layers:
+            self._points[calls] += self._parts.layer(node)[1]
+        else:
             self._live(at[:1], at[-1:], info.accumulator_bytes)
-        self._points[calls] += self._parts.scratch_bytes(node, span, columns)
+            self._points[calls] += self._parts.scratch_bytes(node, span, columns)
         for read in info.reads:
             last = steps_reading(read, span)
             (rows,) = np.nonzero(last >= 0)
             entering = self._enter(read.home)
             when = at[last[rows] - span[0]]
             entering.deaths[rows] = np.maximum(entering.deaths[rows], when)
-            if len(calls) == len(at) and not info.gathers and len(info.makes) == 1:
+            if len(info.makes) == 1 and (self._layers or (len(calls) == len(at) and not info.gathers)):
                 self._note_sharing(node, read.home, rows, when, calls)
             self._update_sharing(read.home)
         return len(calls)
@@ -247,14 +250,17 @@ class _Timeline:
     def _note_sharing(self, node: int, value: int, rows: Array, when: Array, calls: Array) -> None:
         """The bytes that a row made by a node may share with a row of an operand, should that die there."""
         columns = _columns(self._graph, self._part, node)
-        distance = self._parts.distances(node, self._part.spans[node], columns).get(value)
         over, under = self._graph.homes[self._graph.nodes[node].makes[0]], self._graph.homes[value]
-        if distance is None or over.whole or under.whole:
-            return
-        distance = -(-distance // over.alignment) * over.alignment
         made = part_row_bytes(over, columns)
         read = part_row_bytes(under, self._part.columns.get(value, (0, under.columns)))
-        shared = most_shared(made, read, distance)
+        if self._layers:
+            distance = self._parts.layer(node)[0].get(value)
+            made, read = made * over.rows, read * under.rows
+        else:
+            distance = self._parts.distances(node, self._part.spans[node], columns).get(value)
+        if distance is None:
+            return
+        shared = most_shared(made, read, -(-distance // over.alignment) * over.alignment)
         if shared > 0:
             sharing = self._sharing.setdefault(node, _Sharing(calls, np.zeros(len(calls), np.int64), {}))
             turns = np.searchsorted(calls, when)

@@ -182,6 +182,7 @@ class Parts:
     def __init__(self, graph: RowGraph) -> None:
         self._graph = graph
         self._known: dict[tuple[int, Span, Span], tuple[dict[int, int], int]] = {}
+        self._layers: dict[int, tuple[dict[int, int], int]] = {}
 
     def distances(self, node: int, steps: Span, columns: Span) -> dict[int, int]:
         """By home, how far before an operand's row an output row must begin, where it may lie over that."""
@@ -190,6 +191,20 @@ class Parts:
     def scratch_bytes(self, node: int, steps: Span, columns: Span) -> int:
         """Working memory of a step of the part."""
         return self._facts(node, steps, columns)[1]
+
+    def layer(self, node: int) -> tuple[dict[int, int], int]:
+        """A node as a whole layer: by home, how far before each operand its output must begin; and its scratch."""
+        info, graph = self._graph.nodes[node], self._graph
+        if node not in self._layers:
+            distances: dict[int, int] = {}
+            scratch = 0
+            if info.node is not None:
+                site = graph.graph.sites[info.node]
+                declared = {overlap.input: overlap.distance for overlap in site.op.overlaps(site)}
+                distances = home_distances(graph.graph, info.node, graph.views, declared)
+                scratch = scratch_bytes(site.op.lower(site, graph.rounding))
+            self._layers[node] = distances, scratch
+        return self._layers[node]
 
     def macs(self, node: int, steps: Span, columns: Span) -> int:
         """Multiply-accumulates of the part."""
@@ -231,3 +246,21 @@ def aligned_row_bytes(home: Home, columns: Span) -> int:
     """Bytes that these columns of a row take in the arena: rows that lie apart begin at a multiple of the alignment."""
     size = part_row_bytes(home, columns)
     return size if home.whole else -(-size // home.alignment) * home.alignment
+
+
+def find_gates(graph: RowGraph) -> tuple[int, ...]:
+    """Nodes whose small result, made of all rows of a value, is then applied to those rows: squeeze and excite.
+
+    That is each node that a node with accumulator leads to, whose output is read together with what that one reads.
+    """
+    gates = []
+    for pool, info in enumerate(graph.nodes):
+        if not info.accumulator_bytes:
+            continue
+        for read in info.reads:
+            for reader in graph.readers[read.home]:
+                for other in graph.nodes[reader].reads:
+                    maker = graph.makers.get(other.home, -1)
+                    if maker >= pool and pool in _reached(graph, pool, maker, frozenset()):
+                        gates.append(maker)
+    return tuple(sorted(set(gates)))

@@ -34,7 +34,7 @@ class Demand:
 
 
 def pull(graph: RowGraph, demand: Demand) -> list[Call]:
-    """The calls of a run in order. Nodes that read input rows do so one by one, whatever `rows` says."""
+    """The calls of a run in order. Nodes that read input rows do so one by one, unless at once."""
     puller = _Puller(graph, demand)
     for node, count in _asked(graph, demand):
         puller.run_until(node, count)
@@ -92,7 +92,7 @@ class _Puller:
     def run_until(self, node: int, count: int) -> None:
         """Run a node until it has done `count` steps."""
         end = self._ends[node]
-        rows = 1 if node in self._single else self._rows or end
+        rows = 1 if node in self._single and self._rows else self._rows or end
         while self._done[node] < min(count, end):
             done = self._done[node]
             last = min(done + rows, end)

@@ -25,16 +25,25 @@ class StoredTile:
     deaths: Array
     row_bytes: int
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of all rows."""
+        return self.row_bytes * len(self.births)
+
 
 @dataclass(slots=True)
 class RanStage:
-    """A stage, the steps of the plan in which it runs, and what it needs there beyond its tiles."""
+    """A stage of a node of the row graph, the node's steps that it makes, and the plan's steps in which it runs.
+
+    `layer` tells whether it runs as a whole layer, on tensors in one piece; `single` whether each call makes one row.
+    """
 
     stage: Stage
-    node: int  # of the row graph
-    steps: Span  # of the node
+    node: int
+    steps: Span
+    layer: bool
     calls: list[int] = field(default_factory=list)
-    single: bool = True  # whether each call makes one row
+    single: bool = True
 
 
 @dataclass(slots=True)
@@ -84,7 +93,7 @@ class _Builder:
                     else:
                         rows = None if graph.nodes[node].gathers else spans[node]
                         local[value] = self._new_tile(value, rows, part.columns[value])
-                stages[node] = self._new_stage(node, spans[node], part, local)
+                stages[node] = self._new_stage(node, spans[node], part, local, layer=run.recipe.rows == 0)
             demand = Demand(run.first, run.end, run.recipe.rows, spans)
             self._run(pull(graph, demand), stages)
 
@@ -127,7 +136,7 @@ class _Builder:
         self._made.tiles.append(StoredTile(tile, home.whole, unknown, unknown.copy(), size))
         return len(self._made.tiles) - 1
 
-    def _new_stage(self, node: int, steps: Span, part: Pass, local: dict[int, int]) -> int:
+    def _new_stage(self, node: int, steps: Span, part: Pass, local: dict[int, int], layer: bool) -> int:
         graph, info = self._graph, self._graph.nodes[node]
         inputs: tuple[int | None, ...] = ()
         if info.node is not None:
@@ -139,7 +148,10 @@ class _Builder:
         tile = self._made.tiles[outputs[0]].tile if outputs else None
         rows = steps if tile is not None and not info.gathers else tile.rows if tile else (0, 1)
         columns = part.columns[info.makes[0]] if info.makes else (0, 1)
-        self._made.stages.append(RanStage(Stage(info.node, inputs, outputs, rows, columns), node, steps))
+        self._made.stages.append(RanStage(Stage(info.node, inputs, outputs, rows, columns), node, steps, layer))
+        for index in (*inputs, *outputs):
+            if layer and index is not None:
+                self._made.tiles[index].whole = True
         return len(self._made.stages) - 1
 
     def _run(self, calls: Sequence[tuple[int, int, int]], stages: dict[int, int]) -> None:
