@@ -11,7 +11,7 @@ from thimble.compiler.plan.layout import Request, arena_bytes, place
 from thimble.compiler.plan.options import PlanOptions
 from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Stage, Step, Tile, View
-from thimble.compiler.plan.search import best_plan
+from thimble.compiler.plan.search import FrontierPoint, Search
 from thimble.compiler.plan.views import find_views
 
 ALIGNMENT = 4
@@ -56,10 +56,23 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
 
 
 def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOptions | None = None) -> Plan:
-    """The plan that the options ask for, of all schedules: layer by layer, by rows, by strips and patches."""
-    options = options or PlanOptions()
+    """The plan that the options ask for, of all schedules: layer by layer, by rows, by strips and patches.
+
+    Where nothing stays within `max_sram_bytes`, it is the smallest plan that was found.
+    """
+    return _search(graph, rounding, options or PlanOptions()).best().plan
+
+
+def frontier(
+    graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOptions | None = None
+) -> tuple[FrontierPoint, ...]:
+    """Plans from the fewest cycles to the least bytes, none dominated; cycles are estimates."""
+    return _search(graph, rounding, options or PlanOptions()).frontier()
+
+
+def _search(graph: Graph, rounding: Rounding, options: PlanOptions) -> Search:
     layers = None if options.input_by_rows else plan_layers(graph, rounding, options.effort)
-    return best_plan(graph, rounding, options, layers)
+    return Search(graph, rounding, options, layers)
 
 
 def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:

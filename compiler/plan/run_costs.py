@@ -17,7 +17,7 @@ from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.cycles import extra_cycles
 from thimble.compiler.plan.layout import most_shared
 from thimble.compiler.plan.row_graph import RowGraph
-from thimble.compiler.plan.runs import Parts, Pass, Recipe, aligned_row_bytes, part_row_bytes, passes_of
+from thimble.compiler.plan.runs import LAYER, Parts, Pass, Recipe, aligned_row_bytes, part_row_bytes, passes_of
 from thimble.compiler.plan.schedule import Demand, pull, steps_reading
 
 
@@ -47,7 +47,7 @@ class RunCosts:
         if found is None:
             return
         timelines = [
-            _Timeline(self._graph, self._parts, end, recipe.rows, found.passes, number)
+            _Timeline(self._graph, self._parts, end, recipe, found.passes, number)
             for number in range(len(found.passes))
         ]
         first_possible = self._first_possible(end, recipe)
@@ -137,11 +137,13 @@ class _Sharing:
 class _Timeline:
     """The calls of one pass, and the live bytes at each as far as nodes are included."""
 
-    def __init__(self, graph: RowGraph, parts: Parts, end: int, rows: int, passes: Sequence[Pass], number: int) -> None:
+    def __init__(
+        self, graph: RowGraph, parts: Parts, end: int, recipe: Recipe, passes: Sequence[Pass], number: int
+    ) -> None:
         self._graph, self._parts, self._end = graph, parts, end
         self._before, self._part, self._after = passes[:number], passes[number], passes[number + 1 :]
-        self._layers = rows == 0
-        calls = pull(graph, Demand(min(self._part.spans), end, rows, self._part.spans))
+        self._layers = recipe == LAYER
+        calls = pull(graph, Demand(min(self._part.spans), end, recipe.rows, self._part.spans))
         table = np.array(calls, np.int64).reshape(-1, 3)
         self._nodes, self._counts = table[:, 0], table[:, 2] - table[:, 1]
         self._length = len(calls)

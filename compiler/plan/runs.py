@@ -28,6 +28,10 @@ class Recipe:
         return self.row_parts > 1 or self.column_parts > 1 or self.gate is not None
 
 
+LAYER = Recipe(rows=0)
+"""One node over its whole output in one call, on tensors in one piece."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Nodes [first, end) of a row graph, computed by one recipe."""

@@ -11,7 +11,7 @@ from thimble.compiler.ir.graph import Role
 from thimble.compiler.ir.operator import Array, Span
 from thimble.compiler.plan.plan import Stage, Step, Tile
 from thimble.compiler.plan.row_graph import RowGraph
-from thimble.compiler.plan.runs import Pass, Run, passes_of
+from thimble.compiler.plan.runs import LAYER, Pass, Run, passes_of
 from thimble.compiler.plan.schedule import Demand, pull, steps_reading
 
 
@@ -93,7 +93,7 @@ class _Builder:
                     else:
                         rows = None if graph.nodes[node].gathers else spans[node]
                         local[value] = self._new_tile(value, rows, part.columns[value])
-                stages[node] = self._new_stage(node, spans[node], part, local, layer=run.recipe.rows == 0)
+                stages[node] = self._new_stage(node, spans[node], part, local, layer=run.recipe == LAYER)
             demand = Demand(run.first, run.end, run.recipe.rows, spans)
             self._run(pull(graph, demand), stages)
 

@@ -63,16 +63,17 @@ class _Replay:
             part = self._plan.tiles[tile]
             wide = part.columns if columns is None else columns[position]
             assert wide is not None
-            needs = form.needs[position] if form is not None and not once else None
+            needs = form.needs[position] if form is not None else None
             same = self._graph.nodes[stage.node].inputs[position] == part.value
-            spans = [part.rows] if needs is None or not same else needs[origin + first : origin + end]
+            at_once = needs is None or not same or (once and form is not None and form.accumulator_bytes > 0)
+            spans = [part.rows] if at_once or needs is None else needs[origin + first : origin + end]
             for rows in spans:
                 self._check(tile, rows, wide, f"stage {index} at steps {first} to {end}")
         if form is not None and form.accumulator_bytes and not once and end < form.steps:
             return
         for tile in () if viewed else stage.outputs:
             rows = stage.rows
-            if form is not None and not form.accumulator_bytes and not once:
+            if form is not None and not form.accumulator_bytes:
                 rows = (stage.rows[0] + first, stage.rows[0] + end)
             self._write(tile, rows, stage.columns)
 
