@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 import numpy as np
 
@@ -66,13 +65,9 @@ def _pairs(requests: Sequence[Request], slides: Sequence[Slide]) -> tuple[Array,
 def _merged(conflicts: Iterable[Conflict]) -> list[Conflict]:
     """The same ranges, those that overlap made one; they come sorted."""
     merged: list[Conflict] = []
-    for other, group in groupby(conflicts, key=lambda conflict: conflict[0]):
-        _, low, high = next(group)
-        for _, start, end in group:
-            if start < high:
-                high = max(high, end)
-            else:
-                merged.append((other, low, high))
-                low, high = start, end
-        merged.append((other, low, high))
+    for other, low, high in conflicts:
+        if merged and merged[-1][0] == other and low < merged[-1][2]:
+            merged[-1] = (other, merged[-1][1], max(high, merged[-1][2]))
+        else:
+            merged.append((other, low, high))
     return merged

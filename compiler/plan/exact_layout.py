@@ -101,10 +101,10 @@ def _sliding_parts(
     distances = {(slide.over, slide.under): slide.distance for slide in slides}
     for over, under in distances:
         for step in {p.first for p in requests[over].parts} & {p.last for p in requests[under].parts}:
-            late.setdefault(step, set()).update((over, k) for k, p in enumerate(requests[over].parts) if p.first == step)
-            early.setdefault(step, set()).update(
-                (under, k) for k, p in enumerate(requests[under].parts) if p.last == step
-            )
+            born = [(over, k) for k, p in enumerate(requests[over].parts) if p.first == step]
+            dying = [(under, k) for k, p in enumerate(requests[under].parts) if p.last == step]
+            late.setdefault(step, set()).update(born)
+            early.setdefault(step, set()).update(dying)
     return [
         (a, b, distances.get((a[0], b[0])))
         for step in sorted(late)

@@ -13,6 +13,7 @@ from random import Random
 import numpy as np
 
 from thimble.compiler.plan.conflicts import Conflict, find_conflicts
+from thimble.compiler.plan.live_bytes import LiveBytes
 from thimble.compiler.plan.requests import Part, Request, Slide, arena_bytes
 from thimble.compiler.plan.skyline import Skyline
 
@@ -28,15 +29,22 @@ SKYLINE_WORK = 60_000
 """Requests placed by the skyline at an effort of 1: about two seconds."""
 
 
-_ORDERS: tuple[Callable[[Request], tuple[int, ...]], ...] = (
-    lambda r: (-r.bytes, r.first),
-    lambda r: (-(r.last - r.first), -r.bytes),
-    lambda r: (-r.bytes * (r.last - r.first + 1), r.first),
-    lambda r: (r.first, -r.bytes),
-    lambda r: (-r.last, -r.bytes),
-    lambda r: (-r.bytes, -(r.last - r.first)),
-    lambda r: (-r.bytes, -r.first),
+_Key = Callable[[Request, int], tuple[int, ...]]
+
+_ORDERS: tuple[_Key, ...] = (
+    lambda r, _: (-r.bytes, r.first),
+    lambda r, _: (-(r.last - r.first), -r.bytes),
+    lambda r, _: (-r.bytes * (r.last - r.first + 1), r.first),
+    lambda r, _: (r.first, -r.bytes),
+    lambda r, _: (-r.last, -r.bytes),
+    lambda r, _: (-r.bytes, -(r.last - r.first)),
+    lambda r, _: (-r.bytes, -r.first),
+    lambda r, fullest: (-fullest, -r.bytes, r.first),
+    lambda r, fullest: (-fullest, r.first),
+    lambda r, fullest: (-fullest, r.first - r.last, -r.bytes),
+    lambda r, fullest: (-fullest, -r.last),
 )
+"""The simple orders, from a request and the most bytes that are live at a step of its life (greedy by breadth)."""
 
 
 def lower_bound(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> int:
@@ -47,29 +55,16 @@ def lower_bound(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> in
     """
     if not requests:
         return 0
+    live = LiveBytes(requests)
     unit = int(np.gcd.reduce([r.alignment for r in requests]))
-    parts = [(p, -p.bytes % unit if len(r.parts) == 1 else 0) for r in requests for p in r.parts]
-    firsts, lasts = np.array([(p.first, p.last) for p, _ in parts]).T
-    sizes, slacks = np.array([(p.bytes, slack) for p, slack in parts]).T
-    steps = np.unique(firsts)
-    begins, ends = np.searchsorted(steps, firsts), np.searchsorted(steps, lasts, side="right")
-
-    def summed(amounts: np.ndarray) -> np.ndarray:
-        """Sum over the parts that are live at each of the steps."""
-        changes = np.zeros(len(steps) + 1, np.int64)
-        np.add.at(changes, begins, amounts)
-        np.add.at(changes, ends, -amounts)
-        return np.cumsum(changes)[:-1]
-
-    largest = np.zeros(len(steps), np.int64)
+    slacks = np.array([-p.bytes % unit if len(r.parts) == 1 else 0 for r in requests for p in r.parts])
+    largest = np.zeros(len(live.steps), np.int64)
     for slack in sorted(set(slacks.tolist()) - {0}):
-        largest[summed((slacks == slack).astype(np.int64)) > 0] = slack
-    padding = summed(slacks) - largest
-    saved = _saved_by_slides(requests, slides, unit)
-    for step, amount in saved.items():
-        at = np.searchsorted(steps, step)
-        padding[at] = -amount
-    return max(int((summed(sizes) + padding).max()), *(r.bytes for r in requests))
+        largest[live.sum(slacks == slack) > 0] = slack
+    padding = live.sum(slacks) - largest
+    for step, amount in _saved_by_slides(requests, slides, unit).items():
+        padding[np.searchsorted(live.steps, step)] = -amount
+    return int(max((live.bytes + padding).max(), *(r.bytes for r in requests)))
 
 
 def _saved_by_slides(requests: Sequence[Request], slides: Sequence[Slide], unit: int) -> dict[int, int]:
@@ -144,8 +139,10 @@ class _Greedy:
         """Placements, the simple orders first; hill climbs look at no more than `work` conflicts."""
         indices = range(len(self._requests))
         best = None
+        live = LiveBytes(self._requests)
+        fullest = live.most(live.bytes, np.array(indices)).tolist()
         for key in _ORDERS:
-            order = sorted(indices, key=lambda i: (key(self._requests[i]), i))
+            order = sorted(indices, key=lambda i: (key(self._requests[i], fullest[i]), i))
             for tightest in (False, True):
                 attempt = self._place(order, tightest)
                 best = attempt if best is None or attempt[0] < best[0] else best

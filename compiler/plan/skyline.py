@@ -4,20 +4,21 @@ Thousands of rows with short lives leave first-fit a few per cent above the live
 one that rests on what is placed already, and nothing is put beneath it later: so what is lost under it is known at
 once. At a step, the bytes not yet placed must fit above the lowest free offset; a body that would break this for a
 limit below the best size is not taken. Among the others a rule decides: it weighs offset, room left, size and length
-of life. Rules are drawn anew, or close to the best one, until the limit cannot be lowered or the work is done. After
-MiniMalloc (Moffitt, ASPLOS 2024), whose canonical form and bound of a section this has, with restarts in place of a
-complete search.
+of life. Rules are drawn anew, or close to the best one, until the limit cannot be lowered or the work is done; half of
+them from the top down, which suits a tensor whose lowest rows die first. After MiniMalloc (Moffitt, ASPLOS 2024),
+whose canonical form and bound of a section this has, with restarts in place of a complete search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.conflicts import Conflict
+from thimble.compiler.plan.live_bytes import LiveBytes
 from thimble.compiler.plan.requests import Request
 
 _GRAIN = 4096
@@ -31,13 +32,14 @@ _LIFE_WEIGHTS = (0, 1, 2, 4, 8, 12, 16, 24, 32)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rule:
-    """Weights, and for each body an amount of its own, in units of 1 / _GRAIN; the body with the least sum comes next."""
+    """Weights, and for each body an amount of its own in 1 / _GRAIN: the body with the least sum comes next."""
 
     offset: int
     room: int
     size: int
     life: int
     ties: Array
+    downwards: bool
 
 
 class Skyline:
@@ -46,31 +48,29 @@ class Skyline:
     def __init__(self, requests: Sequence[Request], conflicts: Sequence[Sequence[Conflict]]) -> None:
         self._sizes = np.array([r.bytes for r in requests], np.int64)
         self._alignments = np.array([r.alignment for r in requests], np.int64)
-        self._unit = int(np.gcd.reduce(self._alignments))
-        firsts = np.array([r.first for r in requests])
-        steps = np.unique([p.first for r in requests for p in r.parts])
-        self._begins = np.searchsorted(steps, firsts)
-        self._ends = np.searchsorted(steps, [r.last for r in requests], side="right")
-        # Bytes at each step that are not placed, with a place behind the last one for reduceat.
-        self._unplaced = np.zeros(len(steps) + 1, np.int64)
+        self._live = LiveBytes(requests)
+        steps = self._live.steps
         self._parts = [
             [(*(int(n) for n in np.searchsorted(steps, (p.first, p.last + 1))), p.bytes) for p in r.parts]
             for r in requests
         ]
-        for parts in self._parts:
-            for begin, end, size in parts:
-                self._unplaced[begin:end] += size
-        lives = self._ends - self._begins
+        lives = self._live.ends - self._live.begins
         self._lives = lives * max(int(self._sizes.mean()), 1) // max(int(lives.mean()), 1)  # comparable with sizes
-        self._above = self._find_above(conflicts)
+        sizes = self._sizes.tolist()
+        self._above = self._find_above((i, j, high) for i, mine in enumerate(conflicts) for j, _, high in mine)
+        # From the top down, distances are those between ends.
+        self._below = self._find_above(
+            (i, j, sizes[j] - sizes[i] - low) for i, mine in enumerate(conflicts) for j, low, _ in mine
+        )
 
-    @staticmethod
-    def _find_above(conflicts: Sequence[Sequence[Conflict]]) -> list[tuple[Array, Array]]:
-        """For each body those that it meets, and how far behind its own start they begin if they rest on it."""
-        above: list[dict[int, int]] = [{} for _ in conflicts]
-        for i, mine in enumerate(conflicts):
-            for other, _, high in mine:
-                above[other][i] = max(high, above[other].get(i, high))
+    def _find_above(self, distances: Iterable[Conflict]) -> list[tuple[Array, Array]]:
+        """For each body those that it meets, and how far behind its own start they begin if they rest on it.
+
+        `distances` holds (one, other, how far behind the start of the other it begins if it rests on it).
+        """
+        above: list[dict[int, int]] = [{} for _ in self._sizes]
+        for i, other, distance in distances:
+            above[other][i] = max(distance, above[other].get(i, distance))
         return [(np.array(list(a), np.int64), np.array(list(a.values()), np.int64)) for a in above]
 
     def search(self, bound: int, size: int, work: int) -> tuple[int, ...] | None:
@@ -85,6 +85,8 @@ class Skyline:
             placed, offsets = self._place(trial, limit)
             work -= placed
             if offsets is not None:
+                if trial.downwards:
+                    offsets = self._turned_over(offsets)
                 found = int((offsets + self._sizes).max())
                 if found < size:
                     size, best, rule = found, tuple(offsets.tolist()), trial
@@ -97,26 +99,29 @@ class Skyline:
             for choices in (_OFFSET_WEIGHTS, _ROOM_WEIGHTS, _SIZE_WEIGHTS, _LIFE_WEIGHTS)
         )
         count = len(self._sizes)
-        kind = random.randint(8)
-        ties = (np.arange(count), -np.arange(count), self._begins, -self._ends, self._ends)
+        kind, downwards = random.randint(8), bool(random.randint(2))
+        ties = (np.arange(count), -np.arange(count), self._live.begins, -self._live.ends, self._live.ends)
         if kind < len(ties):
-            return _Rule(offset, room, size, life, ties[kind])
+            return _Rule(offset, room, size, life, ties[kind], downwards)
         reach = (_GRAIN, 100 * _GRAIN, 4 * _GRAIN * (int(self._sizes.mean()) + 1))[kind - len(ties)]
-        return _Rule(offset, room, size, life, random.randint(0, reach, count))
+        return _Rule(offset, room, size, life, random.randint(0, reach, count), downwards)
 
     def _vary(self, rule: _Rule, random: np.random.RandomState) -> _Rule:
         """The rule with small changes of who comes first."""
         reach = (_GRAIN, 16 * _GRAIN, 64 * _GRAIN)[random.randint(3)]
-        ties = rule.ties + random.randint(0, reach, len(self._sizes))
-        return _Rule(rule.offset, rule.room, rule.size, rule.life, ties)
+        return replace(rule, ties=rule.ties + random.randint(0, reach, len(self._sizes)))
 
     def _place(self, rule: _Rule, limit: int) -> tuple[int, Array | None]:
         """How many bodies were placed, and all offsets if that was all of them."""
         sizes, alignments = self._sizes, self._alignments
-        unplaced = self._unplaced.copy()
+        unplaced = self._live.bytes.copy()
         count = len(sizes)
-        offsets, waiting = np.zeros(count, np.int64), np.ones(count, bool)
-        needs = self._most_unplaced(unplaced, np.arange(count))
+        waiting = np.ones(count, bool)
+        # From the top down, offsets count from the top, and ends are aligned.
+        spare = sizes if rule.downwards else np.zeros(count, np.int64)
+        offsets = -spare % alignments
+        above = self._below if rule.downwards else self._above
+        needs = self._live.most(unplaced, np.arange(count))  # bytes to place at the fullest step of each life
         fixed = rule.ties - _GRAIN * (rule.size * sizes + rule.life * self._lives)
         left = np.arange(count)
         for placed in range(count):
@@ -134,17 +139,16 @@ class Skyline:
             left = left[left != chosen]
             for begin, end, size in self._parts[chosen]:
                 unplaced[begin:end] -= size
-            others, distances = self._above[chosen]
+            others, distances = above[chosen]
             still = waiting[others]
             others = others[still]
             if len(others):
-                rest = -(-(offsets[chosen] + distances[still]) // alignments[others]) * alignments[others]
-                offsets[others] = np.maximum(offsets[others], rest)
-                needs[others] = self._most_unplaced(unplaced, others)
+                lowest = offsets[chosen] + distances[still]
+                offsets[others] = np.maximum(offsets[others], lowest + -(lowest + spare[others]) % alignments[others])
+                needs[others] = self._live.most(unplaced, others)
         return count, offsets
 
-    def _most_unplaced(self, unplaced: Array, bodies: Array) -> Array:
-        """For each of some bodies, the most bytes not yet placed at a step of its life, its own included."""
-        spans = np.empty(2 * len(bodies), np.int64)
-        spans[0::2], spans[1::2] = self._begins[bodies], self._ends[bodies]
-        return np.asarray(np.maximum.reduceat(unplaced, spans)[0::2])
+    def _turned_over(self, offsets: Array) -> Array:
+        """Offsets from the bottom of those from the top."""
+        multiple = int(np.lcm.reduce(self._alignments))
+        return -(-int((offsets + self._sizes).max()) // multiple) * multiple - offsets - self._sizes
