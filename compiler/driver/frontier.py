@@ -14,14 +14,12 @@ import jinja2
 from thimble.compiler.driver.frontier_chart import draw_frontier
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions
-from thimble.compiler.driver.planning import ShowProgress, check_input_feed, frontier_plans, silent, sram_limit
+from thimble.compiler.driver.planning import ShowProgress, check_input_feed, plan_options, silent, sram_limit
 from thimble.compiler.driver.stages import Model, open_model
 from thimble.compiler.ir.errors import ThimbleError, UsageError
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.plan import Plan
-
-MOST_POINTS = 16
-"""Plans that are built and simulated; of more, those that lie closest to another in bytes are left out."""
+from thimble.compiler.plan.planner import frontier
 
 BUILDS_AT_ONCE = 2
 
@@ -57,7 +55,8 @@ def measure_frontier(
     check_input_feed(model.graph, model.options)
     limit = sram_limit(model.target, model.options)
     with show() as progress:
-        plans = frontier_plans(model.graph, model.options, MOST_POINTS, progress)
+        asked = plan_options(model.options, None, progress)
+        plans = [point.plan for point in frontier(model.graph, model.options.rounding, asked)]
     with ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
         ran = pool.map(lambda plan: run_plan(model, plan, limit), plans)
         points = list(track(ran, "Simulating", len(plans)))

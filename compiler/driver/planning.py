@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, InputFeed
@@ -14,11 +13,8 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import plan_graph, plan_layers
-from thimble.compiler.plan.search import Search
+from thimble.compiler.plan.planner import plan_graph
 from thimble.targets.model import Target
-
-T = TypeVar("T")
 
 Progress = Callable[[str, float], None]
 """Hears what the planner does, and how much of it is done (0 to 1)."""
@@ -87,33 +83,6 @@ def check_input_feed(graph: Graph, options: CompileOptions) -> None:
         raise UsageError(
             f"--input rows needs an input of more than one row (all dimensions but the last two): {listed}."
         )
-
-
-def frontier_plans(graph: Graph, options: CompileOptions, most: int, progress: Progress) -> list[Plan]:
-    """At most so many plans from layer by layer to the least bytes, of those schedules that the options allow."""
-    asked = plan_options(options, None, progress)
-    search = Search(graph, options.rounding, asked)
-    by_rows = options.input is InputFeed.ROWS
-    layers = search.layers().plan if by_rows else plan_layers(graph, options.rounding, asked.effort)
-    if options.schedule is Schedule.LAYER:
-        return [layers]
-    cuts = search.cuts(repeats=options.schedule is not Schedule.ROWS)
-    choices = [choice for choice in cuts.frontier() if choice.peak_bytes < layers.arena_bytes]
-    chosen = thin_out(choices, most - 1, lambda choice: choice.peak_bytes)
-    plans = [layers]
-    for number, choice in enumerate(chosen):
-        progress("Placing the rows", number / len(chosen))
-        plans.append(search.planned(choice).plan)
-    return plans
-
-
-def thin_out(items: Iterable[T], most: int, size: Callable[[T], int]) -> list[T]:
-    """At most so many items, the largest and the smallest among them, spread by the ratios of their sizes."""
-    left = sorted({size(item): item for item in items}.values(), key=size, reverse=True)
-    while len(left) > max(most, 2):
-        gaps = [size(left[i + 1]) / size(left[i - 1]) for i in range(1, len(left) - 1)]
-        del left[1 + gaps.index(max(gaps))]
-    return left
 
 
 def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions) -> None:

@@ -16,7 +16,6 @@ from tests.models.mobilenet_v2 import build_network
 from thimble.compiler.driver.cli import cli
 from thimble.compiler.driver.frontier import Point, undominated
 from thimble.compiler.driver.frontier_chart import draw_frontier
-from thimble.compiler.driver.planning import thin_out
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -75,13 +74,6 @@ def point(arena: int, cycles: int) -> Point:
 def test_dominated_points_go() -> None:
     given = [point(90, 5), point(100, 5), point(50, 9), point(60, 9), point(50, 10), point(70, 7), point(80, 8)]
     assert [(p.arena_bytes, p.cycles) for p in undominated(given)] == [(90, 5), (70, 7), (50, 9)]
-
-
-def test_thinning_keeps_both_ends_and_spreads() -> None:
-    sizes = [1000, 990, 980, 500, 250, 249, 100]
-    assert thin_out(sizes, 4, lambda size: size) == [1000, 500, 249, 100]
-    assert thin_out(sizes, 10, lambda size: size) == sizes
-    assert thin_out([], 4, lambda size: size) == []
 
 
 def test_labels_that_would_collide_are_left_out() -> None:
