@@ -7,25 +7,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from thimble.compiler.driver.memory_map import Tick, round_unit
+from thimble.compiler.driver.memory_map import CHARACTER_WIDTH, Rect, Tick, round_unit
 
 WIDTH, HEIGHT = 760.0, 420.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78.0, 30.0, 44.0, 52.0
 _LABEL_HEIGHT = 14.0
-_LABEL_WIDTH = 190.0
 
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A point of the frontier; its label ends or begins at (label_x, label_y) by `anchor`."""
+    """A point of the frontier; `label` is where its text stands, None where there is no room."""
 
     x: float
     y: float
     fits: bool
     text: str
-    label_x: float
-    label_y: float
-    anchor: str
+    label: Rect | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +74,37 @@ def draw_frontier(result: Mapping[str, Any]) -> FrontierChart:
         dots=_dots(points, places, low),
         steps=_staircase(places),
         x_ticks=tuple(Tick(x(v), f"{v:,}") for v in range(0, int(most_bytes * 1.04) + 1, unit)),
-        y_ticks=tuple(Tick(y(v), f"{v:,}") for v in range(first, high + 1, cycle_unit)),
+        y_ticks=tuple(Tick(y(v), f"{v / 1e6:,.6g}") for v in range(first, high + 1, cycle_unit)),
         limit_x=x(limit) if limit <= most_bytes * 1.04 else None,
         limit_text=f"limit {limit:,}",
     )
 
 
 def _dots(points: Sequence[Mapping[str, Any]], places: Sequence[tuple[float, float]], low: int) -> tuple[Dot, ...]:
-    """Labels stand to the upper right of their points, or to the left near the edge; those that would collide drop."""
+    """Labels stand above or below their points, to the right or left; where all of that is taken, there is none."""
     dots: list[Dot] = []
-    taken: list[tuple[float, float]] = []
-    for point, (px, py) in zip(points, places, strict=True):
+    taken = [Rect(x - 4, y - 4, 8, 8) for x, y in places]
+    for point, (x, y) in zip(points, places, strict=True):
         text = f"{point['arena_bytes']:,} B, +{100 * (point['cycles'] / low - 1):.1f}%"
         if point["mac_factor"] > 1:
             text += f", {point['mac_factor']:.2f}x MACs"
-        to_left = px + _LABEL_WIDTH > WIDTH
-        label_x = px - 8 if to_left else px + 8
-        start = label_x - _LABEL_WIDTH if to_left else label_x
-        free = all(abs(start - tx) > _LABEL_WIDTH or abs(py - ty) > _LABEL_HEIGHT for tx, ty in taken)
-        if free:
-            taken.append((start, py))
-        dots.append(
-            Dot(px, py, bool(point["fits"]), text, label_x, py - 8, ("end" if to_left else "start") if free else "")
-        )
+        width = len(text) * CHARACTER_WIDTH
+        boxes = [
+            Rect(x + side if side > 0 else x + side - width, y + down, width, _LABEL_HEIGHT)
+            for down in (-18.0, 5.0)
+            for side in (6.0, -6.0)
+        ]
+        box = next((b for b in boxes if _LEFT < b.x < WIDTH - width and not any(_meet(b, t) for t in taken)), None)
+        if box is not None:
+            taken.append(box)
+        dots.append(Dot(x, y, bool(point["fits"]), text, box))
     return tuple(dots)
+
+
+def _meet(a: Rect, b: Rect) -> bool:
+    return abs(2 * (a.x - b.x) + a.width - b.width) < a.width + b.width and (
+        abs(2 * (a.y - b.y) + a.height - b.height) < a.height + b.height
+    )
 
 
 def _staircase(places: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

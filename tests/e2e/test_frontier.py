@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -76,11 +76,18 @@ def test_dominated_points_go() -> None:
     assert [(p.arena_bytes, p.cycles) for p in undominated(given)] == [(90, 5), (70, 7), (50, 9)]
 
 
-def test_labels_that_would_collide_are_left_out() -> None:
+def test_labels_never_cover_each_other_or_a_dot() -> None:
     result = {"model": "m", "target": "t", "input": "resident", "limit_bytes": 10_000}
-    near = [{"arena_bytes": 1_000 - i, "cycles": 10_000 + i, "mac_factor": 1.0, "fits": True} for i in range(3)]
+    near = [{"arena_bytes": 1_000 - i, "cycles": 10_000 + i, "mac_factor": 1.0, "fits": True} for i in range(9)]
     far = {"arena_bytes": 200, "cycles": 20_000, "mac_factor": 1.5, "fits": False}
     chart = draw_frontier({**result, "points": [*near, far]})
-    assert [bool(dot.anchor) for dot in chart.dots] == [True, False, False, True]
+    labels = [dot.label for dot in chart.dots if dot.label]
+    assert 2 <= len(labels) < len(chart.dots)
+    for a, b in combinations(labels, 2):
+        assert a.x + a.width <= b.x or b.x + b.width <= a.x or a.y + a.height <= b.y or b.y + b.height <= a.y
+    for a in labels:
+        assert not any(a.x < dot.x < a.x + a.width and a.y < dot.y < a.y + a.height for dot in chart.dots)
+        assert 0 <= a.x <= a.x + a.width <= chart.width
     assert chart.limit_x is None
     assert chart.dots[-1].text == "200 B, +100.0%, 1.50x MACs"
+    assert chart.dots[-1].label
