@@ -101,7 +101,7 @@ def main(names: list[str]) -> None:
         if network.is_here and (not names or network.name in names):
             line = row(network)
             rows[line.split("|")[1].strip()] = line
-            console.print(line)
+            console.print(line, soft_wrap=True)
     order = [Path(network.name).stem for network in NETWORKS]
     lines = [rows[name] for name in order if name in rows]
     PAGE.write_text(f"{before}{BEGIN}\n{HEAD}" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
