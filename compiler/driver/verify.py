@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from thimble.compiler.driver.build_folder import Build, open_build, write_report
-from thimble.compiler.driver.data import Samples, load_samples, random_samples
+from thimble.compiler.driver.data import Samples, model_samples
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.localize import first_differing_layer
 from thimble.compiler.driver.oracle import oracle_name, run_oracle
-from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, places, run_host, run_target
+from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, open_samples, places, run_host, run_target
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.executor import Executor
 
@@ -56,11 +56,12 @@ def verify_build(
     """
     build = open_build(folder)
     wanted = places(on)
-    samples = load_samples(data, build.graph, limit) if data else random_samples(build.graph, limit)
+    samples = open_samples(build, data, limit)
+    given = model_samples(samples, build.interface)
     reference = oracle_name(build.rounding)
     with ThreadPoolExecutor(1) as pool:  # the host program runs on the other core meanwhile
         host = pool.submit(run_host, build, samples) if HOST in wanted else None
-        oracle = list(progress(run_oracle(build.model, build.graph, samples, build.rounding), reference, len(samples)))
+        oracle = list(progress(run_oracle(build.model, build.graph, given, build.rounding), reference, len(samples)))
         outputs = {REFERENCE: list(progress(_run_reference(build, samples), REFERENCE, len(samples)))}
         if host is not None:
             say("Waiting for the C on this machine, under the sanitizers")
@@ -69,6 +70,7 @@ def verify_build(
         say(f"Running {len(samples)} samples on the simulated {build.target.name}")
         outputs[TARGET], trace = run_target(build, samples)
         merge_trace(build.report, trace)
+    outputs = {place: [build.interface.model_outputs(o) for o in made] for place, made in outputs.items()}
     comparisons = [compare(runtime, result, oracle) for runtime, result in outputs.items()]
     build.report["verify"] = _summary(build, samples, reference, comparisons)
     build.report["accuracy"] = _accuracy(samples, oracle, outputs)

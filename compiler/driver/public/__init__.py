@@ -14,14 +14,16 @@ __version__ = metadata.version("thimble")
 
 def compile(model: str | Path, target: str, out: str | Path, **options: Any) -> dict[str, Any]:
     """Compile a model to a build folder; `options` are the fields of CompileOptions. Returns the report."""
-    from thimble.compiler.driver.stages import CompileOptions, compile_model
+    from thimble.compiler.driver.options import CompileOptions
+    from thimble.compiler.driver.stages import compile_model
 
     return compile_model(Path(model), target, Path(out), CompileOptions(**options))
 
 
 def analyze(model: str | Path, target: str, **options: Any) -> dict[str, Any]:
     """Whether a model fits a target, by how many bytes, and every blocker. Writes nothing."""
-    from thimble.compiler.driver.stages import CompileOptions, analyze_model
+    from thimble.compiler.driver.options import CompileOptions
+    from thimble.compiler.driver.stages import analyze_model
 
     return analyze_model(Path(model), target, CompileOptions(**options))
 
