@@ -31,11 +31,15 @@ def check_plan(graph: Graph, plan: Plan) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Operand:
-    """An input of a stage that is in memory: its position, its tile, and which contents of the tile are meant."""
+    """An input of a stage that is in memory: its position, its tile, and which contents of the tile are meant.
+
+    `view_row_bytes` is the size of its rows where it is a view whose rows are not those of its base; else 0.
+    """
 
     position: int
     tile: StampedTile
     version: int
+    view_row_bytes: int
 
 
 class _Replay:
@@ -185,7 +189,11 @@ class _Replay:
         site = self._graph.sites[stage.node]
         for operand in operands:
             tile, columns = operand.tile, self._columns(stage, operand.position)
-            for needed in rows_read(site, form, operand.position, row):
+            rows = rows_read(site, form, operand.position, row)
+            if operand.view_row_bytes and rows:
+                size, columns = operand.view_row_bytes, tile.columns
+                rows = range(rows[0] * size // tile.row_bytes, -(-(rows[-1] + 1) * size // tile.row_bytes))
+            for needed in rows:
                 if columns is None or not (_lies_in(columns, tile.columns) and tile.rows[0] <= needed < tile.rows[1]):
                     raise PlanError(f"{what} needs row {needed} of value {tile.value}, which tile {tile.index} lacks")
                 yield operand, needed, columns
@@ -223,7 +231,8 @@ class _Replay:
             arena.write(tile, row, stage.columns)
         for (operand, r, columns), was in zip(reads, intact, strict=True):
             if was and not arena.holds(operand.tile, r, columns, operand.version):
-                last = self._last(index, operand.position) if len(outputs) == 1 else None
+                known = len(outputs) == 1 and not operand.view_row_bytes
+                last = self._last(index, operand.position) if known else None
                 start = arena.row_start(outputs[0], row, stage.columns)
                 shift = arena.row_start(operand.tile, r, columns) - start
                 self._check_overlap(what, self._part(index), operand, last, shift)
@@ -305,12 +314,15 @@ class _Replay:
             if tile_index is None or self._plan.tiles[tile_index].value not in (value, base):
                 raise PlanError(f"{what} reads something else than value {value}")
             tile = self._tile(tile_index) if self._plan.tiles[tile_index].value == base else self._home(base)
-            if self._by_rows[index] and not self._has_same_rows(value, base):
-                raise PlanError(f"{what} reads rows of value {value} from value {base}, which has others")
+            view_row_bytes = 0 if self._has_same_rows(value, base) else self._graph.values[value].type.row_bytes
+            if self._by_rows[index] and view_row_bytes and not (tile.in_one_piece and self._is_full(tile)):
+                raise PlanError(
+                    f"{what} reads rows of value {value}, but those of value {base} are others and lie apart"
+                )
             version = self._version(base, value, stage.node)
             if version >= len(tile.versions):
                 raise PlanError(f"{what} reads state {base} before it is written")
-            yield _Operand(position, tile, version)
+            yield _Operand(position, tile, version, view_row_bytes)
 
     def _outputs(self, what: str, stage: Stage) -> list[StampedTile]:
         assert stage.node is not None
