@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.operator import Array, RowForm, Span
 from thimble.compiler.ops.binary import BinaryOperator
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -154,3 +154,39 @@ def _last_along(axis: Axis) -> Array:
         met = (candidates >= 0) & (reach % axis.dilation == 0) & (reach // axis.dilation < axis.kernel)
         last = np.where((last < 0) & met, candidates, last)
     return last
+
+
+def rows_read(site: Site, form: RowForm, index: int, step: int) -> range:
+    """The rows of an input that a step of the row form reads: by the geometry of windows, else as the form says."""
+    spans = form.needs[index]
+    if spans is None:
+        return range(0)
+    if index != 0 or form.accumulator_bytes or not isinstance(site.op, (Conv2D, DepthwiseConv2D, Pool2D)):
+        return range(*spans[step])
+    axis = site.op.axes(site)[0]
+    image, row = divmod(step, axis.output)
+    met = _under_window(axis, row)
+    return range(image * axis.input + met.start, image * axis.input + met.stop, met.step)
+
+
+def columns_read(site: Site, index: int, columns: Span) -> Span | None:
+    """The columns of an input that these columns of the output need: under windows by their geometry.
+
+    None where the node cannot be split by columns; all of them where the output's are all.
+    """
+    if isinstance(site.op, (Conv2D, DepthwiseConv2D, Pool2D)) and index == 0:
+        axis = site.op.axes(site)[1]
+        met = [_under_window(axis, column) for column in range(*columns)]
+        met = [positions for positions in met if positions]
+        return (min(m[0] for m in met), max(m[-1] for m in met) + 1) if met else (0, 0)
+    if columns == (0, site.output().type.columns):
+        return (0, site.input(index).type.columns)
+    needed = site.op.needed_columns(site, columns)
+    return needed[index] if needed is not None else None
+
+
+def _under_window(axis: Axis, output: int) -> range:
+    """The inputs that the taps of a window meet."""
+    start = output * axis.stride - axis.pad
+    first = start if start >= 0 else start % axis.dilation
+    return range(first, max(min(axis.input, start + axis.kernel * axis.dilation), first), axis.dilation)
