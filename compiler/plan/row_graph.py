@@ -11,10 +11,10 @@ from thimble.compiler.ir.graph import Graph, Role, Site
 from thimble.compiler.ir.operator import Array, KernelCall, Rounding, RowForm, Span
 from thimble.compiler.plan.views import find_views
 
-MAX_ROWS = 2048
+MAX_ROWS = 512
 """Nodes that read or write more rows than this run whole: models made to cost much must not take long to plan."""
 
-MAX_ROWS_IN_ALL = 8192
+MAX_ROWS_IN_ALL = 6144
 """The most rows that all tensors of a graph may have together; the tallest ones run whole where they have more."""
 
 
@@ -198,8 +198,10 @@ def _row_node(
         home = homes[views.get(value, value)]
         spans = form.needs[position] if form else None
         spans = ((0, graph.values[value].type.rows),) * steps if spans is None else spans
-        spans = spans if _same_rows(graph, value, home.value) else _rows_of_bytes(graph, value, home, spans)
-        by_home.setdefault(home.value, []).append(_read(home, spans, distances.get(home.value)))
+        distance = distances.get(home.value)
+        if not _same_rows(graph, value, home.value):
+            spans, distance = _rows_of_bytes(graph, value, home, spans), None
+        by_home.setdefault(home.value, []).append(_read(home, spans, distance))
     return RowNode(
         node=index,
         steps=steps,
@@ -257,5 +259,5 @@ def _joined(reads: list[Read]) -> Read:
         np.minimum.reduce([read.first for read in reads]),
         np.maximum.reduce([read.end for read in reads]),
         np.maximum.reduce([read.last for read in reads]),
-        reads[0].distance,
+        None if any(read.distance is None for read in reads) else reads[0].distance,
     )
