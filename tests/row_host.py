@@ -111,78 +111,69 @@ def _read(runs: Sequence[RowRun], data: bytes) -> list[list[np.ndarray]]:
 
 
 class _Node:
-    """The C of one run."""
+    """The C of one run: a function that makes the output and writes it to a file."""
 
     def __init__(self, run: RowRun, number: int, rng: np.random.Generator) -> None:
         self._run, self._number, self._rng = run, number, rng
         self._form = _form(run)
+        self._accumulates = self._form.accumulator_bytes > 0
+        self._moving = [(i, v) for i, v in enumerate(run.site.inputs) if v is not None and self._form.needs[i]]
         self._lines: list[str] = []
         self._arena = UNIT
 
     def text(self) -> str:
-        run, form, lines = self._run, self._form, self._lines
-        lines += [f"static void run_{self._number}(FILE *out) {{"]
-        self._arena = UNIT
-        moving = [(i, v) for i, v in enumerate(run.site.inputs) if v is not None and form.needs[i] is not None]
-        spaced = run.over is not None
-        tensors = [(f"input_{i}", value, i) for i, value in moving]
-        offsets = {name: self._offsets(value, spaced) for name, value, _ in tensors}
-        made = [(f"output_{i}", value) for i, value in enumerate(run.site.outputs)]
-        whole = form.accumulator_bytes > 0
-        offsets |= {name: self._offsets(value, False) for name, value in made}
+        self._lines.append(f"static void run_{self._number}(FILE *out) {{")
+        self._declare()
+        self._loop()
+        self._write()
+        return "\n".join([*self._lines, "    free(arena);", "}"])
+
+    def _declare(self) -> None:
+        """The arena, where the rows lie in it, and what the operands hold."""
+        run, lines = self._run, self._lines
+        offsets = {f"input_{i}": self._offsets(value, run.over is not None) for i, value in self._moving}
+        offsets |= {f"output_{i}": self._offsets(value, False) for i, value in enumerate(run.site.outputs)}
         sums = self._arena
-        self._arena += -(-form.accumulator_bytes // UNIT) * UNIT
-        lines += [
-            f"    uint8_t *arena = malloc({self._arena});",
-            f"    memset(arena, 0x55, {self._arena});",
-        ]
-        for name, value, i in tensors:
-            self._table(name, offsets[name], False)
+        self._arena += -(-self._form.accumulator_bytes // UNIT) * UNIT
+        lines += [f"    uint8_t *arena = malloc({self._arena});", f"    memset(arena, 0x55, {self._arena});"]
+        for name, places in offsets.items():
+            self._table(name, places, name.startswith("output") and run.over is not None)
+        for i, _ in self._moving:
             self._array(f"data_{i}", np.frombuffer(run.operands[i].tobytes(), np.uint8))
-            lines.append(f"    int32_t have_{i} = 0, gone_{i} = 0;")
-            spans = np.array(form.needs[i], np.int32)
+            spans = np.array(self._form.needs[i], np.int32)
             self._array(f"first_{i}", spans[:, 0].copy())
             self._array(f"end_{i}", spans[:, 1].copy())
-            del value
-        for name, _ in made:
-            self._table(name, offsets[name], spaced)
-        if form.accumulator_bytes:
-            lines.append(f"    void *sums = arena + {sums};")
+            lines.append(f"    int32_t have_{i} = 0, gone_{i} = 0;")
         if run.over is not None:
             self._array("place", self._places(offsets))
-        lines += [f"    for (int32_t s = 0; s < {form.steps}; s++) {{"]
-        for name, value, i in tensors:
-            lines.append(
-                f"        pass(&{name}, data_{i}, {value.type.row_bytes}, &have_{i}, &gone_{i}, "
-                f"first_{i}[s], end_{i}[s]);"
-            )
+        if self._accumulates:
+            lines.append(f"    void *sums = arena + {sums};")
+        else:
+            lines += [f"    uint8_t *made_{i} = malloc({v.type.bytes});" for i, v in enumerate(run.site.outputs)]
+
+    def _loop(self) -> None:
+        """The steps; each output row is taken away as soon as it is made."""
+        run, lines = self._run, self._lines
+        lines.append(f"    for (int32_t s = 0; s < {self._form.steps}; s++) {{")
+        for i, value in self._moving:
+            spans = f"first_{i}[s], end_{i}[s]"
+            lines.append(f"        pass(&input_{i}, data_{i}, {value.type.row_bytes}, &have_{i}, &gone_{i}, {spans});")
         if run.over is not None:
-            lines += ["        output_0.base = arena + place[s];"]
+            lines.append("        output_0.base = arena + place[s];")
         for number, call in enumerate(_calls(run)):
             self._call(number, call)
-        if not whole:
-            self._collect()
-        lines += ["    }"]
-        if whole:
-            size = run.site.output().type.bytes
-            row = f"{form.steps - 1}" if run.over is not None else "0"
-            lines += [f"    fwrite(thimble_row(&output_0, {row}), 1, {size}, out);"]
-        elif len(made) >= 1:
-            for i, value in enumerate(run.site.outputs):
-                lines += [f"    fwrite(made_{i}, 1, {value.type.bytes}, out);", f"    free(made_{i});"]
-        lines += ["    free(arena);", "}"]
-        if not whole:
-            declared = [
-                f"    uint8_t *made_{i} = malloc({value.type.bytes});" for i, value in enumerate(run.site.outputs)
-            ]
-            lines[1:1] = declared
-        return "\n".join(lines)
-
-    def _collect(self) -> None:
-        """Each output row is taken away as soon as it is made."""
-        for i, value in enumerate(self._run.site.outputs):
+        for i, value in enumerate(run.site.outputs if not self._accumulates else ()):
             size = value.type.row_bytes
-            self._lines.append(f"        memcpy(made_{i} + {size} * s, thimble_row(&output_{i}, s), {size});")
+            lines.append(f"        memcpy(made_{i} + {size} * s, thimble_row(&output_{i}, s), {size});")
+        lines.append("    }")
+
+    def _write(self) -> None:
+        """All outputs, whole, to the file."""
+        for i, value in enumerate(self._run.site.outputs):
+            made = "thimble_row(&output_0, 0)" if self._accumulates else f"made_{i}"
+            self._lines.append(f"    fwrite({made}, 1, {value.type.bytes}, out);")
+            if not self._accumulates:
+                self._lines.append(f"    free(made_{i});")
 
     def _offsets(self, value: Value, spaced: bool) -> np.ndarray:
         """Places of rows in a random order; `spaced` leaves room for an output row on both sides of each."""
@@ -270,7 +261,7 @@ class _Node:
                 return self._constant(argument.index)
             return f"thimble_row(&input_{argument.index}, first_{argument.index}[s])"
         assert isinstance(argument, Output)
-        row = "s" if not self._form.accumulator_bytes or run.over is not None else "0"
+        row = "0" if self._accumulates else "s"
         return f"thimble_row(&output_{argument.index}, {row})"
 
     def _constant(self, index: int) -> str:

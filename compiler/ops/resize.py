@@ -59,7 +59,7 @@ class Resize(Operator):
 
     def rows(self, site: Site) -> RowForm | None:
         height = site.input(0).type.shape[1]
-        return rows_under(site, self.rows_at(self.tables(site)[0], height), height)
+        return rows_under(site, self.rows_at(self.positions(height, self.height), height), height)
 
     def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return self.lower(site, rounding)

@@ -15,10 +15,19 @@ import numpy as np
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.run_costs import RunCosts
-from thimble.compiler.plan.runs import LAYER, Recipe, Run
+from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
 
 MAX_RUN = 48
 """The most nodes of a run."""
+
+MAX_STEPS = 8192
+"""The most steps of a run, at one row a call."""
+
+MAX_WORK = 400_000
+"""Steps of the longest runs that end at each node, summed up: long networks of tall tensors get shorter runs."""
+
+MAX_REPEATED_WORK = 8_000_000
+"""Calls simulated of runs that compute something twice, about ten seconds; what comes behind them is not looked at."""
 
 NEVER = 1 << 60
 
@@ -59,27 +68,37 @@ class Cuts:
         self._graph = graph
         self._count = len(graph.nodes)
         self._costs = RunCosts(graph)
+        self._work = 0
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []
         stages = [[r for r in recipes if not r.repeats], [r for r in recipes if r.repeats]]
         work, done = sum(map(len, stages)) * self._count, 0
         below = None
         for stage in filter(None, stages):
-            for end in range(1, self._count + 1):
-                for recipe in stage:
+            for recipe in stage:
+                for end in range(1, self._count + 1):
                     self._ending[end] += self._price(end, recipe, below)
-                    done += 1
+                done += self._count
                 progress(done / work)
             self._arrays = [_table(priced) for priced in self._ending]
             below = self.least_peak()
 
     def _price(self, end: int, recipe: Recipe, below: int | None) -> Iterator[PricedRun]:
-        lowest = self._lowest(end) if recipe.rows or recipe.repeats else end - 1
-        if below is not None and self._least_of(end) >= below:
-            return
+        lowest = end - 1 if recipe in (LAYER, AT_ONCE) else self._lowest(end)
+        if below is not None:
+            if self._least_of(end) >= below:
+                return
+            self._work += self._steps_of(lowest, end, recipe)
+            if self._work > MAX_REPEATED_WORK:
+                return
         for cost in self._costs.ending_at(lowest, end, recipe):
             if below is None or cost.peak_bytes < below:
                 yield PricedRun(Run(cost.first, end, recipe), cost.peak_bytes, cost.cycles, cost.macs)
+
+    def _steps_of(self, first: int, end: int, recipe: Recipe) -> int:
+        """About how many calls a run takes."""
+        passes = recipe.row_parts * recipe.column_parts if recipe.gate is None else 2
+        return passes * sum(node.steps for node in self._graph.nodes[first:end]) // max(recipe.rows, 1)
 
     def _least_of(self, end: int) -> int:
         """Bytes that any run takes that ends here: all that its last node makes lies there whole."""
@@ -88,10 +107,15 @@ class Cuts:
 
     def _lowest(self, end: int) -> int:
         """The first node with which a run may begin: it holds one node at most that touches a state."""
-        lowest, touching = end, 0
-        while lowest > max(end - MAX_RUN, 0) and touching + self._graph.nodes[lowest - 1].touches_state < 2:
+        most = min(MAX_STEPS, MAX_WORK // self._count)
+        lowest, touching, steps = end, 0, 0
+        while lowest > max(end - MAX_RUN, 0):
+            node = self._graph.nodes[lowest - 1]
+            touching += node.touches_state
+            steps += node.steps
+            if lowest < end and (touching > 1 or steps > most):
+                break
             lowest -= 1
-            touching += self._graph.nodes[lowest].touches_state
         return lowest
 
     def least_peak(self) -> int:

@@ -20,12 +20,17 @@ MEMORY_ALIGNMENT = 8
 """Of scratch and accumulators, whatever their element type."""
 
 
+EXACT_REQUESTS = 120
+"""Beyond so many bodies the exact search gets only what effort there is above the usual: it rarely finds anything."""
+
+
 def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT) -> Plan:
     """The plan of a schedule. `effort` bounds the search for offsets (layout.py, exact_layout.py)."""
     staged = stage_runs(graph, runs)
     pieces = _Pieces(graph, staged)
     slides = pieces.slides()
-    placement = place_exactly(pieces.requests, place(pieces.requests, slides, effort), slides, effort)
+    exact_effort = effort if len(pieces.requests) <= EXACT_REQUESTS else max(effort - EFFORT, 0.0)
+    placement = place_exactly(pieces.requests, place(pieces.requests, slides, effort), slides, exact_effort)
     return Plan(
         buffers=tuple(replace(b, offset=placement.offsets[request]) for b, request in pieces.buffers),
         stages=tuple(ran.stage for ran in staged.stages),

@@ -39,6 +39,8 @@ class RunCosts:
         self._graph, self._parts = graph, Parts(graph)
         homes = graph.homes.values()
         self._states = sum(home.rows * home.row_bytes for home in homes if home.role is Role.STATE)
+        in_one_piece = [home for home in homes if home.whole]
+        self._least = max((home.rows * home.row_bytes for home in in_one_piece), default=0)
         self._lasting = {home.value: graph.last_reader(home.value) for home in homes if home.role is not Role.STATE}
 
     def ending_at(self, lowest: int, end: int, recipe: Recipe) -> Iterator[RunCost]:
@@ -50,7 +52,7 @@ class RunCosts:
             _Timeline(self._graph, self._parts, end, recipe, found.passes, number)
             for number in range(len(found.passes))
         ]
-        first_possible = self._first_possible(end, recipe)
+        first_possible = _first_possible(end, recipe, found.passes)
         cycles = macs = 0
         for node in range(end - 1, found.lowest - 1, -1):
             calls = [timeline.include(node) for timeline in timelines]
@@ -63,13 +65,15 @@ class RunCosts:
             macs += done
             if node <= first_possible:
                 kept = self._states + self._passing(node, end, timelines[0])
-                yield RunCost(node, kept + max(timeline.peak() for timeline in timelines), cycles, macs)
+                peak = kept + max(timeline.peak() for timeline in timelines)
+                pieces = self._largest_operand(node) if recipe == LAYER else 0
+                yield RunCost(node, max(peak, self._least, pieces), cycles, macs)
 
-    def _first_possible(self, end: int, recipe: Recipe) -> int:
-        """The latest node with which such a run makes sense: what is computed in parts has two nodes or more."""
-        if recipe.gate is not None:
-            return recipe.gate
-        return end - 2 if recipe.repeats else end - 1
+    def _largest_operand(self, node: int) -> int:
+        """Bytes of the largest tensor that a whole layer needs in one piece, even where some of its rows are dead."""
+        info = self._graph.nodes[node]
+        homes = [self._graph.homes[value] for value in (*(read.home for read in info.reads), *info.makes)]
+        return max((home.rows * home.row_bytes for home in homes), default=0)
 
     def _passing(self, first: int, end: int, timeline: _Timeline) -> int:
         """Bytes of values that are made before a run, are read behind it and play no part in it."""
@@ -80,6 +84,13 @@ class RunCosts:
                 rows = int(rows_read_from(self._graph, value, end).sum())
                 total += rows * aligned_row_bytes(home, (0, home.columns))
         return total
+
+
+def _first_possible(end: int, recipe: Recipe, passes: Sequence[Pass]) -> int:
+    """The latest node with which such a run makes sense: some node is computed in parts or twice, or it has two."""
+    if recipe.gate is not None:
+        return max(passes[0].spans.keys() & passes[1].spans.keys())
+    return end - 2 if recipe.repeats else end - 1
 
 
 def rows_read_from(graph: RowGraph, value: int, node: int) -> Array:

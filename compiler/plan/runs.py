@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from thimble.compiler.ir.operator import Span
-from thimble.compiler.plan.row_graph import Home, RowGraph, home_distances, scratch_bytes
+from thimble.compiler.plan.row_graph import MAX_ROWS, Home, RowGraph, home_distances, scratch_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How a run is computed: `rows` steps a call (0: all at once), its output in `row_parts` x `column_parts` parts.
 
+    The first and the last of three or more column parts are `outer_columns` wider than the others, since they need a
+    halo on one side only.
     With a `gate`, a node of the run, everything that leads to it is computed first and for it alone; what the rest
     needs of that is computed again (squeeze and excite without its tensor kept).
     """
@@ -20,6 +23,7 @@ class Recipe:
     rows: int = 1
     row_parts: int = 1
     column_parts: int = 1
+    outer_columns: int = 0
     gate: int | None = None
 
     @property
@@ -30,6 +34,9 @@ class Recipe:
 
 LAYER = Recipe(rows=0)
 """One node over its whole output in one call, on tensors in one piece."""
+
+AT_ONCE = Recipe(rows=MAX_ROWS)
+"""One node in one call too, but on rows that may lie apart: more freedom to lay them out, nothing in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +122,22 @@ def _parts(graph: RowGraph, first: int, end: int, recipe: Recipe) -> Passes | No
     if last.gathers or len(last.makes) != 1 or last.node is None:
         return None
     home = graph.homes[last.makes[0]]
-    if recipe.row_parts > last.steps or recipe.column_parts > home.columns:
+    if recipe.row_parts > last.steps or recipe.column_parts > home.columns - 2 * recipe.outer_columns:
         return None
     lowest, passes = first, []
-    for rows in _split(last.steps, recipe.row_parts):
-        for columns in _split(home.columns, recipe.column_parts):
+    for rows in _split(last.steps, recipe.row_parts, 0):
+        for columns in _split(home.columns, recipe.column_parts, recipe.outer_columns):
             part, low = _part(graph, first, end, rows, columns)
             lowest = max(lowest, low)
             passes.append(part)
     return Passes(tuple(passes), lowest) if lowest < end - 1 else None
 
 
-def _split(size: int, parts: int) -> list[Span]:
-    return [(size * part // parts, size * (part + 1) // parts) for part in range(parts)]
+def _split(size: int, parts: int, outer: int) -> list[Span]:
+    """About equal parts, the outermost ones larger by `outer`."""
+    inner = size - 2 * outer
+    edges = [0, *(outer + inner * part // parts for part in range(1, parts)), size]
+    return list(pairwise(edges))
 
 
 def _part(graph: RowGraph, first: int, end: int, rows: Span, columns: Span) -> tuple[Pass, int]:
@@ -154,6 +164,12 @@ def _union(a: Span, b: Span) -> Span:
     return min(a[0], b[0]), max(a[1], b[1])
 
 
+def _at_least_one(span: Span, size: int) -> Span:
+    """A span that holds something: what reads nothing, such as a row of padding, still has an operand."""
+    first = min(span[0], size - 1)
+    return first, max(span[1], first + 1)
+
+
 def _needs_of_part(graph: RowGraph, node: int, steps: Span, columns: Span) -> dict[int, tuple[Span, Span]] | None:
     """The rows and columns of each home that a part of a node's output needs; None where it cannot be split."""
     info = graph.nodes[node]
@@ -173,8 +189,9 @@ def _needs_of_part(graph: RowGraph, node: int, steps: Span, columns: Span) -> di
                 return None
             continue
         read = by_home[value]
-        rows = (int(read.first[slice(*steps)].min()), int(read.end[steps[1] - 1]))
-        wide = (0, graph.homes[value].columns) if span is None else span
+        home = graph.homes[value]
+        rows = _at_least_one((int(read.first[slice(*steps)].min()), int(read.end[steps[1] - 1])), home.rows)
+        wide = (0, home.columns) if span is None else _at_least_one(span, home.columns)
         known = needs.get(value, (rows, wide))
         needs[value] = (_union(known[0], rows), _union(known[1], wide))
     return needs

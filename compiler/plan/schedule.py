@@ -38,6 +38,8 @@ def pull(graph: RowGraph, demand: Demand) -> list[Call]:
     puller = _Puller(graph, demand)
     for node, count in _asked(graph, demand):
         puller.run_until(node, count)
+    for node in range(demand.first, demand.end):
+        puller.run_to_end(node)  # rows that nobody in the run reads
     return puller.calls
 
 
@@ -88,6 +90,11 @@ class _Puller:
             # What is made by the longer way comes first: the shorter way's rows are then needed at once.
             inside.sort(key=lambda item: -graph.depths[item[0]])
             self._reads[node] = [(maker, end.tolist()) for maker, end in inside]
+
+    def run_to_end(self, node: int) -> None:
+        """Run all steps of a node that are left, should it run at all."""
+        if node in self._ends:
+            self.run_until(node, self._ends[node])
 
     def run_until(self, node: int, count: int) -> None:
         """Run a node until it has done `count` steps."""

@@ -12,12 +12,17 @@ from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.row_graph import RowGraph, row_graph
 from thimble.compiler.plan.row_plan import plan_runs
-from thimble.compiler.plan.runs import LAYER, Recipe, Run, find_gates
+from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run, find_gates
 
 ROWS = tuple(Recipe(rows) for rows in (1, 2, 3, 4, 6, 8, 16))
 """Rows a call; more than 16 took as much memory as whole layers in all networks that were looked at."""
 
-STRIPS = tuple(Recipe(rows, column_parts=parts) for parts in (2, 3, 4, 5, 6, 8) for rows in (1, 2, 4))
+STRIPS = (
+    *(Recipe(rows, column_parts=2) for rows in (1, 2, 4)),
+    *(Recipe(1, 1, parts, outer) for parts in (3, 4, 5, 6, 8) for outer in (0, 1, 2, 3)),
+    *(Recipe(2, 1, parts, outer) for parts in (3, 4, 5) for outer in (0, 2)),
+)
+"""Columns in parts, with rows of each part streamed."""
 
 PATCHES = tuple(Recipe(0, parts, parts) for parts in (2, 3, 4, 5))
 """Parts of rows and columns, each computed layer by layer as in MCUNetV2."""
@@ -25,14 +30,23 @@ PATCHES = tuple(Recipe(0, parts, parts) for parts in (2, 3, 4, 5))
 BALANCED_SLACK = 1.05
 """What a balanced plan may take of the least bytes that are possible without computing anything twice."""
 
-LAYER_SHARES = (1.0, 0.85, 0.6)
+LAYER_SHARES = (1.0, 0.6, 0.0)
 """Parts of the limit that whole layers may take: the fewer tensors lie in one piece, the closer is the layout."""
+
+SLACKS = (1.0, 1.01, 1.02, 1.04)
+"""What schedules may take of the least live bytes, when the smallest layout is looked for: some fit more closely."""
+
+CAREFUL_LAYOUTS = 2
+"""Of the quick layouts, the smallest ones that are tried again with care."""
 
 FITTING_ATTEMPTS = 8
 """Layouts tried until one stays within a limit: what is live at once can be less than what a layout takes."""
 
 FRONTIER_POINTS = 20
 """Points of the frontier that get a layout."""
+
+FRONTIER_EFFORT = 0.1
+"""Of the effort that one plan gets, what the layout of each point gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +94,7 @@ class Search:
         points = [] if self._options.schedule in (Schedule.ROWS, Schedule.PATCH) else [self.layers]
         for number, choice in enumerate(chosen):
             self._options.progress("Laying out the frontier", number / len(chosen))
-            points.append(self._planned(choice, 0.0))
+            points.append(self._planned(choice, FRONTIER_EFFORT * self._options.effort))
         return undominated(points)
 
     @property
@@ -114,11 +128,11 @@ class Search:
 
     def _recipes(self, repeats: bool) -> tuple[Recipe, ...]:
         if not repeats:
-            return (LAYER, *ROWS)
+            return (LAYER, AT_ONCE, *ROWS)
         gates = tuple(Recipe(gate=gate) for gate in find_gates(self._graph))
         if self._options.schedule is Schedule.PATCH:
-            return (LAYER, *STRIPS, *PATCHES)
-        return (LAYER, *ROWS, *STRIPS, *gates)
+            return (LAYER, AT_ONCE, *STRIPS, *PATCHES)
+        return (LAYER, AT_ONCE, *ROWS, *STRIPS, *gates)
 
     def _planned(self, choice: Choice, effort: float) -> FrontierPoint:
         return FrontierPoint(plan_runs(self._graph, choice.runs, effort), choice.cycles, choice.macs)
@@ -127,14 +141,16 @@ class Search:
         """The plan of the least bytes that is found: schedules of about the least live bytes, quickly laid out, and
         the best of them with care."""
         cuts = self._all_cuts(repeats)
-        least = cuts.least_peak()
-        choices = [cuts.cheapest(least, int(least * share)) for share in LAYER_SHARES]
+        limits = [int(cuts.least_peak() * slack) for slack in SLACKS]
+        choices = [cuts.cheapest(limit, int(limit * share)) for limit in limits for share in LAYER_SHARES]
         quick = [(self._planned(choice, 0.0), choice) for choice in dict.fromkeys(choices) if choice is not None]
-        best, choice = min(quick, key=lambda item: _by_bytes(item[0]))
-        if best.arena_bytes > best.plan.bound_bytes:
-            self._options.progress("Laying out the arena", 0.0)
-            best = min(best, self._planned(choice, self._options.effort), key=_by_bytes)
-        points = [best] if self._options.schedule is not Schedule.AUTO else [best, self.layers]
+        quick.sort(key=lambda item: _by_bytes(item[0]))
+        best = quick[0][0]
+        for number, (_, choice) in enumerate(quick[:CAREFUL_LAYOUTS]):
+            if best.arena_bytes > best.plan.bound_bytes:
+                self._options.progress("Laying out the arena", number / CAREFUL_LAYOUTS)
+                best = min(best, self._planned(choice, self._options.effort), key=_by_bytes)
+        points = [best] if self._options.schedule is not Schedule.AUTO else [self.layers, best]
         return min(points, key=_by_bytes)
 
     def _fitting(self, limit_bytes: int, repeats: bool) -> FrontierPoint | None:

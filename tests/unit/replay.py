@@ -64,9 +64,12 @@ class _Replay:
             wide = part.columns if columns is None else columns[position]
             assert wide is not None
             needs = form.needs[position] if form is not None else None
-            same = self._graph.nodes[stage.node].inputs[position] == part.value
-            at_once = needs is None or not same or (once and form is not None and form.accumulator_bytes > 0)
+            at_once = needs is None or (once and form is not None and form.accumulator_bytes > 0)
             spans = [part.rows] if at_once or needs is None else needs[origin + first : origin + end]
+            read, stored = site.input(position).type, self._graph.values[part.value].type
+            if not at_once and (read.rows, read.row_bytes) != (stored.rows, stored.row_bytes):  # a view of other rows
+                size, pitch = read.row_bytes, stored.row_bytes
+                spans = [(low * size // pitch, -(-high * size // pitch)) for low, high in spans]
             for rows in spans:
                 self._check(tile, rows, wide, f"stage {index} at steps {first} to {end}")
         if form is not None and form.accumulator_bytes and not once and end < form.steps:
