@@ -31,11 +31,15 @@ def check_plan(graph: Graph, plan: Plan) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Operand:
-    """An input of a stage that is in memory: its position, its tile, and which contents of the tile are meant."""
+    """An input of a stage that is in memory: its position, its tile, and which contents of the tile are meant.
+
+    `view_row_bytes` is the size of its rows where it is a view whose rows are not those of its base; else 0.
+    """
 
     position: int
     tile: StampedTile
     version: int
+    view_row_bytes: int
 
 
 class _Replay:
@@ -96,7 +100,7 @@ class _Replay:
             self._look(what, stage, node, views)
             return
         operands = list(self._operands(what, index))
-        outputs = self._outputs(what, stage)
+        outputs = self._outputs(what, stage, self._by_rows[index])
         if self._by_rows[index]:
             self._run_rows(what, step, operands, outputs)
         else:
@@ -169,9 +173,7 @@ class _Replay:
             elif number == form.steps - 1:
                 for made in range(*stage.rows):
                     self._write_rows(what, index, reads, outputs, made)
-                if not all(
-                    arena.holds(tile, made, stage.columns, -1) for tile in outputs for made in range(*stage.rows)
-                ):
+                if not all(self._has_made(stage, tile, made) for tile in outputs for made in range(*stage.rows)):
                     raise PlanError(f"{what} writes rows of its output over each other")
             self._check_sums(what, index)
             if scratch is not None and stamp is not None and not arena.is_intact(scratch, stamp):
@@ -185,7 +187,11 @@ class _Replay:
         site = self._graph.sites[stage.node]
         for operand in operands:
             tile, columns = operand.tile, self._columns(stage, operand.position)
-            for needed in rows_read(site, form, operand.position, row):
+            rows = rows_read(site, form, operand.position, row)
+            if operand.view_row_bytes and rows:
+                size, columns = operand.view_row_bytes, tile.columns
+                rows = range(rows[0] * size // tile.row_bytes, -(-(rows[-1] + 1) * size // tile.row_bytes))
+            for needed in rows:
                 if columns is None or not (_lies_in(columns, tile.columns) and tile.rows[0] <= needed < tile.rows[1]):
                     raise PlanError(f"{what} needs row {needed} of value {tile.value}, which tile {tile.index} lacks")
                 yield operand, needed, columns
@@ -220,16 +226,20 @@ class _Replay:
         arena, stage = self._arena, self._plan.stages[index]
         intact = [arena.holds(operand.tile, r, columns, operand.version) for operand, r, columns in reads]
         for tile in outputs:
-            arena.write(tile, row, stage.columns)
+            arena.write(tile, row, self._made_columns(stage, tile.value))
         for (operand, r, columns), was in zip(reads, intact, strict=True):
             if was and not arena.holds(operand.tile, r, columns, operand.version):
-                last = self._last(index, operand.position) if len(outputs) == 1 else None
+                known = len(outputs) == 1 and not operand.view_row_bytes
+                last = self._last(index, operand.position) if known else None
                 start = arena.row_start(outputs[0], row, stage.columns)
                 shift = arena.row_start(operand.tile, r, columns) - start
                 self._check_overlap(what, self._part(index), operand, last, shift)
         for tile in outputs:
-            if not arena.holds(tile, row, stage.columns, -1):
+            if not self._has_made(stage, tile, row):
                 raise PlanError(f"{what} writes value {tile.value} over another output")
+
+    def _has_made(self, stage: Stage, tile: StampedTile, row: int) -> bool:
+        return self._arena.holds(tile, row, self._made_columns(stage, tile.value), -1)
 
     def _find_part(self, index: int) -> Site:
         """The node of a stage on the part of the output that the stage makes."""
@@ -305,25 +315,35 @@ class _Replay:
             if tile_index is None or self._plan.tiles[tile_index].value not in (value, base):
                 raise PlanError(f"{what} reads something else than value {value}")
             tile = self._tile(tile_index) if self._plan.tiles[tile_index].value == base else self._home(base)
-            if self._by_rows[index] and not self._has_same_rows(value, base):
-                raise PlanError(f"{what} reads rows of value {value} from value {base}, which has others")
+            view_row_bytes = 0 if self._has_same_rows(value, base) else self._graph.values[value].type.row_bytes
+            if self._by_rows[index] and view_row_bytes and not (tile.in_one_piece and self._is_full(tile)):
+                raise PlanError(
+                    f"{what} reads rows of value {value}, but those of value {base} are others and lie apart"
+                )
             version = self._version(base, value, stage.node)
             if version >= len(tile.versions):
                 raise PlanError(f"{what} reads state {base} before it is written")
-            yield _Operand(position, tile, version)
+            yield _Operand(position, tile, version, view_row_bytes)
 
-    def _outputs(self, what: str, stage: Stage) -> list[StampedTile]:
+    def _outputs(self, what: str, stage: Stage, by_rows: bool) -> list[StampedTile]:
         assert stage.node is not None
         node = self._graph.nodes[stage.node]
         if [self._plan.tiles[i].value for i in stage.outputs] != list(node.outputs):
             raise PlanError(f"{what} writes something else than the outputs of its node")
         tiles = [self._tile(i) for i in stage.outputs]
-        for tile in tiles:
+        for tile in tiles if by_rows else ():
             self._check_part(stage, tile)
         return tiles
 
+    def _made_columns(self, stage: Stage, value: int) -> Span:
+        """The columns of an output that a stage makes: its own are those of the first one, the others may have more."""
+        if stage.columns == self._extent(self._plan.tiles[stage.outputs[0]].value)[1]:
+            return self._extent(value)[1]
+        return stage.columns
+
     def _check_part(self, stage: Stage, tile: StampedTile) -> None:
-        if not _lies_in(stage.rows, tile.rows) or not _lies_in(stage.columns, tile.columns):
+        columns = self._made_columns(stage, tile.value)
+        if not _lies_in(stage.rows, tile.rows) or not _lies_in(columns, tile.columns):
             raise PlanError(f"tile {tile.index} has no room for the rows and columns that a stage writes")
 
     def _version(self, base: int, value: int, node: int) -> int:
@@ -366,7 +386,7 @@ class _Replay:
             if stage.node is not None and not self._by_rows[index]:
                 continue
             for tile in stage.outputs:
-                split.setdefault(tile, set()).update(stage.columns)
+                split.setdefault(tile, set()).update(self._made_columns(stage, self._plan.tiles[tile].value))
             for position, operand in enumerate(stage.inputs):
                 if operand is not None:
                     base = self._plan.tiles[operand].value
@@ -419,7 +439,9 @@ class _Replay:
             raise PlanError("a value is said to be several views")
         for view, base in self._bases.items():
             node = self._graph.nodes[self._makers[view]] if view in self._makers else None
-            source = None if node is None or node.op.copied_input is None else node.inputs[node.op.copied_input]
+            if node is None or node.op.copied_input is None:
+                raise PlanError(f"step {self._makers.get(view)} computes, but its output is said to be a view")
+            source = node.inputs[node.op.copied_input]
             if source is None or base in self._bases or self._bases.get(source, source) != base:
                 raise PlanError(f"value {view} is said to be a view of value {base}, which it does not repeat")
             if values[view].type.bytes != values[base].type.bytes:

@@ -26,6 +26,9 @@ MAX_STEPS = 8192
 MAX_WORK = 400_000
 """Steps of the longest runs that end at each node, summed up: long networks of tall tensors get shorter runs."""
 
+MAX_REPEATED_WORK = 8_000_000
+"""Calls simulated of runs that compute something twice, about ten seconds; what comes behind them is not looked at."""
+
 NEVER = 1 << 60
 
 FRONTIER_STEP = 0.01
@@ -65,27 +68,37 @@ class Cuts:
         self._graph = graph
         self._count = len(graph.nodes)
         self._costs = RunCosts(graph)
+        self._work = 0
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []
         stages = [[r for r in recipes if not r.repeats], [r for r in recipes if r.repeats]]
         work, done = sum(map(len, stages)) * self._count, 0
         below = None
         for stage in filter(None, stages):
-            for end in range(1, self._count + 1):
-                for recipe in stage:
+            for recipe in stage:
+                for end in range(1, self._count + 1):
                     self._ending[end] += self._price(end, recipe, below)
-                    done += 1
+                done += self._count
                 progress(done / work)
             self._arrays = [_table(priced) for priced in self._ending]
             below = self.least_peak()
 
     def _price(self, end: int, recipe: Recipe, below: int | None) -> Iterator[PricedRun]:
         lowest = end - 1 if recipe in (LAYER, AT_ONCE) else self._lowest(end)
-        if below is not None and self._least_of(end) >= below:
-            return
+        if below is not None:
+            if self._least_of(end) >= below:
+                return
+            self._work += self._steps_of(lowest, end, recipe)
+            if self._work > MAX_REPEATED_WORK:
+                return
         for cost in self._costs.ending_at(lowest, end, recipe):
             if below is None or cost.peak_bytes < below:
                 yield PricedRun(Run(cost.first, end, recipe), cost.peak_bytes, cost.cycles, cost.macs)
+
+    def _steps_of(self, first: int, end: int, recipe: Recipe) -> int:
+        """About how many calls a run takes."""
+        passes = recipe.row_parts * recipe.column_parts if recipe.gate is None else 2
+        return passes * sum(node.steps for node in self._graph.nodes[first:end]) // max(recipe.rows, 1)
 
     def _least_of(self, end: int) -> int:
         """Bytes that any run takes that ends here: all that its last node makes lies there whole."""

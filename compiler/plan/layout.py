@@ -28,6 +28,9 @@ HILL_CLIMB_WORK = 1_000_000
 SKYLINE_WORK = 60_000
 """Requests placed by the skyline at an effort of 1: about two seconds."""
 
+SKYLINE_ROUNDS = 200
+"""Times that it may place each of them: few requests are left to the exact search, which is better with them."""
+
 
 _Key = Callable[[Request, int], tuple[int, ...]]
 
@@ -89,7 +92,7 @@ def most_shared(over: int, under: int, distance: int) -> int:
 
 
 def place(requests: Sequence[Request], slides: Sequence[Slide] = (), effort: float = 1.0) -> tuple[int, ...]:
-    """An offset for each request, such as no two that are live together overlap, but for what slides allow.
+    """An offset for each request, such that no two that are live together overlap, but for what slides allow.
 
     The same for the same input and effort on every machine; an effort of 0 tries the simple orders alone. At 1 it
     takes about three seconds where the bound is not reached.
@@ -101,7 +104,8 @@ def place(requests: Sequence[Request], slides: Sequence[Slide] = (), effort: flo
     best = _first_fits(requests, conflicts, bound, effort)
     if best[0] > bound and effort > 0:
         skyline = Skyline(requests, conflicts)
-        found = skyline.search(bound, best[0], int(SKYLINE_WORK * effort))
+        work = min(SKYLINE_WORK, SKYLINE_ROUNDS * len(requests))
+        found = skyline.search(bound, best[0], int(work * effort))
         if found is not None:
             return found
     return tuple(best[2])

@@ -11,8 +11,11 @@ from thimble.compiler.ir.graph import Graph, Role, Site
 from thimble.compiler.ir.operator import Array, KernelCall, Rounding, RowForm, Span
 from thimble.compiler.plan.views import find_views
 
-MAX_ROWS = 2048
+MAX_ROWS = 512
 """Nodes that read or write more rows than this run whole: models made to cost much must not take long to plan."""
+
+MAX_ROWS_IN_ALL = 6144
+"""The most rows that all tensors of a graph may have together; the tallest ones run whole where they have more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ class RowGraph:
 def row_graph(graph: Graph, rounding: Rounding, input_by_rows: bool) -> RowGraph:
     """Look at every node of a graph once. Inputs that are read by rows come from a node of their own."""
     views = find_views(graph)
-    forms = [_row_form(site) for site in graph.sites]
+    most = _most_rows(graph)
+    forms = [_row_form(site, most) for site in graph.sites]
     homes = _homes(graph, views, forms, input_by_rows)
     nodes: list[RowNode] = []
     pending = {i for i in graph.inputs if input_by_rows}
@@ -123,10 +127,21 @@ def _depths(nodes: list[RowNode], makers: Mapping[int, int]) -> tuple[int, ...]:
     return tuple(depths)
 
 
-def _row_form(site: Site) -> RowForm | None:
-    """The row form of a node that is worth one: of at least two steps, and not too many rows."""
+def _most_rows(graph: Graph) -> int:
+    """The most rows that a tensor may have, so that those that have no more have few enough together."""
+    total, most = 0, 0
+    for rows in sorted(v.type.rows for v in graph.values if v.role is not Role.CONSTANT):
+        total += rows
+        if total > MAX_ROWS_IN_ALL or rows > MAX_ROWS:
+            break
+        most = rows
+    return most
+
+
+def _row_form(site: Site, most_rows: int) -> RowForm | None:
+    """The row form of a node; None where it has none, holds nothing, or has too many rows."""
     values = [v for v in (*site.inputs, *site.outputs) if v is not None and v.role is not Role.CONSTANT]
-    if any(v.type.rows > MAX_ROWS or v.type.elements == 0 for v in values):
+    if any(v.type.rows > most_rows or v.type.elements == 0 for v in values):
         return None
     return site.op.rows(site)
 
@@ -183,8 +198,10 @@ def _row_node(
         home = homes[views.get(value, value)]
         spans = form.needs[position] if form else None
         spans = ((0, graph.values[value].type.rows),) * steps if spans is None else spans
-        spans = spans if _same_rows(graph, value, home.value) else _rows_of_bytes(graph, value, home, spans)
-        by_home.setdefault(home.value, []).append(_read(home, spans, distances.get(home.value)))
+        distance = distances.get(home.value)
+        if not _same_rows(graph, value, home.value):
+            spans, distance = _rows_of_bytes(graph, value, home, spans), None
+        by_home.setdefault(home.value, []).append(_read(home, spans, distance))
     return RowNode(
         node=index,
         steps=steps,
@@ -242,5 +259,5 @@ def _joined(reads: list[Read]) -> Read:
         np.minimum.reduce([read.first for read in reads]),
         np.maximum.reduce([read.end for read in reads]),
         np.maximum.reduce([read.last for read in reads]),
-        reads[0].distance,
+        None if any(read.distance is None for read in reads) else reads[0].distance,
     )

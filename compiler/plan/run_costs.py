@@ -188,7 +188,7 @@ class _Timeline:
             self._live(at[:1], at[-1:], info.accumulator_bytes)
             self._points[calls] += self._parts.scratch_bytes(node, span, columns)
         for read in info.reads:
-            last = steps_reading(read, span)
+            last = np.full(len(read.last), span[0]) if self._layers else steps_reading(read, span)
             (rows,) = np.nonzero(last >= 0)
             entering = self._enter(read.home)
             when = at[last[rows] - span[0]]

@@ -33,7 +33,7 @@ class Recipe:
 
 
 LAYER = Recipe(rows=0)
-"""One node over its whole output in one call, on tensors in one piece."""
+"""One node over its whole output in one call, on tensors in one piece, of which it counts as reading all rows."""
 
 AT_ONCE = Recipe(rows=MAX_ROWS)
 """One node in one call too, but on rows that may lie apart: more freedom to lay them out, nothing in place."""

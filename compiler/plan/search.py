@@ -36,7 +36,7 @@ LAYER_SHARES = (1.0, 0.6, 0.0)
 SLACKS = (1.0, 1.01, 1.02, 1.04)
 """What schedules may take of the least live bytes, when the smallest layout is looked for: some fit more closely."""
 
-CAREFUL_LAYOUTS = 3
+CAREFUL_LAYOUTS = 2
 """Of the quick layouts, the smallest ones that are tried again with care."""
 
 FITTING_ATTEMPTS = 8

@@ -181,7 +181,7 @@ class _Builder:
         by_value = {self._made.tiles[i].tile.value: i for i in stage.stage.inputs if i is not None}
         for read in info.reads:
             index = by_value[read.home]
-            last = steps_reading(read, stage.steps)
+            last = np.full(len(read.last), stage.steps[0]) if stage.layer else steps_reading(read, stage.steps)
             (rows,) = np.nonzero(last >= 0)
             origin = self._made.tiles[index].tile.rows[0]
             self._read.append((index, rows - origin, at[last[rows] - stage.steps[0]]))

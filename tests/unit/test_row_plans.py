@@ -22,6 +22,7 @@ from thimble.compiler.ops.sigmoid import Logistic
 from thimble.compiler.ops.window import Padding
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.compiler.passes.separate_outputs import separate_outputs
+from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cuts import Cuts
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.planner import frontier, plan_graph, plan_layers
@@ -118,7 +119,9 @@ def test_every_step_of_any_schedule_finds_what_it_reads(name: str, input_by_rows
     for _ in range(12):
         runs, _ = random_runs(rows, rng)
         repeated += any(run.recipe.repeats for run in runs)
-        replay(graph, plan_runs(rows, runs, effort=0))
+        plan = plan_runs(rows, runs, effort=0)
+        replay(graph, plan)
+        check_plan(graph, plan)
     assert repeated or name == "viewed"
 
 
@@ -129,7 +132,9 @@ def test_random_networks_by_random_schedules(seed: int) -> None:
     for input_by_rows in (False, True):
         rows = row_graph(graph, Rounding.TFLM, input_by_rows)
         for _ in range(3):
-            replay(graph, plan_runs(rows, random_runs(rows, rng)[0], effort=0))
+            plan = plan_runs(rows, random_runs(rows, rng)[0], effort=0)
+            replay(graph, plan)
+            check_plan(graph, plan)
 
 
 @pytest.mark.parametrize("input_by_rows", [False, True])
