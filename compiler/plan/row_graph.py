@@ -14,7 +14,7 @@ from thimble.compiler.plan.views import find_views
 MAX_ROWS = 512
 """Nodes that read or write more rows than this run whole: models made to cost much must not take long to plan."""
 
-MAX_ROWS_IN_ALL = 6144
+MAX_ROWS_IN_ALL = 4096
 """The most rows that all tensors of a graph may have together; the tallest ones run whole where they have more."""
 
 
