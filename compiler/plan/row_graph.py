@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -129,12 +130,13 @@ def _depths(nodes: list[RowNode], makers: Mapping[int, int]) -> tuple[int, ...]:
 
 def _most_rows(graph: Graph) -> int:
     """The most rows that a tensor may have, so that those that have no more have few enough together."""
+    rows = Counter(v.type.rows for v in graph.values if v.role is not Role.CONSTANT)
     total, most = 0, 0
-    for rows in sorted(v.type.rows for v in graph.values if v.role is not Role.CONSTANT):
-        total += rows
-        if total > MAX_ROWS_IN_ALL or rows > MAX_ROWS:
+    for height, count in sorted(rows.items()):
+        total += height * count
+        if total > MAX_ROWS_IN_ALL or height > MAX_ROWS:
             break
-        most = rows
+        most = height
     return most
 
 
