@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from thimble.codegen import c_text
@@ -69,35 +70,50 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name."""
+    """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name.
+
+    `generated` are the files of kernels made for this graph; `plain_kernels` are those of the runtime.
+    """
 
     layers: tuple[Layer, ...]
     constants: tuple[ConstantArray, ...]
     kernels: tuple[str, ...]
+    plain_kernels: tuple[str, ...]
+    generated: Mapping[str, str]
 
 
 def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lowered:
     """Lower every node but those of views; `prefix` begins the name of each constant array, which is external."""
     lowering = _Lowering(graph, plan, prefix)
     layers = tuple(
-        lowering.layer(step, site, site.op.lower(site, rounding))
+        lowering.layer(step, site, site.lower(rounding))
         for step, (node, site) in enumerate(zip(graph.nodes, graph.sites, strict=True))
         if not any(map(plan.is_view, node.outputs))
     )
     kernels = sorted({call.kernel for layer in layers for call in layer.calls})
-    return Lowered(layers, tuple(lowering.constants.values()), tuple(kernels))
+    return Lowered(
+        layers,
+        tuple(lowering.constants.values()),
+        tuple(kernels),
+        tuple(sorted(lowering.plain_kernels)),
+        lowering.generated,
+    )
 
 
 class _Lowering:
     def __init__(self, graph: Graph, plan: Plan, prefix: str) -> None:
         self._graph, self._plan, self._prefix = graph, plan, prefix
         self.constants: dict[object, ConstantArray] = {}
+        self.plain_kernels: set[str] = set()
+        self.generated: dict[str, str] = {}
 
     def layer(self, step: int, site: Site, calls: tuple[KernelCall, ...]) -> Layer:
         variables: dict[str, Local] = {}
         lowered = []
         for number, call in enumerate(calls):
             suffix = f"_{number}" if len(calls) > 1 else ""
+            self.plain_kernels.update(call.source.needs if call.source else (call.kernel,))
+            self.generated.update(call.source.files if call.source else ())
             scratch = 0
             arguments = []
             for argument in call.arguments:

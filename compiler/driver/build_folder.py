@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thimble.codegen.kernels import KernelFamily, choose_kernels
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import MalformedModel, UsageError
 from thimble.compiler.ir.graph import Graph
@@ -96,9 +97,11 @@ def open_build(folder: Path) -> Build:
         name, target = report["build"]["name"], report["target"]["name"]
         rounding = Rounding(report["build"]["rounding"])
         disabled = tuple(report["build"]["disabled_passes"])
+        kernels = KernelFamily(report["build"]["kernels"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
     graph = graph_of(model, Path(f"{report['model']['name']}.tflite"), disabled)
+    graph = choose_kernels(graph, load_target(target), kernels)
     return Build(folder, report, model, graph, load_target(target), name, rounding)
 
 

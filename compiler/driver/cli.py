@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 import thimble
+from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.stages import CompileOptions, analyze_model, compile_model, emit, parse_bytes
@@ -103,6 +104,7 @@ def _options(
     rounding: str,
     disabled_passes: tuple[str, ...],
     max_drop: float | None = None,
+    kernels: str = KernelFamily.AUTO.value,
 ) -> CompileOptions:
     return CompileOptions(
         name=name,
@@ -111,6 +113,7 @@ def _options(
         max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         max_drop_percent=max_drop,
         disabled_passes=disabled_passes,
+        kernels=KernelFamily(kernels),
     )
 
 
@@ -148,9 +151,9 @@ def compile_command(
 ) -> None:
     """Compile MODEL to a C99 project and firmware for a chip.
 
-    So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
+    So far `--schedule auto` is layer by layer. `--kernels auto` takes the chip's own kernels where there are any.
     """
-    options = _options(name, max_sram, max_flash, rounding, disabled_passes, max_drop)
+    options = _options(name, max_sram, max_flash, rounding, disabled_passes, max_drop, kernels)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
         return

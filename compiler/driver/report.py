@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from thimble import __version__
+from thimble.codegen.kernels import KernelFamily
 from thimble.codegen.project import Project
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import Rounding
@@ -28,6 +29,7 @@ def build_report(
     rounding: Rounding,
     max_drop_percent: float | None,
     disabled_passes: tuple[str, ...],
+    kernels: KernelFamily,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -41,6 +43,7 @@ def build_report(
             "rounding": rounding.value,
             "max_drop_percent": max_drop_percent,
             "disabled_passes": list(disabled_passes),
+            "kernels": kernels.value,
         },
         "model": {
             "name": graph.name,
@@ -119,7 +122,7 @@ def _layers(graph: Graph, plan: Plan, rounding: Rounding) -> list[dict[str, Any]
 
 
 def _kernels(site: Site, rounding: Rounding) -> str:
-    return ", ".join(sorted({call.kernel for call in site.op.lower(site, rounding)}))
+    return ", ".join(sorted({call.kernel for call in site.lower(rounding)}))
 
 
 def _flash_symbols(sizes: ElfSizes) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
+from thimble.codegen.kernels import KernelFamily, choose_kernels
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -44,6 +45,7 @@ class CompileOptions:
     max_flash_bytes: int | None = None
     max_drop_percent: float | None = None
     disabled_passes: tuple[str, ...] = ()
+    kernels: KernelFamily = KernelFamily.AUTO
 
 
 def compile_model(
@@ -58,7 +60,7 @@ def compile_model(
     say("Reading the model")
     data = read_file(model_path)
     source = import_model(data, model_path)
-    graph = optimize(source, options.disabled_passes)
+    graph = choose_kernels(optimize(source, options.disabled_passes), target, options.kernels)
     name = c_text.identifier(options.name or model_path.stem)
     say(f"Planning {len(graph.nodes)} layers")
     plan = make_plan(graph, options.rounding)
@@ -82,6 +84,7 @@ def compile_model(
             rounding=options.rounding,
             max_drop_percent=options.max_drop_percent,
             disabled_passes=options.disabled_passes,
+            kernels=options.kernels,
         )
         say(f"Measuring one inference on the simulated {target.name}")
         measure(report, images.sim_elf, target, say)
@@ -102,14 +105,15 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.driver.printing import print_plan
     from thimble.compiler.ir.printer import print_graph
 
-    _, graph = read_model(model_path, options.disabled_passes)
+    target = load_target(target_name)
+    graph = choose_kernels(read_model(model_path, options.disabled_passes)[1], target, options.kernels)
     if what == "graph":
         return print_graph(graph)
     plan = make_plan(graph, options.rounding)
     if what == "plan":
         return print_plan(graph, plan)
     name = c_text.identifier(options.name or model_path.stem)
-    project: Project = generate_project(graph, plan, load_target(target_name), name, options.rounding)
+    project: Project = generate_project(graph, plan, target, name, options.rounding)
     return "".join(f"/* ==== {file} ==== */\n{text}\n" for file, text in project.files.items())
 
 
@@ -172,7 +176,7 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
         source = import_model(data, model_path)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
-    graph = optimize(source, options.disabled_passes)
+    graph = choose_kernels(optimize(source, options.disabled_passes), target, options.kernels)
     plan = make_plan(graph, options.rounding)
     project = generate_project(graph, plan, target, "model", options.rounding)
     ram_limit = min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)

@@ -1,0 +1,121 @@
+"""CONV_2D on Armv7E-M: which layers the packed matrix product takes, their packed weights and their kernel call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
+from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.armv7em.requantize import FOLDED_SCALE_BITS, Requantization, fuse, sum_bounds
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import (
+    Array,
+    EndRow,
+    FirstRow,
+    InputRows,
+    KernelCall,
+    OutputRows,
+    Scratch,
+    Table,
+)
+
+PANEL_BYTES = 4608
+"""Most scratch for the columns of one matrix product, unless four columns alone need more."""
+
+MAX_DEPTH = 1 << 13
+"""Deepest window taken: its four columns take 64 KiB of scratch."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedMatmul:
+    """A layer's weights as its matrix product reads them: int32 words."""
+
+    form: MatmulForm
+    words: Array
+
+
+def specialise_conv_2d(site: Site, call: KernelCall) -> KernelCall | None:
+    """The packed matrix product in place of thimble_conv_2d_s8; None where its preconditions do not hold."""
+    layer = plain_layer(site, call, channel_axis=0)
+    params = dict(call.params)
+    if layer is None or params["group_channels"] != params["input_channels"]:
+        return None
+    packed = pack_matmul(layer)
+    if packed is None:
+        return None
+    depth = -(-layer.weights.shape[1] // 4) * 4
+    columns = columns_of(depth, site.output().type.elements // len(layer.weights))
+    kept = tuple((name, value) for name, value in call.params if name not in ("group_channels", "output_zero_point"))
+    return KernelCall(
+        kernel=f"conv_2d_dsp_{packed.form.name}",
+        params=(*kept, ("depth", depth), ("columns", columns), ("folded", int(packed.form.folded))),
+        arguments=(
+            InputRows(0),
+            Table("packed", packed.words),
+            Scratch(2 * columns * depth + depth, "uint32_t"),
+            OutputRows(0),
+            FirstRow(),
+            EndRow(),
+        ),
+        source=conv_2d_source(packed.form),
+    )
+
+
+def columns_of(depth: int, pixels: int) -> int:
+    """Columns of one matrix product: more of them read the weights from flash less often."""
+    fitting = max(PANEL_BYTES // (2 * depth) // 4 * 4, 4)
+    return min(fitting, 16, -(-pixels // 4) * 4)
+
+
+def pack_matmul(layer: PlainLayer) -> PackedMatmul | None:
+    """A layer's weights, bias and requantization, packed; None where the bytes could not be proved to be equal."""
+    channels, depth = layer.weights.shape
+    if channels % 2 or depth > MAX_DEPTH:
+        return None
+    limits_inside = (layer.output_min, layer.output_max) != (-128, 127)
+    bounds = sum_bounds(layer.weights, layer.bias, layer.input_zero_point)
+    target = layer.output_zero_point - (layer.output_min if limits_inside else 0)
+    fused = [
+        fuse(layer.multipliers, layer.shifts, target, bounds, bits)
+        for bits in ((FOLDED_SCALE_BITS, None) if layer.weights.min() >= -127 else (None,))
+    ]
+    constants = next((found for found in fused if found is not None), None)
+    if constants is None:
+        return None
+    padded = np.zeros((channels, -(-depth // 4) * 4), np.int64)
+    padded[:, :depth] = layer.weights
+    folded = len(fused) == 2 and fused[0] is not None
+    form = MatmulForm(
+        folded=folded,
+        first_steps=padded.shape[1] // 4 % UNROLL,
+        scale_bits=constants.scale_bits,
+        rounds_ties=layer.output_min < layer.output_zero_point,
+        clamps=limits_inside,
+    )
+    start = layer.bias - layer.input_zero_point * padded.sum(axis=1)
+    return PackedMatmul(form, _words(padded, start, constants, folded))
+
+
+def _words(weights: Array, start: Array, constants: Requantization, folded: bool) -> Array:
+    """(channels / 2, 8 + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3).
+
+    Weight bytes are w0, w1, w2, w3 as they are, or the lanes 256 * w1 + w0 and 256 * w3 + w2 where `folded`.
+    """
+    channels, depth = weights.shape
+    if folded:
+        lanes = 256 * weights[:, 1::2] + weights[:, ::2]
+        start = 256 * start - 127 * weights[:, ::2].sum(axis=1)
+        words = _unsigned(lanes[:, ::2], 16) | _unsigned(lanes[:, 1::2], 16) << 16
+    else:
+        words = sum(_unsigned(weights[:, i::4], 8) << 8 * i for i in range(4))
+    pairs = np.asarray(words).reshape(channels // 2, 2, depth // 4).transpose(0, 2, 1).reshape(channels // 2, -1)
+    tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1).reshape(channels // 2, 6)
+    packed = np.concatenate([start.reshape(-1, 2), pairs, tail], axis=1)
+    return _unsigned(packed, 32).astype(np.uint32).view(np.int32)
+
+
+def _unsigned(values: Array, bits: int) -> Array:
+    """Values modulo 2**bits, not negative."""
+    return np.asarray(values & ((1 << bits) - 1))

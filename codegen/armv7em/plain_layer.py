@@ -1,0 +1,50 @@
+"""What a plain kernel's call says about a layer with weights, as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble.compiler.ir.graph import Role, Site
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Table
+
+
+@dataclass(frozen=True, slots=True)
+class PlainLayer:
+    """weights (channels, depth) int8; bias int64, multipliers, shifts (channels,); output limits within int8."""
+
+    weights: Array
+    bias: Array
+    multipliers: Array
+    shifts: Array
+    input_zero_point: int
+    output_zero_point: int
+    output_min: int
+    output_max: int
+
+
+def plain_layer(site: Site, call: KernelCall, channel_axis: int) -> PlainLayer | None:
+    """The layer of a plain int8 call; None where its weights are not constant or its output limits are absurd.
+
+    `channel_axis` is that of the output channels in the weights.
+    """
+    if site.input(1).role is not Role.CONSTANT:
+        return None
+    numbers = {name: value for name, value in call.params if isinstance(value, int)}
+    low, high = numbers["output_min"], numbers["output_max"]
+    if not -128 <= low <= high <= 127:
+        return None
+    tables = {argument.name: argument.data for argument in call.arguments if isinstance(argument, Table)}
+    bias = site.input(2).constant if Input(2) in call.arguments else tables["bias"]
+    weights = np.moveaxis(site.input(1).constant, channel_axis, 0)
+    return PlainLayer(
+        weights=weights.reshape(len(weights), -1),
+        bias=bias.reshape(-1).astype(np.int64),
+        multipliers=tables["multipliers"],
+        shifts=tables["shifts"],
+        input_zero_point=numbers["input_zero_point"],
+        output_zero_point=numbers["output_zero_point"],
+        output_min=low,
+        output_max=high,
+    )

@@ -1,0 +1,22 @@
+"""Which kernel calls of a layer have a specialised form on Armv7E-M with DSP instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from thimble.codegen.armv7em.convolution import specialise_conv_2d
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import KernelCall
+
+Specialise = Callable[[Site, KernelCall], KernelCall | None]
+
+KERNELS: Mapping[str, Specialise] = {
+    "conv_2d_s8": specialise_conv_2d,
+}
+"""By the plain kernel's name; each gives None where its preconditions cannot be proved."""
+
+
+def specialise(site: Site, call: KernelCall) -> KernelCall | None:
+    """The specialised call with the same bytes, or None where the plain kernel has to stay."""
+    find = KERNELS.get(call.kernel)
+    return find(site, call) if find else None

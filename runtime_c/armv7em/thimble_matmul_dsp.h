@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: 0BSD */
+/* Matrix product of columns (pixels) and packed weights: four columns and two output channels at a time. */
+#ifndef THIMBLE_MATMUL_DSP_H
+#define THIMBLE_MATMUL_DSP_H
+
+#include <stdint.h>
+
+#include "thimble_dsp.h"
+
+/* One product of all channels with some groups of four columns; the generated assembly reads the fields in this order.
+ * panel    (groups, depth / 4, 2, 4): for each four values of depth two words of each column, see thimble_columns_dsp.h
+ * weights  a pair of channels: bias (2); (depth / 4, 2) words of four bytes; multiplier, addend and shift (2, 3)
+ * outputs  (4 * groups): where each column's channels are written; columns may repeat */
+typedef struct {
+    const uint32_t *panel;
+    const int32_t *weights;
+    int32_t pair_bytes; /* of the weights of a pair of channels: 2 * depth + 32 */
+    int8_t *const *outputs;
+    int8_t *const *outputs_end;
+    int32_t channels; /* even */
+    uint32_t ceiling; /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
+    uint32_t offset;  /* and min - ceiling */
+} thimble_matmul_job;
+
+typedef void (*thimble_matmul_function)(const thimble_matmul_job *job);
+
+/* What a generated function is made for: see MatmulForm in the generator. */
+typedef struct {
+    int folded;
+    int scale_bits;
+    int rounds_ties;
+    int clamps;
+} thimble_matmul_form;
+
+/* a . b of two lanes, modulo 2^32. */
+static inline uint32_t thimble_dot(uint32_t a, uint32_t b) {
+    return (uint32_t)(thimble_low(a) * thimble_low(b)) + (uint32_t)(thimble_high(a) * thimble_high(b));
+}
+
+/* A finished sum to the byte of the output; `constants` are multiplier, addend and shift. */
+static inline int8_t thimble_matmul_output(thimble_matmul_form form, const thimble_matmul_job *job, uint32_t sum,
+                                           const int32_t *constants) {
+    const int32_t scaled = (int32_t)(form.folded ? sum : sum << form.scale_bits);
+    const int32_t tie = form.rounds_ties && scaled < 0 ? 1 << (form.scale_bits - 1) : 0;
+    const int32_t high = (int32_t)(((int64_t)scaled * constants[0]) >> 32);
+    const int32_t value = (high + constants[1] - tie) >> constants[2];
+    if (!form.clamps) {
+        return (int8_t)(value < -128 ? -128 : (value > 127 ? 127 : value));
+    }
+    const int32_t ceiling = (int32_t)(job->ceiling & 0xFFu);
+    const int32_t raised = (value < 0 ? 0 : (value > 255 ? 255 : value)) + ceiling;
+    const int32_t limited = (raised > 255 ? 255 : raised) + (int32_t)(job->offset & 0xFFu);
+    return (int8_t)(uint8_t)(limited & 0xFF);
+}
+
+/* The portable twin of the generated functions, with the same bytes. */
+static inline void thimble_matmul_portable(thimble_matmul_form form, const thimble_matmul_job *job) {
+    const int32_t steps = (job->pair_bytes - 32) / 8;
+    const int32_t *weights = job->weights;
+    for (int32_t channel = 0; channel < job->channels; channel++) {
+        const int32_t second = channel & 1;
+        const uint32_t *panel = job->panel;
+        for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
+            uint32_t sum = (uint32_t)weights[second];
+            for (int32_t step = 0; step < steps; step++) {
+                const uint32_t w = (uint32_t)weights[2 + 2 * step + second];
+                sum += thimble_dot(panel[8 * step], form.folded ? w : thimble_even_bytes(w));
+                sum += thimble_dot(panel[8 * step + 4], form.folded ? thimble_even_bytes(w) : thimble_odd_bytes(w));
+            }
+            (*output)[channel] = thimble_matmul_output(form, job, sum, weights + 2 + 2 * steps + 3 * second);
+            panel += (output - job->outputs) % 4 == 3 ? 8 * steps - 3 : 1;
+        }
+        weights += second ? job->pair_bytes / 4 : 0;
+    }
+}
+
+#endif
