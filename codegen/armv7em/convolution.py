@@ -8,7 +8,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
-from thimble.codegen.armv7em.requantize import FOLDED_SCALE_BITS, Requantization, fuse, sum_bounds
+from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
@@ -72,36 +72,30 @@ def columns_of(depth: int, pixels: int) -> int:
 def pack_matmul(layer: PlainLayer) -> PackedMatmul | None:
     """A layer's weights, bias and requantization, packed; None where the bytes could not be proved to be equal."""
     channels, depth = layer.weights.shape
-    if channels % 2 or depth > MAX_DEPTH:
+    if channels < 2 or depth > MAX_DEPTH:
         return None
-    limits_inside = (layer.output_min, layer.output_max) != (-128, 127)
-    bounds = sum_bounds(layer.weights, layer.bias, layer.input_zero_point)
-    target = layer.output_zero_point - (layer.output_min if limits_inside else 0)
-    fused = [
-        fuse(layer.multipliers, layer.shifts, target, bounds, bits)
-        for bits in ((FOLDED_SCALE_BITS, None) if layer.weights.min() >= -127 else (None,))
-    ]
-    constants = next((found for found in fused if found is not None), None)
+    plain = layer.requantization
+    folded = plain.with_bits(MAX_SCALE_BITS) if layer.weights.min() >= -127 else None
+    constants = folded or plain.with_equal_bits()
     if constants is None:
         return None
     padded = np.zeros((channels, -(-depth // 4) * 4), np.int64)
     padded[:, :depth] = layer.weights
-    folded = len(fused) == 2 and fused[0] is not None
     form = MatmulForm(
-        folded=folded,
+        folded=folded is not None,
         first_steps=padded.shape[1] // 4 % UNROLL,
-        scale_bits=constants.scale_bits,
-        rounds_ties=layer.output_min < layer.output_zero_point,
-        clamps=limits_inside,
+        scale_bits=constants.uniform_bits,
+        rounds_ties=layer.rounds_ties,
+        clamps=layer.limits_inside,
     )
-    start = layer.bias - layer.input_zero_point * padded.sum(axis=1)
-    return PackedMatmul(form, _words(padded, start, constants, folded))
+    return PackedMatmul(form, _words(padded, layer.start, constants, form.folded))
 
 
 def _words(weights: Array, start: Array, constants: Requantization, folded: bool) -> Array:
-    """(channels / 2, 8 + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3).
+    """(ceil(channels / 2), 8 + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3).
 
-    Weight bytes are w0, w1, w2, w3 as they are, or the lanes 256 * w1 + w0 and 256 * w3 + w2 where `folded`.
+    Weight bytes are w0, w1, w2, w3 as they are, or the lanes 256 * w1 + w0 and 256 * w3 + w2 where `folded`. The last
+    pair of an odd number of channels holds the last channel but one again.
     """
     channels, depth = weights.shape
     if folded:
@@ -109,11 +103,18 @@ def _words(weights: Array, start: Array, constants: Requantization, folded: bool
         start = 256 * start - 127 * weights[:, ::2].sum(axis=1)
         words = _unsigned(lanes[:, ::2], 16) | _unsigned(lanes[:, 1::2], 16) << 16
     else:
-        words = sum(_unsigned(weights[:, i::4], 8) << 8 * i for i in range(4))
-    pairs = np.asarray(words).reshape(channels // 2, 2, depth // 4).transpose(0, 2, 1).reshape(channels // 2, -1)
-    tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1).reshape(channels // 2, 6)
-    packed = np.concatenate([start.reshape(-1, 2), pairs, tail], axis=1)
-    return _unsigned(packed, 32).astype(np.uint32).view(np.int32)
+        quarters = [_unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
+        words = quarters[0] | quarters[1] | quarters[2] | quarters[3]
+    order = np.minimum(np.arange(0, channels, 2)[:, None] + [0, 1], [channels - 2, channels - 1])
+    tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
+    parts = (start[order], words[order].transpose(0, 2, 1), tail[order])
+    packed = np.concatenate([part.reshape(len(order), -1) for part in parts], axis=1)
+    return int32_words(packed)
+
+
+def int32_words(values: Array) -> Array:
+    """Values modulo 2**32 as int32."""
+    return np.asarray(_unsigned(values, 32).astype(np.uint32).view(np.int32))
 
 
 def _unsigned(values: Array, bits: int) -> Array:

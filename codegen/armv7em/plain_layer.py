@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thimble.codegen.armv7em.requantize import PlainRequantization, sum_bounds
 from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Table
 
@@ -22,6 +23,28 @@ class PlainLayer:
     output_zero_point: int
     output_min: int
     output_max: int
+
+    @property
+    def limits_inside(self) -> bool:
+        """Whether the output limits are narrower than int8."""
+        return (self.output_min, self.output_max) != (-128, 127)
+
+    @property
+    def rounds_ties(self) -> bool:
+        """Whether results below the zero point are ever seen, so that their halves must be rounded away from it."""
+        return self.output_min < self.output_zero_point
+
+    @property
+    def start(self) -> Array:
+        """What sums over raw inputs begin with: the bias, and the zero point's share; borders hold the zero point."""
+        return np.asarray(self.bias - self.input_zero_point * self.weights.sum(axis=1, dtype=np.int64))
+
+    @property
+    def requantization(self) -> PlainRequantization:
+        """How the plain kernel requantizes; results are made from the lower limit up where that is inside int8."""
+        target = self.output_zero_point - (self.output_min if self.limits_inside else 0)
+        bounds = sum_bounds(self.weights, self.bias, self.input_zero_point)
+        return PlainRequantization(self.multipliers, self.shifts, bounds, target)
 
 
 def plain_layer(site: Site, call: KernelCall, channel_axis: int) -> PlainLayer | None:

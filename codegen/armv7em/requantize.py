@@ -19,39 +19,68 @@ import numpy as np
 
 from thimble.compiler.ir.operator import Array
 
-FOLDED_SCALE_BITS = 8
+MIN_SCALE_BITS, MAX_SCALE_BITS = 2, 8
 MAX_TOTAL_SHIFT = 22
 """Largest n + s - 1: then zero point, rounding terms and high product together stay below 2**31."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requantization:
-    """Per-channel constants for sums that are scaled by 2**scale_bits: int32 multipliers, addends and right shifts."""
+    """Per-channel constants, int64: sums are to be scaled by 2**scale_bits; multipliers, addends and last shifts."""
 
-    scale_bits: int
+    scale_bits: Array
     multipliers: Array
     addends: Array
     shifts: Array
 
+    @property
+    def uniform_bits(self) -> int:
+        """The scale of all channels, where it is one."""
+        return int(self.scale_bits[0])
 
-def fuse(
-    multipliers: Array, shifts: Array, zero_point: int, sum_bounds: Array, scale_bits: int | None
-) -> Requantization | None:
-    """The constants of channels whose sums lie within +-`sum_bounds`; None where they would not give the same bytes.
 
-    `multipliers` and `shifts` are the plain kernel's. `scale_bits` None chooses the largest possible, at most 8.
+@dataclass(frozen=True, slots=True)
+class PlainRequantization:
+    """A plain kernel's multipliers and shifts, with the bounds of its sums: |sum| <= bound for each channel.
+
+    `target` is what the zero point becomes in the last step: the output's, or its distance from the lower limit.
     """
-    right = np.where(multipliers == 0, 1, -shifts.astype(np.int64))
-    if (right < 1).any():
-        return None
-    largest_sum = int(sum_bounds.max(initial=0))
-    room = min(31 - largest_sum.bit_length(), MAX_TOTAL_SHIFT + 1 - int(right.max(initial=1)))
-    bits = min(room, FOLDED_SCALE_BITS) if scale_bits is None else scale_bits
-    if bits < 2 or bits > room:
-        return None
-    total = right + bits - 1
-    addends = (1 << (bits - 2)) + (np.int64(1) << (total - 1)) + (np.int64(zero_point) << total)
-    return Requantization(bits, multipliers.astype(np.int64), addends, total)
+
+    multipliers: Array
+    shifts: Array
+    bounds: Array
+    target: int
+
+    @property
+    def right(self) -> Array:
+        """Right shifts n; 1 for channels whose multiplier is 0."""
+        return np.asarray(np.where(self.multipliers == 0, 1, -self.shifts.astype(np.int64)))
+
+    @property
+    def room(self) -> Array:
+        """The largest scale bits of each channel; below MIN_SCALE_BITS where it cannot be fused."""
+        lengths = np.array([int(bound).bit_length() for bound in self.bounds])
+        room = np.minimum(31 - lengths, MAX_TOTAL_SHIFT + 1 - self.right)
+        return np.asarray(np.where(self.right < 1, 0, np.minimum(room, MAX_SCALE_BITS)))
+
+    def with_bits(self, bits: Array | int) -> Requantization | None:
+        """The constants for sums scaled by 2**bits, one number or one for each channel; None where one has no room."""
+        scale_bits = np.broadcast_to(np.asarray(bits, np.int64), self.right.shape)
+        if (scale_bits > self.room).any() or (scale_bits < MIN_SCALE_BITS).any():
+            return None
+        total = self.right + scale_bits - 1
+        one = np.int64(1)
+        addends = (one << (scale_bits - 2)) + (one << (total - 1)) + (np.int64(self.target) << total)
+        return Requantization(scale_bits, self.multipliers.astype(np.int64), addends, total)
+
+    def with_equal_bits(self) -> Requantization | None:
+        """The constants with one scale for all channels, as large as possible."""
+        return self.with_bits(int(self.room.min()))
+
+    def with_equal_shifts(self) -> Requantization | None:
+        """The constants with one last shift for all channels, by a scale of its own for each."""
+        total = int((self.right + self.room).min()) - 1
+        return self.with_bits(total + 1 - self.right)
 
 
 def sum_bounds(weights: Array, bias: Array, zero_point: int) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
+from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -12,6 +13,7 @@ Specialise = Callable[[Site, KernelCall], KernelCall | None]
 
 KERNELS: Mapping[str, Specialise] = {
     "conv_2d_s8": specialise_conv_2d,
+    "depthwise_conv_2d_s8": specialise_depthwise,
 }
 """By the plain kernel's name; each gives None where its preconditions cannot be proved."""
 

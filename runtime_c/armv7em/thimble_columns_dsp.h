@@ -26,7 +26,7 @@ typedef struct {
     int32_t pad_left;
     int32_t output_height;
     int32_t output_width;
-    int32_t output_channels; /* even */
+    int32_t output_channels; /* at least 2 */
     int32_t input_zero_point;
     int32_t output_min;
     int32_t output_max;

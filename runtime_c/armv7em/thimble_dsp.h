@@ -70,4 +70,48 @@ static inline uint32_t thimble_subtract_lanes(uint32_t a, uint32_t b) {
 #endif
 }
 
+/* The low lanes of two words, and the high ones: (a, b). */
+static inline uint32_t thimble_low_lanes(uint32_t a, uint32_t b) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t lanes;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(lanes) : "r"(a), "r"(b));
+    return lanes;
+#else
+    return (a & 0xFFFFu) | b << 16;
+#endif
+}
+
+static inline uint32_t thimble_high_lanes(uint32_t a, uint32_t b) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t lanes;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(lanes) : "r"(b), "r"(a));
+    return lanes;
+#else
+    return a >> 16 | (b & 0xFFFF0000u);
+#endif
+}
+
+/* The high word of a product: SMMUL. */
+static inline int32_t thimble_high_product(int32_t a, int32_t b) {
+    return (int32_t)(((int64_t)a * b) >> 32);
+}
+
+/* How a requantized value becomes a byte: saturated, or where output limits are inside int8 made from the lower limit
+ * up, limited by a saturating addition of `ceiling` and brought into place by `offset`; of both the low byte counts. */
+typedef struct {
+    int clamps;
+    uint32_t ceiling;
+    uint32_t offset;
+} thimble_tail;
+
+/* The portable twin of SSAT, or of USAT, UQADD8 and UADD8. */
+static inline int8_t thimble_tail_byte(thimble_tail tail, int32_t value) {
+    if (!tail.clamps) {
+        return (int8_t)(value < -128 ? -128 : (value > 127 ? 127 : value));
+    }
+    const int32_t raised = (value < 0 ? 0 : (value > 255 ? 255 : value)) + (int32_t)(tail.ceiling & 0xFFu);
+    const int32_t placed = ((raised > 255 ? 255 : raised) + (int32_t)(tail.offset & 0xFFu)) & 0xFF;
+    return (int8_t)(placed > 127 ? placed - 256 : placed);
+}
+
 #endif

@@ -17,7 +17,7 @@ typedef struct {
     int32_t pair_bytes; /* of the weights of a pair of channels: 2 * depth + 32 */
     int8_t *const *outputs;
     int8_t *const *outputs_end;
-    int32_t channels; /* even */
+    int32_t channels; /* at least 2; the last pair of an odd number begins one channel earlier */
     uint32_t ceiling; /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
     uint32_t offset;  /* and min - ceiling */
 } thimble_matmul_job;
@@ -42,35 +42,31 @@ static inline int8_t thimble_matmul_output(thimble_matmul_form form, const thimb
                                            const int32_t *constants) {
     const int32_t scaled = (int32_t)(form.folded ? sum : sum << form.scale_bits);
     const int32_t tie = form.rounds_ties && scaled < 0 ? 1 << (form.scale_bits - 1) : 0;
-    const int32_t high = (int32_t)(((int64_t)scaled * constants[0]) >> 32);
-    const int32_t value = (high + constants[1] - tie) >> constants[2];
-    if (!form.clamps) {
-        return (int8_t)(value < -128 ? -128 : (value > 127 ? 127 : value));
-    }
-    const int32_t ceiling = (int32_t)(job->ceiling & 0xFFu);
-    const int32_t raised = (value < 0 ? 0 : (value > 255 ? 255 : value)) + ceiling;
-    const int32_t limited = (raised > 255 ? 255 : raised) + (int32_t)(job->offset & 0xFFu);
-    return (int8_t)(uint8_t)(limited & 0xFF);
+    const int32_t value = thimble_high_product(scaled, constants[0]) + constants[1] - tie;
+    const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
+    return thimble_tail_byte(tail, value >> constants[2]);
 }
 
 /* The portable twin of the generated functions, with the same bytes. */
 static inline void thimble_matmul_portable(thimble_matmul_form form, const thimble_matmul_job *job) {
     const int32_t steps = (job->pair_bytes - 32) / 8;
     const int32_t *weights = job->weights;
-    for (int32_t channel = 0; channel < job->channels; channel++) {
-        const int32_t second = channel & 1;
-        const uint32_t *panel = job->panel;
-        for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
-            uint32_t sum = (uint32_t)weights[second];
-            for (int32_t step = 0; step < steps; step++) {
-                const uint32_t w = (uint32_t)weights[2 + 2 * step + second];
-                sum += thimble_dot(panel[8 * step], form.folded ? w : thimble_even_bytes(w));
-                sum += thimble_dot(panel[8 * step + 4], form.folded ? thimble_even_bytes(w) : thimble_odd_bytes(w));
+    for (int32_t pair = 0; pair < job->channels; pair += 2) {
+        const int32_t first = pair + 2 > job->channels ? job->channels - 2 : pair;
+        for (int32_t i = 0; i < 2; i++) {
+            const uint32_t *panel = job->panel;
+            for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
+                uint32_t sum = (uint32_t)weights[i];
+                for (int32_t step = 0; step < steps; step++) {
+                    const uint32_t w = (uint32_t)weights[2 + 2 * step + i];
+                    sum += thimble_dot(panel[8 * step], form.folded ? w : thimble_even_bytes(w));
+                    sum += thimble_dot(panel[8 * step + 4], form.folded ? thimble_even_bytes(w) : thimble_odd_bytes(w));
+                }
+                (*output)[first + i] = thimble_matmul_output(form, job, sum, weights + 2 + 2 * steps + 3 * i);
+                panel += (output - job->outputs) % 4 == 3 ? 8 * steps - 3 : 1;
             }
-            (*output)[channel] = thimble_matmul_output(form, job, sum, weights + 2 + 2 * steps + 3 * second);
-            panel += (output - job->outputs) % 4 == 3 ? 8 * steps - 3 : 1;
         }
-        weights += second ? job->pair_bytes / 4 : 0;
+        weights += job->pair_bytes / 4;
     }
 }
 

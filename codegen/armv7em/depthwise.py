@@ -1,0 +1,248 @@
+"""Depthwise convolution along planes: one channel at a time, four outputs of a row at a time.
+
+The rows that some output rows need are laid out first as planes of int16, one a channel, borders included, so that one
+SMLAD makes two products. Element 0 of a plane's row lies under the first tap of the row's first output. Word i of the
+weights of a kernel row holds taps i and i + 1: windows that begin at an even element take words 0, 2, ..., those that
+begin at an odd one 1, 3, ..., and a tap that is left over at either end takes one half of a word: SMLABB, SMLABT,
+SMLATB. Weights are multiplied by a power of 2 of their channel, so that all channels need the same last shift, which
+SSAT has for free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.codegen.armv7em.assembly import Listing, registers
+
+RESIDENT = ("r4", "r5", "r6", "r7", "r8", "r9")
+SUMS = ("r10", "r11", "r12", "lr")
+DATA = ("r1", "r2", "r3")
+MAX_OFFSET = 4095
+"""Largest immediate offset of a load."""
+
+_JOB = ("planes", "packed", "plane_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset")
+_FRAME = (*_JOB, "channel", "output", "row_end", "next_row", "x", "bias", "multiplier", "addend", "shift", "weights")
+_FRAME_BYTES = 76
+"""18 words and one to keep the stack aligned to 8 with the 9 registers pushed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Two weights of a kernel row: taps `first` and first + 1; the second one is absent in a kernel of one tap."""
+
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseForm:
+    """What one depthwise function is generated for: sizes in elements, `row_bytes` of a plane's row.
+
+    `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
+    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8.
+    """
+
+    kernel_height: int
+    kernel_width: int
+    stride: int
+    output_width: int
+    channels: int
+    row_bytes: int
+    total_shift: int | None
+    scale_bits: int
+    rounds_ties: bool
+    clamps: bool
+
+    @property
+    def name(self) -> str:
+        """A short name that tells forms apart."""
+        shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
+        sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride}_w{self.output_width}c{self.channels}"
+        return f"{sizes}r{self.row_bytes}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}"
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of two weights of each kernel row, in the order in which they are packed."""
+        return tuple(map(Word, range(max(self.kernel_width - 1, 1))))
+
+    @property
+    def resident(self) -> bool:
+        """Whether all weights of a channel stay in registers."""
+        return len(self.words) * self.kernel_height <= len(RESIDENT)
+
+
+def _products(form: DepthwiseForm, output: int) -> list[tuple[int, Word, str]]:
+    """(word of data, word of weights, instruction) for each product of a kernel row under output 0, 1, ... of a block."""
+    taps, start = form.kernel_width, output * form.stride
+    found: list[tuple[int, Word, str]] = []
+    tap = 0
+    if start % 2:  # the upper half of the first word of data
+        found.append((start // 2, Word(0), "smlatb"))
+        tap = 1
+    while tap + 1 < taps:
+        found.append(((start + tap) // 2, Word(tap), "smlad"))
+        tap += 2
+    if tap < taps:  # the lower half of the last word of data, the upper half of a word of weights that is there anyway
+        word, half = (Word(0), "smlabb") if taps == 1 else (Word(tap - 1), "smlabt")
+        found.append(((start + tap) // 2, word, half))
+    return found
+
+
+def depthwise_listing(form: DepthwiseForm) -> Listing:
+    """The function of a form, to be called with a thimble_planes_job."""
+    a = Listing(f"thimble_depthwise_dsp_{form.name}")
+    blocks, rest = divmod(form.output_width, 4)
+    a.op("push", registers(["r4-r11", "lr"]))
+    a.op("ldm", "r0", "{r1-r8}", note="the job's fields, in the order of the frame")
+    a.op("sub", "sp", "sp", f"#{_FRAME_BYTES}")
+    a.op("stm", "sp", "{r1-r8}")
+    a.op("movs", "r0", "#0")
+    _store(a, "r0", "channel")
+    a.label("channel")
+    _load_channel(a, form)
+    a.label("row")
+    _start_row(a, form, blocks)
+    if blocks:
+        a.op(".balign", 4)
+        a.label("block", "four outputs")
+        _block(a, form, 4)
+        a.op("add", "r3", "r3", f"#{4 * form.channels}")
+        _load(a, "r2", "row_end")
+        _store(a, "r3", "output")
+        a.op("add", "r0", "r0", f"#{8 * form.stride}")
+        a.op("cmp", "r3", "r2")
+        a.branch("bne", "block")
+    if rest:
+        _block(a, form, rest)
+    _next(a, form)
+    return a
+
+
+def _load(a: Listing, register: str, name: str) -> None:
+    a.op("ldr", register, f"[sp, #{4 * _FRAME.index(name)}]", note=name)
+
+
+def _store(a: Listing, register: str, name: str) -> None:
+    a.op("str", register, f"[sp, #{4 * _FRAME.index(name)}]", note=name)
+
+
+def _load_channel(a: Listing, form: DepthwiseForm) -> None:
+    """Weights and constants of the channel; the first row of its plane and of the outputs."""
+    count = len(form.words) * form.kernel_height
+    _load(a, "r1", "packed")
+    if form.resident:
+        a.op("ldm", "r1!", registers(RESIDENT[:count]), note="weights")
+    else:
+        _store(a, "r1", "weights")
+        a.op("add", "r1", "r1", f"#{4 * count}")
+    constants = ["r10", "r11", "r12"] + (["lr"] if form.total_shift is None else [])
+    a.op("ldm", "r1!", registers(constants), note="bias, multiplier, addend" + ", shift" * (len(constants) - 3))
+    _store(a, "r1", "packed")
+    for register, name in zip(constants, ("bias", "multiplier", "addend", "shift"), strict=False):
+        _store(a, register, name)
+    _load(a, "r3", "outputs")
+    _load(a, "r0", "planes")
+
+
+def _start_row(a: Listing, form: DepthwiseForm, blocks: int) -> None:
+    """r0 is the row of the plane, r3 the place of the next row's pointer."""
+    _load(a, "r1", "channel")
+    a.op("ldr", "r2", "[r3], #4", note="the output row")
+    _store(a, "r3", "next_row")
+    _store(a, "r0", "x")
+    a.op("add", "r3", "r1", "r2")
+    _store(a, "r3", "output")
+    if blocks:
+        _add(a, "r2", "r3", 4 * blocks * form.channels)
+        _store(a, "r2", "row_end")
+
+
+def _add(a: Listing, to: str, register: str, amount: int) -> None:
+    if amount > MAX_OFFSET:
+        a.op("movw", to, f"#{amount}")
+        a.op("add", to, to, register)
+    else:
+        a.op("add", to, register, f"#{amount}")
+
+
+def _block(a: Listing, form: DepthwiseForm, count: int) -> None:
+    """`count` outputs from the words of data at r0."""
+    _load(a, SUMS[count - 1], "bias")
+    started: set[int] = set()
+    for ky in range(form.kernel_height):
+        weights = _row_weights(a, form, ky)
+        by_data: dict[int, list[tuple[int, Word, str]]] = {}
+        for output in range(count):
+            for data, word, op in _products(form, output):
+                by_data.setdefault(data, []).append((output, word, op))
+        order = sorted(by_data)
+        for at in range(0, len(order), len(DATA)):
+            group = order[at : at + len(DATA)]
+            for register, data in zip(DATA, group, strict=False):
+                a.op("ldr", register, f"[r0, #{ky * form.row_bytes + 4 * data}]")
+            for register, data in zip(DATA, group, strict=False):
+                for output, word, op in by_data[data]:
+                    start = SUMS[output] if output in started or output == count - 1 else SUMS[count - 1]
+                    started.add(output)
+                    a.op(op, SUMS[output], register, weights[word], start)
+    _requantize(a, form, count)
+
+
+def _row_weights(a: Listing, form: DepthwiseForm, ky: int) -> dict[Word, str]:
+    """The register of each word of weights of a kernel row."""
+    words = form.words
+    if form.resident:
+        return dict(zip(words, RESIDENT[ky * len(words) :], strict=False))
+    _load(a, DATA[-1], "weights")
+    for i, register in enumerate(RESIDENT[: len(words)]):
+        a.op("ldr", register, f"[{DATA[-1]}, #{4 * (ky * len(words) + i)}]")
+    return dict(zip(words, RESIDENT, strict=False))
+
+
+def _requantize(a: Listing, form: DepthwiseForm, count: int) -> None:
+    _load(a, "r1", "multiplier")
+    _load(a, "r2", "addend")
+    saturate = "usat" if form.clamps else "ssat"
+    for total in SUMS[:count]:
+        if form.rounds_ties:
+            a.op("asr", "r3", total, "#31")
+        a.op("smmla", total, total, "r1", "r2")
+        if form.rounds_ties:
+            a.op("add", total, total, "r3", f"lsl #{form.scale_bits - 1}", note="halves away from zero")
+        if form.total_shift is not None:
+            a.op(saturate, total, "#8", total, f"asr #{form.total_shift}")
+    if form.total_shift is None:
+        _load(a, "r1", "shift")
+        for total in SUMS[:count]:
+            a.op("asr", total, total, "r1")
+            a.op(saturate, total, "#8", total)
+    if form.clamps:
+        _load(a, "r1", "ceiling")
+        _load(a, "r2", "offset")
+        for total in SUMS[:count]:
+            a.op("uqadd8", total, total, "r1", note="saturates at the upper limit")
+            a.op("uadd8", total, total, "r2")
+    _load(a, "r3", "output")
+    for i, total in enumerate(SUMS[:count]):
+        a.op("strb", total, f"[r3, #{i * form.channels}]")
+
+
+def _next(a: Listing, form: DepthwiseForm) -> None:
+    """The next row of the channel, then the next channel."""
+    _load(a, "r3", "next_row")
+    _load(a, "r2", "outputs_end")
+    _load(a, "r0", "x")
+    a.op("cmp", "r3", "r2")
+    a.op("add", "r0", "r0", f"#{form.stride * form.row_bytes}")
+    a.branch("bne", "row")
+    _load(a, "r0", "planes")
+    _load(a, "r1", "plane_bytes")
+    _load(a, "r2", "channel")
+    _load(a, "r3", "channels")
+    a.op("add", "r0", "r0", "r1")
+    a.op("adds", "r2", "#1")
+    _store(a, "r0", "planes")
+    _store(a, "r2", "channel")
+    a.op("cmp", "r2", "r3")
+    a.branch("bne", "channel")
+    a.op("add", "sp", "sp", f"#{_FRAME_BYTES}")
+    a.op("pop", registers(["r4-r11", "pc"]))
