@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 
+from thimble.codegen.armv7em.core import core_of
 from thimble.codegen.armv7em.select import specialise
 from thimble.compiler.ir.graph import Graph
 from thimble.targets.model import Target
@@ -19,5 +21,7 @@ class KernelFamily(Enum):
 
 def choose_kernels(graph: Graph, target: Target, family: KernelFamily) -> Graph:
     """The graph with the kernels of `family` for `target`; to be called once all passes are done."""
-    has_dsp = "dsp" in target.isa.split("+")
-    return replace(graph, specialise=specialise if has_dsp and family is KernelFamily.AUTO else None)
+    core = core_of(target)
+    if core is None or family is KernelFamily.C:
+        return replace(graph, specialise=None)
+    return replace(graph, specialise=partial(specialise, core=core))

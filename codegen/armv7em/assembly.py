@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+FPU_REGISTERS = 16
+"""s0 to s15 are the caller's to save, so that a function may use them freely."""
+
 
 @dataclass(slots=True)
 class Listing:
@@ -60,3 +63,39 @@ def _quoted(line: str) -> str:
 def registers(names: Sequence[str]) -> str:
     """A register list as LDM, STM, PUSH and POP take it."""
     return "{" + ", ".join(names) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Variables for which a function has no core register: on its stack, or, in one cycle, in FPU registers.
+
+    `names` are the variables in order; the first ones are the fields of the job that the function gets, words all.
+    With an FPU the first FPU_REGISTERS of `fast` are there.
+    """
+
+    names: tuple[str, ...]
+    fast: tuple[str, ...]
+    has_fpu: bool
+
+    @property
+    def bytes(self) -> int:
+        """Stack that the frame takes, so that with 9 registers pushed the stack stays aligned to 8."""
+        return 4 * (len(self.names) + (len(self.names) + 1) % 2)
+
+    def load(self, a: Listing, register: str, name: str) -> None:
+        """Fetch a variable."""
+        if self._fast(name):
+            a.op("vmov", register, self._fast(name), note=name)
+        else:
+            a.op("ldr", register, f"[sp, #{4 * self.names.index(name)}]", note=name)
+
+    def store(self, a: Listing, register: str, name: str) -> None:
+        """Keep a variable."""
+        if self._fast(name):
+            a.op("vmov", self._fast(name), register, note=name)
+        else:
+            a.op("str", register, f"[sp, #{4 * self.names.index(name)}]", note=name)
+
+    def _fast(self, name: str) -> str:
+        names = self.fast[:FPU_REGISTERS]
+        return f"s{names.index(name)}" if self.has_fpu and name in names else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
@@ -36,13 +37,13 @@ class PackedMatmul:
     words: Array
 
 
-def specialise_conv_2d(site: Site, call: KernelCall) -> KernelCall | None:
+def specialise_conv_2d(site: Site, call: KernelCall, core: Core) -> KernelCall | None:
     """The packed matrix product in place of thimble_conv_2d_s8; None where its preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
     params = dict(call.params)
     if layer is None or params["group_channels"] != params["input_channels"]:
         return None
-    packed = pack_matmul(layer)
+    packed = pack_matmul(layer, core)
     if packed is None:
         return None
     depth = -(-layer.weights.shape[1] // 4) * 4
@@ -69,7 +70,7 @@ def columns_of(depth: int, pixels: int) -> int:
     return min(fitting, 16, -(-pixels // 4) * 4)
 
 
-def pack_matmul(layer: PlainLayer) -> PackedMatmul | None:
+def pack_matmul(layer: PlainLayer, core: Core) -> PackedMatmul | None:
     """A layer's weights, bias and requantization, packed; None where the bytes could not be proved to be equal."""
     channels, depth = layer.weights.shape
     if channels < 2 or depth > MAX_DEPTH:
@@ -87,6 +88,7 @@ def pack_matmul(layer: PlainLayer) -> PackedMatmul | None:
         scale_bits=constants.uniform_bits,
         rounds_ties=layer.rounds_ties,
         clamps=layer.limits_inside,
+        has_fpu=core.has_fpu,
     )
     return PackedMatmul(form, _words(padded, layer.start, constants, form.folded))
 

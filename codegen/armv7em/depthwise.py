@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.codegen.armv7em.assembly import Listing, registers
+from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 
 RESIDENT = ("r4", "r5", "r6", "r7", "r8", "r9")
 SUMS = ("r10", "r11", "r12", "lr")
@@ -21,9 +21,8 @@ MAX_OFFSET = 4095
 """Largest immediate offset of a load."""
 
 _JOB = ("planes", "packed", "plane_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset")
-_FRAME = (*_JOB, "channel", "output", "row_end", "next_row", "x", "bias", "multiplier", "addend", "shift", "weights")
-_FRAME_BYTES = 76
-"""18 words and one to keep the stack aligned to 8 with the 9 registers pushed."""
+_FAST = ("bias", "multiplier", "addend", "shift", "output", "row_end", "weights", "ceiling", "offset", "x", "next_row")
+_NAMES = (*_JOB, "channel", "output", "row_end", "next_row", "x", "bias", "multiplier", "addend", "shift", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,7 @@ class DepthwiseForm:
     scale_bits: int
     rounds_ties: bool
     clamps: bool
+    has_fpu: bool
 
     @property
     def name(self) -> str:
@@ -90,70 +90,64 @@ def _products(form: DepthwiseForm, output: int) -> list[tuple[int, Word, str]]:
 def depthwise_listing(form: DepthwiseForm) -> Listing:
     """The function of a form, to be called with a thimble_planes_job."""
     a = Listing(f"thimble_depthwise_dsp_{form.name}")
+    frame = Frame(_NAMES, (*_FAST, *(name for name in _NAMES if name not in _FAST)), form.has_fpu)
     blocks, rest = divmod(form.output_width, 4)
     a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r8}", note="the job's fields, in the order of the frame")
-    a.op("sub", "sp", "sp", f"#{_FRAME_BYTES}")
-    a.op("stm", "sp", "{r1-r8}")
+    a.op("ldm", "r0", "{r1-r8}", note="the job's fields")
+    a.op("sub", "sp", "sp", f"#{frame.bytes}")
+    for register, name in zip(("r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"), _JOB, strict=True):
+        frame.store(a, register, name)
     a.op("movs", "r0", "#0")
-    _store(a, "r0", "channel")
+    frame.store(a, "r0", "channel")
     a.label("channel")
-    _load_channel(a, form)
+    _load_channel(a, frame, form)
     a.label("row")
-    _start_row(a, form, blocks)
+    _start_row(a, frame, form, blocks)
     if blocks:
         a.op(".balign", 4)
         a.label("block", "four outputs")
-        _block(a, form, 4)
+        _block(a, frame, form, 4)
         a.op("add", "r3", "r3", f"#{4 * form.channels}")
-        _load(a, "r2", "row_end")
-        _store(a, "r3", "output")
+        frame.load(a, "r2", "row_end")
+        frame.store(a, "r3", "output")
         a.op("add", "r0", "r0", f"#{8 * form.stride}")
         a.op("cmp", "r3", "r2")
         a.branch("bne", "block")
     if rest:
-        _block(a, form, rest)
-    _next(a, form)
+        _block(a, frame, form, rest)
+    _next(a, frame, form)
     return a
 
 
-def _load(a: Listing, register: str, name: str) -> None:
-    a.op("ldr", register, f"[sp, #{4 * _FRAME.index(name)}]", note=name)
-
-
-def _store(a: Listing, register: str, name: str) -> None:
-    a.op("str", register, f"[sp, #{4 * _FRAME.index(name)}]", note=name)
-
-
-def _load_channel(a: Listing, form: DepthwiseForm) -> None:
+def _load_channel(a: Listing, frame: Frame, form: DepthwiseForm) -> None:
     """Weights and constants of the channel; the first row of its plane and of the outputs."""
     count = len(form.words) * form.kernel_height
-    _load(a, "r1", "packed")
+    frame.load(a, "r1", "packed")
     if form.resident:
         a.op("ldm", "r1!", registers(RESIDENT[:count]), note="weights")
     else:
-        _store(a, "r1", "weights")
+        frame.store(a, "r1", "weights")
         a.op("add", "r1", "r1", f"#{4 * count}")
     constants = ["r10", "r11", "r12"] + (["lr"] if form.total_shift is None else [])
     a.op("ldm", "r1!", registers(constants), note="bias, multiplier, addend" + ", shift" * (len(constants) - 3))
-    _store(a, "r1", "packed")
+    frame.store(a, "r1", "packed")
     for register, name in zip(constants, ("bias", "multiplier", "addend", "shift"), strict=False):
-        _store(a, register, name)
-    _load(a, "r3", "outputs")
-    _load(a, "r0", "planes")
+        frame.store(a, register, name)
+    frame.load(a, "r3", "outputs")
+    frame.load(a, "r0", "planes")
 
 
-def _start_row(a: Listing, form: DepthwiseForm, blocks: int) -> None:
+def _start_row(a: Listing, frame: Frame, form: DepthwiseForm, blocks: int) -> None:
     """r0 is the row of the plane, r3 the place of the next row's pointer."""
-    _load(a, "r1", "channel")
+    frame.load(a, "r1", "channel")
     a.op("ldr", "r2", "[r3], #4", note="the output row")
-    _store(a, "r3", "next_row")
-    _store(a, "r0", "x")
+    frame.store(a, "r3", "next_row")
+    frame.store(a, "r0", "x")
     a.op("add", "r3", "r1", "r2")
-    _store(a, "r3", "output")
+    frame.store(a, "r3", "output")
     if blocks:
         _add(a, "r2", "r3", 4 * blocks * form.channels)
-        _store(a, "r2", "row_end")
+        frame.store(a, "r2", "row_end")
 
 
 def _add(a: Listing, to: str, register: str, amount: int) -> None:
@@ -164,12 +158,12 @@ def _add(a: Listing, to: str, register: str, amount: int) -> None:
         a.op("add", to, register, f"#{amount}")
 
 
-def _block(a: Listing, form: DepthwiseForm, count: int) -> None:
+def _block(a: Listing, frame: Frame, form: DepthwiseForm, count: int) -> None:
     """`count` outputs from the words of data at r0."""
-    _load(a, SUMS[count - 1], "bias")
+    frame.load(a, SUMS[count - 1], "bias")
     started: set[int] = set()
     for ky in range(form.kernel_height):
-        weights = _row_weights(a, form, ky)
+        weights = _row_weights(a, frame, form, ky)
         by_data: dict[int, list[tuple[int, Word, str]]] = {}
         for output in range(count):
             for data, word, op in _products(form, output):
@@ -184,23 +178,23 @@ def _block(a: Listing, form: DepthwiseForm, count: int) -> None:
                     start = SUMS[output] if output in started or output == count - 1 else SUMS[count - 1]
                     started.add(output)
                     a.op(op, SUMS[output], register, weights[word], start)
-    _requantize(a, form, count)
+    _requantize(a, frame, form, count)
 
 
-def _row_weights(a: Listing, form: DepthwiseForm, ky: int) -> dict[Word, str]:
+def _row_weights(a: Listing, frame: Frame, form: DepthwiseForm, ky: int) -> dict[Word, str]:
     """The register of each word of weights of a kernel row."""
     words = form.words
     if form.resident:
         return dict(zip(words, RESIDENT[ky * len(words) :], strict=False))
-    _load(a, DATA[-1], "weights")
+    frame.load(a, DATA[-1], "weights")
     for i, register in enumerate(RESIDENT[: len(words)]):
         a.op("ldr", register, f"[{DATA[-1]}, #{4 * (ky * len(words) + i)}]")
     return dict(zip(words, RESIDENT, strict=False))
 
 
-def _requantize(a: Listing, form: DepthwiseForm, count: int) -> None:
-    _load(a, "r1", "multiplier")
-    _load(a, "r2", "addend")
+def _requantize(a: Listing, frame: Frame, form: DepthwiseForm, count: int) -> None:
+    frame.load(a, "r1", "multiplier")
+    frame.load(a, "r2", "addend")
     saturate = "usat" if form.clamps else "ssat"
     for total in SUMS[:count]:
         if form.rounds_ties:
@@ -211,38 +205,38 @@ def _requantize(a: Listing, form: DepthwiseForm, count: int) -> None:
         if form.total_shift is not None:
             a.op(saturate, total, "#8", total, f"asr #{form.total_shift}")
     if form.total_shift is None:
-        _load(a, "r1", "shift")
+        frame.load(a, "r1", "shift")
         for total in SUMS[:count]:
             a.op("asr", total, total, "r1")
             a.op(saturate, total, "#8", total)
     if form.clamps:
-        _load(a, "r1", "ceiling")
-        _load(a, "r2", "offset")
+        frame.load(a, "r1", "ceiling")
+        frame.load(a, "r2", "offset")
         for total in SUMS[:count]:
             a.op("uqadd8", total, total, "r1", note="saturates at the upper limit")
             a.op("uadd8", total, total, "r2")
-    _load(a, "r3", "output")
+    frame.load(a, "r3", "output")
     for i, total in enumerate(SUMS[:count]):
         a.op("strb", total, f"[r3, #{i * form.channels}]")
 
 
-def _next(a: Listing, form: DepthwiseForm) -> None:
+def _next(a: Listing, frame: Frame, form: DepthwiseForm) -> None:
     """The next row of the channel, then the next channel."""
-    _load(a, "r3", "next_row")
-    _load(a, "r2", "outputs_end")
-    _load(a, "r0", "x")
+    frame.load(a, "r3", "next_row")
+    frame.load(a, "r2", "outputs_end")
+    frame.load(a, "r0", "x")
     a.op("cmp", "r3", "r2")
     a.op("add", "r0", "r0", f"#{form.stride * form.row_bytes}")
     a.branch("bne", "row")
-    _load(a, "r0", "planes")
-    _load(a, "r1", "plane_bytes")
-    _load(a, "r2", "channel")
-    _load(a, "r3", "channels")
+    frame.load(a, "r0", "planes")
+    frame.load(a, "r1", "plane_bytes")
+    frame.load(a, "r2", "channel")
+    frame.load(a, "r3", "channels")
     a.op("add", "r0", "r0", "r1")
     a.op("adds", "r2", "#1")
-    _store(a, "r0", "planes")
-    _store(a, "r2", "channel")
+    frame.store(a, "r0", "planes")
+    frame.store(a, "r2", "channel")
     a.op("cmp", "r2", "r3")
     a.branch("bne", "channel")
-    a.op("add", "sp", "sp", f"#{_FRAME_BYTES}")
+    a.op("add", "sp", "sp", f"#{frame.bytes}")
     a.op("pop", registers(["r4-r11", "pc"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from thimble.codegen.armv7em.convolution import int32_words
+from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
@@ -36,7 +37,7 @@ MAX_CHANNELS = 1023
 MAX_KERNEL_WIDTH = 7
 
 
-def specialise_depthwise(site: Site, call: KernelCall) -> KernelCall | None:
+def specialise_depthwise(site: Site, call: KernelCall, core: Core) -> KernelCall | None:
     """The planes' kernel in place of thimble_depthwise_conv_2d_s8; None where its preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=3)
     sizes = {name: value for name, value in call.params if isinstance(value, int)}
@@ -58,6 +59,7 @@ def specialise_depthwise(site: Site, call: KernelCall) -> KernelCall | None:
         scale_bits=constants.uniform_bits,
         rounds_ties=layer.rounds_ties,
         clamps=layer.limits_inside,
+        has_fpu=core.has_fpu,
     )
     rows = _rows_at_once(form, site.output().type.rows)
     scratch = _planes_bytes(form, rows)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.codegen.armv7em.assembly import Listing, registers
+from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.rendering import render
 from thimble.compiler.ir.operator import GeneratedKernel
 
@@ -26,8 +26,8 @@ UNROLL = 4
 SUMS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
 """Sum of column p and channel c: SUMS[2 * p + c]."""
 
-_FRAME = ("panel", "weights", "pair_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset")
-_KEPT = (*_FRAME, "channel", "weights_end", "next_panel", "next_output")
+_JOB = ("panel", "weights", "pair_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset")
+_NAMES = (*_JOB, "channel", "weights_end", "next_panel", "next_output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class MatmulForm:
     """What one matrix product function is generated for.
 
     `folded`: weights as 256 * w1 + w0, else plain bytes. `first_steps`: depth / 4 modulo UNROLL. `scale_bits`: sums are
-    scaled by this power of 2 before requantization; 8 where folded. `rounds_ties`: results below the zero point
+    scaled by this power of 2 before requantization; 8 where folded. `has_fpu`: the core has registers to spare. `rounds_ties`: results below the zero point
     matter, so that halves must be rounded away from zero. `clamps`: the output limits lie inside those of int8.
     """
 
@@ -44,6 +44,7 @@ class MatmulForm:
     scale_bits: int
     rounds_ties: bool
     clamps: bool
+    has_fpu: bool
 
     @property
     def name(self) -> str:
@@ -62,22 +63,23 @@ class MatmulForm:
 
 def matmul_listing(form: MatmulForm) -> Listing:
     """The function of a form, to be called with a thimble_matmul_job."""
-    a = Listing(f"thimble_matmul_dsp_{form.name}")
+    a, frame = Listing(f"thimble_matmul_dsp_{form.name}"), Frame(_NAMES, _NAMES, form.has_fpu)
     a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r8}", note="the job's fields, in the order of the frame")
-    a.op("sub", "sp", "sp", "#52", note="52 + 36 bytes: the stack stays aligned to 8")
+    a.op("ldm", "r0", "{r1-r8}", note="the job's fields")
+    a.op("sub", "sp", "sp", f"#{frame.bytes}")
     a.op("sub", "r1", "r1", "#4", note="loads are 4 bytes ahead of their base")
-    a.op("stm", "sp", "{r1-r8}")
+    for register, name in zip(("r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"), _JOB, strict=True):
+        frame.store(a, register, name)
     a.op("add", "r0", "r2", "r3")
     a.op("sub", "r0", "r0", "#28")
-    _store(a, "r0", "weights_end")
+    frame.store(a, "r0", "weights_end")
     a.op("movs", "r0", "#0")
-    _store(a, "r0", "channel")
+    frame.store(a, "r0", "channel")
     a.label("pair")
-    _load(a, "r3", "outputs")
-    _load(a, "r0", "panel")
-    _store(a, "r3", "next_output")
-    _load(a, "r1", "weights")
+    frame.load(a, "r3", "outputs")
+    frame.load(a, "r0", "panel")
+    frame.store(a, "r3", "next_output")
+    frame.load(a, "r1", "weights")
     a.label("group", "4 columns, 2 channels")
     _start_sums(a, form)
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
@@ -86,15 +88,15 @@ def matmul_listing(form: MatmulForm) -> Listing:
         if form.first_steps and step == UNROLL - form.first_steps:
             a.label("entry")
         _step(a, form, step)
-    _load(a, "r2", "weights_end")
+    frame.load(a, "r2", "weights_end")
     a.op("cmp", "r1", "r2")
     a.branch("bne", "turn")
-    _store(a, "r0", "next_panel")
+    frame.store(a, "r0", "next_panel")
     a.op("adds", "r1", "#4")
     for channel in range(2):
         _requantize(a, form, channel)
-    _write(a, form)
-    _next(a)
+    _write(a, frame, form)
+    _next(a, frame)
     return a
 
 
@@ -102,14 +104,6 @@ def _turn_cycles(form: MatmulForm) -> int:
     """Loads of one group pipeline: the first takes 2 cycles, each other one 1; the end of the turn takes 6."""
     loads, groups, others = (10, 4, 18) if form.folded else (12, 4, 20)
     return UNROLL * (loads + groups + others) + 6
-
-
-def _load(a: Listing, register: str, name: str) -> None:
-    a.op("ldr", register, f"[sp, #{4 * _KEPT.index(name)}]", note=name)
-
-
-def _store(a: Listing, register: str, name: str) -> None:
-    a.op("str", register, f"[sp, #{4 * _KEPT.index(name)}]", note=name)
 
 
 def _start_sums(a: Listing, form: MatmulForm) -> None:
@@ -169,38 +163,38 @@ def _requantize(a: Listing, form: MatmulForm, channel: int) -> None:
         a.op("usat" if form.clamps else "ssat", total, "#8", total, note="0 is the lower limit" * form.clamps)
 
 
-def _write(a: Listing, form: MatmulForm) -> None:
+def _write(a: Listing, frame: Frame, form: MatmulForm) -> None:
     """Both channels of each column as one halfword, to where its pixel lies."""
-    _load(a, "r0", "next_output")
+    frame.load(a, "r0", "next_output")
     a.op("ldm", "r0!", "{r2-r5}", note="four pixels")
-    _store(a, "r0", "next_output")
+    frame.store(a, "r0", "next_output")
     for column in range(4):
         a.op("bfi", SUMS[2 * column], SUMS[2 * column + 1], "#8", "#8")
     if form.clamps:
-        _load(a, SUMS[1], "ceiling")
-        _load(a, SUMS[3], "offset")
+        frame.load(a, SUMS[1], "ceiling")
+        frame.load(a, SUMS[3], "offset")
         for total in SUMS[::2]:
             a.op("uqadd8", total, total, SUMS[1], note="saturates at the upper limit")
             a.op("uadd8", total, total, SUMS[3])
-    _load(a, SUMS[1], "channel")
+    frame.load(a, SUMS[1], "channel")
     for total, pixel in zip(SUMS[::2], ("r2", "r3", "r4", "r5"), strict=True):
         a.op("strh", total, f"[{pixel}, {SUMS[1]}]")
 
 
-def _next(a: Listing) -> None:
+def _next(a: Listing, frame: Frame) -> None:
     """The next four columns, then the next pair of channels."""
-    _load(a, "r2", "outputs_end")
-    _load(a, "r1", "weights")
+    frame.load(a, "r2", "outputs_end")
+    frame.load(a, "r1", "weights")
     a.op("cmp", "r0", "r2")
-    _load(a, "r0", "next_panel")
+    frame.load(a, "r0", "next_panel")
     a.branch("bne", "group")
-    _load(a, "r3", "pair_bytes")
-    _load(a, "r4", "weights_end")
-    _load(a, "r5", "channels")
+    frame.load(a, "r3", "pair_bytes")
+    frame.load(a, "r4", "weights_end")
+    frame.load(a, "r5", "channels")
     a.op("add", "r1", "r1", "r3")
     a.op("add", "r4", "r4", "r3")
-    _store(a, "r1", "weights")
-    _store(a, "r4", "weights_end")
+    frame.store(a, "r1", "weights")
+    frame.store(a, "r4", "weights_end")
     a.op("adds", SUMS[1], "#2")
     a.op("subs", "r2", "r5", "#2", note="the last pair of an odd number of channels begins one earlier")
     a.op("cmp", SUMS[1], "r2")
@@ -208,10 +202,10 @@ def _next(a: Listing) -> None:
     a.op("movgt", SUMS[3], "r2")
     a.op("it", "le")
     a.op("movle", SUMS[3], SUMS[1])
-    _store(a, SUMS[3], "channel")
+    frame.store(a, SUMS[3], "channel")
     a.op("cmp", SUMS[1], "r5")
     a.branch("blt", "pair")
-    a.op("add", "sp", "sp", "#52")
+    a.op("add", "sp", "sp", f"#{frame.bytes}")
     a.op("pop", registers(["r4-r11", "pc"]))
 
 

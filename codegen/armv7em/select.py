@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
+from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
-Specialise = Callable[[Site, KernelCall], KernelCall | None]
-
-KERNELS: Mapping[str, Specialise] = {
+KERNELS: Mapping[str, Callable[[Site, KernelCall, Core], KernelCall | None]] = {
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
 }
 """By the plain kernel's name; each gives None where its preconditions cannot be proved."""
 
 
-def specialise(site: Site, call: KernelCall) -> KernelCall | None:
+def specialise(site: Site, call: KernelCall, core: Core) -> KernelCall | None:
     """The specialised call with the same bytes, or None where the plain kernel has to stay."""
     find = KERNELS.get(call.kernel)
-    return find(site, call) if find else None
+    return find(site, call, core) if find else None

@@ -11,6 +11,7 @@ import pytest
 
 from tests.kernels.draws import DRAWS
 from tests.kernels.harness import Case, make_case, run_on_host, run_on_target
+from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.operator import Rounding
@@ -20,7 +21,7 @@ LAYERS = int(os.environ.get("THIMBLE_KERNEL_LAYERS", "60"))
 TARGETS = ("stm32l4r5zi",)
 
 
-def draw_cases(operator: str, count: int) -> list[Case]:
+def draw_cases(operator: str, count: int, core: Core) -> list[Case]:
     """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input."""
     cases: list[Case] = []
     for seed in range(20 * count):
@@ -28,7 +29,7 @@ def draw_cases(operator: str, count: int) -> list[Case]:
         graph = import_tflite(DRAWS[operator](rng), f"{operator} {seed}")
         (site,) = graph.sites
         (plain,) = site.op.lower(site, Rounding.TFLM)
-        call = specialise(site, plain)
+        call = specialise(site, plain, core)
         if call is None:
             continue
         inputs = [draw_input(rng, v.type.shape, seed % 6) for v in site.inputs if v is not None and v.data is None]
@@ -52,10 +53,11 @@ def draw_input(rng: np.random.Generator, shape: tuple[int, ...], sample: int) ->
 
 @pytest.mark.parametrize("operator", DRAWS)
 def test_portable_twin_equals_the_reference(operator: str, tmp_path: Path) -> None:
-    run_on_host(draw_cases(operator, LAYERS), tmp_path)
+    run_on_host(draw_cases(operator, LAYERS, Core(has_fpu=True)), tmp_path)
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("core", [Core(has_fpu=True), Core(has_fpu=False)], ids=["fpu", "no fpu"])
 @pytest.mark.parametrize("operator", DRAWS)
-def test_assembly_equals_the_reference(operator: str, target: str, tmp_path: Path) -> None:
-    run_on_target(draw_cases(operator, LAYERS), tmp_path, load_target(target))
+def test_assembly_equals_the_reference(operator: str, core: Core, target: str, tmp_path: Path) -> None:
+    run_on_target(draw_cases(operator, LAYERS, core), tmp_path, load_target(target))
