@@ -29,6 +29,10 @@ MAX_DEPTH = 1 << 13
 """Deepest window taken: its four columns take 64 KiB of scratch."""
 
 
+MAX_KERNEL_HEIGHT = 16
+"""Highest window taken: THIMBLE_MAX_KERNEL_HEIGHT in the runtime."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackedMatmul:
     """A layer's weights as its matrix product reads them: int32 words."""
@@ -40,8 +44,7 @@ class PackedMatmul:
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core) -> KernelCall | None:
     """The packed matrix product in place of thimble_conv_2d_s8; None where its preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
-    params = dict(call.params)
-    if layer is None or params["group_channels"] != params["input_channels"]:
+    if layer is None or not _is_taken({name: value for name, value in call.params if isinstance(value, int)}):
         return None
     packed = pack_matmul(layer, core)
     if packed is None:
@@ -62,6 +65,10 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core) -> KernelCall |
         ),
         source=conv_2d_source(packed.form),
     )
+
+
+def _is_taken(sizes: dict[str, int]) -> bool:
+    return sizes["group_channels"] == sizes["input_channels"] and sizes["kernel_height"] <= MAX_KERNEL_HEIGHT
 
 
 def columns_of(depth: int, pixels: int) -> int:

@@ -11,6 +11,9 @@
 /* Most columns of one matrix product. */
 #define THIMBLE_MAX_COLUMNS 16
 
+/* Highest window. */
+#define THIMBLE_MAX_KERNEL_HEIGHT 16
+
 /* Sizes in elements. */
 typedef struct {
     int32_t input_height;

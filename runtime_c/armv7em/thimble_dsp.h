@@ -13,6 +13,11 @@ static inline uint32_t thimble_load_4(const int8_t *from) {
     return word;
 }
 
+/* Four bytes to any address. */
+static inline void thimble_store_4(int8_t *to, uint32_t word) {
+    memcpy(to, &word, sizeof word);
+}
+
 /* Two lanes of 16 bits as one word. */
 static inline uint32_t thimble_pair(int32_t low, int32_t high) {
     return ((uint32_t)low & 0xFFFFu) | (uint32_t)high << 16;
