@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
+from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
+from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
+    Argument,
     Array,
     EndRow,
     FirstRow,
@@ -25,79 +26,149 @@ from thimble.compiler.ir.operator import (
 PANEL_BYTES = 4608
 """Most scratch for the columns of one matrix product, unless four columns alone need more."""
 
+ROWS_BYTES = 10240
+"""Most scratch for widened rows and one pair's weights, unless the rows of one output row alone need more."""
+
+MAX_ROWS_BYTES = 1 << 16
+"""Layers whose widened rows would need more than this become columns."""
+
 MAX_DEPTH = 1 << 13
 """Deepest window taken: its four columns take 64 KiB of scratch."""
-
 
 MAX_KERNEL_HEIGHT = 16
 """Highest window taken: THIMBLE_MAX_KERNEL_HEIGHT in the runtime."""
 
+MAX_COLUMNS = 16
+"""THIMBLE_MAX_COLUMNS in the runtime."""
 
-@dataclass(frozen=True, slots=True)
-class PackedMatmul:
-    """A layer's weights as its matrix product reads them: int32 words."""
+MAX_ROWS = 8
+"""THIMBLE_MAX_WIDE_ROWS in the runtime."""
 
-    form: MatmulForm
-    words: Array
+PIXELS_AT_ONCE = 32
+"""Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
+
+Sizes = dict[str, int]
 
 
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core) -> KernelCall | None:
-    """The packed matrix product in place of thimble_conv_2d_s8; None where its preconditions do not hold."""
+    """A packed matrix product in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
-    if layer is None or not _is_taken({name: value for name, value in call.params if isinstance(value, int)}):
+    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    if layer is None or sizes["group_channels"] != sizes["input_channels"] or len(layer.weights) < 2:
         return None
-    packed = pack_matmul(layer, core)
-    if packed is None:
+    found = _arithmetic(layer)
+    if found is None:
         return None
-    depth = -(-layer.weights.shape[1] // 4) * 4
-    columns = columns_of(depth, site.output().type.elements // len(layer.weights))
-    kept = tuple((name, value) for name, value in call.params if name not in ("group_channels", "output_zero_point"))
-    return KernelCall(
-        kernel=f"conv_2d_dsp_{packed.form.name}",
-        params=(*kept, ("depth", depth), ("columns", columns), ("folded", int(packed.form.folded))),
-        arguments=(
-            InputRows(0),
-            Table("packed", packed.words),
-            Scratch(2 * columns * depth + depth, "uint32_t"),
-            OutputRows(0),
-            FirstRow(),
-            EndRow(),
-        ),
-        source=conv_2d_source(packed.form),
+    arithmetic, constants = found
+    return _by_rows(site, layer, sizes, arithmetic, constants, core) or _by_columns(
+        site, layer, sizes, arithmetic, constants, core
     )
 
 
-def _is_taken(sizes: dict[str, int]) -> bool:
-    return sizes["group_channels"] == sizes["input_channels"] and sizes["kernel_height"] <= MAX_KERNEL_HEIGHT
-
-
-def columns_of(depth: int, pixels: int) -> int:
-    """Columns of one matrix product: more of them read the weights from flash less often."""
-    fitting = max(PANEL_BYTES // (2 * depth) // 4 * 4, 4)
-    return min(fitting, 16, -(-pixels // 4) * 4)
-
-
-def pack_matmul(layer: PlainLayer, core: Core) -> PackedMatmul | None:
-    """A layer's weights, bias and requantization, packed; None where the bytes could not be proved to be equal."""
-    channels, depth = layer.weights.shape
-    if channels < 2 or depth > MAX_DEPTH:
-        return None
+def _arithmetic(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
+    """How the sums are made, and the constants of their requantization; None where nothing can be proved."""
     plain = layer.requantization
     folded = plain.with_bits(MAX_SCALE_BITS) if layer.weights.min() >= -127 else None
     constants = folded or plain.with_equal_bits()
     if constants is None:
         return None
-    padded = np.zeros((channels, -(-depth // 4) * 4), np.int64)
-    padded[:, :depth] = layer.weights
-    form = MatmulForm(
-        folded=folded is not None,
-        first_steps=padded.shape[1] // 4 % UNROLL,
-        scale_bits=constants.uniform_bits,
-        rounds_ties=layer.rounds_ties,
-        clamps=layer.limits_inside,
-        has_fpu=core.has_fpu,
+    bits = constants.uniform_bits
+    return Arithmetic(folded is not None, bits, layer.rounds_ties, layer.limits_inside), constants
+
+
+def _by_columns(
+    site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, constants: Requantization, core: Core
+) -> KernelCall | None:
+    channels, taps = layer.weights.shape
+    depth = -(-taps // 4) * 4
+    if depth > MAX_DEPTH or sizes["kernel_height"] > MAX_KERNEL_HEIGHT:
+        return None
+    weights = np.zeros((channels, depth), np.int64)
+    weights[:, :taps] = layer.weights
+    form = MatmulForm(arithmetic, depth // 4 % UNROLL)
+    columns = _columns_at_once(depth, site.output().type.elements // channels)
+    dropped = ("group_channels", "output_zero_point")
+    params = (
+        *((name, value) for name, value in sizes.items() if name not in dropped),
+        ("depth", depth),
+        ("columns", columns),
+        ("folded", int(arithmetic.folded)),
     )
-    return PackedMatmul(form, _words(padded, layer.start, constants, form.folded))
+    words = _words(weights, layer.start, constants, arithmetic.folded)
+    arguments = _arguments(words, 2 * columns * depth + depth)
+    return KernelCall(f"conv_2d_dsp_{form.name}", params, arguments, conv_2d_source(form, core.has_fpu))
+
+
+def _columns_at_once(depth: int, pixels: int) -> int:
+    """Columns of one matrix product: more of them read the weights from flash less often."""
+    fitting = max(PANEL_BYTES // (2 * depth) // 4 * 4, 4)
+    return min(fitting, MAX_COLUMNS, -(-pixels // 4) * 4)
+
+
+def _by_rows(
+    site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, constants: Requantization, core: Core
+) -> KernelCall | None:
+    depth, kernel = sizes["input_channels"], (sizes["kernel_height"], sizes["kernel_width"])
+    dilated = (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1)
+    if dilated or kernel == (1, 1) or depth == 1 or (depth > 4 and depth % 4):
+        return None
+    padded = -(-depth // 4) * 4
+    reach = (sizes["output_width"] - 1) * sizes["stride_width"] + kernel[1]
+    row_pixels = max(reach, sizes["pad_left"] + sizes["input_width"])
+    form = RowMatmulForm(
+        arithmetic,
+        *kernel,
+        sizes["stride_height"],
+        sizes["stride_width"],
+        pixel_bytes=2 * padded,
+        row_bytes=2 * padded * row_pixels,
+        columns=sizes["output_width"],
+        channels=len(layer.weights),
+    )
+    rows = _rows_at_once(form, site.output().type.rows)
+    if not form.fits or _rows_bytes(form, rows) > MAX_ROWS_BYTES:
+        return None
+    weights = np.zeros((form.channels, *kernel, padded), np.int64)
+    weights[..., :depth] = layer.weights.reshape(form.channels, *kernel, depth)
+    packed = _words(weights.reshape(form.channels, -1), layer.start, constants, arithmetic.folded)
+    words = np.concatenate([packed.reshape(-1), np.zeros(_spare_words(form), np.int32)])
+    dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
+    params = (
+        *((name, value) for name, value in sizes.items() if name not in dropped),
+        ("row_pixels", row_pixels),
+        ("rows_at_once", rows),
+        ("folded", int(arithmetic.folded)),
+        ("scale_bits", arithmetic.scale_bits),
+        ("rounds_ties", int(arithmetic.rounds_ties)),
+    )
+    arguments = _arguments(words, _rows_bytes(form, rows))
+    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, arguments, conv_2d_rows_source(form, core.has_fpu))
+
+
+def _pair_bytes(form: RowMatmulForm) -> int:
+    return 8 * form.steps * form.kernel_height + 32
+
+
+def _spare_words(form: RowMatmulForm) -> int:
+    """What the last pair's copy in portions of 32 bytes reads behind the table."""
+    return -_pair_bytes(form) % 32 // 4
+
+
+def _rows_bytes(form: RowMatmulForm, rows: int) -> int:
+    """Scratch: one pair's weights, and the widened rows of `rows` output rows."""
+    wide_rows = (rows - 1) * form.stride_height + form.kernel_height
+    return _pair_bytes(form) + 4 * _spare_words(form) + wide_rows * form.row_bytes
+
+
+def _rows_at_once(form: RowMatmulForm, rows: int) -> int:
+    """Output rows of one matrix product."""
+    wanted = min(-(-PIXELS_AT_ONCE // form.columns), rows, MAX_ROWS)
+    return next((n for n in range(wanted, 1, -1) if _rows_bytes(form, n) <= ROWS_BYTES), 1)
+
+
+def _arguments(words: Array, scratch_bytes: int) -> tuple[Argument, ...]:
+    table, scratch = Table("packed", words), Scratch(scratch_bytes, "uint32_t")
+    return (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
 
 
 def _words(weights: Array, start: Array, constants: Requantization, folded: bool) -> Array:

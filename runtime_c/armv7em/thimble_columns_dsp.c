@@ -6,17 +6,14 @@
 
 /* A column of a panel: word `step` of its first half lies at panel[8 * step], of its second at panel[8 * step + 4]. */
 
-/* Bytes x0..x3 as (x1, x3) and 256 * (x0, x2) - (x1, x3) + 127: columns for folded weights. */
-static inline void put_folded(uint32_t *panel, uint32_t x) {
-    const uint32_t odd = thimble_odd_bytes(x);
-    panel[0] = odd;
-    panel[4] = thimble_add_lanes(thimble_subtract_lanes(x << 8 & 0xFF00FF00u, odd), 0x007F007Fu);
+static inline void put_folded(uint32_t *column, uint32_t x) {
+    column[0] = thimble_first_folded(x);
+    column[4] = thimble_second_folded(x);
 }
 
-/* Bytes x0..x3 as (x0, x2) and (x1, x3): columns for plain weights. */
-static inline void put_plain(uint32_t *panel, uint32_t x) {
-    panel[0] = thimble_even_bytes(x);
-    panel[4] = thimble_odd_bytes(x);
+static inline void put_plain(uint32_t *column, uint32_t x) {
+    column[0] = thimble_first_plain(x);
+    column[4] = thimble_second_plain(x);
 }
 
 /* `words` words of four bytes into a column, four at a time where there are as many. */

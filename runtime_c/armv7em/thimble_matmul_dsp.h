@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "thimble_dsp.h"
+#include "thimble_sums_dsp.h"
 
 /* One product of all channels with some groups of four columns; the generated assembly reads the fields in this order.
  * panel    (groups, depth / 4, 2, 4): for each four values of depth two words of each column, see thimble_columns_dsp.h
@@ -24,31 +24,9 @@ typedef struct {
 
 typedef void (*thimble_matmul_function)(const thimble_matmul_job *job);
 
-/* What a generated function is made for: see MatmulForm in the generator. */
-typedef struct {
-    int folded;
-    int scale_bits;
-    int rounds_ties;
-    int clamps;
-} thimble_matmul_form;
-
-/* a . b of two lanes, modulo 2^32. */
-static inline uint32_t thimble_dot(uint32_t a, uint32_t b) {
-    return (uint32_t)(thimble_low(a) * thimble_low(b)) + (uint32_t)(thimble_high(a) * thimble_high(b));
-}
-
-/* A finished sum to the byte of the output; `constants` are multiplier, addend and shift. */
-static inline int8_t thimble_matmul_output(thimble_matmul_form form, const thimble_matmul_job *job, uint32_t sum,
-                                           const int32_t *constants) {
-    const int32_t scaled = (int32_t)(form.folded ? sum : sum << form.scale_bits);
-    const int32_t tie = form.rounds_ties && scaled < 0 ? 1 << (form.scale_bits - 1) : 0;
-    const int32_t value = thimble_high_product(scaled, constants[0]) + constants[1] - tie;
-    const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
-    return thimble_tail_byte(tail, value >> constants[2]);
-}
-
 /* The portable twin of the generated functions, with the same bytes. */
-static inline void thimble_matmul_portable(thimble_matmul_form form, const thimble_matmul_job *job) {
+static inline void thimble_matmul_portable(thimble_sums_form form, const thimble_matmul_job *job) {
+    const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
     const int32_t steps = (job->pair_bytes - 32) / 8;
     const int32_t *weights = job->weights;
     for (int32_t pair = 0; pair < job->channels; pair += 2) {
@@ -59,10 +37,9 @@ static inline void thimble_matmul_portable(thimble_matmul_form form, const thimb
                 uint32_t sum = (uint32_t)weights[i];
                 for (int32_t step = 0; step < steps; step++) {
                     const uint32_t w = (uint32_t)weights[2 + 2 * step + i];
-                    sum += thimble_dot(panel[8 * step], form.folded ? w : thimble_even_bytes(w));
-                    sum += thimble_dot(panel[8 * step + 4], form.folded ? thimble_even_bytes(w) : thimble_odd_bytes(w));
+                    sum += thimble_sums_step(form, panel[8 * step], panel[8 * step + 4], w);
                 }
-                (*output)[first + i] = thimble_matmul_output(form, job, sum, weights + 2 + 2 * steps + 3 * i);
+                (*output)[first + i] = thimble_sums_output(form, tail, sum, weights + 2 + 2 * steps + 3 * i);
                 panel += (output - job->outputs) % 4 == 3 ? 8 * steps - 3 : 1;
             }
         }
