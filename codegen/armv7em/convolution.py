@@ -47,6 +47,9 @@ MAX_ROWS = 8
 PIXELS_AT_ONCE = 32
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
 
+MIN_POINTWISE_WIDTH = 24
+"""Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
+
 Sizes = dict[str, int]
 
 
@@ -110,7 +113,9 @@ def _by_rows(
 ) -> KernelCall | None:
     depth, kernel = sizes["input_channels"], (sizes["kernel_height"], sizes["kernel_width"])
     dilated = (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1)
-    if dilated or kernel == (1, 1) or depth == 1 or (depth > 4 and depth % 4):
+    if dilated or depth == 1 or (depth > 4 and depth % 4):
+        return None
+    if kernel == (1, 1) and sizes["output_width"] % 4 and sizes["output_width"] < MIN_POINTWISE_WIDTH:
         return None
     padded = -(-depth // 4) * 4
     reach = (sizes["output_width"] - 1) * sizes["stride_width"] + kernel[1]
