@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
@@ -11,6 +12,7 @@ from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core], KernelCall | None]] = {
+    "add_s8": specialise_add,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
 }

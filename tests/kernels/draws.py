@@ -78,7 +78,25 @@ def _kernel(rng: Rng) -> tuple[int, int]:
     return int(rng.integers(1, 8)), int(rng.integers(1, 8))
 
 
+def add(rng: Rng) -> bytes:
+    """ADD or SUB of two tensors of one shape, of any scales."""
+    shape = tuple(int(n) for n in rng.integers(1, 8, int(rng.integers(1, 5))))
+    m = ModelBuilder()
+    x_scale = scale(rng)
+    y_scale = x_scale * float(np.float32(10 ** rng.uniform(-1, 1)))
+    z_scale = max(x_scale, y_scale) * float(np.float32(10 ** rng.uniform(-0.3, 0.7)))
+    x = m.tensor(shape, np.int8, x_scale, zero_point(rng))
+    y = m.tensor(shape, np.int8, y_scale, zero_point(rng))
+    z = m.tensor(shape, np.int8, z_scale, zero_point(rng))
+    operator = str(rng.choice(["ADD", "ADD", "SUB"]))
+    options = {"ADD": "AddOptions", "SUB": "SubOptions"}[operator]
+    m.op(operator, [x, y], [z], options, fusedActivationFunction=activation_code(rng))
+    m.interface([x, y], [z])
+    return m.build()
+
+
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
+    "add": add,
     "conv_2d": conv_2d,
     "depthwise_conv_2d": depthwise_conv_2d,
 }
