@@ -59,7 +59,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core) -> KernelCall |
     sizes = {name: value for name, value in call.params if isinstance(value, int)}
     if layer is None or sizes["group_channels"] != sizes["input_channels"] or len(layer.weights) < 2:
         return None
-    found = _arithmetic(layer)
+    found = fuse_sums(layer)
     if found is None:
         return None
     arithmetic, constants = found
@@ -68,7 +68,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core) -> KernelCall |
     )
 
 
-def _arithmetic(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
+def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
     """How the sums are made, and the constants of their requantization; None where nothing can be proved."""
     plain = layer.requantization
     folded = plain.with_bits(MAX_SCALE_BITS) if layer.weights.min() >= -127 else None
@@ -179,22 +179,27 @@ def _arguments(words: Array, scratch_bytes: int) -> tuple[Argument, ...]:
 def _words(weights: Array, start: Array, constants: Requantization, folded: bool) -> Array:
     """(ceil(channels / 2), 8 + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3).
 
-    Weight bytes are w0, w1, w2, w3 as they are, or the lanes 256 * w1 + w0 and 256 * w3 + w2 where `folded`. The last
-    pair of an odd number of channels holds the last channel but one again.
+    The last pair of an odd number of channels holds the last channel but one again.
     """
-    channels, depth = weights.shape
-    if folded:
-        lanes = 256 * weights[:, 1::2] + weights[:, ::2]
-        start = 256 * start - 127 * weights[:, ::2].sum(axis=1)
-        words = _unsigned(lanes[:, ::2], 16) | _unsigned(lanes[:, 1::2], 16) << 16
-    else:
-        quarters = [_unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
-        words = quarters[0] | quarters[1] | quarters[2] | quarters[3]
+    channels = len(weights)
+    start, words = weight_words(weights, start, folded)
     order = np.minimum(np.arange(0, channels, 2)[:, None] + [0, 1], [channels - 2, channels - 1])
     tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
     parts = (start[order], words[order].transpose(0, 2, 1), tail[order])
-    packed = np.concatenate([part.reshape(len(order), -1) for part in parts], axis=1)
-    return int32_words(packed)
+    return int32_words(np.concatenate([part.reshape(len(order), -1) for part in parts], axis=1))
+
+
+def weight_words(weights: Array, start: Array, folded: bool) -> tuple[Array, Array]:
+    """What sums begin with, and the words (channels, depth / 4) of weights (channels, depth), a multiple of 4 deep.
+
+    A word's bytes are w0, w1, w2, w3 as they are, or the lanes 256 * w1 + w0 and 256 * w3 + w2 where `folded`.
+    """
+    if folded:
+        lanes = 256 * weights[:, 1::2] + weights[:, ::2]
+        words = _unsigned(lanes[:, ::2], 16) | _unsigned(lanes[:, 1::2], 16) << 16
+        return 256 * start - 127 * weights[:, ::2].sum(axis=1), words
+    quarters = [_unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
+    return start, quarters[0] | quarters[1] | quarters[2] | quarters[3]
 
 
 def int32_words(values: Array) -> Array:

@@ -8,6 +8,7 @@ from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
+from thimble.codegen.armv7em.vector_matmul import specialise_fully_connected
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -15,6 +16,7 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core], KernelCall | None]] = {
     "add_s8": specialise_add,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
+    "fully_connected_s8": specialise_fully_connected,
 }
 """By the plain kernel's name; each gives None where its preconditions cannot be proved."""
 

@@ -78,6 +78,20 @@ def _kernel(rng: Rng) -> tuple[int, int]:
     return int(rng.integers(1, 8)), int(rng.integers(1, 8))
 
 
+def fully_connected(rng: Rng) -> bytes:
+    """Matrix product of a few rows, with weights of one scale or one for each output."""
+    depth = int(rng.choice([int(rng.integers(1, 40)), 4 * int(rng.integers(1, 60))]))
+    channels, rows = int(rng.choice([8, 16, int(rng.integers(1, 70))])), int(rng.choice([1, 1, 3]))
+    m = ModelBuilder()
+    x = m.tensor((rows, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, depth), axis=0, per_axis=bool(rng.random() < 0.3))
+    b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
+    y = m.tensor((rows, channels), np.int8, _scaled_output(rng, m.scale_of(x), w_scales, depth), zero_point(rng))
+    m.op("FULLY_CONNECTED", [x, w, b], [y], "FullyConnectedOptions", fusedActivationFunction=activation_code(rng))
+    m.interface([x], [y])
+    return m.build()
+
+
 def add(rng: Rng) -> bytes:
     """ADD or SUB of two tensors of one shape, of any scales."""
     shape = tuple(int(n) for n in rng.integers(1, 8, int(rng.integers(1, 5))))
@@ -99,5 +113,6 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
     "conv_2d": conv_2d,
     "depthwise_conv_2d": depthwise_conv_2d,
+    "fully_connected": fully_connected,
 }
 """By the operator whose kernels are specialised."""
