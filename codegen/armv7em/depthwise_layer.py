@@ -23,13 +23,13 @@ from thimble.compiler.ir.operator import (
     Table,
 )
 
-PLANE_BYTES = 6144
+PLANE_BYTES = 8192
 """Most scratch for planes, unless the rows of one output row alone need more."""
 
 MAX_PLANE_BYTES = 1 << 16
 """Layers whose planes would need more than this stay with the plain kernel."""
 
-OUTPUTS_AT_ONCE = 40
+OUTPUTS_AT_ONCE = 144
 """Outputs of a channel that are worth reading its weights from flash once; more rows at once bring little."""
 
 MAX_ROWS = 16

@@ -1,46 +1,60 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_planes_dsp.h"
 
-/* Writes element words `at` of four channels: pixels `a` and `b`, each with the bytes of these channels. */
-static inline void put_pixels(uint32_t *plane, int32_t plane_words, int32_t at, uint32_t a, uint32_t b) {
+/* The same words of four channels' planes. */
+typedef struct {
+    uint32_t *first;
+    uint32_t *second;
+    uint32_t *third;
+    uint32_t *fourth;
+} four_planes;
+
+/* Word `at` of four channels: pixels `a` and `b`, each with the bytes of these channels. */
+static inline void put_pixels(four_planes to, int32_t at, uint32_t a, uint32_t b) {
     const uint32_t a_even = thimble_even_bytes(a);
     const uint32_t b_even = thimble_even_bytes(b);
     const uint32_t a_odd = thimble_odd_bytes(a);
     const uint32_t b_odd = thimble_odd_bytes(b);
-    plane += at;
-    plane[0] = thimble_low_lanes(a_even, b_even);
-    plane += plane_words;
-    plane[0] = thimble_low_lanes(a_odd, b_odd);
-    plane += plane_words;
-    plane[0] = thimble_high_lanes(a_even, b_even);
-    plane += plane_words;
-    plane[0] = thimble_high_lanes(a_odd, b_odd);
+    to.first[at] = thimble_low_lanes(a_even, b_even);
+    to.second[at] = thimble_low_lanes(a_odd, b_odd);
+    to.third[at] = thimble_high_lanes(a_even, b_even);
+    to.fourth[at] = thimble_high_lanes(a_odd, b_odd);
+}
+
+/* Words [at, end) of four channels: two elements of a border each. */
+static inline void put_borders(four_planes to, int32_t at, int32_t end, uint32_t border) {
+    for (; at < end; at++) {
+        to.first[at] = border;
+        to.second[at] = border;
+        to.third[at] = border;
+        to.fourth[at] = border;
+    }
 }
 
 /* One input row of four channels, the first of which lies at `row`, into their planes. */
 static void fill_four(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane, int32_t plane_words) {
-    const uint32_t border = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u;
+    const four_planes to = {plane, plane + plane_words, plane + 2 * plane_words, plane + 3 * plane_words};
+    const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
+    const uint32_t border_pixel = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u;
     const int32_t step = p->channels;
+    int32_t at = p->pad_left / 2;
     int32_t left = p->input_width;
-    int32_t at = 0;
-    for (; at < p->pad_left / 2; at++) {
-        put_pixels(plane, plane_words, at, border, border);
-    }
+    put_borders(to, 0, at, border);
     if (p->pad_left % 2 != 0) {
-        put_pixels(plane, plane_words, at++, border, thimble_load_4(row));
+        put_pixels(to, at++, border_pixel, thimble_load_4(row));
         row += step;
         left--;
     }
     for (; left >= 2; left -= 2) {
-        put_pixels(plane, plane_words, at++, thimble_load_4(row), thimble_load_4(row + step));
+        const uint32_t a = thimble_load_4(row);
+        const uint32_t b = thimble_load_4(row + step);
+        put_pixels(to, at++, a, b);
         row += 2 * step;
     }
     if (left > 0) {
-        put_pixels(plane, plane_words, at++, thimble_load_4(row), border);
+        put_pixels(to, at++, thimble_load_4(row), border_pixel);
     }
-    for (; at < p->row_words; at++) {
-        put_pixels(plane, plane_words, at, border, border);
-    }
+    put_borders(to, at, p->row_words, border);
 }
 
 /* One input row of one channel, for layers with fewer than four. */
@@ -58,10 +72,12 @@ static void fill_one(const thimble_planes_dsp_params *p, const int8_t *row, uint
 /* A row of the planes: an input row, or a border where `row` is null. */
 static void fill_row(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane, int32_t plane_words) {
     if (row == 0) {
+        const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
         for (int32_t c = 0; c < p->channels; c++) {
             for (int32_t at = 0; at < p->row_words; at++) {
-                plane[c * plane_words + at] = thimble_pair(p->input_zero_point, p->input_zero_point);
+                plane[at] = border;
             }
+            plane += plane_words;
         }
     } else if (p->channels < 4) {
         for (int32_t c = 0; c < p->channels; c++) {
@@ -75,14 +91,30 @@ static void fill_row(const thimble_planes_dsp_params *p, const int8_t *row, uint
     }
 }
 
+static inline void move_down(uint32_t *to, const uint32_t *from, int32_t words) {
+    for (; words >= 4; words -= 4) {
+        const uint32_t a = from[0];
+        const uint32_t b = from[1];
+        const uint32_t c = from[2];
+        const uint32_t d = from[3];
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = d;
+        to += 4;
+        from += 4;
+    }
+    for (; words > 0; words--) {
+        *to++ = *from++;
+    }
+}
+
 /* Moves the last `kept` rows that the planes hold, which begin at row `from`, to their start. */
 static void keep_rows(const thimble_planes_dsp_params *p, uint32_t *planes, int32_t plane_words, int32_t from,
                       int32_t kept) {
-    for (int32_t c = 0; c < p->channels; c++) {
-        uint32_t *plane = planes + c * plane_words;
-        for (int32_t i = 0; i < kept * p->row_words; i++) {
-            plane[i] = plane[from * p->row_words + i];
-        }
+    for (int32_t c = 0; c < p->channels && kept > 0; c++) {
+        move_down(planes, planes + from * p->row_words, kept * p->row_words);
+        planes += plane_words;
     }
 }
 
