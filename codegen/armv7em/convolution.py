@@ -53,7 +53,7 @@ MIN_POINTWISE_WIDTH = 24
 Sizes = dict[str, int]
 
 
-def specialise_conv_2d(site: Site, call: KernelCall, core: Core) -> KernelCall | None:
+def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool) -> KernelCall | None:
     """A packed matrix product in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
     sizes = {name: value for name, value in call.params if isinstance(value, int)}

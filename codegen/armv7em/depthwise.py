@@ -10,6 +10,7 @@ SSAT has for free.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
@@ -21,8 +22,8 @@ MAX_OFFSET = 4095
 """Largest immediate offset of a load."""
 
 _JOB = ("planes", "packed", "plane_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset")
-_FAST = ("bias", "multiplier", "addend", "shift", "output", "row_end", "weights", "ceiling", "offset", "x", "next_row")
-_NAMES = (*_JOB, "channel", "output", "row_end", "next_row", "x", "bias", "multiplier", "addend", "shift", "weights")
+_FAST = ("bias", "multiplier", "addend", "shift", "output", "row_end", "weights", "weights_end", "ceiling", "offset", "x", "next_row")
+_NAMES = (*_JOB, "channel", "output", "row_end", "next_row", "x", "bias", "multiplier", "addend", "shift", "weights", "weights_end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseForm:
-    """What one depthwise function is generated for: sizes in elements, `row_bytes` of a plane's row.
+    """What one depthwise function is generated for: sizes in elements.
 
+    `row_bytes` lie between the data of one kernel row and the next: a plane's row. Of images of one row (`one_row`) it
+    may be less, where a long kernel row is cut into shorter ones.
     `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
     2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8.
     """
@@ -51,13 +54,14 @@ class DepthwiseForm:
     rounds_ties: bool
     clamps: bool
     has_fpu: bool
+    one_row: bool
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
         shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
         sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride}_w{self.output_width}c{self.channels}"
-        return f"{sizes}r{self.row_bytes}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}"
+        return f"{sizes}r{self.row_bytes}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}"
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -71,7 +75,7 @@ class DepthwiseForm:
 
 
 def _products(form: DepthwiseForm, output: int) -> list[tuple[int, Word, str]]:
-    """(word of data, word of weights, instruction) for each product of a kernel row under output 0, 1, ... of a block."""
+    """(word of data, word of weights, instruction) for each product of a kernel row under one output of a block."""
     taps, start = form.kernel_width, output * form.stride
     found: list[tuple[int, Word, str]] = []
     tap = 0
@@ -128,6 +132,7 @@ def _load_channel(a: Listing, frame: Frame, form: DepthwiseForm) -> None:
     else:
         frame.store(a, "r1", "weights")
         a.op("add", "r1", "r1", f"#{4 * count}")
+        frame.store(a, "r1", "weights_end")
     constants = ["r10", "r11", "r12"] + (["lr"] if form.total_shift is None else [])
     a.op("ldm", "r1!", registers(constants), note="bias, multiplier, addend" + ", shift" * (len(constants) - 3))
     frame.store(a, "r1", "packed")
@@ -151,45 +156,69 @@ def _start_row(a: Listing, frame: Frame, form: DepthwiseForm, blocks: int) -> No
 
 
 def _add(a: Listing, to: str, register: str, amount: int) -> None:
-    if amount > MAX_OFFSET:
+    if abs(amount) > MAX_OFFSET:
+        assert to != register
         a.op("movw", to, f"#{amount}")
         a.op("add", to, to, register)
     else:
-        a.op("add", to, register, f"#{amount}")
+        a.op("sub" if amount < 0 else "add", to, register, f"#{abs(amount)}")
 
 
 def _block(a: Listing, frame: Frame, form: DepthwiseForm, count: int) -> None:
     """`count` outputs from the words of data at r0."""
-    frame.load(a, SUMS[count - 1], "bias")
-    started: set[int] = set()
-    for ky in range(form.kernel_height):
-        weights = _row_weights(a, frame, form, ky)
-        by_data: dict[int, list[tuple[int, Word, str]]] = {}
-        for output in range(count):
-            for data, word, op in _products(form, output):
-                by_data.setdefault(data, []).append((output, word, op))
-        order = sorted(by_data)
-        for at in range(0, len(order), len(DATA)):
-            group = order[at : at + len(DATA)]
-            for register, data in zip(DATA, group, strict=False):
-                a.op("ldr", register, f"[r0, #{ky * form.row_bytes + 4 * data}]")
-            for register, data in zip(DATA, group, strict=False):
-                for output, word, op in by_data[data]:
-                    start = SUMS[output] if output in started or output == count - 1 else SUMS[count - 1]
-                    started.add(output)
-                    a.op(op, SUMS[output], register, weights[word], start)
+    if form.resident:
+        _unrolled_rows(a, frame, form, count)
+    else:
+        _looped_rows(a, frame, form, count)
     _requantize(a, frame, form, count)
 
 
-def _row_weights(a: Listing, frame: Frame, form: DepthwiseForm, ky: int) -> dict[Word, str]:
-    """The register of each word of weights of a kernel row."""
-    words = form.words
-    if form.resident:
-        return dict(zip(words, RESIDENT[ky * len(words) :], strict=False))
-    frame.load(a, DATA[-1], "weights")
-    for i, register in enumerate(RESIDENT[: len(words)]):
-        a.op("ldr", register, f"[{DATA[-1]}, #{4 * (ky * len(words) + i)}]")
-    return dict(zip(words, RESIDENT, strict=False))
+def _unrolled_rows(a: Listing, frame: Frame, form: DepthwiseForm, count: int) -> None:
+    """All rows of the kernel one behind the other; the first product of each sum adds to the bias."""
+    frame.load(a, SUMS[count - 1], "bias")
+    started: set[int] = set()
+    for ky in range(form.kernel_height):
+        weights = dict(zip(form.words, RESIDENT[ky * len(form.words) :], strict=False))
+        for output, word, op, register in _loads(a, form, count, ky * form.row_bytes, DATA):
+            start = SUMS[output] if output in started or output == count - 1 else SUMS[count - 1]
+            started.add(output)
+            a.op(op, SUMS[output], register, weights[word], start)
+
+
+def _looped_rows(a: Listing, frame: Frame, form: DepthwiseForm, count: int) -> None:
+    """One row of the kernel a turn, so that large kernels stay in small instruction caches; r3 is at the weights."""
+    frame.load(a, SUMS[count - 1], "bias")
+    frame.load(a, "r3", "weights")
+    for total in SUMS[: count - 1]:
+        a.op("mov", total, SUMS[count - 1])
+    a.label(f"kernel_row_{count}")
+    a.op("ldm", "r3!", registers(RESIDENT[: len(form.words)]), note="weights of the kernel row")
+    weights = dict(zip(form.words, RESIDENT, strict=False))
+    for output, word, op, register in _loads(a, form, count, 0, DATA[:2]):
+        a.op(op, SUMS[output], register, weights[word], SUMS[output])
+    frame.load(a, "r1", "weights_end")
+    a.op("add", "r0", "r0", f"#{form.row_bytes}")
+    a.op("cmp", "r3", "r1")
+    a.branch("bne", f"kernel_row_{count}")
+    _add(a, "r0", "r0", -form.kernel_height * form.row_bytes)
+
+
+def _loads(
+    a: Listing, form: DepthwiseForm, count: int, offset: int, data: tuple[str, ...]
+) -> Iterator[tuple[int, Word, str, str]]:
+    """The products of a kernel row as (output, word of weights, instruction, register), their data loaded before."""
+    by_data: dict[int, list[tuple[int, Word, str]]] = {}
+    for output in range(count):
+        for word_of_data, word, op in _products(form, output):
+            by_data.setdefault(word_of_data, []).append((output, word, op))
+    order = sorted(by_data)
+    for at in range(0, len(order), len(data)):
+        group = order[at : at + len(data)]
+        for register, word_of_data in zip(data, group, strict=False):
+            a.op("ldr", register, f"[r0, #{offset + 4 * word_of_data}]")
+        for register, word_of_data in zip(data, group, strict=False):
+            for output, word, op in by_data[word_of_data]:
+                yield output, word, op, register
 
 
 def _requantize(a: Listing, frame: Frame, form: DepthwiseForm, count: int) -> None:

@@ -12,7 +12,7 @@ from thimble.codegen.armv7em.vector_matmul import specialise_fully_connected
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
-KERNELS: Mapping[str, Callable[[Site, KernelCall, Core], KernelCall | None]] = {
+KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool], KernelCall | None]] = {
     "add_s8": specialise_add,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
@@ -21,7 +21,12 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core], KernelCall | None]] = {
 """By the plain kernel's name; each gives None where its preconditions cannot be proved."""
 
 
-def specialise(site: Site, call: KernelCall, core: Core) -> KernelCall | None:
-    """The specialised call with the same bytes, or None where the plain kernel has to stay."""
+def specialise(site: Site, call: KernelCall, whole: bool, core: Core) -> KernelCall | None:
+    """The specialised call with the same bytes, or None where the plain kernel has to stay.
+
+    `whole`: the call is for whole tensors, whose rows lie one behind the other.
+    """
     find = KERNELS.get(call.kernel)
-    return find(site, call, core) if find else None
+    if find is None:
+        return None
+    return find(site, call, core, whole)

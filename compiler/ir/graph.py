@@ -69,16 +69,16 @@ class Site:
 
     def lower(self, rounding: Rounding) -> tuple[KernelCall, ...]:
         """The kernel calls that compute the node whole, specialised where the target has something better."""
-        return self._specialised(self.op.lower(self, rounding))
+        return self._specialised(self.op.lower(self, rounding), True)
 
     def lower_rows(self, rounding: Rounding) -> tuple[KernelCall, ...]:
         """Those of one step of the node's row form."""
-        return self._specialised(self.op.lower_rows(self, rounding))
+        return self._specialised(self.op.lower_rows(self, rounding), False)
 
-    def _specialised(self, calls: tuple[KernelCall, ...]) -> tuple[KernelCall, ...]:
+    def _specialised(self, calls: tuple[KernelCall, ...], whole: bool) -> tuple[KernelCall, ...]:
         if self.specialise is None:
             return calls
-        return tuple(self.specialise(self, call) or call for call in calls)
+        return tuple(self.specialise(self, call, whole) or call for call in calls)
 
     def input(self, index: int = 0) -> Value:
         """Input `index`, which must be present."""

@@ -120,9 +120,10 @@ class KernelCall:
         return sum(a.bytes for a in self.arguments if isinstance(a, Scratch))
 
 
-Specialise = Callable[["Site", KernelCall], KernelCall | None]
+Specialise = Callable[["Site", KernelCall, bool], KernelCall | None]
 """A kernel call with the same bytes that suits the target better; None where there is none.
 
+The flag says that the call is for whole tensors, whose rows lie one behind the other.
 It reads and writes in an order under which the operator's overlaps (Operator.overlaps, RowForm.overlaps) stay true.
 """
 

@@ -133,12 +133,12 @@ static int32_t tap(const int32_t *words, int32_t kernel_width, int32_t kx) {
 
 /* The scaled sum of the window that begins at element `x` of a plane's row. */
 static int32_t window_sum(const thimble_planes_dsp_params *p, const uint32_t *rows, int32_t x, const int32_t *weights) {
-    const int32_t words = p->kernel_width > 1 ? p->kernel_width - 1 : 1;
-    uint32_t sum = (uint32_t)weights[words * p->kernel_height];
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-        for (int32_t kx = 0; kx < p->kernel_width; kx++) {
-            const int32_t w = tap(weights + ky * words, p->kernel_width, kx);
-            sum += (uint32_t)(element(rows + ky * p->row_words, x + kx) * w);
+    const int32_t words = p->packed_width > 1 ? p->packed_width - 1 : 1;
+    uint32_t sum = (uint32_t)weights[words * p->packed_height];
+    for (int32_t ky = 0; ky < p->packed_height; ky++) {
+        for (int32_t kx = 0; kx < p->packed_width; kx++) {
+            const int32_t w = tap(weights + ky * words, p->packed_width, kx);
+            sum += (uint32_t)(element(rows + ky * p->packed_pitch, x + kx) * w);
         }
     }
     return (int32_t)sum;
@@ -147,11 +147,11 @@ static int32_t window_sum(const thimble_planes_dsp_params *p, const uint32_t *ro
 /* The portable twin of the generated functions, with the same bytes. */
 static void planes_portable(const thimble_planes_dsp_params *params, const thimble_planes_job *job) {
     const thimble_planes_dsp_params *p = params;
-    const int32_t words = p->kernel_width > 1 ? p->kernel_width - 1 : 1;
+    const int32_t words = p->packed_width > 1 ? p->packed_width - 1 : 1;
     const thimble_tail tail = {p->output_min != -128 || p->output_max != 127, job->ceiling, job->offset};
     for (int32_t c = 0; c < job->channels; c++) {
         const int32_t *packed = job->packed + c * p->channel_words;
-        const int32_t *constants = packed + words * p->kernel_height;
+        const int32_t *constants = packed + words * p->packed_height;
         const int32_t shift = p->total_shift >= 0 ? p->total_shift : constants[3];
         const uint32_t *rows = job->planes + c * (job->plane_bytes / 4);
         for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {

@@ -24,6 +24,9 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t row_words;     /* words of two elements in a plane's row, borders included */
+    int32_t packed_height; /* the kernel as it is packed: its own size, or a long row cut into shorter ones, */
+    int32_t packed_width;
+    int32_t packed_pitch;  /* and the words from the data of one such row to that of the next */
     int32_t rows_at_once;  /* output rows that are made from one filling of the planes */
     int32_t channel_words; /* packed words of a channel */
     int32_t total_shift;   /* last shift of all channels, or -1 where each channel has its own */

@@ -39,17 +39,19 @@ static void widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_
     }
 }
 
-/* An input row of fewer than four channels, one word a pixel; channels that are not there are 0. */
-static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
-    for (; pixels > 0; pixels--) {
-        uint32_t x = (uint8_t)from[0];
-        for (int32_t c = 1; c < channels; c++) {
-            x |= (uint32_t)(uint8_t)from[c] << (8 * c);
-        }
-        put_word(folded, to, x);
+/* An input row of two or three channels, one word a pixel; channels that are not there are 0. */
+static inline void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
+    const uint32_t mask = ((uint32_t)1 << (8 * channels)) - 1;
+    for (; pixels > 1; pixels--) { /* the word of the last pixel could lie behind the tensor */
+        put_word(folded, to, thimble_load_4(from) & mask);
         from += channels;
         to += 2;
     }
+    uint32_t x = 0;
+    for (int32_t c = 0; c < channels; c++) {
+        x |= (uint32_t)(uint8_t)from[c] << (8 * c);
+    }
+    put_word(folded, to, x);
 }
 
 /* A widened row: an input row between its borders, or a border where `from` is null. */
@@ -62,8 +64,10 @@ static void fill_row(const thimble_wide_rows_dsp_params *p, const int8_t *from, 
     to = put_border(p, to, p->pad_left * words);
     if (p->input_channels % 4 == 0) {
         widen_words(p->folded, from, to, p->input_width * words);
+    } else if (p->folded) {
+        widen_pixels(1, from, to, p->input_width, p->input_channels);
     } else {
-        widen_pixels(p->folded, from, to, p->input_width, p->input_channels);
+        widen_pixels(0, from, to, p->input_width, p->input_channels);
     }
     put_border(p, to + 2 * p->input_width * words, (p->row_pixels - p->pad_left - p->input_width) * words);
 }

@@ -29,7 +29,7 @@ def draw_cases(operator: str, count: int, core: Core) -> list[Case]:
         graph = import_tflite(DRAWS[operator](rng), f"{operator} {seed}")
         (site,) = graph.sites
         (plain,) = site.op.lower(site, Rounding.TFLM)
-        call = specialise(site, plain, core)
+        call = specialise(site, plain, False, core)
         if call is None:
             continue
         inputs = [draw_input(rng, v.type.shape, seed % 6) for v in site.inputs if v is not None and v.data is None]
