@@ -16,6 +16,7 @@ from thimble.compiler.ir.operator import (
     Array,
     EndRow,
     FirstRow,
+    GeneratedKernel,
     InputRows,
     KernelCall,
     OutputRows,
@@ -47,6 +48,9 @@ MAX_ROWS = 8
 PIXELS_AT_ONCE = 32
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
 
+MIN_PIXELS = 4
+"""Shortest row of pixels: THIMBLE_MIN_PIXELS in the runtime."""
+
 MIN_POINTWISE_WIDTH = 24
 """Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
 
@@ -63,9 +67,9 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool) ->
     if found is None:
         return None
     arithmetic, constants = found
-    return _by_rows(site, layer, sizes, arithmetic, constants, core) or _by_columns(
-        site, layer, sizes, arithmetic, constants, core
-    )
+    given = site, layer, sizes, arithmetic, constants, core
+    flat = _by_flat_pixels(*given) if whole else None
+    return flat or _by_rows(*given) or _by_columns(*given)
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
@@ -113,41 +117,74 @@ def _by_rows(
 ) -> KernelCall | None:
     depth, kernel = sizes["input_channels"], (sizes["kernel_height"], sizes["kernel_width"])
     dilated = (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1)
-    if dilated or depth == 1 or (depth > 4 and depth % 4):
+    if dilated or depth == 1 or (depth > 4 and depth % 4) or sizes["output_width"] < MIN_PIXELS:
         return None
     if kernel == (1, 1) and sizes["output_width"] % 4 and sizes["output_width"] < MIN_POINTWISE_WIDTH:
         return None
-    padded = -(-depth // 4) * 4
     reach = (sizes["output_width"] - 1) * sizes["stride_width"] + kernel[1]
     row_pixels = max(reach, sizes["pad_left"] + sizes["input_width"])
-    form = RowMatmulForm(
-        arithmetic,
-        *kernel,
-        sizes["stride_height"],
-        sizes["stride_width"],
-        pixel_bytes=2 * padded,
-        row_bytes=2 * padded * row_pixels,
-        columns=sizes["output_width"],
-        channels=len(layer.weights),
-    )
-    rows = _rows_at_once(form, site.output().type.rows)
+    pixel_bytes = 2 * -(-depth // 4) * 4
+    strides = sizes["stride_height"], sizes["stride_width"]
+    form = RowMatmulForm(arithmetic, *kernel, *strides, pixel_bytes, pixel_bytes * row_pixels, len(layer.weights))
+    rows = _rows_at_once(form, site.output().type.rows, sizes["output_width"])
     if not form.fits or _rows_bytes(form, rows) > MAX_ROWS_BYTES:
         return None
-    weights = np.zeros((form.channels, *kernel, padded), np.int64)
+    source = conv_2d_rows_source(form, core.has_fpu)
+    return _row_call(layer, sizes, form, constants, source, row_pixels, rows, _rows_bytes(form, rows))
+
+
+def _by_flat_pixels(
+    site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, constants: Requantization, core: Core
+) -> KernelCall | None:
+    """Pointwise convolutions of whole tensors: all pixels are one row."""
+    depth, pixels = sizes["input_channels"], site.output().type.elements // len(layer.weights)
+    ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
+    padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
+    if any(sizes[name] != 1 for name in ones) or padded or depth % 4 or pixels < MIN_PIXELS:
+        return None
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, len(layer.weights))
+    spare = _rows_bytes(form, 1)
+    portion = _portion(pixels, (ROWS_BYTES - spare) // form.pixel_bytes)
+    scratch = spare + portion * form.pixel_bytes
+    if not form.fits or scratch > MAX_ROWS_BYTES:
+        return None
+    source = conv_2d_rows_source(form, core.has_fpu)
+    flat = sizes | {"output_height": pixels // sizes["output_width"]}  # of all images
+    return _row_call(layer, flat, form, constants, source, portion, 1, scratch)
+
+
+def _portion(pixels: int, most: int) -> int:
+    """Pixels at once: as few as make the copy of the weights cheap, the last portion not below MIN_PIXELS."""
+    wanted = min(max(most // 4 * 4, MIN_PIXELS), PIXELS_AT_ONCE)
+    fitting = (n for n in range(wanted, MIN_PIXELS - 1, -1) if pixels % n == 0 or pixels % n >= MIN_PIXELS)
+    return min(next(fitting, pixels), pixels)
+
+
+def _row_call(
+    layer: PlainLayer,
+    sizes: Sizes,
+    form: RowMatmulForm,
+    constants: Requantization,
+    source: GeneratedKernel,
+    row_pixels: int,
+    rows: int,
+    scratch_bytes: int,
+) -> KernelCall:
+    depth, kernel = sizes["input_channels"], (form.kernel_height, form.kernel_width)
+    weights = np.zeros((form.channels, *kernel, form.pixel_bytes // 2), np.int64)
     weights[..., :depth] = layer.weights.reshape(form.channels, *kernel, depth)
-    packed = _words(weights.reshape(form.channels, -1), layer.start, constants, arithmetic.folded)
+    packed = _words(weights.reshape(form.channels, -1), layer.start, constants, form.arithmetic.folded)
     words = np.concatenate([packed.reshape(-1), np.zeros(_spare_words(form), np.int32)])
     dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
     params = (
         *((name, value) for name, value in sizes.items() if name not in dropped),
         ("row_pixels", row_pixels),
         ("rows_at_once", rows),
-        ("folded", int(arithmetic.folded)),
-        ("scale_bits", arithmetic.scale_bits),
-        ("rounds_ties", int(arithmetic.rounds_ties)),
+        ("folded", int(form.arithmetic.folded)),
+        ("scale_bits", form.arithmetic.scale_bits),
+        ("rounds_ties", int(form.arithmetic.rounds_ties)),
     )
-    arguments = _arguments(words, _rows_bytes(form, rows))
-    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, arguments, conv_2d_rows_source(form, core.has_fpu))
+    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, _arguments(words, scratch_bytes), source)
 
 
 def _pair_bytes(form: RowMatmulForm) -> int:
@@ -165,9 +202,9 @@ def _rows_bytes(form: RowMatmulForm, rows: int) -> int:
     return _pair_bytes(form) + 4 * _spare_words(form) + wide_rows * form.row_bytes
 
 
-def _rows_at_once(form: RowMatmulForm, rows: int) -> int:
+def _rows_at_once(form: RowMatmulForm, rows: int, columns: int) -> int:
     """Output rows of one matrix product."""
-    wanted = min(-(-PIXELS_AT_ONCE // form.columns), rows, MAX_ROWS)
+    wanted = min(-(-PIXELS_AT_ONCE // columns), rows, MAX_ROWS)
     return next((n for n in range(wanted, 1, -1) if _rows_bytes(form, n) <= ROWS_BYTES), 1)
 
 

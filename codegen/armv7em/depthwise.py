@@ -22,8 +22,9 @@ MAX_OFFSET = 4095
 """Largest immediate offset of a load."""
 
 _JOB = ("planes", "packed", "plane_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset")
-_FAST = ("bias", "multiplier", "addend", "shift", "output", "row_end", "weights", "weights_end", "ceiling", "offset", "x", "next_row")
-_NAMES = (*_JOB, "channel", "output", "row_end", "next_row", "x", "bias", "multiplier", "addend", "shift", "weights", "weights_end")
+_CHANNEL = ("bias", "multiplier", "addend", "shift", "weights", "weights_end")
+_FAST = (*_CHANNEL, "output", "row_end", "ceiling", "offset", "x", "next_row")
+_NAMES = (*_JOB, "channel", "output", "row_end", "next_row", "x", *_CHANNEL)
 
 
 @dataclass(frozen=True, slots=True)

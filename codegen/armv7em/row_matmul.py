@@ -30,7 +30,10 @@ MAX_UNROLL = 6
 
 MAX_OFFSET = 4095
 
-_JOB = ("rows", "weights", "pair_bytes", "staged", "outputs", "outputs_end", "channels", "ceiling", "offset")
+_JOB = (
+    *("rows", "weights", "pair_bytes", "staged", "outputs", "outputs_end", "channels", "ceiling", "offset"),
+    *("last_column", "last_pixel"),
+)
 _FAST = ("segment_end", "weights_end", "x", "output", "last_output", "staged", "channel", "ceiling", "offset", "row")
 _NAMES = (*_JOB, "channel", "pairs_done", "weights_end", "segment_end", "row", "x", "output", "last_output", "next_row")
 
@@ -39,8 +42,8 @@ _NAMES = (*_JOB, "channel", "pairs_done", "weights_end", "segment_end", "row", "
 class RowMatmulForm:
     """What one function is generated for, sizes in pixels.
 
-    `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels. `columns` is the output's
-    width, at least 4; `channels` its number of channels.
+    `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
+    windows have one row and calls make one. `channels` are the output's.
     """
 
     arithmetic: Arithmetic
@@ -50,14 +53,13 @@ class RowMatmulForm:
     stride_width: int
     pixel_bytes: int
     row_bytes: int
-    columns: int
     channels: int
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
         window = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
-        return f"{window}_p{self.pixel_bytes}r{self.row_bytes}w{self.columns}c{self.channels}_{self.arithmetic.name}"
+        return f"{window}_p{self.pixel_bytes}r{self.row_bytes}c{self.channels}_{self.arithmetic.name}"
 
     @property
     def steps(self) -> int:
@@ -83,7 +85,7 @@ class RowMatmulForm:
             4 * self.channels,
             self.row_bytes * self.stride_height,
         )
-        return self.columns >= 4 and max(offsets) <= MAX_OFFSET
+        return max(offsets) <= MAX_OFFSET
 
 
 def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
@@ -91,10 +93,10 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
     a = Listing(f"thimble_row_matmul_dsp_{form.name}")
     frame = Frame(_NAMES, (*_FAST, *(name for name in _NAMES if name not in _FAST)), has_fpu)
     a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r9}", note="the job's fields")
+    a.op("ldm", "r0", "{r1-r11}", note="the job's fields")
     a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    for register, name in zip(("r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9"), _JOB, strict=True):
-        frame.store(a, register, name)
+    for register, name in enumerate(_JOB, start=1):
+        frame.store(a, f"r{register}", name)
     a.op("add", "r4", "r4", "r3")
     a.op("sub", "r4", "r4", "#28", note="where r1 is behind the last weights, 4 bytes low, before 6 constants")
     frame.store(a, "r4", "weights_end")
@@ -159,8 +161,9 @@ def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     frame.store(a, "r2", "next_row")
     frame.store(a, "r0", "row")
     a.op("add", "r3", "r3", "r4")
+    frame.load(a, "r5", "last_pixel")
     frame.store(a, "r3", "output")
-    _add(a, "r4", "r3", (form.columns - 4) * form.channels)
+    a.op("add", "r4", "r3", "r5")
     frame.store(a, "r4", "last_output")
     a.op("sub", "r0", "r0", "#4", note="loads are 4 bytes ahead of their base")
 
@@ -201,12 +204,14 @@ def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.branch("beq", "row_end")
     a.op("add", "r2", "r2", f"#{4 * form.channels}")
     a.op("add", "r0", "r0", f"#{4 * form.column_bytes}")
-    if form.columns % 4:
-        back = 4 - form.columns % 4
-        a.op("cmp", "r2", "r3")
-        a.op("itt", "hi")
-        a.op("movhi", "r2", "r3")
-        a.op("subhi", "r0", "r0", f"#{back * form.column_bytes}")
+    a.op("cmp", "r2", "r3")
+    a.branch("bls", "inside")
+    a.op("mov", "r2", "r3", note="the last four pixels overlap the ones before")
+    frame.load(a, "r0", "row")
+    frame.load(a, "r3", "last_column")
+    a.op("sub", "r0", "r0", "#4")
+    a.op("add", "r0", "r0", "r3")
+    a.label("inside")
     frame.store(a, "r2", "output")
     a.branch("b", "group")
     a.label("row_end")

@@ -99,7 +99,8 @@ static void row_matmul_portable(const thimble_wide_rows_dsp_params *p, const thi
         const int32_t first = pair + 2 > job->channels ? job->channels - 2 : pair;
         const uint32_t *rows = job->rows;
         for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
-            for (int32_t x = 0; x < p->output_width; x++) {
+            const int32_t pixels = job->last_pixel / p->output_channels + 4;
+            for (int32_t x = 0; x < pixels; x++) {
                 for (int32_t c = 0; c < 2; c++) {
                     (*output)[x * p->output_channels + first + c] = portable_output(p, job, rows, x, weights, c);
                 }
@@ -114,27 +115,44 @@ static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
+/* What all matrix products of a call share; the widened rows come behind the weights of one pair. */
+static thimble_row_matmul_job make_job(const thimble_wide_rows_dsp_params *p, const int32_t *packed,
+                                       uint32_t *scratch) {
+    const int32_t pixel_words = (p->input_channels + 3) / 4;
+    const int32_t pair_bytes = 8 * pixel_words * p->kernel_height * p->kernel_width + 32;
+    const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
+    const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
+    const thimble_row_matmul_job job = {
+        .rows = scratch + (pair_bytes + 31) / 32 * 8,
+        .weights = packed,
+        .pair_bytes = pair_bytes,
+        .staged = scratch,
+        .channels = p->output_channels,
+        .ceiling = ceiling * 0x01010101u,
+        .offset = offset * 0x01010101u,
+        .last_column = (p->output_width - 4) * p->stride_width * 8 * pixel_words,
+        .last_pixel = (p->output_width - 4) * p->output_channels,
+    };
+    return job;
+}
+
+static void run(const thimble_wide_rows_dsp_params *p, thimble_row_matmul_function function,
+                const thimble_row_matmul_job *job) {
+    if (function != 0) {
+        function(job);
+    } else {
+        row_matmul_portable(p, job);
+    }
+}
+
 void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
                            const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
                            const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_wide_rows_dsp_params *p = params;
-    const int32_t pixel_words = (p->input_channels + 3) / 4;
-    const int32_t row_words = 2 * pixel_words * p->row_pixels;
-    const int32_t pair_bytes = 8 * pixel_words * p->kernel_height * p->kernel_width + 32;
-    const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
-    const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
-    uint32_t *rows = scratch + (pair_bytes + 31) / 32 * 8;
+    const int32_t row_words = 2 * ((p->input_channels + 3) / 4) * p->row_pixels;
     int8_t *outputs[THIMBLE_MAX_WIDE_ROWS];
-    thimble_row_matmul_job job = {
-        .rows = rows,
-        .weights = packed,
-        .pair_bytes = pair_bytes,
-        .staged = scratch,
-        .outputs = outputs,
-        .channels = p->output_channels,
-        .ceiling = ceiling * 0x01010101u,
-        .offset = offset * 0x01010101u,
-    };
+    thimble_row_matmul_job job = make_job(p, packed, scratch);
+    uint32_t *rows = scratch + (job.rows - scratch);
     int32_t done = 0; /* output rows of the image that rows were widened for last */
     int32_t held = 0; /* widened rows */
     for (int32_t y = first; y < end; y += done) {
@@ -156,11 +174,31 @@ void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_r
         for (int32_t i = 0; i < done; i++) {
             outputs[i] = thimble_row(output, y + i);
         }
+        job.outputs = outputs;
         job.outputs_end = outputs + done;
-        if (function != 0) {
-            function(&job);
-        } else {
-            row_matmul_portable(p, &job);
-        }
+        run(p, function, &job);
+    }
+}
+
+void thimble_flat_pixels_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                             const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                             const thimble_rows *output) {
+    const thimble_wide_rows_dsp_params *p = params;
+    const int8_t *from = (const int8_t *)input->base;
+    int8_t *to = (int8_t *)output->base;
+    thimble_row_matmul_job job = make_job(p, packed, scratch);
+    uint32_t *rows = scratch + (job.rows - scratch);
+    job.outputs = &to;
+    job.outputs_end = &to + 1;
+    int32_t left = p->output_height * p->output_width;
+    while (left > 0) {
+        const int32_t pixels = smaller(left, p->row_pixels);
+        widen_words(p->folded, from, rows, pixels * (p->input_channels / 4));
+        job.last_column = (pixels - 4) * 2 * p->input_channels;
+        job.last_pixel = (pixels - 4) * p->output_channels;
+        run(p, function, &job);
+        from += pixels * p->input_channels;
+        to += pixels * p->output_channels;
+        left -= pixels;
     }
 }

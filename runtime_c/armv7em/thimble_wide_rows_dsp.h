@@ -35,6 +35,9 @@ typedef struct {
     int32_t rounds_ties;
 } thimble_wide_rows_dsp_params;
 
+/* Fewest pixels of an output row. */
+#define THIMBLE_MIN_PIXELS 4
+
 /* All channels of some output rows; the generated assembly reads the fields in this order.
  * rows     (rows, row_pixels, channels / 4, 2): two words for each four channels of a pixel, see thimble_sums_dsp.h
  * weights  a pair of channels: bias (2); (kernel_height, kernel_width, channels / 4, 2) words of four bytes;
@@ -48,9 +51,11 @@ typedef struct {
     uint32_t *staged;
     int8_t *const *outputs;
     int8_t *const *outputs_end;
-    int32_t channels; /* at least 2; the last pair of an odd number begins one channel earlier */
-    uint32_t ceiling; /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
-    uint32_t offset;  /* and min - ceiling */
+    int32_t channels;    /* at least 2; the last pair of an odd number begins one channel earlier */
+    uint32_t ceiling;    /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
+    uint32_t offset;     /* and min - ceiling */
+    int32_t last_column; /* bytes of a widened row before its last four windows */
+    int32_t last_pixel;  /* bytes of an output row before its last four pixels */
 } thimble_row_matmul_job;
 
 typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
@@ -63,5 +68,12 @@ typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
 void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
                            const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
                            const thimble_rows *output, int32_t first, int32_t end);
+
+/* The same for pointwise convolutions of stride 1 on whole tensors, whose rows lie one behind the other: all pixels are
+ * one row of output_height * output_width, made in portions of row_pixels; the last one may have less, but no less than
+ * THIMBLE_MIN_PIXELS. */
+void thimble_flat_pixels_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                             const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                             const thimble_rows *output);
 
 #endif

@@ -54,6 +54,9 @@ def depthwise_conv_2d(rng: Rng) -> bytes:
     channels = int(rng.choice([1, 2, 4, 8, 16, int(rng.integers(1, 40))]))
     stride = int(rng.integers(1, 3))
     height, width = _size(rng, kernel_h, 16), _size(rng, kernel_w, 20)
+    if rng.random() < 0.2:  # steps in time
+        kernel_h, kernel_w, width = int(rng.integers(1, 20)), 1, 1
+        height = _size(rng, kernel_h, 30)
     padding, out_size = same_or_valid(rng)
     batch = int(rng.choice([1, 1, 2]))
     m = ModelBuilder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,15 +60,18 @@ class Case:
 
 def make_case(
     site: Site, call: KernelCall, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], number: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator, whole: bool,
 ) -> Case:  # fmt: skip
-    """The case of a call: `inputs` for each operand of the site that is no constant, `outputs` as they must be."""
-    return _CaseMaker(site, number, rng).make(call, inputs, outputs)
+    """The case of a call: `inputs` for each operand of the site that is no constant, `outputs` as they must be.
+
+    `whole`: one call on whole tensors; else rows lie apart, and calls take some of them.
+    """
+    return _CaseMaker(site, number, rng, whole).make(call, inputs, outputs)
 
 
 class _CaseMaker:
-    def __init__(self, site: Site, number: int, rng: np.random.Generator) -> None:
-        self._site, self._number, self._rng = site, number, rng
+    def __init__(self, site: Site, number: int, rng: np.random.Generator, whole: bool) -> None:
+        self._site, self._number, self._rng, self._whole = site, number, rng, whole
         self._regions: list[Region] = []
         self._free: list[Region] = []
         self._contents: list[tuple[Region, np.ndarray, np.ndarray]] = []
@@ -99,10 +103,10 @@ class _CaseMaker:
     def _spans(self, call: KernelCall) -> list[dict[str, int]]:
         """The portions of rows in which the call is made: all at once, or cut at random."""
         rows = self._site.output().type.rows
-        if FirstRow() not in call.arguments or self._rng.random() < 0.4:
+        if FirstRow() not in call.arguments or self._whole or self._rng.random() < 0.2:
             return [{"first": 0, "end": rows}]
         cuts = sorted({0, rows, *(int(cut) for cut in self._rng.integers(0, rows + 1, 3))})
-        return [{"first": first, "end": end} for first, end in zip(cuts, cuts[1:], strict=False)]
+        return [{"first": first, "end": end} for first, end in itertools.pairwise(cuts)]
 
     def _argument(
         self, argument: object, inputs: Sequence[np.ndarray | None], outputs: Sequence[np.ndarray], name: str
@@ -141,10 +145,15 @@ class _CaseMaker:
             const = "const " if is_input else ""
             return f"({const}{value.type.dtype.c_name} *)(void *)(memory + {region.offset})"
         rows, row_bytes = value.type.rows, value.type.row_bytes
+        label = f"{'input' if is_input else 'output'}_{argument.index}"
+        if self._whole:
+            region = self._put(raw, is_input)
+            fields = f".base = memory + {region.offset}, .row_bytes = {row_bytes}"
+            self._lines.append(f"    const thimble_rows {label} = {{{fields}}};")
+            return f"&{label}"
         regions: dict[int, Region] = {}
         for row in self._rng.permutation(rows):
             regions[int(row)] = self._put(raw[row * row_bytes : (row + 1) * row_bytes], is_input)
-        label = f"{'input' if is_input else 'output'}_{argument.index}"
         offsets = ", ".join(str(regions[row].offset // 4) for row in range(rows))
         self._statics.append(f"static const uint16_t {name}_{label}[] = {{{offsets}}};")
         self._lines.append(f"    const thimble_rows {label} = {{.base = memory, .offsets = {name}_{label}}};")

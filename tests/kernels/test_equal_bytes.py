@@ -29,14 +29,15 @@ def draw_cases(operator: str, count: int, core: Core) -> list[Case]:
         graph = import_tflite(DRAWS[operator](rng), f"{operator} {seed}")
         (site,) = graph.sites
         (plain,) = site.op.lower(site, Rounding.TFLM)
-        call = specialise(site, plain, False, core)
+        whole = bool(rng.random() < 0.5)
+        call = specialise(site, plain, whole, core)
         if call is None:
             continue
         inputs = [draw_input(rng, v.type.shape, seed % 6) for v in site.inputs if v is not None and v.data is None]
         operands = iter(inputs)
         arrays = [v.constant if v is not None and v.data is not None else next(operands) for v in site.inputs]
         outputs = site.op.reference(site, arrays, Rounding.TFLM)
-        cases.append(make_case(site, call, inputs, outputs, len(cases), rng))
+        cases.append(make_case(site, call, inputs, outputs, len(cases), rng, whole))
         if len(cases) == count:
             return cases
     raise AssertionError(f"only {len(cases)} of {20 * count} drawn layers are taken")
