@@ -183,9 +183,9 @@ def _rows_at_once(planes: Planes, output_width: int, rows: int) -> int:
 def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization, equal_shifts: bool) -> Array:
     """(channels, words) int32: words of two scaled weights, then bias, multiplier, addend and perhaps shift."""
     scale = np.int64(1) << constants.scale_bits
-    weights = np.zeros((form.channels, form.kernel_height * form.kernel_width), np.int64)
-    weights[:, : layer.weights.shape[1]] = layer.weights * scale[:, None]
-    weights = weights.reshape(form.channels, form.kernel_height, form.kernel_width)
+    taps = np.zeros((form.channels, form.kernel_height * form.kernel_width), np.int64)
+    taps[:, : layer.weights.shape[1]] = layer.weights * scale[:, None]
+    weights = taps.reshape(form.channels, form.kernel_height, form.kernel_width)
     if form.kernel_width == 1:
         weights = np.concatenate([weights, np.zeros_like(weights)], axis=2)
     pairs = (weights[:, :, :-1] & 0xFFFF) | (weights[:, :, 1:] & 0xFFFF) << 16

@@ -55,7 +55,6 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     a.op("push", registers(["r4-r11", "lr"]))
     a.op("ldm", "r0", "{r1-r8}", note="the job's fields")
     a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    a.op("sub", "r1", "r1", "#4", note="loads are 4 bytes ahead of their base")
     for register, name in zip(("r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"), _JOB, strict=True):
         frame.store(a, register, name)
     a.op("add", "r0", "r2", "r3")
@@ -72,11 +71,13 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     a.label("group", "4 columns, 2 channels")
     _enter_turn(a, form)
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
-    a.label("turn", f"{UNROLL * form.arithmetic.step_cycles + 5} cycles, {UNROLL * 32} products")
+    a.label("turn", f"{UNROLL * form.arithmetic.step_cycles + 6} cycles, {UNROLL * 32} products")
     for step in range(UNROLL):
         if form.first_steps and step == UNROLL - form.first_steps:
             a.label("entry")
         _step(a, form.arithmetic, step)
+    a.op("adds", "r0", f"#{32 * UNROLL}")
+    a.op("adds", "r1", f"#{8 * UNROLL}")
     frame.load(a, "r2", "weights_end")
     a.op("cmp", "r1", "r2")
     a.branch("bne", "turn")
@@ -99,14 +100,13 @@ def _enter_turn(a: Listing, form: MatmulForm) -> None:
 
 
 def _step(a: Listing, arithmetic: Arithmetic, step: int) -> None:
-    """32 products: r2, r3 weights of two channels, r4, r5 two columns; the turn's last loads move r0 and r1 on."""
+    """32 products: r2, r3 weights of two channels, r4, r5 two columns."""
     for half in range(2):
-        load_weights(a, arithmetic, step, half, UNROLL)
+        load_weights(a, arithmetic, step, half)
         for pair in range(2):
-            at = 32 * step + 16 * half + 8 * pair + 4
-            ends = step == UNROLL - 1 and half == 1 and pair == 1
+            at = 32 * step + 16 * half + 8 * pair
             a.op("ldr", PIXELS[0], f"[r0, #{at}]")
-            a.op("ldr", PIXELS[1], f"[r0, #{at + 4}]" + "!" * ends)
+            a.op("ldr", PIXELS[1], f"[r0, #{at + 4}]")
             if pair == 0:
                 extend_weights(a, arithmetic, half)
             multiply(a, (2 * pair, 2 * pair + 1))

@@ -114,7 +114,7 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
     frame.store(a, "r2", "segment_end")
     start_sums(a)
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
-    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
+    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 6} cycles, {form.unroll * 32} products")
     for step in range(form.unroll):
         _step(a, form, step)
     _end_turn(a, frame, form)
@@ -169,9 +169,9 @@ def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
 
 
 def _step(a: Listing, form: RowMatmulForm, step: int) -> None:
-    """32 products: r2, r3 weights of two channels, r4, r5 two pixels; the turn's last loads move r0 and r1 on."""
+    """32 products: r2, r3 weights of two channels, r4, r5 two pixels; the turn's last load moves r0 on."""
     for half, pairs in enumerate((((0, 1), (2, 3)), ((2, 3), (1, 0)))):
-        load_weights(a, form.arithmetic, step, half, form.unroll)
+        load_weights(a, form.arithmetic, step, half)
         for i, pair in enumerate(pairs):
             for register, pixel in zip(PIXELS, pair, strict=True):
                 at = pixel * form.column_bytes + 8 * step + 4 * half + 4
@@ -184,6 +184,7 @@ def _step(a: Listing, form: RowMatmulForm, step: int) -> None:
 
 def _end_turn(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     """On to the next turn, or to the window's next row."""
+    a.op("adds", "r1", f"#{8 * form.unroll}")
     if form.steps > form.unroll:
         frame.load(a, "r2", "segment_end")
         a.op("cmp", "r0", "r2")

@@ -69,12 +69,11 @@ def start_sums(a: Listing) -> None:
         a.op("mov", SUMS[2 * pixel + 1], SUMS[1])
 
 
-def load_weights(a: Listing, arithmetic: Arithmetic, step: int, half: int, steps: int) -> None:
-    """The words of both channels for a step of a turn of `steps`; the turn's last load moves r1 on."""
+def load_weights(a: Listing, arithmetic: Arithmetic, step: int, half: int) -> None:
+    """The words of both channels for a step of a turn; two 16-bit loads, so that what follows stays aligned."""
     if half == 0 or not arithmetic.folded:
-        ends = step == steps - 1 and (arithmetic.folded or half == 1)
         a.op("ldr", "r2", f"[r1, #{8 * step + 4}]")
-        a.op("ldr", "r3", f"[r1, #{8 * step + 8}]" + "!" * ends)
+        a.op("ldr", "r3", f"[r1, #{8 * step + 8}]")
 
 
 def extend_weights(a: Listing, arithmetic: Arithmetic, half: int) -> None:
