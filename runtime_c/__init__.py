@@ -11,14 +11,17 @@ FAMILY_DIRS = (Path(__file__).parent / "armv7em",)
 """Kernels of one instruction set each, with a portable twin inside."""
 
 
-def kernel_files(kernels: Iterable[str], generated: Mapping[str, str] | None = None) -> dict[str, str]:
-    """File name -> text of each kernel's C and header file, and of every header that they include in turn.
+def kernel_files(
+    kernels: Iterable[str], headers: Iterable[str] = (), generated: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """File name -> text of each kernel's C and header file, of `headers`, and of every header included in turn.
 
     `generated` are files by name that belong to no folder; they are returned too, with what they include.
     """
     files: dict[str, str] = {}
     texts = dict(generated or {})
-    waiting = [name for kernel in kernels for name in (f"thimble_{kernel}.c", f"thimble_{kernel}.h")] + list(texts)
+    waiting = [*headers, *texts]
+    waiting += [name for kernel in kernels for name in (f"thimble_{kernel}.c", f"thimble_{kernel}.h")]
     while waiting:
         name = waiting.pop()
         if name not in files:

@@ -12,6 +12,7 @@ import numpy as np
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
+    Accumulator,
     Array,
     Input,
     KernelCall,
@@ -24,6 +25,13 @@ from thimble.compiler.ir.operator import (
     Span,
 )
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.accumulating import (
+    accumulated_rows,
+    accumulating,
+    channel_maxima,
+    channel_sums,
+    image_params,
+)
 from thimble.compiler.ops.activation import Activation, quantized_range
 from thimble.compiler.ops.constraints import activation_fits, input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
@@ -73,6 +81,19 @@ class Pool2D(Operator):
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         """Windows of x (N, H, W, C) reduced to (N, OH, OW, C), as int64, before the activation."""
 
+    @abstractmethod
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        """What a pool over the whole image keeps from row to row, and the kernel that does so."""
+
+    def accumulates(self, site: Site) -> bool:
+        """Whether all rows of one image end under a single window.
+
+        Parts of other pools have explicit padding, and stay windows like the whole.
+        """
+        x = site.input(0).type.shape
+        known = isinstance(self.padding, Padding)
+        return known and x[0] == 1 and x[1] > 1 and all(axis.is_global for axis in self.axes(site))
+
     def axes(self, site: Site) -> tuple[Axis, Axis]:
         """The window along height and width."""
         _, height, width, _ = site.input(0).type.shape
@@ -98,13 +119,20 @@ class Pool2D(Operator):
         return channel_windows(site, self.axes(site))
 
     def rows(self, site: Site) -> RowForm | None:
+        if self.accumulates(site):
+            return accumulated_rows(site, self.accumulator(site)[0])
         return window_rows(site, self.axes(site), channel_windows)
 
     def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        return self.lower(site, rounding)
+        if not self.accumulates(site):
+            return self.lower(site, rounding)
+        accumulator, kernel = self.accumulator(site)
+        low, high = quantized_range(self.activation, site.output().quant, site.output().type.dtype)
+        params = (*image_params(site), ("output_min", low), ("output_max", high))
+        return (accumulating(KernelCall(kernel, params, (Input(0), Output())), accumulator),)
 
     def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
-        return window_columns(site, self.axes(site), columns)
+        return None if self.accumulates(site) else window_columns(site, self.axes(site), columns)
 
     def restricted(self, site: Site, rows: Span, columns: Span) -> Site:
         part, padding = window_part(site, self.axes(site), rows, columns)
@@ -144,6 +172,10 @@ class AveragePool2D(Pool2D):
     name = "average_pool_2d"
     kernels: ClassVar = {DType.INT8: "average_pool_2d_s8", DType.INT16: "average_pool_2d_s16"}
 
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        sums, suffix = channel_sums(site)
+        return sums, f"average_pool_2d_accumulate_{suffix}"
+
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         sums = pool_separably(x.astype(np.int64), rows, columns, np.sum)
         counts = np.outer(_lengths(rows), _lengths(columns))[:, :, None]
@@ -157,6 +189,10 @@ class MaxPool2D(Pool2D):
 
     name = "max_pool_2d"
     kernels: ClassVar = {DType.INT8: "max_pool_2d_s8", DType.INT16: "max_pool_2d_s16"}
+
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        maxima, suffix = channel_maxima(site)
+        return maxima, f"max_accumulate_{suffix}"
 
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         return pool_separably(x.astype(np.int64), rows, columns, np.max)

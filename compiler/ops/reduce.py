@@ -11,8 +11,26 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, ParamValue, Rounding, Shape
+from thimble.compiler.ir.operator import (
+    Accumulator,
+    Array,
+    Input,
+    KernelCall,
+    Operator,
+    Output,
+    ParamValue,
+    Rounding,
+    RowForm,
+    Shape,
+)
 from thimble.compiler.ir.types import MAX_RANK, DType
+from thimble.compiler.ops.accumulating import (
+    accumulated_rows,
+    accumulating,
+    channel_maxima,
+    channel_sums,
+    image_params,
+)
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import (
     input_types,
@@ -46,6 +64,17 @@ class Reduction(Operator):
             raise MalformedModel(f"{site.source} reduces a tensor without elements, of shape {shape}.")
         kept = tuple(1 if axis in axes else dim for axis, dim in enumerate(shape))
         return (kept if self.keep_dims else tuple(d for axis, d in enumerate(shape) if axis not in axes),)
+
+    @abstractmethod
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        """What a reduction of a whole image to its channels keeps from row to row, and the suffix of its kernel."""
+
+    def rows(self, site: Site) -> RowForm | None:
+        type_ = site.input(0).type
+        axes = self.reduced(site)
+        if len(type_.shape) - 1 in axes or self.count(site) != type_.rows * type_.columns:
+            return None
+        return accumulated_rows(site, self.accumulator(site)[0])
 
     def count(self, site: Site) -> int:
         """How many elements become one."""
@@ -101,6 +130,21 @@ class Total(Reduction):
         low, high = made.type.dtype.range
         return saturate(wrap_int32(scaled + made.quant.zero_point), low, high, made.type.dtype.numpy)
 
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        return channel_sums(site)
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        sums, suffix = self.accumulator(site)
+        multiplier, shift = self.multiplier(site)
+        params = (
+            *image_params(site),
+            ("offset", int(wrap_int32(np.array(-site.input(0).quant.zero_point * self.count(site))))),
+            ("multiplier", multiplier),
+            ("shift", shift),
+            ("output_zero_point", site.output().quant.zero_point),
+        )
+        return (accumulating(KernelCall(f"reduce_sum_accumulate_{suffix}", params, (Input(0), Output())), sums),)
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         multiplier, shift = self.multiplier(site)
         dtype = site.output().type.dtype
@@ -148,6 +192,15 @@ class ReduceMax(Reduction):
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         return (np.asarray(inputs[0].max(axis=self.reduced(site))).reshape(site.output().type.shape),)
+
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        return channel_maxima(site)
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        maxima, suffix = self.accumulator(site)
+        low, high = site.output().type.dtype.range
+        params = (*image_params(site), ("output_min", low), ("output_max", high))
+        return (accumulating(KernelCall(f"max_accumulate_{suffix}", params, (Input(0), Output())), maxima),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (KernelCall("reduce_max_s8", self.loops(site), (Input(0), Output())),)

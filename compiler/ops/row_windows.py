@@ -41,16 +41,21 @@ def window_rows(site: Site, axes: Axes, overlaps_of: Callable[[Site, Axes], tupl
     `overlaps_of` gives the overlaps of a site and its windows. All rows of a window are read at the same columns, and
     to the end of each pixel: so an output row may lie over any of them as over a row that is alone under its window.
     """
-    x, rows = site.input(0), axes[0]
-    steps = site.output().type.rows
+    form = None
+    if site.output().type.rows <= MAX_STEPS:
+        under = [axes[0].reads((y, y + 1)) for y in range(axes[0].output)]
+        form = rows_under(site, under, axes[0].input)
+    return form and replace(form, overlaps=overlaps_of(one_row(site), (SINGLE, axes[1])))
+
+
+def rows_under(site: Site, spans: list[Span], height: int) -> RowForm | None:
+    """One output row a step, made of the rows `spans` of an image of `height` rows, the same in every image."""
+    steps, x = site.output().type.rows, site.input(0)
     if steps > MAX_STEPS or x.role is Role.CONSTANT:
         return None
-    under = [rows.reads((y, y + 1)) for y in range(rows.output)]
-    images = range(0, x.type.rows, rows.input)
-    needs = tuple((image + first, image + end) for image in images for first, end in under)
-    return RowForm(
-        steps, (needs, *(None for _ in site.inputs[1:])), overlaps=overlaps_of(one_row(site), (SINGLE, axes[1]))
-    )
+    images = range(0, x.type.rows, height)
+    needs = tuple((image + first, image + end) for image in images for first, end in spans)
+    return RowForm(steps, (needs, *(None for _ in site.inputs[1:])))
 
 
 def window_columns(site: Site, axes: Axes, columns: Span) -> tuple[Span | None, ...] | None:

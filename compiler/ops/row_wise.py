@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,7 +55,27 @@ def independent_rows(op: Operator, site: Site) -> RowForm | None:
         if made_of is None:
             return None
         needs.append(tuple((row, row + 1) for row in made_of))
-    return RowForm(max(steps), tuple(needs), overlaps=op.overlaps(one_row(site)))
+    overlaps = tuple(overlap for overlap in op.overlaps(one_row(site)) if needs[overlap.input] is not None)
+    return RowForm(max(steps), tuple(needs), overlaps=overlaps)
+
+
+def passing_rows(site: Site, firsts: Sequence[int]) -> RowForm | None:
+    """Each output row copies at most one row of one input: row 0 of input i is the output's row `firsts[i]`.
+
+    None where rows are more than one dimension.
+    """
+    steps = site.output().type.rows
+    if steps > MAX_STEPS or _has_empty(site) or not has_image(site.output().type):
+        return None
+
+    def passing(value: Value | None, begin: int) -> tuple[Span, ...] | None:
+        if value is None or value.role is Role.CONSTANT:
+            return None
+        rows = value.type.rows
+        ends = [min(max(row - begin, 0), rows) for row in range(steps + 1)]
+        return tuple(pairwise(ends))
+
+    return RowForm(steps, tuple(passing(value, begin) for value, begin in zip(site.inputs, firsts, strict=True)))
 
 
 def one_row(site: Site) -> Site:

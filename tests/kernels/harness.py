@@ -220,7 +220,7 @@ def write_sources(cases: Sequence[Case], folder: Path) -> list[str]:
     """main.c with all cases and every kernel file in `folder`, and inputs.bin; the names of the C files."""
     plain = {name for c in cases for name in (c.call.source.needs if c.call.source else (c.call.kernel,))}
     generated = {name: text for c in cases if c.call.source for name, text in c.call.source.files}
-    files = kernel_files(plain, generated)
+    files = kernel_files(plain, generated=generated)
     runs = []
     for number, case in enumerate(cases):
         opened = " ".join(f"UNPOISON(memory + {r.offset}, {r.bytes});" for r in case.regions)
