@@ -18,7 +18,10 @@ from thimble.compiler.ir.operator import Rounding
 from thimble.targets.model import load_target
 
 LAYERS = int(os.environ.get("THIMBLE_KERNEL_LAYERS", "60"))
-TARGETS = ("stm32l4r5zi",)
+TARGETS = (
+    "stm32l4r5zi",
+    *(pytest.param(name, marks=pytest.mark.full) for name in ("stm32h743zi", "stm32u575zi", "mps3-an547")),
+)
 
 
 def draw_cases(operator: str, count: int, core: Core) -> list[Case]:
