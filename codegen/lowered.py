@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -120,7 +121,10 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name."""
+    """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name.
+
+    `plain_kernels` are those of the runtime; `generated` are the files of kernels made for this graph.
+    """
 
     layers: tuple[Layer, ...]
     readers: tuple[Reader, ...]
@@ -128,3 +132,5 @@ class Lowered:
     tables: tuple[RowTable, ...]
     schedule: Schedule
     kernels: tuple[str, ...]
+    plain_kernels: tuple[str, ...]
+    generated: Mapping[str, str]

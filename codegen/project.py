@@ -96,7 +96,7 @@ def generate_sources(graph: Graph, plan: Plan, name: str, rounding: Rounding = R
         f"{name}.h": _render("model.h.j2", context),
         f"{name}.c": _render("model.c.j2", context),
         "host_main.c": _render("host_main.c.j2", context),
-        **kernel_files(lowered.kernels, _row_headers(lowered)),
+        **kernel_files(lowered.plain_kernels, _row_headers(lowered), lowered.generated),
     }
     if constants:
         files[f"{name}_weights.h"] = _render("weights.h.j2", context)

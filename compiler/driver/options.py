@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.options import Objective, Schedule
@@ -46,6 +47,7 @@ class CompileOptions:
     input: InputFeed = InputFeed.RESIDENT
     io: Io = Io.MODEL
     plan_time_s: float | None = None
+    kernels: KernelFamily = KernelFamily.AUTO
 
     def __post_init__(self) -> None:
         for field, kind in _CHOICES.items():
@@ -69,6 +71,7 @@ _CHOICES: dict[str, type[Enum]] = {
     "objective": Objective,
     "input": InputFeed,
     "io": Io,
+    "kernels": KernelFamily,
 }
 
 

@@ -83,7 +83,7 @@ def _layers(graph: Graph, plan: Plan, rounding: Rounding, macs: list[int]) -> li
 
 
 def _kernels(site: Site, rounding: Rounding) -> str:
-    return ", ".join(sorted({call.kernel for call in site.op.lower(site, rounding)}))
+    return ", ".join(sorted({call.kernel for call in site.lower(rounding)}))
 
 
 def _flash_symbols(sizes: ElfSizes) -> list[dict[str, Any]]:

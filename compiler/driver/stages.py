@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
+from thimble.codegen.kernels import choose_kernels
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -84,7 +85,7 @@ def open_model(model_path: Path, target_name: str, options: CompileOptions) -> M
     target = load_target(target_name)
     data = read_file(model_path)
     source = import_model(data, model_path)
-    graph, _ = optimize(source, options.disabled_passes, options.io)
+    graph = choose_kernels(optimize(source, options.disabled_passes, options.io)[0], target, options.kernels)
     return Model(data, source, graph, target, c_text.identifier(options.name or model_path.stem), options)
 
 
@@ -129,10 +130,10 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.driver.printing import print_plan
     from thimble.compiler.ir.printer import print_graph
 
-    _, graph = read_model(model_path, options.disabled_passes, options.io)
+    target = load_target(target_name)
+    graph = choose_kernels(read_model(model_path, options.disabled_passes, options.io)[1], target, options.kernels)
     if what == "graph":
         return print_graph(graph)
-    target = load_target(target_name)
     plan = make_plan(graph, options, sram_limit(target, options))
     if what == "plan":
         return print_plan(graph, plan)
@@ -185,7 +186,7 @@ def analyze_model(
         source = import_model(data, model_path)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
-    graph, _ = optimize(source, options.disabled_passes, options.io)
+    graph = choose_kernels(optimize(source, options.disabled_passes, options.io)[0], target, options.kernels)
     ram_limit = sram_limit(target, options)
     plan = make_plan(graph, options, ram_limit, show)
     project = generate_project(graph, plan, target, "model", options.rounding)

@@ -36,7 +36,7 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
     for step, site in enumerate(graph.sites):
         if any(i in views for i in graph.nodes[step].outputs):
             continue
-        scratch = max((call.scratch_bytes for call in site.op.lower(site, rounding)), default=0)
+        scratch = max((call.scratch_bytes for call in site.lower(rounding)), default=0)
         if scratch:
             buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, stage=step))
     requests = [Request.block(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]

@@ -211,7 +211,7 @@ def _row_node(
         makes=node.outputs,
         gathers=form is None or form.accumulator_bytes > 0,
         accumulator_bytes=form.accumulator_bytes if form else 0,
-        scratch_bytes=scratch_bytes(site.op.lower_rows(site, rounding) if form else site.op.lower(site, rounding)),
+        scratch_bytes=scratch_bytes(site.lower_rows(rounding) if form else site.lower(rounding)),
         touches_state=any(homes[views.get(value, value)].role is Role.STATE for _, value in operands),
         macs=site.op.macs(site),
         channels=site.outputs[0].type.shape[-1] if site.outputs and site.outputs[0].type.shape else 1,
