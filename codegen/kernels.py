@@ -19,9 +19,12 @@ class KernelFamily(Enum):
     C = "c"
 
 
-def choose_kernels(graph: Graph, target: Target, family: KernelFamily) -> Graph:
-    """The graph with the kernels of `family` for `target`; to be called once all passes are done."""
+def choose_kernels(graph: Graph, target: Target, family: KernelFamily, scratch_limit_bytes: int | None = None) -> Graph:
+    """The graph with the kernels of `family` for `target`; to be called once all passes are done.
+
+    No specialised kernel takes more scratch than the limit, where there is one.
+    """
     core = core_of(target)
     if core is None or family is KernelFamily.C:
         return replace(graph, specialise=None)
-    return replace(graph, specialise=partial(specialise, core=core))
+    return replace(graph, specialise=partial(specialise, core=core, scratch_limit_bytes=scratch_limit_bytes))

@@ -134,3 +134,10 @@ class Lowered:
     kernels: tuple[str, ...]
     plain_kernels: tuple[str, ...]
     generated: Mapping[str, str]
+
+    def kernels_of_nodes(self) -> dict[int, tuple[str, ...]]:
+        """The kernels that the stages of each node call, by name; views have none."""
+        found: dict[int, set[str]] = {}
+        for layer in self.layers:
+            found.setdefault(layer.node, set()).update(call.kernel for call in layer.calls)
+        return {node: tuple(sorted(kernels)) for node, kernels in found.items()}

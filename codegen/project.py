@@ -40,12 +40,15 @@ HOST_CFLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A generated project: `files` by relative path; `weights_bytes` is the size of all constant arrays."""
+    """A generated project: `files` by relative path; `weights_bytes` is the size of all constant arrays.
+
+    `kernels` are the names of the kernels that each node's stages call; nodes that are views have none.
+    """
 
     name: str
     files: Mapping[str, str]
     weights_bytes: int
-    kernels: tuple[str, ...]
+    kernels: Mapping[int, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def generate_sources(graph: Graph, plan: Plan, name: str, rounding: Rounding = R
     if constants:
         files[f"{name}_weights.h"] = _render("weights.h.j2", context)
         files[f"{name}_weights.c"] = _render("weights.c.j2", context)
-    return Project(name, files, weights_bytes, lowered.kernels)
+    return Project(name, files, weights_bytes, lowered.kernels_of_nodes())
 
 
 def generate_project(

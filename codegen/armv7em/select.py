@@ -21,12 +21,18 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool], KernelCall | None
 """By the plain kernel's name; each gives None where its preconditions cannot be proved."""
 
 
-def specialise(site: Site, call: KernelCall, whole: bool, core: Core) -> KernelCall | None:
+def specialise(
+    site: Site, call: KernelCall, whole: bool, core: Core, scratch_limit_bytes: int | None = None
+) -> KernelCall | None:
     """The specialised call with the same bytes, or None where the plain kernel has to stay.
 
-    `whole`: the call is for whole tensors, whose rows lie one behind the other.
+    `whole`: the call is for whole tensors, whose rows lie one behind the other. A call that needs more scratch than
+    the limit is none.
     """
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
-    return find(site, call, core, whole)
+    found = find(site, call, core, whole)
+    if found is None or (scratch_limit_bytes is not None and found.scratch_bytes > scratch_limit_bytes):
+        return None
+    return found

@@ -9,8 +9,7 @@ from thimble import __version__
 from thimble.codegen.project import Project
 from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
 from thimble.compiler.driver.options import CompileOptions
-from thimble.compiler.ir.graph import Graph, Site
-from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.plan import Plan
 from thimble.targets.elf import ElfSizes
 from thimble.targets.model import Target
@@ -57,7 +56,7 @@ def build_report(
         },
         "memory": memory_report(graph, plan, project, sizes),
         "latency": {"cycles": None, "instructions": None, "ms": None},
-        "layers": _layers(graph, plan, options.rounding, macs),
+        "layers": _layers(graph, plan, project, macs),
         "functions": [],
         "flash_symbols": _flash_symbols(sizes),
         "verify": None,
@@ -65,14 +64,14 @@ def build_report(
     }
 
 
-def _layers(graph: Graph, plan: Plan, rounding: Rounding, macs: list[int]) -> list[dict[str, Any]]:
+def _layers(graph: Graph, plan: Plan, project: Project, macs: list[int]) -> list[dict[str, Any]]:
     """One row a node of the graph; a view is one that calls no kernel."""
     return [
         {
             "index": index,
             "name": site.outputs[0].name if site.outputs else site.source,
             "op": site.op.name,
-            "kernel": "view" if any(map(plan.is_view, node.outputs)) else _kernels(site, rounding),
+            "kernel": "view" if any(map(plan.is_view, node.outputs)) else ", ".join(project.kernels.get(index, ())),
             "output": str(site.outputs[0].type) if site.outputs else "",
             "macs": macs[index],
             "cycles": None,
@@ -80,10 +79,6 @@ def _layers(graph: Graph, plan: Plan, rounding: Rounding, macs: list[int]) -> li
         }
         for index, (node, site) in enumerate(zip(graph.nodes, graph.sites, strict=True))
     ]
-
-
-def _kernels(site: Site, rounding: Rounding) -> str:
-    return ", ".join(sorted({call.kernel for call in site.lower(rounding)}))
 
 
 def _flash_symbols(sizes: ElfSizes) -> list[dict[str, Any]]:
