@@ -124,11 +124,15 @@ def open_build(folder: Path) -> Build:
         rounding = Rounding(report["build"]["rounding"])
         disabled = tuple(report["build"]["disabled_passes"])
         io, family = Io(report["build"]["io"]), KernelFamily(report["build"]["kernels"])
+        scratch_limit = report["build"]["scratch_limit_bytes"]
+        if scratch_limit is not None and not isinstance(scratch_limit, int):
+            raise ValueError(f"scratch_limit_bytes is {scratch_limit!r}")
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
     graph, interface = optimize(import_model(model, Path(f"{report['model']['name']}.tflite")), disabled, io)
     chip = load_target(target)
-    return Build(folder, report, model, choose_kernels(graph, chip, family), interface, chip, name, rounding)
+    graph = choose_kernels(graph, chip, family, scratch_limit)
+    return Build(folder, report, model, graph, interface, chip, name, rounding)
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

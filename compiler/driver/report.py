@@ -27,6 +27,7 @@ def build_report(
     project: Project,
     sizes: ElfSizes,
     options: CompileOptions,
+    scratch_limit_bytes: int | None,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -36,7 +37,7 @@ def build_report(
     return {
         "schema": SCHEMA,
         "thimble": __version__,
-        "build": {"name": project.name, **options.recorded()},
+        "build": {"name": project.name, **options.recorded(), "scratch_limit_bytes": scratch_limit_bytes},
         "model": {
             "name": graph.name,
             "sha256": hashlib.sha256(model).hexdigest(),

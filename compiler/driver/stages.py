@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
-from thimble.codegen.kernels import choose_kernels
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -20,6 +19,7 @@ from thimble.compiler.driver.build_folder import (
     read_model,
     write_report,
 )
+from thimble.compiler.driver.kernel_choice import fit_kernels
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
 from thimble.compiler.driver.options import CompileOptions
@@ -52,6 +52,7 @@ class Model:
     data: bytes
     source: Graph
     graph: Graph
+    scratch_limit_bytes: int | None
     target: Target
     name: str
     options: CompileOptions
@@ -74,6 +75,7 @@ class Model:
             project=project,
             sizes=read_sizes(images.chip_elf),
             options=self.options,
+            scratch_limit_bytes=self.scratch_limit_bytes,
         )
         say(f"Measuring one inference on the simulated {self.target.name}")
         measure(report, images.sim_elf, self.target, say)
@@ -85,8 +87,10 @@ def open_model(model_path: Path, target_name: str, options: CompileOptions) -> M
     target = load_target(target_name)
     data = read_file(model_path)
     source = import_model(data, model_path)
-    graph = choose_kernels(optimize(source, options.disabled_passes, options.io)[0], target, options.kernels)
-    return Model(data, source, graph, target, c_text.identifier(options.name or model_path.stem), options)
+    passed, _ = optimize(source, options.disabled_passes, options.io)
+    graph, scratch_limit = fit_kernels(passed, target, options)
+    name = c_text.identifier(options.name or model_path.stem)
+    return Model(data, source, graph, scratch_limit, target, name, options)
 
 
 def compile_model(
@@ -131,7 +135,8 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.ir.printer import print_graph
 
     target = load_target(target_name)
-    graph = choose_kernels(read_model(model_path, options.disabled_passes, options.io)[1], target, options.kernels)
+    graph = read_model(model_path, options.disabled_passes, options.io)[1]
+    graph, _ = fit_kernels(graph, target, options)
     if what == "graph":
         return print_graph(graph)
     plan = make_plan(graph, options, sram_limit(target, options))
@@ -186,7 +191,8 @@ def analyze_model(
         source = import_model(data, model_path)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
-    graph = choose_kernels(optimize(source, options.disabled_passes, options.io)[0], target, options.kernels)
+    passed, _ = optimize(source, options.disabled_passes, options.io)
+    graph, _ = fit_kernels(passed, target, options)
     ram_limit = sram_limit(target, options)
     plan = make_plan(graph, options, ram_limit, show)
     project = generate_project(graph, plan, target, "model", options.rounding)

@@ -8,7 +8,7 @@ from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Request, arena_bytes, place
-from thimble.compiler.plan.options import PlanOptions
+from thimble.compiler.plan.options import PlanOptions, Schedule
 from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Stage, Step, Tile, View
 from thimble.compiler.plan.search import FrontierPoint, Search
@@ -68,6 +68,16 @@ def frontier(
 ) -> tuple[FrontierPoint, ...]:
     """Plans from the fewest cycles to the least bytes, none dominated; cycles are estimates."""
     return _search(graph, rounding, options or PlanOptions()).frontier()
+
+
+def least_live_bytes(graph: Graph, rounding: Rounding, options: PlanOptions) -> int:
+    """About the bytes of the smallest plan of the options' schedule that computes nothing twice: found before any
+    layout by rows, and after a quick one of whole layers."""
+    layers = None if options.input_by_rows else plan_layers(graph, rounding, 0.0)
+    if layers is not None and options.schedule is Schedule.LAYER:
+        return layers.arena_bytes
+    least = Search(graph, rounding, options, layers).least_live_bytes()
+    return least if layers is None else min(least, layers.arena_bytes)
 
 
 def _search(graph: Graph, rounding: Rounding, options: PlanOptions) -> Search:

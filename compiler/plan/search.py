@@ -97,6 +97,10 @@ class Search:
             points.append(self._planned(choice, FRONTIER_EFFORT * self._options.effort))
         return undominated(points)
 
+    def least_live_bytes(self) -> int:
+        """The least peak of live bytes of any schedule by rows that computes nothing twice."""
+        return self._all_cuts(False).least_peak()
+
     @property
     def _may_repeat(self) -> bool:
         return self._options.schedule is not Schedule.ROWS
