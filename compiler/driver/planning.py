@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
+from thimble.codegen.kernels import choose_kernels
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, InputFeed
 from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
@@ -93,7 +94,7 @@ def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions)
     raise DoesNotFit(
         f"The model does not fit {target.name}: its arena takes {plan.arena_bytes} bytes of SRAM, "
         f"{plan.arena_bytes - limit} more than {limit_text(limit, target.ram_bytes)}; "
-        f"the peak is {peak_text(graph, plan)}. {advice(graph, plan, options)}",
+        f"the peak is {peak_text(graph, plan)}. {advice(graph, plan, target, options)}",
         plan.arena_bytes,
         limit,
     )
@@ -122,10 +123,10 @@ def peak_text(graph: Graph, plan: Plan) -> str:
     return f"at layer {stage.node} ({graph.nodes[stage.node].op.name}{rows})"
 
 
-def advice(graph: Graph, plan: Plan, options: CompileOptions) -> str:
+def advice(graph: Graph, plan: Plan, target: Target, options: CompileOptions) -> str:
     """What would take less SRAM than a plan, as a sentence."""
     better: list[Alternative] = []
-    for alternative in alternatives(graph, options):
+    for alternative in alternatives(graph, target, options):
         if alternative.arena_bytes < min((a.arena_bytes for a in better), default=plan.arena_bytes):
             better.append(alternative)
     if not better:
@@ -137,8 +138,9 @@ def advice(graph: Graph, plan: Plan, options: CompileOptions) -> str:
     return f"It would take {told}."
 
 
-def alternatives(graph: Graph, options: CompileOptions) -> Iterator[Alternative]:
-    """The smallest plans under other schedules, and with the input by rows."""
+def alternatives(graph: Graph, target: Target, options: CompileOptions) -> Iterator[Alternative]:
+    """The smallest plans under other schedules, and with the input by rows; their kernels take no scratch."""
+    graph = choose_kernels(graph, target, options.kernels, 0)
     for feed in dict.fromkeys((options.input, InputFeed.ROWS)):
         for schedule in (Schedule.ROWS, Schedule.PATCH):
             other = replace(options, input=feed, schedule=schedule, objective=Objective.SRAM)

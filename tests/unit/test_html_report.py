@@ -51,7 +51,7 @@ def report() -> Report:
     return {
         "schema": 1,
         "thimble": "0.1.0",
-        "build": {"name": "tiny_net", **CompileOptions().recorded()},
+        "build": {"name": "tiny_net", **CompileOptions().recorded(), "scratch_limit_bytes": None},
         "model": {
             "name": "tiny_net",
             "sha256": hashlib.sha256(demo.model_path().read_bytes()).hexdigest(),
