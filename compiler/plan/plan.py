@@ -7,7 +7,6 @@ from enum import Enum
 
 from thimble.compiler.ir.operator import Span
 
-
 ROW_UNIT = 4
 """What offsets of rows that lie alone are counted in (THIMBLE_ROW_UNIT of runtime_c/kernels/thimble_rows.h)."""
 

@@ -71,6 +71,11 @@ class RowNode:
     channels: int = 0
     weight_bytes: int = 0
 
+    @property
+    def runs_whole(self) -> bool:
+        """Whether it has no row form, or none that is used."""
+        return self.node is not None and self.gathers and not self.accumulator_bytes
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowGraph:
