@@ -29,8 +29,8 @@ MAX_STEPS = 8192
 MAX_WORK = 400_000
 """Steps of the longest runs that end at each node, summed up: long networks of tall tensors get shorter runs."""
 
-MAX_REPEATED_WORK = 16_000_000
-"""Calls simulated of runs that compute something twice, about ten seconds; what comes behind them is not looked at."""
+MAX_REPEATED_WORK = 40_000_000
+"""Calls simulated of runs that compute something twice; recipes that come behind so many are not looked at."""
 
 CALLS_PER_NODE = 80
 """As much work as so many calls: what a node of such a run costs beside its calls."""
