@@ -10,11 +10,11 @@ from thimble.codegen.kernels import choose_kernels
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, InputFeed
 from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
-from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import plan_graph
+from thimble.compiler.plan.planner import MOST_ROWS, plan_graph
 from thimble.targets.model import Target
 
 Progress = Callable[[str, float], None]
@@ -78,6 +78,11 @@ def check_input_feed(graph: Graph, options: CompileOptions) -> None:
     """Raise UsageError where inputs are to be read by rows and none has more than one."""
     if options.input is InputFeed.RESIDENT:
         return
+    for value in graph.values:
+        if value.role is not Role.CONSTANT and value.type.rows > MOST_ROWS:
+            raise UsageError(
+                f"--input rows takes tensors of at most {MOST_ROWS} rows; {quoted(value.name)} is {value.type}."
+            )
     inputs = [graph.values[i] for i in graph.inputs]
     if all(value.type.rows < 2 for value in inputs):
         listed = ", ".join(f"{quoted(v.name)} is {v.type}" for v in inputs[:4]) or "there is none"

@@ -17,6 +17,9 @@ from thimble.compiler.plan.views import find_views
 ALIGNMENT = 4
 """Offsets are multiples of a word, so that kernels may load words; 8-byte elements get 8."""
 
+MOST_ROWS = 1 << 14
+"""Rows of the tallest tensor of a graph that is planned by rows; no microcontroller's input has more."""
+
 ARENA_ALIGNMENT = 16
 """What the arena itself must be aligned to."""
 
@@ -60,24 +63,36 @@ def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOp
 
     Where nothing stays within `max_sram_bytes`, it is the smallest plan that was found.
     """
-    return _search(graph, rounding, options or PlanOptions()).best().plan
+    options = options or PlanOptions()
+    if only_whole(graph) and not options.input_by_rows:
+        return plan_layers(graph, rounding, options.effort)
+    return _search(graph, rounding, options).best().plan
 
 
 def frontier(
     graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOptions | None = None
 ) -> tuple[FrontierPoint, ...]:
     """Plans from the fewest cycles to the least bytes, none dominated; cycles are estimates."""
-    return _search(graph, rounding, options or PlanOptions()).frontier()
+    options = options or PlanOptions()
+    if only_whole(graph) and not options.input_by_rows:
+        return (FrontierPoint(plan_layers(graph, rounding, options.effort), 0, graph.macs),)
+    return _search(graph, rounding, options).frontier()
 
 
 def least_live_bytes(graph: Graph, rounding: Rounding, options: PlanOptions) -> int:
     """About the bytes of the smallest plan of the options' schedule that computes nothing twice: found before any
     layout by rows, and after a quick one of whole layers."""
     layers = None if options.input_by_rows else plan_layers(graph, rounding, 0.0)
-    if layers is not None and options.schedule is Schedule.LAYER:
+    if layers is not None and (options.schedule is Schedule.LAYER or only_whole(graph)):
         return layers.arena_bytes
     least = Search(graph, rounding, options, layers).least_live_bytes()
     return least if layers is None else min(least, layers.arena_bytes)
+
+
+def only_whole(graph: Graph) -> bool:
+    """Whether nodes can only run whole: no tensor has several rows, or one has more than are worth a look."""
+    rows = max((v.type.rows for v in graph.values if v.role is not Role.CONSTANT), default=1)
+    return rows < 2 or rows > MOST_ROWS
 
 
 def _search(graph: Graph, rounding: Rounding, options: PlanOptions) -> Search:
