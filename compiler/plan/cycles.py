@@ -1,31 +1,90 @@
 """What a schedule costs in cycles beyond layer by layer: an estimate, by which candidates are compared.
 
-The driver measures the plans that are chosen on the simulator; here only their order matters.
+The driver measures the plans that are chosen on the simulator; here only their order matters. docs/memory.md holds
+the estimates beside simulated cycles, and says how to measure anew.
 """
 
 from __future__ import annotations
 
-from thimble.compiler.plan.row_graph import RowNode
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-CYCLES_PER_STEP = 60
-"""To look up a step and its rows, and to call its function: 58 measured on Cortex-M4 by the row streaming prototype."""
-
-CYCLES_PER_CHANNEL = 31
-"""What a kernel call does once for each output channel: measured by the row streaming prototype, same core."""
-
-CYCLES_PER_WEIGHT_LINE = 4
-FLASH_LINE_BYTES = 32
-"""Weights that a call reads again: cache lines of the STM32L4's flash at 4 wait states (RM0432, section 3.3.4)."""
-
-CYCLES_PER_MAC = 3.5
-"""The plain C kernels on Cortex-M4, 3.3 to 5.8 measured by the prototype, fewer in newer ones."""
+from thimble.compiler.plan.row_graph import Read, RowNode
 
 
-def extra_cycles(node: RowNode, calls: int, macs: int) -> int:
-    """Cycles of a node in `calls` calls that compute `macs`, beyond those of one call that computes it once.
+@dataclass(frozen=True, slots=True)
+class OperatorCosts:
+    """Cycles of an operator's kernel.
+
+    `call` is what each call costs with the function around it: arguments, set-up, and the code that other layers have
+    driven out of the flash cache; `row` what each row costs of an operator whose kernel is called once a row, and once
+    a layer where it runs whole. `lookup` is what it costs more, for each output element and each row of its window, to
+    find the row in a table than in a tensor of one piece. `output` and `mac` make up the work itself, of which parts
+    that are computed twice take more.
+    """
+
+    call: float = 0.0
+    row: float = 0.0
+    lookup: float = 0.0
+    output: float = 0.0
+    mac: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCosts:
+    """Cycles of a family of kernels: `step` to look up a step and call its function, then by name of the operator.
+
+    `sums` are operators that take rows as they come, `others` those that no entry names.
+    """
+
+    step: float
+    operators: Mapping[str, OperatorCosts]
+    sums: OperatorCosts
+    others: OperatorCosts
+
+    def of(self, node: RowNode) -> OperatorCosts:
+        """The costs of a node's kernel."""
+        if node.node is None:
+            return OperatorCosts()
+        return self.operators.get(node.op) or (self.sums if node.gathers else self.others)
+
+
+PLAIN_C = KernelCosts(
+    step=106,
+    operators={
+        "conv_2d": OperatorCosts(call=880, lookup=-5.0, output=175, mac=10),
+        "depthwise_conv_2d": OperatorCosts(call=880, lookup=-5.0, output=257, mac=17),
+    },
+    sums=OperatorCosts(call=0),
+    others=OperatorCosts(call=420, row=350, output=70),
+)
+"""The kernels of runtime_c on stm32l4r5zi at 5 wait states: Cortex-M4 with ART cache, gcc's -O2.
+
+All are differences of simulated cycles between layer by layer and by rows, by layer, on the networks of docs/memory.md
+(`python -m tests.bench.schedule_cycles`). Without wait states and cache a call of a convolution costs 157 instead of
+880: the rest is its code being read from flash again. Reading weights again costs nothing measurable, since the 256
+bytes of data lines do not hold them from one pixel to the next either. A look-up is cheaper than the multiplication
+that finds a row in a tensor of one piece, because of the branch that leads there.
+"""
+
+
+def extra_cycles(costs: KernelCosts, node: RowNode, calls: int, macs: int) -> int:
+    """Cycles of a node in `calls` calls by rows that compute `macs`, beyond those of one call as a whole layer.
 
     `calls` and `macs` are sums over all stages of the node.
     """
-    setup = CYCLES_PER_STEP + CYCLES_PER_CHANNEL * (node.channels if node.macs else 0)
-    lines = CYCLES_PER_WEIGHT_LINE * node.weight_bytes // FLASH_LINE_BYTES
-    return (calls - 1) * (setup + lines) + int((macs - node.macs) * CYCLES_PER_MAC)
+    kernel = costs.of(node)
+    work = node.outputs * kernel.output + node.macs * kernel.mac
+    calling = calls * costs.step + (calls - 1) * kernel.call + (node.steps - 1) * kernel.row
+    return round(calling + (repetition(node, macs) - 1) * work)
+
+
+def lookup_cycles(costs: KernelCosts, node: RowNode, read: Read, macs: int) -> int:
+    """Cycles of a node that computes `macs`, by which reading scattered rows differs from a tensor in one piece."""
+    rows = int((read.end - read.first).sum())
+    return round(repetition(node, macs) * rows * node.outputs / max(node.steps, 1) * costs.of(node).lookup)
+
+
+def repetition(node: RowNode, macs: int) -> float:
+    """How many times a node is computed, by the `macs` that it executes."""
+    return macs / node.macs if node.macs else 1.0

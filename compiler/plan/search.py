@@ -87,15 +87,19 @@ class Search:
         return fitting or min(found, self._smallest(self._may_repeat), key=_by_bytes)
 
     def frontier(self) -> tuple[FrontierPoint, ...]:
-        """Points of falling bytes and rising cycles, none dominated, from layer by layer to the least bytes."""
+        """Points of falling bytes down to the least, none dominated by estimate; layer by layer is always among them,
+        since the others' cycles are estimated beside it."""
         choices = self._all_cuts(self._may_repeat).frontier()
         stride = max(-(-len(choices) // FRONTIER_POINTS), 1)
         chosen = [*choices[:-1:stride], choices[-1]]
-        points = [] if self._options.schedule in (Schedule.ROWS, Schedule.PATCH) else [self.layers]
+        points: list[FrontierPoint] = []
         for number, choice in enumerate(chosen):
             self._options.progress("Laying out the frontier", number / len(chosen))
             points.append(self._planned(choice, FRONTIER_EFFORT * self._options.effort))
-        return undominated(points)
+        kept = undominated(points)
+        if self._options.schedule in (Schedule.ROWS, Schedule.PATCH):
+            return kept
+        return tuple(sorted((self.layers, *kept), key=lambda point: -point.arena_bytes))
 
     @property
     def _may_repeat(self) -> bool:
@@ -122,7 +126,10 @@ class Search:
         if repeats not in self._cuts:
             what = "Cutting the graph into runs, strips and patches" if repeats else "Cutting the graph into runs"
             self._cuts[repeats] = Cuts(
-                self._graph, self._recipes(repeats), lambda part: self._options.progress(what, part)
+                self._graph,
+                self._recipes(repeats),
+                lambda part: self._options.progress(what, part),
+                self._options.kernels,
             )
         return self._cuts[repeats]
 
