@@ -32,8 +32,8 @@ class PlanOptions:
     """`max_sram_bytes` is the largest arena that fits, None without limit; the plan is the smallest where none does.
 
     Under `input_by_rows` the inputs are read row by row when they are needed. `effort` bounds the exact search for
-    offsets, in CP-SAT's deterministic seconds. `kernels` are the
-    prices of calls. `progress` hears what is being done, and how much of it is (0 to 1).
+    offsets, in CP-SAT's deterministic seconds. `kernels` are what
+    calls cost. `progress` hears what is being done, and how much of it is (0 to 1).
     """
 
     schedule: Schedule = Schedule.AUTO

@@ -73,7 +73,10 @@ def main(names: list[str]) -> None:
     for network in NETWORKS:
         path = model_file(network)
         known = [line for line in old.splitlines() if line.startswith(f"| {path.stem} |")]
-        if path.is_file() and (not names or network in names):
+        asked = not names or network in names
+        if asked and not path.is_file():
+            console.print(f"{path} is not here: its rows stay.")
+        elif asked:
             known = []
             for line in rows(path):
                 console.print(line, soft_wrap=True)
