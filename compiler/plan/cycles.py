@@ -30,7 +30,7 @@ class OperatorCosts:
     mac: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class KernelCosts:
     """Cycles of a family of kernels: `step` to look up a step and call its function, then by name of the operator.
 
