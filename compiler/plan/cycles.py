@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from thimble.compiler.plan.row_graph import Read, RowNode
+from thimble.compiler.plan.row_graph import RowNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +18,12 @@ class OperatorCosts:
 
     `call` is what each call costs with the function around it: arguments, set-up, and the code that other layers have
     driven out of the flash cache; `row` what each row costs of an operator whose kernel is called once a row, and once
-    a layer where it runs whole. `lookup` is what it costs more, for each output element and each row of its window, to
-    find the row in a table than in a tensor of one piece. `output` and `mac` make up the work itself, of which parts
+    a layer where it runs whole. `output` and `mac` make up the work itself, of which parts
     that are computed twice take more.
     """
 
     call: float = 0.0
     row: float = 0.0
-    lookup: float = 0.0
     output: float = 0.0
     mac: float = 0.0
 
@@ -52,8 +50,8 @@ class KernelCosts:
 PLAIN_C = KernelCosts(
     step=106,
     operators={
-        "conv_2d": OperatorCosts(call=880, lookup=-5.0, output=175, mac=10),
-        "depthwise_conv_2d": OperatorCosts(call=880, lookup=-5.0, output=257, mac=17),
+        "conv_2d": OperatorCosts(call=880, output=175, mac=10),
+        "depthwise_conv_2d": OperatorCosts(call=880, output=257, mac=17),
     },
     sums=OperatorCosts(call=0),
     others=OperatorCosts(call=420, row=350, output=70),
@@ -63,8 +61,8 @@ PLAIN_C = KernelCosts(
 All are differences of simulated cycles between layer by layer and by rows, by layer, on the networks of docs/memory.md
 (`python -m tests.bench.schedule_cycles`). Without wait states and cache a call of a convolution costs 157 instead of
 880: the rest is its code being read from flash again. Reading weights again costs nothing measurable, since the 256
-bytes of data lines do not hold them from one pixel to the next either. A look-up is cheaper than the multiplication
-that finds a row in a tensor of one piece, because of the branch that leads there.
+bytes of data lines do not hold them from one pixel to the next either. What is not here: on this chip
+these kernels find a row in a table faster than in a tensor of one piece (2% in all), on others slower.
 """
 
 
@@ -76,15 +74,5 @@ def extra_cycles(costs: KernelCosts, node: RowNode, calls: int, macs: int) -> in
     kernel = costs.of(node)
     work = node.outputs * kernel.output + node.macs * kernel.mac
     calling = calls * costs.step + (calls - 1) * kernel.call + (node.steps - 1) * kernel.row
-    return round(calling + (repetition(node, macs) - 1) * work)
-
-
-def lookup_cycles(costs: KernelCosts, node: RowNode, read: Read, macs: int) -> int:
-    """Cycles of a node that computes `macs`, by which reading scattered rows differs from a tensor in one piece."""
-    rows = int((read.end - read.first).sum())
-    return round(repetition(node, macs) * rows * node.outputs / max(node.steps, 1) * costs.of(node).lookup)
-
-
-def repetition(node: RowNode, macs: int) -> float:
-    """How many times a node is computed, by the `macs` that it executes."""
-    return macs / node.macs if node.macs else 1.0
+    repeated = (macs - node.macs) / node.macs if node.macs else 0.0
+    return round(calling + repeated * work)

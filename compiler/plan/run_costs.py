@@ -14,7 +14,7 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts, extra_cycles, lookup_cycles
+from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts, extra_cycles
 from thimble.compiler.plan.layout import most_shared
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.runs import LAYER, Parts, Pass, Recipe, aligned_row_bytes, part_row_bytes, passes_of
@@ -55,7 +55,6 @@ class RunCosts:
         ]
         first_possible = _first_possible(end, recipe, found.passes)
         cycles = macs = 0
-        scattered: dict[int, int] = {}
         for node in range(end - 1, found.lowest - 1, -1):
             calls = [timeline.include(node) for timeline in timelines]
             done = sum(
@@ -64,26 +63,13 @@ class RunCosts:
                 if node in part.spans
             )
             if recipe != LAYER:
-                cycles += self._cycles(node, sum(calls), done, scattered)
+                cycles += extra_cycles(self._kernels, self._graph.nodes[node], sum(calls), done)
             macs += done
             if node <= first_possible:
                 kept = self._states + self._passing(node, end, timelines[0])
                 peak = kept + max(timeline.peak() for timeline in timelines)
                 pieces = self._largest_operand(node) if recipe == LAYER else 0
                 yield RunCost(node, max(peak, self._least, pieces), cycles, macs)
-
-    def _cycles(self, node: int, calls: int, macs: int, scattered: dict[int, int]) -> int:
-        """What a node costs by rows, and finding the rows that it makes, where they may lie scattered.
-
-        `scattered` holds what readers in the run pay for that, by home; what enters a run mostly lies in one piece.
-        """
-        info = self._graph.nodes[node]
-        found = sum(scattered.pop(value, 0) for value in info.makes)
-        for read in info.reads:
-            if calls > 1 and not self._graph.homes[read.home].whole:
-                cost = lookup_cycles(self._kernels, info, read, macs)
-                scattered[read.home] = scattered.get(read.home, 0) + cost
-        return found + extra_cycles(self._kernels, info, calls, macs)
 
     def _largest_operand(self, node: int) -> int:
         """Bytes of the largest tensor that a whole layer needs in one piece, even where some of its rows are dead."""
