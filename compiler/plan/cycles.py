@@ -61,8 +61,8 @@ PLAIN_C = KernelCosts(
 All are differences of simulated cycles between layer by layer and by rows, by layer, on the networks of docs/memory.md
 (`python -m tests.bench.schedule_cycles`). Without wait states and cache a call of a convolution costs 157 instead of
 880: the rest is its code being read from flash again. Reading weights again costs nothing measurable, since the 256
-bytes of data lines do not hold them from one pixel to the next either. What is not here: on this chip
-these kernels find a row in a table faster than in a tensor of one piece (2% in all), on others slower.
+bytes of data lines do not hold them from one pixel to the next either. What is not here: on this chip these kernels
+find a row in a table faster than in a tensor of one piece, by 2% in all; on others they are slower.
 """
 
 
