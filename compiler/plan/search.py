@@ -87,19 +87,15 @@ class Search:
         return fitting or min(found, self._smallest(self._may_repeat), key=_by_bytes)
 
     def frontier(self) -> tuple[FrontierPoint, ...]:
-        """Points of falling bytes down to the least, none dominated by estimate; layer by layer is always among them,
-        since the others' cycles are estimated beside it."""
+        """Points of falling bytes and rising cycles, none dominated, from layer by layer to the least bytes."""
         choices = self._all_cuts(self._may_repeat).frontier()
         stride = max(-(-len(choices) // FRONTIER_POINTS), 1)
         chosen = [*choices[:-1:stride], choices[-1]]
-        points: list[FrontierPoint] = []
+        points = [] if self._options.schedule in (Schedule.ROWS, Schedule.PATCH) else [self.layers]
         for number, choice in enumerate(chosen):
             self._options.progress("Laying out the frontier", number / len(chosen))
             points.append(self._planned(choice, FRONTIER_EFFORT * self._options.effort))
-        kept = undominated(points)
-        if self._options.schedule in (Schedule.ROWS, Schedule.PATCH):
-            return kept
-        return tuple(sorted((self.layers, *kept), key=lambda point: -point.arena_bytes))
+        return undominated(points)
 
     @property
     def _may_repeat(self) -> bool:
