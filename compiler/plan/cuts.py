@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.run_costs import RunCosts
 from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
@@ -43,7 +44,7 @@ FRONTIER_STEP = 0.01
 
 @dataclass(frozen=True, slots=True)
 class PricedRun:
-    """A run with its peak of live bytes, its cycles beyond one call a node, and its multiply-accumulates."""
+    """A run with its peak of live bytes, its cycles beyond whole layers, and its multiply-accumulates."""
 
     run: Run
     peak_bytes: int
@@ -69,11 +70,15 @@ class Cuts:
     """
 
     def __init__(
-        self, graph: RowGraph, recipes: Sequence[Recipe], progress: Callable[[float], None] = lambda part: None
+        self,
+        graph: RowGraph,
+        recipes: Sequence[Recipe],
+        progress: Callable[[float], None] = lambda part: None,
+        kernels: KernelCosts = PLAIN_C,
     ) -> None:
         self._graph = graph
         self._count = len(graph.nodes)
-        self._costs = RunCosts(graph)
+        self._costs = RunCosts(graph, kernels)
         self._work = 0
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []

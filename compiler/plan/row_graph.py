@@ -57,6 +57,8 @@ class RowNode:
 
     It runs in `steps` steps, in order. Step s makes row s of all that it makes, unless it `gathers`: then all rows
     come with the last step. A node without row form is one that gathers in one step.
+
+    `outputs` are the elements that it makes.
     """
 
     node: int | None
@@ -67,9 +69,9 @@ class RowNode:
     accumulator_bytes: int = 0
     scratch_bytes: int = 0
     touches_state: bool = False
+    op: str = ""
     macs: int = 0
-    channels: int = 0
-    weight_bytes: int = 0
+    outputs: int = 0
 
     @property
     def runs_whole(self) -> bool:
@@ -218,9 +220,9 @@ def _row_node(
         accumulator_bytes=form.accumulator_bytes if form else 0,
         scratch_bytes=scratch_bytes(site.lower_rows(rounding) if form else site.lower(rounding)),
         touches_state=any(homes[views.get(value, value)].role is Role.STATE for _, value in operands),
+        op=site.op.name,
         macs=site.op.macs(site),
-        channels=site.outputs[0].type.shape[-1] if site.outputs and site.outputs[0].type.shape else 1,
-        weight_bytes=sum(v.type.bytes for v in site.inputs if v is not None and v.role is Role.CONSTANT),
+        outputs=sum(v.type.elements for v in site.outputs),
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.plan.cycles import extra_cycles
+from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts, extra_cycles
 from thimble.compiler.plan.layout import most_shared
 from thimble.compiler.plan.row_graph import Home, RowGraph
 from thimble.compiler.plan.runs import LAYER, Parts, Pass, Recipe, aligned_row_bytes, part_row_bytes, passes_of
@@ -25,8 +25,8 @@ from thimble.compiler.plan.schedule import Demand, pull, steps_reading
 
 @dataclass(frozen=True, slots=True)
 class RunCost:
-    """The run [first, end): its peak of live bytes with all that must be kept meanwhile, its work beyond one call a
-    node, and the multiply-accumulates that it executes."""
+    """The run [first, end): its peak of live bytes with all that must be kept meanwhile, its cycles beyond
+    those of whole layers, and the multiply-accumulates that it executes."""
 
     first: int
     peak_bytes: int
@@ -37,7 +37,8 @@ class RunCost:
 class RunCosts:
     """Costs of runs of one graph."""
 
-    def __init__(self, graph: RowGraph) -> None:
+    def __init__(self, graph: RowGraph, kernels: KernelCosts = PLAIN_C) -> None:
+        self._kernels = kernels
         self._graph, self._parts = graph, Parts(graph)
         homes = graph.homes.values()
         self._states = sum(home.rows * home.row_bytes for home in homes if home.role is Role.STATE)
@@ -66,7 +67,8 @@ class RunCosts:
                 for part in found.passes
                 if node in part.spans
             )
-            cycles += extra_cycles(self._graph.nodes[node], sum(calls), done)
+            if recipe != LAYER:
+                cycles += extra_cycles(self._kernels, self._graph.nodes[node], sum(calls), done)
             macs += done
             if node <= first_possible:
                 peak = self._states + passing + max(timeline.peak() for timeline in timelines)

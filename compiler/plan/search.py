@@ -137,7 +137,10 @@ class Search:
         if repeats not in self._cuts:
             what = "Cutting the graph into runs, strips and patches" if repeats else "Cutting the graph into runs"
             self._cuts[repeats] = Cuts(
-                self._graph, self._recipes(repeats), lambda part: self._options.progress(what, part)
+                self._graph,
+                self._recipes(repeats),
+                lambda part: self._options.progress(what, part),
+                self._options.kernels,
             )
         return self._cuts[repeats]
 
