@@ -59,10 +59,17 @@ def _truncated_quotient(a: Array, b: Array) -> Array:
     return np.asarray(np.where(b == 0, np.zeros_like(quotient), quotient + inexact))
 
 
-def _shifted(shift: Callable[..., Array], a: Array, b: Array) -> Array:
-    """A shift by more bits than the type has leaves nothing."""
+def _shifted_left(a: Array, b: Array) -> Array:
+    """A shift by as many bits as the type has, or more, leaves nothing."""
     bits = 8 * a.dtype.itemsize
-    return np.asarray(np.where(b < bits, shift(a, np.minimum(b, bits - 1)), np.zeros_like(a)))
+    return np.asarray(np.where(b < bits, np.left_shift(a, np.minimum(b, bits - 1)), np.zeros_like(a)))
+
+
+def _shifted_right(a: Array, b: Array) -> Array:
+    """The same; of signed integers the sign is left."""
+    bits = 8 * a.dtype.itemsize
+    shifted = np.right_shift(a, np.minimum(b, bits - 1))
+    return np.asarray(shifted if a.dtype.kind == "i" else np.where(b < bits, shifted, np.zeros_like(a)))
 
 
 _FUNCTIONS: dict[Arithmetic, Callable[[Array, Array], Array]] = {
@@ -73,6 +80,6 @@ _FUNCTIONS: dict[Arithmetic, Callable[[Array, Array], Array]] = {
     Arithmetic.AND: np.bitwise_and,
     Arithmetic.OR: np.bitwise_or,
     Arithmetic.XOR: np.bitwise_xor,
-    Arithmetic.SHIFT_LEFT: lambda a, b: _shifted(np.left_shift, a, b),
-    Arithmetic.SHIFT_RIGHT: lambda a, b: _shifted(np.right_shift, a, b),
+    Arithmetic.SHIFT_LEFT: _shifted_left,
+    Arithmetic.SHIFT_RIGHT: _shifted_right,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 
@@ -48,6 +49,7 @@ class Builder:
     nodes: list[Node] = field(default_factory=list)
     source: str = ""
     constant_bytes: int = 0
+    narrow: set[int] = field(default_factory=set)  # inputs and constants that are 16-bit floats in the model
     _reordered: dict[tuple[Tensor, Order], Tensor] = field(default_factory=dict)
 
     def value(self, tensor: Tensor) -> Value:
@@ -161,7 +163,10 @@ class Builder:
         target = tuple(shape)
         if self.shape(tensor) == target:
             return tensor
-        (index,) = self.emit(Reshape(target), [self.plain(tensor).index], quants=(self.value(tensor).type.quant,))
+        source = self.plain(tensor)
+        (index,) = self.emit(
+            Reshape(target), [source.index], quants=(_reshaped_quant(self.value(source).type, target),)
+        )
         return self.tensor(index)
 
     def copy(self, tensor: Tensor) -> Tensor:
@@ -191,3 +196,13 @@ class Builder:
 
 def _unless_identity(order: Order) -> Order | None:
     return None if order == tuple(range(len(order))) else order
+
+
+def _reshaped_quant(kind: TensorType, shape: Shape) -> QuantParams | None:
+    """The parameters under another shape; None where the axis of per-axis ones is no dimension any more."""
+    quant = kind.quant
+    if quant is None or quant.per_tensor:
+        return quant
+    outer = prod(kind.shape[: quant.axis])
+    axes = [i for i, dim in enumerate(shape) if dim == len(quant.scales) and prod(shape[:i]) == outer]
+    return replace(quant, axis=axes[0]) if axes else None

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from thimble.compiler.importers.onnx.builder import Builder, Tensor, channels_last
 from thimble.compiler.importers.onnx.decode_movement import concatenate, split, take_box
 from thimble.compiler.importers.onnx.decoding import Decoder, FileNode
 from thimble.compiler.importers.onnx.padding import pad_tensor
 from thimble.compiler.importers.onnx.windows import WindowAxis, padding_of, window_axes
-from thimble.compiler.ir.operator import Operator
+from thimble.compiler.ir.operator import Operator, Shape
 from thimble.compiler.ops.activation import Activation
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.compiler.ops.transpose_conv import TransposeConv
-from thimble.compiler.ops.window import Padding, transposed_axis
+from thimble.compiler.ops.window import ExplicitPadding, Padding, transposed_axis
+
+
+class _Window(TypedDict):
+    """What all sliding windows have."""
+
+    activation: Activation
+    stride_height: int
+    stride_width: int
+    dilation_height: int
+    dilation_width: int
+    padding: Padding | ExplicitPadding
+
 
 POINT = WindowAxis(1, 1, 1, 1, (0, 0))
 """The height of a row: what one-dimensional operators have as two-dimensional ones."""
@@ -36,67 +49,56 @@ def from_image(builder: Builder, stored: Tensor, rank: int) -> Tensor:
     return builder.tensor(made.index, channels_last(rank))
 
 
-def _checked(node: FileNode) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    """Shapes of input and weights, and the groups; only what one or two spatial axes have is taken."""
-    x, weights, groups = node.shape(0), node.shape(1), node.integer("group", 1)
-    if len(x) != len(weights) or len(x) < 3 or groups < 1:
+def _check(node: FileNode, x: Shape, weights: Shape) -> None:
+    """Raise for shapes that make no sense together, or of more than two spatial axes."""
+    if len(x) != len(weights) or len(x) < 3 or 0 in weights or node.integer("group", 1) < 1:
         raise node.malformed(f"it has weights {weights} for an input {x}.")
     if len(x) > 4:
         raise node.refused(f"convolutions over {len(x) - 2} axes are not supported; one or two are.")
     kernel = node.ints("kernel_shape")
     if kernel is not None and kernel != weights[2:]:
         raise node.malformed(f"its kernel_shape {kernel} is not that of its weights {weights}.")
-    return x, weights, groups
 
 
 def _conv(node: FileNode) -> Sequence[Tensor]:
-    b = node.builder
-    x, weights, groups = _checked(node)
-    if x[1] != weights[1] * groups or weights[0] % groups or 0 in weights:
-        raise node.malformed(f"it has weights {weights} and {groups} groups for an input {x}.")
-    axes = window_axes(node, x[2:], weights[2:])
+    return [convolve(node, node.input(0), node.input(1), node.optional(2))]
+
+
+def convolve(node: FileNode, x: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
+    """The convolution that a node's attributes describe."""
+    b, shape, kernel = node.builder, node.builder.shape(x), node.builder.shape(weights)
+    _check(node, shape, kernel)
+    groups = node.integer("group", 1)
+    if shape[1] != kernel[1] * groups or kernel[0] % groups:
+        raise node.malformed(f"it has weights {kernel} and {groups} groups for an input {shape}.")
+    axes = window_axes(node, shape[2:], kernel[2:])
     rows, columns = axes if len(axes) == 2 else (POINT, axes[0])
-    depthwise = groups == x[1] and weights[1] == 1 and groups > 1
-    if depthwise:
-        order = (1, *range(2, len(weights)), 0)
-        kernel = b.ordered(node.input(1), order)
-        stored = b.value(kernel).type.shape
-        kernel = b.reshape(b.tensor(kernel.index), (1, *((1,) if len(x) == 3 else ()), *stored[1:]))
-    else:
-        kernel = image(b, node.input(1))
-    op: Operator = (
-        DepthwiseConv2D(
-            activation=Activation.NONE,
-            stride_height=rows.stride,
-            stride_width=columns.stride,
-            dilation_height=rows.dilation,
-            dilation_width=columns.dilation,
-            padding=padding_of(rows, columns),
-            multiplier=weights[0] // groups,
-        )
-        if depthwise
-        else Conv2D(
-            activation=Activation.NONE,
-            stride_height=rows.stride,
-            stride_width=columns.stride,
-            dilation_height=rows.dilation,
-            dilation_width=columns.dilation,
-            padding=padding_of(rows, columns),
-        )
+    window = _Window(
+        activation=Activation.NONE,
+        stride_height=rows.stride,
+        stride_width=columns.stride,
+        dilation_height=rows.dilation,
+        dilation_width=columns.dilation,
+        padding=padding_of(rows, columns),
     )
-    (made,) = b.emit(op, [image(b, node.input()).index, kernel.index, *_bias(node)])
-    return [from_image(b, b.tensor(made), len(x))]
-
-
-def _bias(node: FileNode) -> list[int]:
-    bias = node.optional(2)
-    return [] if bias is None else [node.builder.plain(bias).index]
+    op: Operator
+    if groups == shape[1] and kernel[1] == 1 and groups > 1:
+        stored = b.tensor(b.ordered(weights, (1, *range(2, len(kernel)), 0)).index)
+        stored = stored if len(kernel) == 4 else b.reshape(stored, (1, 1, *b.shape(stored)[1:]))
+        op = DepthwiseConv2D(**window, multiplier=kernel[0] // groups)
+    else:
+        stored = image(b, weights)
+        op = Conv2D(**window)
+    inputs = [image(b, x).index, stored.index, *([] if bias is None else [b.plain(bias).index])]
+    (made,) = b.emit(op, inputs)
+    return from_image(b, b.tensor(made), len(shape))
 
 
 def _conv_transpose(node: FileNode) -> Sequence[Tensor]:
     b = node.builder
-    x, weights, groups = _checked(node)
-    if x[1] != weights[0] or weights[0] % groups or 0 in weights:
+    x, weights, groups = node.shape(0), node.shape(1), node.integer("group", 1)
+    _check(node, x, weights)
+    if x[1] != weights[0] or weights[0] % groups:
         raise node.malformed(f"it has weights {weights} and {groups} groups for an input {x}.")
     axes = _transposed_axes(node, x[2:], weights[2:])
     kernel = _dilated(b, node.input(1), [axis.dilation for axis in axes])

@@ -249,15 +249,13 @@ def _depth_to_space(node: FileNode) -> Sequence[Tensor]:
 
 def _space_to_depth(node: FileNode) -> Sequence[Tensor]:
     shape, block = node.shape(), node.integer("blocksize", 0)
-    if len(shape) != 4 or block < 1 or shape[2] % block or shape[3] % block:
+    mode = node.text("mode", "DCR")
+    if len(shape) != 4 or block < 1 or shape[2] % block or shape[3] % block or mode not in ("DCR", "CRD"):
         raise node.malformed(f"it cannot cut {shape} into blocks of {block}.")
     batch, channels, height, width = shape
-    split_shape = (batch, channels, height // block, block, width // block, block)
-    return [
-        _regroup(
-            node, split_shape, (0, 3, 5, 1, 2, 4), (batch, channels * block * block, height // block, width // block)
-        )
-    ]
+    parts = (batch, channels, height // block, block, width // block, block)
+    order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+    return [_regroup(node, parts, order, (batch, channels * block * block, height // block, width // block))]
 
 
 def _regroup(node: FileNode, parts: tuple[int, ...], order: tuple[int, ...], shape: tuple[int, ...]) -> Tensor:

@@ -26,7 +26,7 @@ from thimble.compiler.ops.minimum_maximum import Maximum
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D, Pool2D
 from thimble.compiler.ops.reduce import Mean, ReduceMax
 
-MAX_TAPS = 64
+MAX_TAPS = 256
 """Positions of a dilated window, which becomes one slice each."""
 
 

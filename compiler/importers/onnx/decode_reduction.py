@@ -63,6 +63,8 @@ def _log_sum_exp(b: Builder, x: Tensor, axes: Sequence[int], keep: bool) -> Tens
 def _reduction(reducer: Reducer) -> Decoder:
     def decode(node: FileNode) -> Sequence[Tensor]:
         x, rank = node.input(), len(node.shape())
+        if 0 in node.shape():
+            raise node.refused(f"it reduces a tensor without elements, of shape {node.shape()}.")
         given = node.axes()
         if not given and node.integer("noop_with_empty_axes", 0):
             return [reducer(node.builder, x, (), True)]

@@ -79,8 +79,8 @@ def _cast_to(node: FileNode, dtype: DType) -> Sequence[Tensor]:
 
 
 def _cast_like(node: FileNode) -> Sequence[Tensor]:
-    if node.dtype(1) is DType.FLOAT32 and node.dtype() is DType.FLOAT32:
-        raise node.refused("a conversion between floats is not supported: all of them are float32 here.")
+    if node.input(1).index in node.builder.narrow:
+        raise node.refused("rounding to 16-bit floats is not supported; export the model in float32.")
     return _cast_to(node, node.dtype(1))
 
 

@@ -14,7 +14,7 @@ from thimble.compiler.importers.onnx.decoding import FileNode
 from thimble.compiler.importers.onnx.functions import MAX_DEPTH, bound_attributes, model_functions, standard_function
 from thimble.compiler.importers.onnx.interface import store_outputs, wants_channels_last
 from thimble.compiler.importers.onnx.model_file import MAX_NODES, domain_of, opsets, read_model, source_of
-from thimble.compiler.importers.onnx.tensors import checked_shape, dtype_of, tensor_array
+from thimble.compiler.importers.onnx.tensors import ROUNDED_FLOATS, checked_shape, dtype_of, tensor_array
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, UsageError, listed, quoted
 from thimble.compiler.ir.graph import Graph, verify
 from thimble.compiler.ir.operator import Shape
@@ -75,7 +75,9 @@ class _Importer:
         for tensor in graph.initializer:
             self.builder.source = f"Tensor {quoted(tensor.name)}"
             try:
-                scope[tensor.name] = self.builder.constant(tensor_array(tensor, self.folder), tensor.name)
+                made = self.builder.constant(tensor_array(tensor, self.folder), tensor.name)
+                self._mark_narrow(made, tensor.data_type)
+                scope[tensor.name] = made
             except UnsupportedOp as error:
                 self._block(error)
                 scope[tensor.name] = None
@@ -112,7 +114,13 @@ class _Importer:
         self.builder.source = where
         last = wants_channels_last(self.model.graph, value.name, len(shape))
         order = channels_last(len(shape)) if last else tuple(range(len(shape)))
-        return self.builder.input(value.name, shape, dtype, order)
+        made = self.builder.input(value.name, shape, dtype, order)
+        self._mark_narrow(made, kind.elem_type)
+        return made
+
+    def _mark_narrow(self, tensor: Tensor, code: int) -> None:
+        if code in ROUNDED_FLOATS:
+            self.builder.narrow.add(tensor.index)
 
     def _input_shape(self, value: ValueInfoProto, where: str) -> Shape:
         """The shape of an input; a leading dynamic dimension is the batch, which is 1."""

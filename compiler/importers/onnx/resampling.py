@@ -37,7 +37,7 @@ class Resampling:
         """Where in the input each output element lies: (output,) in float64."""
         x = np.arange(self.output, dtype=np.float64)
         if self.coordinates == "align_corners":
-            length = self.output if self.output == int(self.input * self.scale) else self.input * self.scale
+            length = self.input * self.scale
             return x * (self.input - 1) / (length - 1) if length != 1 else x * 0
         if self.coordinates == "asymmetric":
             return x / self.scale
