@@ -21,6 +21,9 @@ PASSED, REFUSED, WRONG = "passed", "refused", "wrong"
 ROUNDED = {"float16": 2e-3, "bfloat16": 1.6e-2}
 """Relative tolerance where the expected values were computed and rounded in 16 bits; ours are in 32."""
 
+NARROW = {"int4": np.int8, "int2": np.int8, "uint4": np.uint8, "uint2": np.uint8}
+"""Integers of fewer than 8 bits, and what holds them here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -135,7 +138,8 @@ def _as_given(array: np.ndarray, value: Value) -> np.ndarray:
 def _difference(ours: np.ndarray, theirs: np.ndarray, case: Any) -> str | None:
     if ours.shape != theirs.shape:
         return f"shape {ours.shape} for {theirs.shape}"
-    if theirs.dtype.kind not in "fV" and theirs.dtype.name != "bfloat16":
+    if theirs.dtype.kind not in "fV" or theirs.dtype.name in NARROW:
+        theirs = theirs.astype(NARROW.get(theirs.dtype.name, theirs.dtype))
         same = ours.dtype == theirs.dtype and bool((ours == theirs).all())
         return None if same else f"{int((ours != theirs).sum())} of {theirs.size} values, {ours.dtype} {theirs.dtype}"
     if ours.dtype.kind != "f":

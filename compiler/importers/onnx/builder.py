@@ -49,7 +49,7 @@ class Builder:
     nodes: list[Node] = field(default_factory=list)
     source: str = ""
     constant_bytes: int = 0
-    narrow: set[int] = field(default_factory=set)  # inputs and constants that are 16-bit floats in the model
+    narrow: dict[int, int] = field(default_factory=dict)  # inputs and constants of a narrower type: its code
     _reordered: dict[tuple[Tensor, Order], Tensor] = field(default_factory=dict)
 
     def value(self, tensor: Tensor) -> Value:

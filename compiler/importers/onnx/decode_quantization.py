@@ -19,7 +19,7 @@ from thimble.compiler.importers.onnx.decode_elementwise import ADD, DIVIDE, MUL,
 from thimble.compiler.importers.onnx.decode_matmul import matmul
 from thimble.compiler.importers.onnx.decoding import Decoder, FileNode
 from thimble.compiler.importers.onnx.layout import element_wise, pick, scalar
-from thimble.compiler.importers.onnx.tensors import dtype_of
+from thimble.compiler.importers.onnx.tensors import NARROW_INTEGERS, dtype_of
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.compiler.ops.cast import Cast
 from thimble.compiler.ops.dequantize import Dequantize, dequantized
@@ -95,6 +95,16 @@ def _stored_type(node: FileNode) -> DType:
     return dtype_of(code, f"{node.source}: the result") if code else DType.UINT8
 
 
+def _range(node: FileNode, dtype: DType) -> tuple[int, int]:
+    """The smallest and largest number that QuantizeLinear makes."""
+    zero = node.optional(2)
+    code = node.integer("output_dtype", 0) if zero is None else node.builder.narrow.get(zero.index)
+    if code not in NARROW_INTEGERS:
+        return dtype.range
+    bits = NARROW_INTEGERS[code][1]
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if dtype is DType.INT8 else (0, (1 << bits) - 1)
+
+
 def _quantize_linear(node: FileNode) -> Sequence[Tensor]:
     b, x, dtype = node.builder, node.input(), _stored_type(node)
     if node.integer("precision", 0) not in (0, TensorProto.FLOAT):
@@ -104,14 +114,15 @@ def _quantize_linear(node: FileNode) -> Sequence[Tensor]:
     if node.dtype() is DType.INT32:
         x = b.tensor(b.emit(Cast(), [x.index], DType.FLOAT32)[0], x.order)
     params = _params(b, x, node.input(1), node.optional(2), _axis(node))
-    if params is not None and params.per_tensor and dtype in _STORED and not b.is_constant(x):
+    whole = _range(node, dtype) == dtype.range and dtype in _STORED
+    if params is not None and params.per_tensor and whole and not b.is_constant(x):
         return [quantize(b, x, params, dtype)]
     steps = element_wise(b, DIVIDE, [x, _spread(node, node.input(1))])
     steps = element_wise(b, Elementary(Function.ROUND), [steps])
     if node.optional(2) is not None:
         zero = _spread(node, node.input(2))
         steps = element_wise(b, ADD, [steps, b.tensor(b.emit(Cast(), [zero.index], DType.FLOAT32)[0], zero.order)])
-    low, high = dtype.range
+    low, high = _range(node, dtype)
     inside = element_wise(b, Maximum(), [steps, scalar(b, low, steps)])
     inside = element_wise(b, Minimum(), [inside, scalar(b, high, steps)])
     (made,) = b.emit(Cast(), [inside.index], dtype)

@@ -60,16 +60,22 @@ def _log_sum_exp(b: Builder, x: Tensor, axes: Sequence[int], keep: bool) -> Tens
     return _log_sum(b, element_wise(b, Elementary(Function.EXP), [x]), axes, keep)
 
 
-def _reduction(reducer: Reducer) -> Decoder:
+def _reduction(reducer: Reducer, of_nothing: float = 0.0) -> Decoder:
+    """A decoder of a reduction; `of_nothing` is its result over no elements (cut to the range of integers)."""
+
     def decode(node: FileNode) -> Sequence[Tensor]:
         x, rank = node.input(), len(node.shape())
-        if 0 in node.shape():
-            raise node.refused(f"it reduces a tensor without elements, of shape {node.shape()}.")
-        given = node.axes()
+        given, keep = node.axes(), bool(node.integer("keepdims", 1))
         if not given and node.integer("noop_with_empty_axes", 0):
             return [reducer(node.builder, x, (), True)]
         axes = sorted({node.axis(axis, rank) for axis in given}) if given else list(range(rank))
-        return [reducer(node.builder, x, axes, bool(node.integer("keepdims", 1)))]
+        if 0 not in node.shape():
+            return [reducer(node.builder, x, axes, keep)]
+        kept = tuple(1 if i in axes else dim for i, dim in enumerate(node.shape()))
+        dtype = node.dtype()
+        result = of_nothing if dtype is DType.FLOAT32 else max(min(of_nothing, dtype.range[1]), dtype.range[0])
+        shape = kept if keep else tuple(dim for i, dim in enumerate(kept) if i not in axes)
+        return [node.builder.constant(np.full(shape, result, dtype.numpy))]
 
     return decode
 
@@ -161,12 +167,12 @@ DECODERS: dict[str, Decoder] = {
     "LogSoftmax": _along_axis(_log_softmax),
     "ReduceL1": _reduction(_l1),
     "ReduceL2": _reduction(l2),
-    "ReduceLogSum": _reduction(_log_sum),
-    "ReduceLogSumExp": _reduction(_log_sum_exp),
-    "ReduceMax": _reduction(_plain(ReduceMax)),
+    "ReduceLogSum": _reduction(_log_sum, -np.inf),
+    "ReduceLogSumExp": _reduction(_log_sum_exp, -np.inf),
+    "ReduceMax": _reduction(_plain(ReduceMax), -np.inf),
     "ReduceMean": _reduction(_plain(Mean)),
-    "ReduceMin": _reduction(_plain(ReduceMin)),
-    "ReduceProd": _reduction(_plain(ReduceProd)),
+    "ReduceMin": _reduction(_plain(ReduceMin), np.inf),
+    "ReduceProd": _reduction(_plain(ReduceProd), 1.0),
     "ReduceSum": _reduction(_plain(Sum)),
     "ReduceSumSquare": _reduction(_sum_square),
     "Softmax": _along_axis(_softmax),

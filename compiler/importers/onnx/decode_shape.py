@@ -10,7 +10,7 @@ from onnx import TensorProto
 from thimble.compiler.importers.onnx.builder import Tensor
 from thimble.compiler.importers.onnx.decoding import MAX_LIST, Decoder, FileNode
 from thimble.compiler.importers.onnx.layout import element_wise
-from thimble.compiler.importers.onnx.tensors import ROUNDED_FLOATS, checked_shape, dtype_of
+from thimble.compiler.importers.onnx.tensors import NARROW_INTEGERS, ROUNDED_FLOATS, checked_shape, dtype_of
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.cast import Cast
 from thimble.compiler.ops.select import Select
@@ -65,9 +65,16 @@ def _range(node: FileNode) -> Sequence[Tensor]:
 def _cast(node: FileNode) -> Sequence[Tensor]:
     code = node.integer("to", TensorProto.UNDEFINED)
     dtype = dtype_of(code, f"{node.source}: the result")
+    _refuse_narrow(node, code)
+    return _cast_to(node, dtype)
+
+
+def _refuse_narrow(node: FileNode, code: int | None) -> None:
+    """Thimble computes in wider types, so that what a narrow one would round or cut stays."""
     if code in ROUNDED_FLOATS:
         raise node.refused("rounding to 16-bit floats is not supported; export the model in float32.")
-    return _cast_to(node, dtype)
+    if code in NARROW_INTEGERS:
+        raise node.refused("a conversion to integers of fewer than 8 bits is not supported.")
 
 
 def _cast_to(node: FileNode, dtype: DType) -> Sequence[Tensor]:
@@ -79,8 +86,7 @@ def _cast_to(node: FileNode, dtype: DType) -> Sequence[Tensor]:
 
 
 def _cast_like(node: FileNode) -> Sequence[Tensor]:
-    if node.input(1).index in node.builder.narrow:
-        raise node.refused("rounding to 16-bit floats is not supported; export the model in float32.")
+    _refuse_narrow(node, node.builder.narrow.get(node.input(1).index))
     return _cast_to(node, node.dtype(1))
 
 

@@ -14,7 +14,13 @@ from thimble.compiler.importers.onnx.decoding import FileNode
 from thimble.compiler.importers.onnx.functions import MAX_DEPTH, bound_attributes, model_functions, standard_function
 from thimble.compiler.importers.onnx.interface import store_outputs, wants_channels_last
 from thimble.compiler.importers.onnx.model_file import MAX_NODES, domain_of, opsets, read_model, source_of
-from thimble.compiler.importers.onnx.tensors import ROUNDED_FLOATS, checked_shape, dtype_of, tensor_array
+from thimble.compiler.importers.onnx.tensors import (
+    NARROW_INTEGERS,
+    ROUNDED_FLOATS,
+    checked_shape,
+    dtype_of,
+    tensor_array,
+)
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, UsageError, listed, quoted
 from thimble.compiler.ir.graph import Graph, verify
 from thimble.compiler.ir.operator import Shape
@@ -119,8 +125,8 @@ class _Importer:
         return made
 
     def _mark_narrow(self, tensor: Tensor, code: int) -> None:
-        if code in ROUNDED_FLOATS:
-            self.builder.narrow.add(tensor.index)
+        if code in ROUNDED_FLOATS or code in NARROW_INTEGERS:
+            self.builder.narrow[tensor.index] = code
 
     def _input_shape(self, value: ValueInfoProto, where: str) -> Shape:
         """The shape of an input; a leading dynamic dimension is the batch, which is 1."""

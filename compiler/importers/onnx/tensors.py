@@ -15,6 +15,14 @@ from thimble.compiler.ir.types import MAX_RANK, MAX_TENSOR_BYTES, DType
 ROUNDED_FLOATS = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 """Narrow floats: read as float32, which holds all their values; computed in float32 too."""
 
+NARROW_INTEGERS: dict[int, tuple[DType, int]] = {
+    TensorProto.INT4: (DType.INT8, 4),
+    TensorProto.UINT4: (DType.UINT8, 4),
+    TensorProto.INT2: (DType.INT8, 2),
+    TensorProto.UINT2: (DType.UINT8, 2),
+}
+"""Types of fewer than 8 bits, which are packed in files: the type that holds them here, and their bits."""
+
 DTYPES: dict[int, DType] = {
     TensorProto.FLOAT: DType.FLOAT32,
     TensorProto.DOUBLE: DType.FLOAT32,
@@ -29,6 +37,7 @@ DTYPES: dict[int, DType] = {
     TensorProto.UINT32: DType.UINT32,
     TensorProto.UINT64: DType.UINT64,
     TensorProto.BOOL: DType.BOOL,
+    **{code: dtype for code, (dtype, _) in NARROW_INTEGERS.items()},
 }
 
 _STORED: dict[int, tuple[str, str]] = {
@@ -84,6 +93,8 @@ def tensor_array(tensor: TensorProto, folder: Path | None, where: str = "") -> A
     dtype = dtype_of(tensor.data_type, where)
     if tensor.HasField("segment"):
         raise UnsupportedOp(f"{where} is stored in segments, which is not supported.")
+    if tensor.data_type in NARROW_INTEGERS:
+        return _unpacked(tensor, folder, where)
     stored, field = _STORED[tensor.data_type]
     kind = np.dtype(stored)
     shape = checked_shape(tuple(tensor.dims), kind.itemsize, where)
@@ -101,6 +112,27 @@ def tensor_array(tensor: TensorProto, folder: Path | None, where: str = "") -> A
     if array.size != count:
         raise MalformedModel(f"{where} of shape {listed(shape)} holds {array.size} elements, not {count}.")
     return _decoded(array, tensor.data_type, dtype).reshape(shape)
+
+
+def _unpacked(tensor: TensorProto, folder: Path | None, where: str) -> Array:
+    """A tensor of 2 or 4 bits an element, the first one in the lowest bits of a byte."""
+    dtype, bits = NARROW_INTEGERS[tensor.data_type]
+    shape = checked_shape(tuple(tensor.dims), 1, where)
+    each = 8 // bits
+    size = -(-prod(shape) // each)
+    if tensor.data_location == TensorProto.EXTERNAL:
+        raw = np.frombuffer(_external_data(tensor, folder, size, where), np.uint8)
+    elif tensor.HasField("raw_data"):
+        raw = np.frombuffer(tensor.raw_data, np.uint8)
+    else:
+        raw = np.asarray(tensor.int32_data, np.int64).astype(np.uint8)
+    if raw.size != size:
+        raise MalformedModel(f"{where} of shape {listed(shape)} needs {size} bytes, but holds {raw.size}.")
+    parts = (raw[:, None] >> (np.arange(each, dtype=np.uint8) * bits)) & ((1 << bits) - 1)
+    values = parts.reshape(-1)[: prod(shape)].astype(np.int16)
+    if dtype is DType.INT8:
+        values = values - ((values >> (bits - 1)) << bits)
+    return values.astype(dtype.numpy).reshape(shape)
 
 
 def _from_field(values: object, kind: np.dtype[np.generic], where: str) -> Array:
