@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import MalformedModel, UsageError
 from thimble.compiler.ir.graph import Graph
-from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.ir.operator import Rounding, Shape
 from thimble.compiler.ops.support import check_supported
+from thimble.compiler.passes.float_pipeline import prepare
 from thimble.compiler.passes.pipeline import choose_passes, run_passes
 from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
 
-MODEL_FILE = "model.tflite"
+MODEL_FILE = "model"
+"""The model's copy in a build folder, before the suffix of its format."""
+FORMATS = ("tflite", "onnx")
 REPORT_FILE = "report.json"
 MAX_MODEL_BYTES = 1 << 28
 
@@ -38,6 +42,7 @@ class Build:
     target: Target
     name: str
     rounding: Rounding
+    source_format: str = "tflite"
 
     @property
     def sim_elf(self) -> Path:
@@ -75,16 +80,34 @@ def graph_of(data: bytes, path: Path, disabled_passes: Collection[str] = ()) -> 
     return optimize(graph, disabled_passes)
 
 
+def source_format(path: Path) -> str:
+    """The format of a model file: one of FORMATS. Raises UsageError for any other suffix."""
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise UsageError(f"{path}: only .tflite and .onnx models are taken; this is a '{path.suffix}' file.")
+    return suffix
+
+
 def optimize(graph: Graph, disabled_passes: Collection[str] = ()) -> Graph:
     """The graph after all passes but the disabled ones, its nodes in the order of least memory."""
     return reorder(run_passes(graph, choose_passes(disabled_passes)))
 
 
-def import_model(data: bytes, path: Path) -> Graph:
-    """The graph of a model's bytes as the file has it; `path` tells the format and the name."""
-    if path.suffix.lower() != ".tflite":
-        raise UsageError(f"{path}: only .tflite models are taken so far; this is a '{path.suffix}' file.")
-    return import_tflite(data, path.stem)
+def import_model(data: bytes, path: Path, input_shapes: Mapping[str, Shape] | None = None) -> Graph:
+    """The graph of a model's bytes, float operators folded; `path` tells the format, the name and the folder.
+
+    `input_shapes` gives inputs of an ONNX model with dynamic dimensions their shape.
+    """
+    if source_format(path) == "onnx":
+        return prepare(import_onnx(data, path.stem, path.parent, input_shapes))
+    if input_shapes:
+        raise UsageError("--input-shape is for ONNX models; the shapes of a TFLite model are fixed.")
+    return prepare(import_tflite(data, path.stem))
+
+
+def stored_model(data: bytes, path: Path) -> bytes:
+    """The model as a build folder keeps it: one file that needs no other."""
+    return self_contained(data, path.parent) if source_format(path) == "onnx" else data
 
 
 def open_build(folder: Path) -> Build:
@@ -93,16 +116,21 @@ def open_build(folder: Path) -> Build:
     if report is None:
         raise UsageError(f"{folder} is no build folder: run `thimble compile MODEL -t TARGET -o {folder}` first.")
     try:
-        model = (folder / MODEL_FILE).read_bytes()
+        kind = report["model"]["source_format"]
+        if kind not in FORMATS:
+            raise ValueError(f"its model is a '{kind}' file")
+        file = folder / f"{MODEL_FILE}.{kind}"
+        model = file.read_bytes()
         if hashlib.sha256(model).hexdigest() != report["model"]["sha256"]:
-            raise UsageError(f"{folder}/{MODEL_FILE} is not the model that was compiled; compile again.")
+            raise UsageError(f"{file} is not the model that was compiled; compile again.")
         name, target = report["build"]["name"], report["target"]["name"]
         rounding = Rounding(report["build"]["rounding"])
         disabled = tuple(report["build"]["disabled_passes"])
+        shapes = {name: tuple(shape) for name, shape in report["build"].get("input_shapes", {}).items()}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
-    graph = graph_of(model, Path(f"{report['model']['name']}.tflite"), disabled)
-    return Build(folder, report, model, graph, load_target(target), name, rounding)
+    source = import_model(model, folder / f"{report['model']['name']}.{kind}", shapes)
+    return Build(folder, report, model, optimize(source, disabled), load_target(target), name, rounding, kind)
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

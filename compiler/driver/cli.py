@@ -15,7 +15,14 @@ from rich.progress import Progress
 import thimble
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
-from thimble.compiler.driver.stages import CompileOptions, analyze_model, compile_model, emit, parse_bytes
+from thimble.compiler.driver.stages import (
+    CompileOptions,
+    analyze_model,
+    compile_model,
+    emit,
+    parse_bytes,
+    parse_input_shape,
+)
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
 from thimble.compiler.ir.operator import Rounding
 
@@ -83,6 +90,13 @@ def model_options(function: F) -> F:
                 help="Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF.",
             ),
             click.option(
+                "--input-shape",
+                "input_shapes",
+                multiple=True,
+                metavar="NAME=1x3x32x32",
+                help="Shape of an ONNX input with dynamic dimensions; can be given several times.",
+            ),
+            click.option(
                 "--disable-pass",
                 "disabled_passes",
                 multiple=True,
@@ -102,6 +116,7 @@ def _options(
     max_flash: str | None,
     rounding: str,
     disabled_passes: tuple[str, ...],
+    input_shapes: tuple[str, ...],
     max_drop: float | None = None,
 ) -> CompileOptions:
     return CompileOptions(
@@ -111,6 +126,7 @@ def _options(
         max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         max_drop_percent=max_drop,
         disabled_passes=disabled_passes,
+        input_shapes=tuple(map(parse_input_shape, input_shapes)),
     )
 
 
@@ -139,6 +155,7 @@ def compile_command(
     max_flash: str | None,
     rounding: str,
     disabled_passes: tuple[str, ...],
+    input_shapes: tuple[str, ...],
     max_drop: float | None,
     schedule: str,
     kernels: str,
@@ -150,7 +167,7 @@ def compile_command(
 
     So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
     """
-    options = _options(name, max_sram, max_flash, rounding, disabled_passes, max_drop)
+    options = _options(name, max_sram, max_flash, rounding, disabled_passes, input_shapes, max_drop)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
         return
@@ -173,12 +190,13 @@ def analyze_command(
     max_flash: str | None,
     rounding: str,
     disabled_passes: tuple[str, ...],
+    input_shapes: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Say whether MODEL fits a chip, by how many bytes, and every unsupported node in one pass. Writes nothing."""
     ui = Ui(as_json, quiet)
-    result = analyze_model(model, target, _options(name, max_sram, max_flash, rounding, disabled_passes))
+    result = analyze_model(model, target, _options(name, max_sram, max_flash, rounding, disabled_passes, input_shapes))
     ui.show(result, tables.analysis_table(result))
     if not result["supported"]:
         raise UnsupportedOp(f"{model} holds {len(result['blockers'])} blockers.", ())

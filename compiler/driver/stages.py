@@ -15,7 +15,8 @@ from thimble.compiler.driver.build_folder import (
     new_build_folder,
     optimize,
     read_file,
-    read_model,
+    source_format,
+    stored_model,
     write_report,
 )
 from thimble.compiler.driver.latency import merge_trace
@@ -45,6 +46,7 @@ class CompileOptions:
     max_flash_bytes: int | None = None
     max_drop_percent: float | None = None
     disabled_passes: tuple[str, ...] = ()
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def compile_model(
@@ -58,7 +60,7 @@ def compile_model(
     target = load_target(target_name)
     say("Reading the model")
     data = read_file(model_path)
-    source = import_model(data, model_path)
+    source = import_model(data, model_path, dict(options.input_shapes))
     check_supported(source)
     graph = optimize(source, options.disabled_passes)
     name = c_text.identifier(options.name or model_path.stem)
@@ -70,13 +72,15 @@ def compile_model(
     with new_build_folder(out) as folder:
         for file, text in project.files.items():
             (folder / file).write_text(text, encoding="utf-8")
-        (folder / MODEL_FILE).write_bytes(data)
+        model = stored_model(data, model_path)
+        (folder / f"{MODEL_FILE}.{source_format(model_path)}").write_bytes(model)
         say(f"Building the firmware for {target.name}")
         images = build_firmware(folder, target, name)
         report = build_report(
             graph=graph,
             source=source,
-            model=data,
+            model=model,
+            source_format=source_format(model_path),
             plan=plan,
             target=target,
             project=project,
@@ -84,6 +88,7 @@ def compile_model(
             rounding=options.rounding,
             max_drop_percent=options.max_drop_percent,
             disabled_passes=options.disabled_passes,
+            input_shapes=dict(options.input_shapes),
         )
         say(f"Measuring one inference on the simulated {target.name}")
         measure(report, images.sim_elf, target, say)
@@ -104,7 +109,9 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.driver.printing import print_plan
     from thimble.compiler.ir.printer import print_graph
 
-    _, graph = read_model(model_path, options.disabled_passes)
+    source = import_model(read_file(model_path), model_path, dict(options.input_shapes))
+    check_supported(source)
+    graph = optimize(source, options.disabled_passes)
     if what == "graph":
         return print_graph(graph)
     plan = make_plan(graph, options.rounding)
@@ -171,7 +178,7 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
     target = load_target(target_name)
     try:
         data = read_file(model_path)
-        source = import_model(data, model_path)
+        source = import_model(data, model_path, dict(options.input_shapes))
         check_supported(source)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
@@ -205,3 +212,12 @@ def parse_bytes(text: str) -> int:
     if not digits.isdigit() or int(digits) == 0:
         raise UsageError(f"'{text}' is no size: write bytes, or K or M behind the number, as 64K.")
     return int(digits) * factor
+
+
+def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """An input's name and shape as the command line takes them: NAME=1x3x32x32. Raises UsageError."""
+    name, _, sizes = text.rpartition("=")
+    dims = sizes.split("x")
+    if not name or not all(dim.isdecimal() and 0 < int(dim) < 1 << 31 for dim in dims):
+        raise UsageError(f"'{text}' is no input shape: write NAME=1x3x32x32.")
+    return name, tuple(map(int, dims))

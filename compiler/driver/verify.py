@@ -15,7 +15,7 @@ from thimble.compiler.driver.build_folder import Build, open_build, write_report
 from thimble.compiler.driver.data import Samples, load_samples, random_samples
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.localize import first_differing_layer
-from thimble.compiler.driver.oracle import oracle_name, run_oracle
+from thimble.compiler.driver.oracle import onnx_runtime_name, oracle_name, run_onnx, run_oracle
 from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, places, run_host, run_target
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.executor import Executor
@@ -57,11 +57,15 @@ def verify_build(
     build = open_build(folder)
     wanted = places(on)
     samples = load_samples(data, build.graph, limit) if data else random_samples(build.graph, limit)
-    reference = oracle_name(build.rounding)
+    integers_define = build.source_format != "tflite"
+    reference = REFERENCE if integers_define else oracle_name(build.rounding)
     with ThreadPoolExecutor(1) as pool:  # the host program runs on the other core meanwhile
         host = pool.submit(run_host, build, samples) if HOST in wanted else None
-        oracle = list(progress(run_oracle(build.model, build.graph, samples, build.rounding), reference, len(samples)))
         outputs = {REFERENCE: list(progress(_run_reference(build, samples), REFERENCE, len(samples)))}
+        given = _run_given(build, samples)
+        named = onnx_runtime_name() if integers_define else reference
+        model_outputs = list(progress(given, named, len(samples)))
+        oracle = outputs.pop(REFERENCE) if integers_define else model_outputs
         if host is not None:
             say("Waiting for the C on this machine, under the sanitizers")
             outputs[HOST] = host.result()
@@ -71,7 +75,7 @@ def verify_build(
         merge_trace(build.report, trace)
     comparisons = [compare(runtime, result, oracle) for runtime, result in outputs.items()]
     build.report["verify"] = _summary(build, samples, reference, comparisons)
-    build.report["accuracy"] = _accuracy(samples, oracle, outputs)
+    build.report["accuracy"] = _accuracy(samples, model_outputs, outputs)
     write_report(folder, build.report)
     return build.report
 
@@ -96,6 +100,17 @@ def compare(runtime: str, outputs: Outputs, oracle: Outputs) -> Comparison:
 
 def _bytes(array: Array) -> Array:
     return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+
+
+def _run_given(build: Build, samples: Samples) -> Iterator[list[Array]]:
+    """Outputs of the given model in its own runtime.
+
+    They define what is correct for a TFLite model; for an ONNX model, whose runtime rounds otherwise, the integer
+    reference does, and the runtime says what accuracy was before.
+    """
+    if build.source_format == "onnx":
+        return run_onnx(build.model, build.graph, samples)
+    return run_oracle(build.model, build.graph, samples, build.rounding)
 
 
 def _run_reference(build: Build, samples: Samples) -> Iterator[list[Array]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from google.protobuf.message import DecodeError
-from onnx import GraphProto, ModelProto, NodeProto
+from pathlib import Path
 
+from google.protobuf.message import DecodeError
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+from thimble.compiler.importers.onnx.tensors import embed
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, quoted
 
 MIN_OPSET, MAX_OPSET = 7, 28
@@ -74,3 +77,12 @@ def source_of(node: NodeProto, position: int) -> str:
     label = f" {quoted(node.name)}" if node.name else ""
     kind = node.op_type if node.op_type.isidentifier() and len(node.op_type) <= 40 else quoted(node.op_type)
     return f"node {position} ({kind}){label}"
+
+
+def self_contained(data: bytes, folder: Path) -> bytes:
+    """The model with its external data in it; the very same bytes where it has none."""
+    model = read_model(data)
+    external = [t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL]
+    for tensor in external:
+        embed(tensor, folder)
+    return model.SerializeToString() if external else data
