@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from thimble.compiler.importers.onnx.tensors import embed
@@ -26,11 +26,24 @@ def read_model(data: bytes) -> ModelProto:
         model.ParseFromString(data)
     except (DecodeError, RuntimeError, RecursionError) as error:
         raise MalformedModel("The file is not an ONNX model, or it is truncated or damaged.") from error
+    _check_text(model)
     if not model.HasField("graph") or not model.graph.output:
         raise MalformedModel("The file holds no graph with outputs; it is not a usable ONNX model.")
     check_opset(opsets(model).get("", MIN_OPSET))
     _check_names(model.graph)
     return model
+
+
+def _check_text(message: Message) -> None:
+    """Raise MalformedModel where a text is no UTF-8: protobuf hands it out as bytes then."""
+    for field, value in message.ListFields():
+        if field.message_type is None and field.type != field.TYPE_STRING:
+            continue
+        for part in value if field.is_repeated else (value,):
+            if isinstance(part, Message):
+                _check_text(part)
+            elif isinstance(part, bytes):
+                raise MalformedModel(f"The file holds a text in its field {field.name} that is no UTF-8.")
 
 
 def opsets(model: ModelProto) -> dict[str, int]:
