@@ -180,7 +180,7 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
 def _general(reason: str) -> str:
     """A reason without the names of the case's tensors and without a list of what is supported."""
     reason = re.sub(r"^(Tensor|Input|output) ('[^']*'|\"[^\"]*\")", "a tensor", reason)
-    return reason.partition("; `thimble ops`")[0].rstrip(".")
+    return reason.partition("; docs/onnx.md")[0].rstrip(".")
 
 
 def page_with(table: str) -> str:
