@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.graph import Graph, Site
+from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.support import computes_in_float
 from thimble.compiler.passes.cancel_transposes import cancel_transposes
 from thimble.compiler.passes.fold_padding import fold_padding
@@ -30,4 +31,9 @@ FLOAT_PASSES: tuple[Pass, ...] = (
 
 def prepare(graph: Graph) -> Graph:
     """The graph with batch normalization, activations and padding folded, and integer operators where it has them."""
-    return run_passes(graph, FLOAT_PASSES) if any(map(computes_in_float, graph.sites)) else graph
+    return run_passes(graph, FLOAT_PASSES) if any(map(_is_unfinished, graph.sites)) else graph
+
+
+def _is_unfinished(site: Site) -> bool:
+    """Whether a node computes in float, or quantizes as ONNX does."""
+    return computes_in_float(site) or (isinstance(site.op, Quantize) and site.op.ties_to_even)
