@@ -29,9 +29,15 @@ FLOAT_PASSES: tuple[Pass, ...] = (
 """They keep what a float graph computes up to rounding; integer nodes they leave alone."""
 
 
+MAX_NODES = 1 << 12
+"""Networks with more nodes fit no microcontroller; they are left alone, as the passes would take long over them."""
+
+
 def prepare(graph: Graph) -> Graph:
     """The graph with batch normalization, activations and padding folded, and integer operators where it has them."""
-    return run_passes(graph, FLOAT_PASSES) if any(map(_is_unfinished, graph.sites)) else graph
+    if len(graph.nodes) > MAX_NODES or not any(map(_is_unfinished, graph.sites)):
+        return graph
+    return run_passes(graph, FLOAT_PASSES)
 
 
 def _is_unfinished(site: Site) -> bool:
