@@ -65,8 +65,9 @@ def stored(graph: Graph, image: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("activation", ["QInt8", "QUInt8"])
-def test_qdq_model_becomes_integers(activation: str, per_channel: bool, tmp_path: Path) -> None:
-    data = quantized(tmp_path, activation, per_channel)
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_quantized_model_becomes_integers(form: str, activation: str, per_channel: bool, tmp_path: Path) -> None:
+    data = quantized(tmp_path, activation, per_channel, form)
     graph = run_passes(prepare(import_onnx(data, "qdq")))
     check_supported(graph)
     assert not any(map(computes_in_float, graph.sites))

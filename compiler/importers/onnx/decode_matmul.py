@@ -44,10 +44,14 @@ def _matmul(node: FileNode) -> Sequence[Tensor]:
 
 
 def _gemm(node: FileNode) -> Sequence[Tensor]:
+    return [gemm(node, node.input(0), node.input(1), node.optional(2))]
+
+
+def gemm(node: FileNode, x: Tensor, y: Tensor, addend: Tensor | None) -> Tensor:
+    """The product, and sum, that a node's attributes describe."""
     b = node.builder
-    x, y, addend = node.input(0), node.input(1), node.optional(2)
-    if len(node.shape(0)) != 2 or len(node.shape(1)) != 2:
-        raise node.malformed(f"it multiplies {node.shape(0)} and {node.shape(1)}, which are no matrices.")
+    if len(b.shape(x)) != 2 or len(b.shape(y)) != 2:
+        raise node.malformed(f"it multiplies {b.shape(x)} and {b.shape(y)}, which are no matrices.")
     x = Tensor(x.index, _swapped(x)) if node.integer("transA", 0) else x
     y = Tensor(y.index, _swapped(y)) if node.integer("transB", 0) else y
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
@@ -56,15 +60,15 @@ def _gemm(node: FileNode) -> Sequence[Tensor]:
     if addend is not None and beta != 1:
         addend = element_wise(b, MUL, [addend, scalar(b, beta, addend)])
     channels = b.shape(y)[1]
-    if _is_bias(b, addend, channels) and b.is_constant(y) and node.dtype() is DType.FLOAT32:
+    if _is_bias(b, addend, channels) and b.is_constant(y) and b.dtype(x) is DType.FLOAT32:
         inputs = [b.plain(x).index, b.ordered(y, (1, 0)).index]
         if addend is not None:
             bias = np.broadcast_to(b.array(addend).reshape(-1), (channels,))
             inputs.append(b.constant(bias.copy()).index)
         (made,) = b.emit(FullyConnected(Activation.NONE, False), inputs)
-        return [b.tensor(made)]
+        return b.tensor(made)
     product = b.apply(BatchMatmul(False, False), [x, y])
-    return [product if addend is None else element_wise(b, ADD, [product, addend])]
+    return product if addend is None else element_wise(b, ADD, [product, addend])
 
 
 def _is_bias(b: Builder, addend: Tensor | None, channels: int) -> bool:

@@ -100,14 +100,19 @@ def _max_pool(node: FileNode) -> Sequence[Tensor]:
 
 
 def _average_pool(node: FileNode) -> Sequence[Tensor]:
-    b, axes, x = node.builder, _axes(node), node.input()
+    return [average_pool(node, node.input())]
+
+
+def average_pool(node: FileNode, x: Tensor) -> Tensor:
+    """The average pool that a node's attributes describe, over a tensor of the shape of its input 0."""
+    b, axes = node.builder, _axes(node)
     if node.integer("count_include_pad", 0):
         x = pad_tensor(b, x, [(0, 0), (0, 0), *(axis.pads for axis in axes)], "constant")
         axes = [replace(axis, input=axis.input + sum(axis.pads), pads=(0, 0)) for axis in axes]
     if not _is_dilated(node, axes):
-        return [_pool(b, AveragePool2D, x, axes)]
+        return _pool(b, AveragePool2D, x, axes)
     total = reduce(lambda p, q: element_wise(b, ADD, [p, q]), _taps(b, x, axes, 0.0))
-    return [element_wise(b, MUL, [total, b.constant(_reciprocal_counts(axes))])]
+    return element_wise(b, MUL, [total, b.constant(_reciprocal_counts(axes))])
 
 
 def _reciprocal_counts(axes: Sequence[WindowAxis]) -> Array:

@@ -152,17 +152,17 @@ def _centred(node: FileNode, x: Tensor, zero: Tensor | None) -> Tensor:
     return element_wise(b, SUB, [wide, b.tensor(b.emit(Cast(), [zero.index], DType.INT32)[0], zero.order)])
 
 
-def _real_operand(node: FileNode, first: int, axis: int) -> Tensor:
+def real_operand(node: FileNode, first: int, axis: int) -> Tensor:
     """Inputs `first`, its scale and its zero point as a float tensor."""
     b, x = node.builder, node.input(first)
-    params = _params(b, x, node.input(first + 1), node.input(first + 2), axis)
+    params = _params(b, x, node.input(first + 1), node.optional(first + 2), axis)
     real = None if params is None else dequantize(b, x, params)
     if real is None:
         raise node.refused("its scales and zero points must be constant, for the whole tensor or for each channel.")
     return real
 
 
-def _quantized_result(node: FileNode, x: Tensor, first: int) -> Tensor:
+def quantized_result(node: FileNode, x: Tensor, first: int) -> Tensor:
     """A float tensor quantized with the parameters in inputs `first` and `first` + 1."""
     b = node.builder
     params = _params(b, x, node.input(first), node.input(first + 1), 0)
@@ -174,14 +174,14 @@ def _quantized_result(node: FileNode, x: Tensor, first: int) -> Tensor:
 
 def _qlinear_conv(node: FileNode) -> Sequence[Tensor]:
     b = node.builder
-    x, weights = _real_operand(node, 0, -1), _real_operand(node, 3, 0)
+    x, weights = real_operand(node, 0, -1), real_operand(node, 3, 0)
     bias = node.optional(8)
     if bias is not None:
         params = _bias_params(node)
         bias = dequantize(b, bias, params) if b.is_constant(bias) else None
         if bias is None:
             raise node.refused("its bias must be constant.")
-    return [_quantized_result(node, convolve(node, x, weights, bias), 6)]
+    return [quantized_result(node, convolve(node, x, weights, bias), 6)]
 
 
 def _bias_params(node: FileNode) -> QuantParams:
@@ -191,8 +191,8 @@ def _bias_params(node: FileNode) -> QuantParams:
 
 
 def _qlinear_matmul(node: FileNode) -> Sequence[Tensor]:
-    x, y = _real_operand(node, 0, -1), _real_operand(node, 3, len(node.shape(3)) - 1)
-    return [_quantized_result(node, matmul(node.builder, x, y), 6)]
+    x, y = real_operand(node, 0, -1), real_operand(node, 3, len(node.shape(3)) - 1)
+    return [quantized_result(node, matmul(node.builder, x, y), 6)]
 
 
 def _conv_integer(node: FileNode) -> Sequence[Tensor]:
@@ -218,6 +218,48 @@ def _matmul_integer(node: FileNode) -> Sequence[Tensor]:
     if zeros[0] is not None and len(b.shape(zeros[0])) == 1 and b.shape(zeros[0]) != (1,):
         zeros[0] = b.reshape(zeros[0], (b.shape(zeros[0])[0], 1))
     return [matmul(b, _less(b, node.input(0), zeros[0]), _less(b, node.input(1), zeros[1]))]
+
+
+MOVING = frozenset(
+    (
+        *(
+            "Concat",
+            "DepthToSpace",
+            "Expand",
+            "Flatten",
+            "Gather",
+            "MaxPool",
+            "Reshape",
+            "Slice",
+            "SpaceToDepth",
+            "Split",
+        ),
+        *("Squeeze", "Tile", "Unsqueeze"),
+    )
+)
+"""Operators that may stand on quantized integers as they are, and give some of the very same integers."""
+
+
+def moved_params(node: FileNode) -> QuantParams | None:
+    """The parameters of the integers that a node of MOVING works on; None where it works on plain numbers."""
+    tensor = node.optional(0)
+    if tensor is None or node.proto.op_type not in MOVING or node.builder.is_constant(tensor):
+        return None
+    kind = node.builder.value(tensor).type
+    return kind.quant if kind.dtype in _STORED and kind.quant is not None and kind.quant.per_tensor else None
+
+
+def moved(node: FileNode, params: QuantParams, decoder: Decoder) -> Sequence[Tensor]:
+    """The node between DEQUANTIZE and QUANTIZE, where all quantized integers become operators in one way."""
+    b, dtype = node.builder, node.dtype()
+    inputs = list(node.inputs)
+    count = len(inputs) if node.proto.op_type == "Concat" else 1
+    for position in range(count):
+        real = dequantize(b, node.input(position), params)
+        if real is None:
+            raise node.refused("its inputs are quantized with different parameters.")
+        inputs[position] = real
+    return [quantize(b, made, params, dtype) for made in decoder(replace(node, inputs=tuple(inputs)))]
 
 
 DECODERS: dict[str, Decoder] = {

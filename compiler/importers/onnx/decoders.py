@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from thimble.compiler.importers.onnx import (
+    decode_contrib,
     decode_convolution,
     decode_elementwise,
     decode_matmul,
@@ -29,3 +30,7 @@ DECODERS: dict[str, Decoder] = {
     **decode_shape.DECODERS,
 }
 """By operator type, in the default domain; others are expanded where the onnx package defines them as functions."""
+
+CONTRIB_DOMAIN = "com.microsoft"
+CONTRIB_DECODERS: dict[str, Decoder] = decode_contrib.DECODERS
+"""onnxruntime's own, whose signatures the standard does not know."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 from thimble.compiler.importers.onnx.builder import Builder, Tensor, channels_last
-from thimble.compiler.importers.onnx.decoders import DECODERS
+from thimble.compiler.importers.onnx.decode_quantization import moved, moved_params
+from thimble.compiler.importers.onnx.decoders import CONTRIB_DECODERS, CONTRIB_DOMAIN, DECODERS
 from thimble.compiler.importers.onnx.decoding import FileNode
 from thimble.compiler.importers.onnx.functions import MAX_DEPTH, bound_attributes, model_functions, standard_function
 from thimble.compiler.importers.onnx.interface import store_outputs, wants_channels_last
@@ -193,7 +194,12 @@ class _Importer:
         if function is None and domain == "" and node.op_type in DECODERS:
             check_operands(node, source, opset, inputs, self.builder)
             view = FileNode(node, source, opset, inputs, self.builder, self.folder)
-            return DECODERS[node.op_type](view)
+            params = moved_params(view)
+            decoder = DECODERS[node.op_type]
+            return decoder(view) if params is None else moved(view, params, decoder)
+        if function is None and domain == CONTRIB_DOMAIN and node.op_type in CONTRIB_DECODERS:
+            view = FileNode(node, source, opset, inputs, self.builder, self.folder)
+            return CONTRIB_DECODERS[node.op_type](view)
         if function is None:
             function = standard_function(node, opset, inputs, self.builder)
         if function is None or any(attribute.HasField("g") for attribute in node.attribute):
