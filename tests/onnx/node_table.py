@@ -1,4 +1,4 @@
-"""The table of node tests in docs/onnx.md: `python -m tests.onnx.node_table` writes it anew."""
+"""The table of node tests in docs/onnx.md: `make onnx-page` writes it anew."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 
+import onnx
 import pytest
 
 from tests.onnx.node_table import PAGE, edge_share, markdown, page_with
@@ -47,5 +48,7 @@ def test_a_wrong_result_would_be_seen() -> None:
 
 
 def test_table_is_current(outcomes: list[Outcome]) -> None:
-    expected = page_with(markdown(outcomes))
-    assert PAGE.read_text(encoding="utf-8") == expected, "run `python -m tests.onnx.node_table`"
+    page = PAGE.read_text(encoding="utf-8")
+    if f"onnx {onnx.__version__} generates" not in page:
+        pytest.skip(f"the page's table is of another version than onnx {onnx.__version__}")
+    assert page == page_with(markdown(outcomes)), "run `make onnx-page`"

@@ -12,6 +12,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from tests.onnx.models import cnn, model, node
 from tests.shared_data import data_folder
+from thimble.compiler.driver.data import load_samples, save_outputs
 from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.ir.errors import MalformedModel, ThimbleError, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
@@ -283,3 +284,19 @@ def test_hostile_model_is_refused(name: str) -> None:
         import_onnx(data, "hostile")
     assert len(str(caught.value)) <= 400
     assert str(caught.value).isprintable()
+
+
+def test_samples_and_outputs_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    """Data may come as the file has it, (N, C, H, W), or as it lies in memory; outputs are given as the file has them."""
+    w = np.zeros((2, 3, 1, 1), np.float32)
+    nodes = [node("Conv", "x w", "c"), node("Relu", "c", "y")]
+    graph = imported(model(nodes, {"x": (1, 3, 4, 5)}, ["y"], {"w": w}))
+    images = np.random.default_rng(0).normal(size=(6, 3, 4, 5)).astype(np.float32)
+    for given in (images, images.transpose(0, 2, 3, 1)):
+        np.savez(tmp_path / "x.npz", x=given)
+        samples = load_samples(tmp_path / "x.npz", graph)
+        assert len(samples) == 6
+        assert (samples.sample(2)[0] == images[2].transpose(1, 2, 0)[None]).all()
+    stored = np.arange(40, dtype=np.float32).reshape(1, 4, 5, 2)
+    save_outputs(tmp_path / "y.npz", graph, [[stored]])
+    assert (np.load(tmp_path / "y.npz")["y"] == stored.transpose(0, 3, 1, 2)[None]).all()

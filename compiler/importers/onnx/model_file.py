@@ -39,7 +39,7 @@ def _check_text(message: Message) -> None:
     for field, value in message.ListFields():
         if field.message_type is None and field.type != field.TYPE_STRING:
             continue
-        for part in value if field.is_repeated else (value,):
+        for part in (value,) if isinstance(value, Message | str | bytes) else value:
             if isinstance(part, Message):
                 _check_text(part)
             elif isinstance(part, bytes):
