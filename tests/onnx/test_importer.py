@@ -287,7 +287,7 @@ def test_hostile_model_is_refused(name: str) -> None:
 
 
 def test_samples_and_outputs_keep_the_order_of_the_file(tmp_path: Path) -> None:
-    """Data may come as the file has it, (N, C, H, W), or as it lies in memory; outputs are given as the file has them."""
+    """Data may come in the order of the file or as it lies in memory; outputs are given in the order of the file."""
     w = np.zeros((2, 3, 1, 1), np.float32)
     nodes = [node("Conv", "x w", "c"), node("Relu", "c", "y")]
     graph = imported(model(nodes, {"x": (1, 3, 4, 5)}, ["y"], {"w": w}))
