@@ -1,175 +1,268 @@
-"""Each node of the graph as the templates need it: parameters, pointers, constant arrays."""
+"""Each stage of a plan as the templates need it: parameters, pointers, rows, kernel calls and constant arrays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from thimble.codegen import c_text
+from thimble.codegen.lowered import Call, ConstantArray, Layer, Local, Lowered
+from thimble.codegen.names import stage_names
+from thimble.codegen.parts import Part, part_of_stage, row_form
+from thimble.codegen.places import Places, Rows
+from thimble.codegen.readers import lower_reader
+from thimble.codegen.schedule import make_schedule
+from thimble.codegen.steps import StageSteps, row_expression, steps_of_stages
 from thimble.compiler.ir.graph import Graph, Role, Site, Value
-from thimble.compiler.ir.operator import Argument, Array, Input, KernelCall, Output, Rounding, Scratch, Table
-from thimble.compiler.plan.plan import Plan
-
-
-@dataclass(frozen=True, slots=True)
-class ConstantArray:
-    """A constant array in flash: `comment` gives shape and source."""
-
-    name: str
-    c_type: str
-    elements: int
-    lines: tuple[str, ...]
-    comment: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """A local pointer into the arena that one layer declares."""
-
-    declaration: str  # such as "const int8_t *input_0"
-    cast: str  # such as "(const int8_t *)"
-    offset: int
-    comment: str
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One kernel call: `params_name` is the params variable, empty where the kernel takes none."""
-
-    kernel: str
-    params_name: str
-    params: tuple[tuple[str, str], ...]
-    statement: str
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """The node of one step as one C function."""
-
-    step: int
-    function: str
-    title: str
-    source: str
-    pointers: tuple[Pointer, ...]
-    calls: tuple[Call, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Lowered:
-    """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name."""
-
-    layers: tuple[Layer, ...]
-    constants: tuple[ConstantArray, ...]
-    kernels: tuple[str, ...]
+from thimble.compiler.ir.operator import (
+    Accumulator,
+    Argument,
+    Array,
+    EndRow,
+    FirstRow,
+    Input,
+    InputRows,
+    KernelCall,
+    Output,
+    OutputRows,
+    Rounding,
+    Scratch,
+    Table,
+)
+from thimble.compiler.plan.plan import BufferKind, Plan
 
 
 def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lowered:
-    """Lower every node but those of views; `prefix` begins the name of each constant array, which is external."""
-    lowering = _Lowering(graph, plan, prefix)
-    layers = tuple(
-        lowering.layer(step, site, site.op.lower(site, rounding))
-        for step, (node, site) in enumerate(zip(graph.nodes, graph.sites, strict=True))
-        if not any(map(plan.is_view, node.outputs))
-    )
+    """Lower every stage but those of views; `prefix` begins the name of each constant array, which is external."""
+    places, constants = Places(graph, plan), _Constants()
+    steps, names = steps_of_stages(plan), stage_names(graph, plan)
+    layers, readers = [], []
+    for index, stage in enumerate(plan.stages):
+        if stage.node is None:
+            readers.append(lower_reader(graph, plan, places, prefix, index, names[index], steps[index]))
+        elif not any(map(plan.is_view, graph.nodes[stage.node].outputs)):
+            part = part_of_stage(graph, plan, places, stage)
+            lowering = _StageLowering(graph, plan, index, part, steps[index], constants, prefix, rounding)
+            layers.append(lowering.layer(names[index]))
     kernels = sorted({call.kernel for layer in layers for call in layer.calls})
-    return Lowered(layers, tuple(lowering.constants.values()), tuple(kernels))
+    return Lowered(
+        tuple(layers),
+        tuple(readers),
+        constants.arrays,
+        places.tables,
+        make_schedule(plan, (*readers, *layers)),
+        tuple(kernels),
+    )
 
 
-class _Lowering:
-    def __init__(self, graph: Graph, plan: Plan, prefix: str) -> None:
-        self._graph, self._plan, self._prefix = graph, plan, prefix
-        self.constants: dict[object, ConstantArray] = {}
+class _Constants:
+    """The constant arrays of a model, each once."""
 
-    def layer(self, step: int, site: Site, calls: tuple[KernelCall, ...]) -> Layer:
-        pointers: dict[str, Pointer] = {}
-        lowered = []
-        for number, call in enumerate(calls):
-            suffix = f"_{number}" if len(calls) > 1 else ""
-            scratch = 0
-            arguments = []
-            for argument in call.arguments:
-                if isinstance(argument, Scratch):
-                    name = f"scratch_{scratch}" if scratch else "scratch"
-                    pointers[name] = self._scratch_pointer(step, argument, name, scratch)
-                    scratch += -(-argument.bytes // 8) * 8
-                    arguments.append(name)
-                else:
-                    arguments.append(self._argument(step, site, argument, suffix, pointers))
-            fields = tuple((name, c_text.literal(value)) for name, value in call.params)
-            params = f"params{suffix}" if fields else ""
-            statement = c_text.call(f"thimble_{call.kernel}", [f"&{params}", *arguments] if params else arguments)
-            lowered.append(Call(call.kernel, params, fields, statement))
-        title = f"{site.op.name}: {self._types(site)}"
-        function = f"layer_{step:02d}_{site.op.name}"
-        return Layer(step, function, title, c_text.comment_text(site.source), tuple(pointers.values()), tuple(lowered))
+    def __init__(self) -> None:
+        self._arrays: dict[object, ConstantArray] = {}
 
-    def _types(self, site: Site) -> str:
-        inputs = ", ".join(str(v.type) for v in site.inputs if v is not None)
-        return f"{inputs} -> {', '.join(str(v.type) for v in site.outputs) or 'state'}"
+    @property
+    def arrays(self) -> tuple[ConstantArray, ...]:
+        """All arrays in order of first use."""
+        return tuple(self._arrays.values())
 
-    def _argument(self, step: int, site: Site, argument: Argument, suffix: str, pointers: dict[str, Pointer]) -> str:
-        node = self._graph.nodes[step]
+    def name(self, key: object, name: str, data: Array, comment: str) -> str:
+        """The name of the array that `key` stands for, which is made where it is new."""
+        if key not in self._arrays:
+            lines = tuple(c_text.array_lines(data))
+            text = f"{c_text.shape_text(data.shape)} {comment}"
+            self._arrays[key] = ConstantArray(name, c_text.c_type(data), data.size, lines, text, data.nbytes)
+        return self._arrays[key].name
+
+
+class _StageLowering:
+    """Makes the C function of one stage that computes."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        plan: Plan,
+        index: int,
+        part: Part,
+        steps: StageSteps,
+        constants: _Constants,
+        prefix: str,
+        rounding: Rounding,
+    ) -> None:
+        self._graph, self._plan, self._index = graph, plan, index
+        self._part, self._site = part, part.site
+        self._constants, self._prefix, self._rounding = constants, prefix, rounding
+        self._memories = {b.kind: b for b in plan.buffers if b.stage == index}
+        self._whole = part.packed and not steps.streamed and self._has_memory_for_whole()
+        self._steps = steps if steps.streamed else _one_call(part.site, self._whole)
+        self._row_by_row = False
+        self._locals: dict[str, Local] = {}
+        self._row_locals: dict[str, Local] = {}
+        self._used: dict[BufferKind, int] = {}
+
+    def layer(self, function: str) -> Layer:
+        """The function: whole tensors by the operator's `lower`, rows by its `lower_rows`."""
+        site, node = self._site, self._plan.stages[self._index].node
+        assert node is not None
+        calls = site.op.lower(site, self._rounding) if self._whole else site.op.lower_rows(site, self._rounding)
+        self._row_by_row = not self._whole and any(map(_is_for_one_row, calls))
+        name = function.replace(f"_{site.op.name}", "", 1)  # layer_03, layer_03_strip_1
+        lowered = tuple(self._call(call, name, f"_{i}" if len(calls) > 1 else "") for i, call in enumerate(calls))
+        return Layer(
+            stage=self._index,
+            node=node,
+            function=function,
+            title=f"{site.op.name}: {_types(site)}",
+            extent=self._extent(),
+            source=c_text.comment_text(site.source),
+            streamed=self._steps.streamed,
+            spans=() if self._row_by_row and not self._steps.loop else self._steps.declarations,
+            locals=tuple(self._locals.values()),
+            loop=self._steps.loop if self._row_by_row else "",
+            row_locals=tuple(self._row_locals.values()),
+            calls=lowered,
+        )
+
+    def _has_memory_for_whole(self) -> bool:
+        """Whether the plan gave the stage the memory that the kernels of a whole layer need, not that of a row form."""
+        if BufferKind.ACCUMULATOR in self._memories:
+            return False
+        scratch = self._memories.get(BufferKind.SCRATCH)
+        needed = max((call.scratch_bytes for call in self._site.op.lower(self._site, self._rounding)), default=0)
+        return needed <= (scratch.bytes if scratch else 0)
+
+    def _extent(self) -> str:
+        """What a comment says of the part of the output that the function makes, and in what portions."""
+        stage, text = self._plan.stages[self._index], ""
+        if self._part.restricted:
+            rows, columns = stage.rows, stage.columns
+            text = f"Rows {rows[0]} to {rows[1] - 1}, columns {columns[0]} to {columns[1] - 1} of the output. "
+        if self._steps.streamed:
+            count = self._steps.rows_a_call
+            text += f"A step takes {count} of {self._steps.rows} rows."
+        return text.strip()
+
+    def _call(self, call: KernelCall, layer: str, suffix: str) -> Call:
+        self._used = {}
+        arguments = [self._argument(argument, layer, suffix) for argument in call.arguments]
+        fields = tuple((name, c_text.literal(value)) for name, value in call.params)
+        params = f"params{suffix}" if fields else ""
+        indent = 8 if self._row_by_row and self._steps.loop else 4
+        arguments = [f"&{params}", *arguments] if params else arguments
+        return Call(call.kernel, params, fields, c_text.call(f"thimble_{call.kernel}", arguments, indent))
+
+    def _argument(self, argument: Argument, layer: str, suffix: str) -> str:
+        if isinstance(argument, FirstRow):
+            return self._steps.row if self._row_by_row else self._steps.first
+        if isinstance(argument, EndRow):
+            return f"{self._steps.row} + 1" if self._row_by_row else self._steps.end
         if isinstance(argument, Table):
-            name = f"{self._prefix}_layer_{step:02d}_{argument.name}{suffix}"
             content = (argument.data.dtype.name, argument.data.tobytes())  # equal tables stand in flash once
-            return self._constant(content, name, argument.data, argument.name)
-        if isinstance(argument, Input):
-            index = node.inputs[argument.index]
-            value = site.input(argument.index)
-            assert index is not None
-            if value.role is Role.CONSTANT:
-                name = f"{self._prefix}_layer_{step:02d}_{_constant_label(site, argument.index)}"
-                return self._constant(index, name, value.constant, f"tensor {c_text.comment_text(value.name)}")
-            name = f"input_{argument.index}"
-            pointers[name] = self._pointer(name, index, value, argument.index not in site.op.state_inputs)
-            return name
-        assert isinstance(argument, Output)
-        name = f"output_{argument.index}"
-        pointer = self._pointer(name, node.outputs[argument.index], site.output(argument.index), False)
-        pointers[name] = replace(pointer, comment=pointer.comment + self._shared(step, argument.index))
+            name = f"{self._prefix}_{layer}_{argument.name}{suffix}"
+            return self._constants.name(content, name, argument.data, argument.name)
+        if isinstance(argument, Scratch):
+            return self._memory(argument, BufferKind.SCRATCH)
+        if isinstance(argument, Accumulator):
+            return self._memory(argument, BufferKind.ACCUMULATOR)
+        if isinstance(argument, Input | InputRows):
+            return self._input(argument, layer)
+        return self._output(argument)
+
+    def _memory(self, argument: Scratch | Accumulator, kind: BufferKind) -> str:
+        """A pointer to scratch memory or an accumulator; several in one call lie one behind the other."""
+        offset = self._used.get(kind, 0)
+        self._used[kind] = offset + -(-argument.bytes // 8) * 8
+        name = f"{kind.value}_{offset}" if offset else kind.value
+        place = self._memories[kind].offset + offset
+        self._locals[name] = _pointer(name, argument.dtype, f"arena + {place}", f"{argument.bytes} bytes")
         return name
 
-    def _shared(self, step: int, output: int) -> str:
-        """Which operands an output lies over, as a comment."""
-        node, values = self._graph.nodes[step], self._graph.values
-        first = self._plan.value_offset(node.outputs[output])
-        end = first + values[node.outputs[output]].type.bytes
-        text = ""
-        for position, i in enumerate(node.inputs):
-            if i is not None and values[i].role is not Role.CONSTANT:
-                start = self._plan.value_offset(i)
-                if max(first, start) < min(end, start + values[i].type.bytes):
-                    text += f", over input_{position}, which is read ahead"
-        return text
+    def _input(self, argument: Input | InputRows, layer: str) -> str:
+        value = self._site.input(argument.index)
+        if value.role is Role.CONSTANT:
+            constant = self._constant_input(argument.index, value, layer)
+            if isinstance(argument, Input):
+                return constant
+            rows = f"{{.base = (uint8_t *)(uintptr_t){constant}, .row_bytes = {value.type.row_bytes}}}"
+            return self._rows(f"input_{argument.index}", value, rows)
+        place = self._part.inputs[argument.index]
+        assert place is not None
+        name = f"input_{argument.index}"
+        if isinstance(argument, InputRows):
+            return self._rows(name, value, place.initializer())
+        const = "" if argument.index in self._site.op.state_inputs else "const "
+        needs = row_form(self._site).needs[argument.index] if self._row_by_row else None
+        row = "" if needs is None else row_expression(needs, self._steps.row)
+        return self._values(name, const + value.type.dtype.c_name, value, place, row)
 
-    def _pointer(self, name: str, index: int, value: Value, read_only: bool) -> Pointer:
-        c_type = ("const " if read_only else "") + value.type.dtype.c_name
-        comment = c_text.shape_text(value.type.shape)
-        return Pointer(f"{c_type} *{name}", _cast(c_type), self._plan.value_offset(index), comment)
+    def _constant_input(self, index: int, value: Value, layer: str) -> str:
+        node = self._plan.stages[self._index].node
+        assert node is not None
+        tensor = self._graph.nodes[node].inputs[index]
+        assert tensor is not None
+        given = value.constant is self._graph.values[tensor].constant
+        key: object = tensor if given else (value.constant.dtype.name, value.constant.tobytes())
+        name = f"{self._prefix}_{layer}_{_constant_label(self._site, index)}"
+        return self._constants.name(key, name, value.constant, f"tensor {c_text.comment_text(value.name)}")
 
-    def _scratch_pointer(self, step: int, scratch: Scratch, name: str, offset: int) -> Pointer:
-        place = self._plan.scratch_offset(step) + offset
-        return Pointer(f"{scratch.dtype} *{name}", _cast(scratch.dtype), place, f"{scratch.bytes} bytes")
+    def _output(self, argument: Output | OutputRows) -> str:
+        name, value = f"output_{argument.index}", self._site.output(argument.index)
+        place = self._part.outputs[argument.index]
+        if isinstance(argument, OutputRows):
+            return self._rows(name, value, place.initializer(), self._shared(place))
+        row = self._steps.row if self._row_by_row else ""
+        return self._values(name, value.type.dtype.c_name, value, place, row, self._shared(place))
 
-    def _constant(self, key: object, name: str, data: Array, comment: str) -> str:
-        if key not in self.constants:
-            self.constants[key] = ConstantArray(
-                name,
-                c_text.c_type(data),
-                data.size,
-                tuple(c_text.array_lines(data)),
-                f"{c_text.shape_text(data.shape)} {comment}",
-                data.nbytes,
-            )
-        return self.constants[key].name
+    def _rows(self, name: str, value: Value, initializer: str, comment: str = "") -> str:
+        """A tensor by its rows, passed by address."""
+        text = c_text.shape_text(value.type.shape) + comment
+        self._locals[name] = Local(f"const thimble_rows {name}", initializer, text)
+        return f"&{name}"
+
+    def _values(self, name: str, c_type: str, value: Value, place: Rows, row: str, comment: str = "") -> str:
+        """A pointer to a packed tensor, or to the row `row` of one."""
+        shape = c_text.shape_text(value.type.shape)
+        if row:
+            name += "_row"
+            self._row_locals[name] = _pointer(name, c_type, place.row(row), f"a row of {shape}")
+        else:
+            if not place.packed:
+                raise ValueError(f"stage {self._index} needs {name} whole, but its rows lie apart")
+            self._locals[name] = _pointer(name, c_type, f"arena + {place.offset}", shape + comment)
+        return name
+
+    def _shared(self, output: Rows) -> str:
+        """Which operands an output of a whole layer lies over, as a comment."""
+        if not self._whole:
+            return ""
+        return "".join(
+            f", over input_{position}, which is read ahead"
+            for position, operand in enumerate(self._part.inputs)
+            if operand is not None
+            and max(output.offset, operand.offset) < min(output.offset + output.bytes, operand.offset + operand.bytes)
+        )
 
 
-def _cast(c_type: str) -> str:
-    """How a pointer of this type is made from `arena + offset`: by way of void *, since offsets are aligned."""
+def _one_call(site: Site, whole: bool) -> StageSteps:
+    """The steps of a stage that runs in one call: whole layers count the rows of their output."""
+    rows = (site.output().type.rows if site.outputs else 1) if whole else row_form(site).steps
+    return StageSteps(rows, rows, 1)
+
+
+def _is_for_one_row(call: KernelCall) -> bool:
+    """Whether a call of a row form works on one row, and must be made once for each."""
+    by_rows = (InputRows, OutputRows, FirstRow, EndRow, Accumulator)
+    return not any(isinstance(argument, by_rows) for argument in call.arguments)
+
+
+def _types(site: Site) -> str:
+    inputs = ", ".join(str(v.type) for v in site.inputs if v is not None)
+    return f"{inputs} -> {', '.join(str(v.type) for v in site.outputs) or 'state'}"
+
+
+def _pointer(name: str, c_type: str, address: str, comment: str) -> Local:
+    """A pointer from an address in the arena, cast by way of void *, since offsets are aligned."""
     if c_type in ("uint8_t", "const uint8_t"):
-        return ""
+        return Local(f"{c_type} *{name}", address, comment)
     const = "const " if c_type.startswith("const ") else ""
-    return f"({c_type} *)({const}void *)"
+    return Local(f"{c_type} *{name}", f"({c_type} *)({const}void *)({address})", comment)
 
 
 def _constant_label(site: Site, index: int) -> str:

@@ -10,7 +10,11 @@ import jinja2
 import numpy as np
 
 from thimble.codegen import c_text
-from thimble.codegen.layers import ConstantArray, Lowered, lower_graph
+from thimble.codegen.layers import lower_graph
+from thimble.codegen.lowered import ConstantArray, Lowered
+from thimble.codegen.readers import Callback, callbacks
+from thimble.codegen.schedule_text import schedule_text
+from thimble.codegen.trace import trace_steps
 from thimble.compiler.ir.graph import Graph, Value
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.plan import Plan
@@ -46,8 +50,13 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """An input or output as the header describes it."""
+    """Input or output `index` as the header describes it.
 
+    `offset` is its place in the arena, 0 for an input that is read by rows through `callback`; `file_offset` its place
+    in a sample of a file.
+    """
+
+    index: int
     c_type: str
     type_text: str
     comment: str
@@ -55,8 +64,14 @@ class _Tensor:
     elements: int
     bytes: int
     offset: int
+    file_offset: int
     scale: str
     zero_point: int
+    rows: int
+    columns: int
+    column_elements: int
+    column_bytes: int
+    callback: Callback | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +96,7 @@ def generate_sources(graph: Graph, plan: Plan, name: str, rounding: Rounding = R
         f"{name}.h": _render("model.h.j2", context),
         f"{name}.c": _render("model.c.j2", context),
         "host_main.c": _render("host_main.c.j2", context),
-        **kernel_files(lowered.kernels),
+        **kernel_files(lowered.kernels, _row_headers(lowered)),
     }
     if constants:
         files[f"{name}_weights.h"] = _render("weights.h.j2", context)
@@ -105,8 +120,7 @@ def generate_project(
         "host_cflags": HOST_CFLAGS,
         "sources": sources,
         "board_sources": sorted(f for f in board if f.endswith((".c", ".S"))),
-        "inputs": [_tensor(graph.values[i], plan.value_offset(i)) for i in graph.inputs],
-        "outputs": [_tensor(graph.values[i], plan.value_offset(i)) for i in graph.outputs],
+        **_interface(graph, plan, name),
         "input_bytes": sum(graph.values[i].type.bytes for i in graph.inputs),
         "output_bytes": sum(graph.values[i].type.bytes for i in graph.outputs),
     }
@@ -125,13 +139,12 @@ def render_trace_main(graph: Graph, plan: Plan, name: str, rounding: Rounding) -
 
     It includes the model's C file, so that it can call the layers, which are static.
     """
-    functions = {layer.step: layer.function for layer in lower_graph(graph, plan, name, rounding).layers}
-    steps = [
-        (functions.get(step), [(plan.value_offset(i), graph.values[i].type.bytes) for i in node.outputs])
-        for step, node in enumerate(graph.nodes)
-    ]
-    tensors = [_tensor(graph.values[i], plan.value_offset(i)) for i in graph.inputs]
-    return _render("trace_main.c.j2", {"name": name, "NAME": name.upper(), "inputs": tensors, "steps": steps})
+    lowered = lower_graph(graph, plan, name, rounding)
+    traced = trace_steps(graph, plan, lowered)
+    copies = [copy for step in traced.steps for copy in step.copies]
+    functions = (*lowered.readers, *lowered.layers)
+    context = {"name": name, "NAME": name.upper(), "readers": lowered.readers, "functions": functions}
+    return _render("trace_main.c.j2", {**context, **_interface(graph, plan, name), "traced": traced, "copies": copies})
 
 
 def _context(
@@ -147,31 +160,69 @@ def _context(
         "NAME": name.upper(),
         "macs": graph.macs,
         "layers": lowered.layers,
-        "kernels": lowered.kernels,
+        "readers": lowered.readers,
+        "tables": lowered.tables,
+        "schedule": lowered.schedule,
+        "streamed": len(lowered.schedule.readers) + len(lowered.schedule.layers),
+        "schedule_text": schedule_text(plan, lowered),
+        "usage": _usage(graph, plan, name),
+        "headers": sorted({f"thimble_{kernel}.h" for kernel in lowered.kernels} | set(_row_headers(lowered))),
         "constants": constants,
         "weights_bytes": sum(c.bytes for c in constants),
         "arena_bytes": plan.arena_bytes,
         "arena_alignment": ARENA_ALIGNMENT,
         "states": states,
         "stateful": bool(states),
-        "inputs": [_tensor(graph.values[i], plan.value_offset(i)) for i in graph.inputs],
-        "outputs": [_tensor(graph.values[i], plan.value_offset(i)) for i in graph.outputs],
+        **_interface(graph, plan, name),
     }
 
 
-def _tensor(value: Value, offset: int) -> _Tensor:
-    quant = value.type.quant
+def _row_headers(lowered: Lowered) -> tuple[str, ...]:
+    """The header that says how tables of rows are read, where there are any."""
+    return ("thimble_rows.h",) if lowered.tables else ()
+
+
+def _usage(graph: Graph, plan: Plan, name: str) -> str:
+    """What an application does for an inference, in words."""
+    invoke = f"{name}_{'step' if graph.states else 'invoke'}"
+    if callbacks(graph, plan, name):
+        return f"define the input's function below, call {invoke}(arena, ctx), read {name}_output_0(arena)"
+    return f"fill {name}_input_0(arena), call {invoke}(arena), read {name}_output_0(arena)"
+
+
+def _interface(graph: Graph, plan: Plan, name: str) -> dict[str, object]:
+    """Inputs and outputs; `pulls` tells whether any input is read by rows."""
+    asked = callbacks(graph, plan, name)
+    inputs, at = [], 0
+    for index, value in enumerate(graph.inputs):
+        offset = 0 if index in asked else plan.value_offset(value)
+        inputs.append(_tensor(graph.values[value], index, offset, at, asked.get(index)))
+        at += graph.values[value].type.bytes
+    outputs = [_tensor(graph.values[v], i, plan.value_offset(v)) for i, v in enumerate(graph.outputs)]
+    return {"inputs": inputs, "outputs": outputs, "pulls": bool(asked), "resident": len(asked) < len(inputs)}
+
+
+def _tensor(value: Value, index: int, offset: int, file_offset: int = 0, callback: Callback | None = None) -> _Tensor:
+    quant, type_ = value.type.quant, value.type
     per_tensor = quant is not None and quant.per_tensor
+    column_bytes = type_.row_bytes // max(type_.columns, 1)
     return _Tensor(
-        value.type.dtype.c_name,
-        str(value.type),
-        c_text.comment_text(value.name),
-        value.type.shape,
-        value.type.elements,
-        value.type.bytes,
-        offset,
-        c_text.real(quant.scale) if quant is not None and per_tensor else "",
-        quant.zero_point if quant is not None and per_tensor else 0,
+        index=index,
+        c_type=type_.dtype.c_name,
+        type_text=str(type_),
+        comment=c_text.comment_text(value.name),
+        shape=type_.shape,
+        elements=type_.elements,
+        bytes=type_.bytes,
+        offset=offset,
+        file_offset=file_offset,
+        scale=c_text.real(quant.scale) if quant is not None and per_tensor else "",
+        zero_point=quant.zero_point if quant is not None and per_tensor else 0,
+        rows=type_.rows,
+        columns=type_.columns,
+        column_elements=column_bytes // type_.dtype.bytes,
+        column_bytes=column_bytes,
+        callback=callback,
     )
 
 

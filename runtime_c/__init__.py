@@ -9,9 +9,10 @@ from pathlib import Path
 KERNELS_DIR = Path(__file__).parent / "kernels"
 
 
-def kernel_files(kernels: Iterable[str]) -> dict[str, str]:
-    """File name -> text of each kernel's C and header file, and of every header that they include in turn."""
-    waiting = [name for kernel in kernels for name in (f"thimble_{kernel}.c", f"thimble_{kernel}.h")]
+def kernel_files(kernels: Iterable[str], headers: Iterable[str] = ()) -> dict[str, str]:
+    """File name -> text of each kernel's C and header file, of `headers`, and of every header included in turn."""
+    waiting = [*headers]
+    waiting += [name for kernel in kernels for name in (f"thimble_{kernel}.c", f"thimble_{kernel}.h")]
     files: dict[str, str] = {}
     while waiting:
         name = waiting.pop()

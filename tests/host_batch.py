@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.poison import poisoned_invoke
+from tests.unit.replay import replay
 from thimble.codegen.project import HOST_CFLAGS, generate_sources
+from thimble.codegen.readers import callbacks
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.checker import check_plan
@@ -20,15 +23,14 @@ Sample = Sequence[np.ndarray]
 
 _MAIN = """
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Runs the samples of one model on an arena of exactly the planned size, poisoned before init. */
-static void run(size_t bytes, int (*init)(void *), void (*invoke)(void *), int samples, int inputs,
-                const size_t *in_offsets, const size_t *in_sizes, int outputs, const size_t *out_offsets,
-                const size_t *out_sizes, FILE *in, FILE *out) {
-    unsigned char *arena = NULL;
-    if (posix_memalign((void **)&arena, ALIGNMENT, bytes) != 0) {
+static void run(size_t bytes, int (*init)(void *), void (*infer)(uint8_t *, uint8_t *), int samples,
+                size_t sample_bytes, int outputs, const size_t *out_offsets, const size_t *out_sizes, FILE *in,
+                FILE *out) {
+    uint8_t *arena = NULL;
+    uint8_t *sample = malloc(sample_bytes + 1);
+    if (sample == NULL || posix_memalign((void **)&arena, ALIGNMENT, bytes) != 0) {
         abort();
     }
     memset(arena, 0x55, bytes);
@@ -36,18 +38,35 @@ static void run(size_t bytes, int (*init)(void *), void (*invoke)(void *), int s
         abort();
     }
     for (int s = 0; s < samples; s++) {
-        for (int i = 0; i < inputs; i++) {
-            if (fread(arena + in_offsets[i], 1, in_sizes[i], in) != in_sizes[i]) {
-                abort();
-            }
+        if (fread(sample, 1, sample_bytes, in) != sample_bytes) {
+            abort();
         }
-        invoke(arena);
+        infer(arena, sample);
         for (int o = 0; o < outputs; o++) {
             fwrite(arena + out_offsets[o], 1, out_sizes[o], out);
         }
     }
     free(arena);
+    free(sample);
 }
+"""
+
+_READ_ROWS = """
+int {function}(void *ctx, int first, int count, {c_type} *dst) {{
+    memcpy(dst, (const uint8_t *)ctx + {at} + first * {row}, (size_t)count * {row});
+    return 0;
+}}
+"""
+
+_READ_PATCH = """
+int {function}(void *ctx, int first_row, int rows, int first_column, int columns, {c_type} *dst) {{
+    const size_t bytes = (size_t)columns * {column};
+    for (int row = 0; row < rows; row++) {{
+        const uint8_t *from = (const uint8_t *)ctx + {at} + (first_row + row) * {row} + first_column * {column};
+        memcpy((uint8_t *)dst + (size_t)row * bytes, from, bytes);
+    }}
+    return 0;
+}}
 """
 
 
@@ -59,33 +78,45 @@ def run_on_host(
     compiler: str = "gcc",
     timeout_s: float | None = None,
     plan_of: Callable[[Graph, Rounding], Plan] = plan_layers,
+    poison: bool = False,
 ) -> list[list[list[np.ndarray]]]:
     """Outputs of each graph for each of its samples, in order and without a reset between them.
 
+    With `poison`, the steps of the plan are called one by one, and every byte of the arena that no buffer holds then
+    is overwritten before and after each; otherwise the model's own invoke runs.
     Raises AssertionError where the C does not compile or a sanitizer stops it, TimeoutExpired after `timeout_s`.
     """
-    unity = ["#define _POSIX_C_SOURCE 200809L", f"#define ALIGNMENT {ARENA_ALIGNMENT}"]
+    unity = [
+        "#define _POSIX_C_SOURCE 200809L",
+        "#include <stdint.h>",
+        "#include <stdlib.h>",
+        "#include <string.h>",
+        f"#define ALIGNMENT {ARENA_ALIGNMENT}",
+    ]
     calls = []
     kernels: set[str] = set()
     for number, graph in enumerate(graphs):
         name = f"m{number:03d}"
         plan = plan_of(graph, rounding)
-        check_plan(graph, plan)
+        check = check_plan if _runs_layer_by_layer(graph, plan) else replay
+        check(graph, plan)
         project = generate_sources(graph, plan, name, rounding)
         for file, text in project.files.items():
             (folder / file).write_text(text)
         kernels |= {file for file in project.files if re.fullmatch(r"thimble_\w+\.c", file)}
-        layers = re.findall(r"^static LAYER void (layer_\w+)\(", project.files[f"{name}.c"], re.M)
-        unity += [f"#define {layer} {name}_{layer}" for layer in layers]
+        statics = re.findall(
+            r"^static (?:[\w ]+ |int \(\*const |void \(\*const )(\w+)[\[(]", project.files[f"{name}.c"], re.M
+        )
+        unity += [f"#define {static} {name}_{static}" for static in statics]
         unity += [f'#include "{file}"' for file in (f"{name}_weights.c", f"{name}.c") if file in project.files]
-        unity += [f"#undef {layer}" for layer in [*layers, "LAYER"]]
-        sizes = {kind: [graph.values[i].type.bytes for i in ids] for kind, ids in _interface(graph)}
-        offsets = {kind: [plan.value_offset(i) for i in ids] for kind, ids in _interface(graph)}
-        ins, outs = sizes["in"], sizes["out"]
+        unity += _callbacks(graph, plan, name)
+        unity += [poisoned_invoke(graph, plan, name, rounding)] if poison else []
+        unity += [_infer(graph, plan, name, poison), *(f"#undef {static}" for static in [*statics, "LAYER"])]
+        outs = [graph.values[i].type.bytes for i in graph.outputs]
         calls.append(
-            f"    run({name.upper()}_ARENA_BYTES, {name}_init, {name}_invoke, {len(samples[number])}, "
-            f"{len(ins)}, {_array(offsets['in'])}, {_array(ins)}, "
-            f"{len(outs)}, {_array(offsets['out'])}, {_array(outs)}, in, out);"
+            f"    run({name.upper()}_ARENA_BYTES, {name}_init, {name}_infer, {len(samples[number])}, "
+            f"{sum(graph.values[i].type.bytes for i in graph.inputs)}, "
+            f"{len(outs)}, {_array([plan.value_offset(i) for i in graph.outputs])}, {_array(outs)}, in, out);"
         )
     main = [
         "int main(void) {",
@@ -109,8 +140,36 @@ def run_on_host(
     return _read_outputs(graphs, [len(s) for s in samples], (folder / "outputs.bin").read_bytes())
 
 
-def _interface(graph: Graph) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    return ("in", graph.inputs), ("out", graph.outputs)
+def _runs_layer_by_layer(graph: Graph, plan: Plan) -> bool:
+    """Whether a plan has one stage and one step a node, which is what the checker takes."""
+    return [plan.stages[step.stage].node for step in plan.steps] == list(range(len(graph.nodes)))
+
+
+def _callbacks(graph: Graph, plan: Plan, name: str) -> list[str]:
+    """The functions that hand over rows of a sample, which lies whole behind `ctx`, its inputs back to back."""
+    texts = []
+    for position, callback in callbacks(graph, plan, name).items():
+        type_ = graph.values[graph.inputs[position]].type
+        at = sum(graph.values[i].type.bytes for i in graph.inputs[:position])
+        text = _READ_PATCH if callback.by_columns else _READ_ROWS
+        column = type_.row_bytes // type_.columns
+        fields = {"c_type": type_.dtype.c_name, "at": at, "row": type_.row_bytes, "column": column}
+        texts.append(text.format(function=callback.function, **fields))
+    return texts
+
+
+def _infer(graph: Graph, plan: Plan, name: str, poison: bool) -> str:
+    """The function that puts a sample's resident inputs into the arena and runs one inference."""
+    asked = callbacks(graph, plan, name)
+    lines, at = [], 0
+    for position, value in enumerate(graph.inputs):
+        size = graph.values[value].type.bytes
+        if position not in asked:
+            lines.append(f"memcpy(arena + {plan.value_offset(value)}, sample + {at}, {size});")
+        at += size
+    call = f"{name}_poisoned(arena, sample)" if poison else f"{name}_invoke(arena{', sample' if asked else ''})"
+    lines.append(f"if ({call} != 0) {{ abort(); }}" if poison or asked else f"(void)sample; {call};")
+    return f"static void {name}_infer(uint8_t *arena, uint8_t *sample) {{\n    " + "\n    ".join(lines) + "\n}"
 
 
 def _array(values: Sequence[int]) -> str:

@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thimble.compiler.driver.options import Io
 from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.importers.pytorch import import_pytorch
 from thimble.compiler.importers.tflite import import_tflite
-from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, UsageError
+from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, UsageError, quoted
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding, Shape
+from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.support import check_supported
 from thimble.compiler.passes.float_pipeline import prepare
-from thimble.compiler.passes.pipeline import choose_passes, run_passes
+from thimble.compiler.passes.integer_interface import Interface, keep_interface, move_conversions_out
+from thimble.compiler.passes.pipeline import REMOVE_DEAD, choose_passes, run_passes
 from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
 
@@ -35,12 +38,16 @@ MAX_MODEL_BYTES = 1 << 28
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """An existing build folder, opened: `report` is the contents of its report.json."""
+    """An existing build folder, opened: `report` is the contents of its report.json.
+
+    `interface` leads from the model's own inputs and outputs to those of `graph`, which are the firmware's.
+    """
 
     folder: Path
     report: dict[str, Any]
     model: bytes
     graph: Graph
+    interface: Interface
     target: Target
     name: str
     rounding: Rounding
@@ -57,13 +64,20 @@ class Build:
         return self.folder / "build" / f"{self.name}.elf"
 
 
-def read_model(path: Path, disabled_passes: Collection[str] = ()) -> tuple[bytes, Graph]:
+def read_model(
+    path: Path,
+    disabled_passes: Collection[str] = (),
+    io: Io = Io.MODEL,
+    input_shapes: Mapping[str, Shape] | None = None,
+) -> tuple[bytes, Graph]:
     """A model file and its graph, all passes but the disabled ones done.
 
     Raises UsageError, MalformedModel or UnsupportedOp.
     """
     data = read_file(path)
-    return data, graph_of(data, path, disabled_passes)
+    source = import_model(data, path, input_shapes)
+    check_supported(source)
+    return data, optimize(source, disabled_passes, io)[0]
 
 
 def read_file(path: Path) -> bytes:
@@ -79,7 +93,7 @@ def graph_of(data: bytes, path: Path, disabled_passes: Collection[str] = ()) -> 
     """The graph of a model's bytes, all passes but the disabled ones done; `path` tells the format and the name."""
     graph = import_model(data, path)
     check_supported(graph)
-    return optimize(graph, disabled_passes)
+    return optimize(graph, disabled_passes)[0]
 
 
 def source_format(path: Path) -> str:
@@ -95,9 +109,28 @@ def source_format(path: Path) -> str:
     return suffix
 
 
-def optimize(graph: Graph, disabled_passes: Collection[str] = ()) -> Graph:
-    """The graph after all passes but the disabled ones, its nodes in the order of least memory."""
-    return reorder(run_passes(graph, choose_passes(disabled_passes)))
+def optimize(graph: Graph, disabled_passes: Collection[str] = (), io: Io = Io.MODEL) -> tuple[Graph, Interface]:
+    """The graph after all passes but the disabled ones, its nodes in the order of least memory, and its interface.
+
+    Raises UsageError where real numbers stay at the borders though integers are asked for.
+    """
+    graph = run_passes(graph, choose_passes(disabled_passes))
+    interface = keep_interface(graph)
+    if io is Io.INT8:
+        graph, interface = move_conversions_out(graph)
+        graph = run_passes(graph, (REMOVE_DEAD,))
+        _check_integers(graph)
+    return reorder(graph), interface
+
+
+def _check_integers(graph: Graph) -> None:
+    for kind, reader, values in (("input", "QUANTIZE", graph.inputs), ("output", "DEQUANTIZE", graph.outputs)):
+        for value in (graph.values[i] for i in values):
+            if value.type.dtype is DType.FLOAT32:
+                raise UsageError(
+                    f"--io int8 cannot be had: {kind} {quoted(value.name)} is float32 and does not lie at a "
+                    f"{reader} that could move into the interface."
+                )
 
 
 def import_model(data: bytes, path: Path, input_shapes: Mapping[str, Shape] | None = None) -> Graph:
@@ -135,11 +168,13 @@ def open_build(folder: Path) -> Build:
         name, target = report["build"]["name"], report["target"]["name"]
         rounding = Rounding(report["build"]["rounding"])
         disabled = tuple(report["build"]["disabled_passes"])
-        shapes = {name: tuple(shape) for name, shape in report["build"].get("input_shapes", {}).items()}
+        io = Io(report["build"]["io"])
+        shapes = {name: tuple(shape) for name, shape in report["build"]["input_shapes"].items()}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
     source = import_model(model, folder / f"{report['model']['name']}.{kind}", shapes)
-    return Build(folder, report, model, optimize(source, disabled), load_target(target), name, rounding, kind)
+    graph, interface = optimize(source, disabled, io)
+    return Build(folder, report, model, graph, interface, load_target(target), name, rounding, kind)
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
@@ -154,8 +189,20 @@ def read_report(folder: Path) -> dict[str, Any] | None:
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:
     """Write report.json in one step, so that a stopped run never leaves half of it."""
     temporary = folder / f".{REPORT_FILE}.tmp"
-    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    temporary.write_text(to_json(report) + "\n", encoding="utf-8")
     os.replace(temporary, folder / REPORT_FILE)
+
+
+def to_json(value: Any, indent: str = "") -> str:
+    """JSON that one can read: what holds no further lists or objects stands in one line."""
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    if not any(isinstance(item, Mapping | list) and item for item in items):
+        return json.dumps(value)
+    deeper = indent + "  "
+    if isinstance(value, Mapping):
+        lines = [f"{json.dumps(str(key))}: {to_json(item, deeper)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(deeper + line for line in lines) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(deeper + to_json(item, deeper) for item in value) + f"\n{indent}]"
 
 
 @contextmanager
@@ -180,3 +227,12 @@ def new_build_folder(folder: Path) -> Iterator[Path]:
         os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove everything in a folder."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,16 +17,11 @@ from rich.progress import Progress
 import thimble
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
-from thimble.compiler.driver.stages import (
-    CompileOptions,
-    analyze_model,
-    compile_model,
-    emit,
-    parse_bytes,
-    parse_input_shape,
-)
+from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, choose, parse_bytes, parse_input_shape
+from thimble.compiler.driver.stages import analyze_model, compile_model, emit
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.options import Objective, Schedule
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -54,6 +51,13 @@ class Ui:
         with Progress(console=self.console, transient=True) as progress:
             yield from progress.track(items, description=what, total=count)
 
+    @contextmanager
+    def planning(self) -> Iterator[Callable[[str, float], None]]:
+        """A progress bar for the planner, which disappears when it is done."""
+        with Progress(console=self.console, transient=True) as progress:
+            task = progress.add_task("Planning", total=1)
+            yield lambda what, part: progress.update(task, description=what, completed=part)
+
     def show(self, data: Any, table: Any) -> None:
         """The result: `data` as JSON with --json, else a table."""
         if self.as_json:
@@ -73,6 +77,13 @@ def verb(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="Print errors only (and JSON with --json).")(function)
 
 
+def choice(flag: str, kind: type[Enum], text: str, name: str | None = None) -> Callable[[F], F]:
+    """An option whose values are those of an enumeration, the first of them by default."""
+    values = [str(member.value) for member in kind]
+    names = (flag,) if name is None else (flag, name)
+    return click.option(*names, type=click.Choice(values), default=values[0], show_default=True, help=text)
+
+
 def model_options(function: F) -> F:
     """Options of the verbs that take a model."""
     for option in reversed(
@@ -82,12 +93,13 @@ def model_options(function: F) -> F:
             click.option("--name", help="Prefix of the generated C names and files; default: from the file's name."),
             click.option("--max-sram", metavar="SIZE", help="Most SRAM the firmware may use, such as 64K."),
             click.option("--max-flash", metavar="SIZE", help="Most flash the firmware may use, such as 256K."),
+            choice("--rounding", Rounding, "Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF."),
+            choice("--schedule", Schedule, "Layers whole, by rows, by rows of patches and strips, or what is best."),
+            choice("--objective", Objective, "What the plan is to be good for."),
+            choice("--input", InputFeed, "The input whole in SRAM, or pulled by rows through a callback.", name="feed"),
+            choice("--io", Io, "Take and give the model's own tensors, or the integers behind its conversions."),
             click.option(
-                "--rounding",
-                type=click.Choice([r.value for r in Rounding]),
-                default=Rounding.TFLM.value,
-                show_default=True,
-                help="Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF.",
+                "--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Seconds to search for a layout."
             ),
             click.option(
                 "--input-shape",
@@ -110,23 +122,24 @@ def model_options(function: F) -> F:
     return function
 
 
-def _options(
-    name: str | None,
+def compile_options(
     max_sram: str | None,
     max_flash: str | None,
-    rounding: str,
-    disabled_passes: tuple[str, ...],
+    feed: str,
+    plan_time: float | None,
     input_shapes: tuple[str, ...],
     max_drop: float | None = None,
+    **choices: Any,
 ) -> CompileOptions:
+    """The options of a model's verbs as the stages take them."""
     return CompileOptions(
-        name=name,
-        rounding=Rounding(rounding),
         max_sram_bytes=None if max_sram is None else parse_bytes(max_sram),
         max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         max_drop_percent=max_drop,
-        disabled_passes=disabled_passes,
+        input=choose(InputFeed, feed, "--input"),
+        plan_time_s=plan_time,
         input_shapes=tuple(map(parse_input_shape, input_shapes)),
+        **choices,
     )
 
 
@@ -140,69 +153,58 @@ def cli() -> None:
 @model_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The build folder to write.")
 @click.option("--max-drop", type=click.FloatRange(min=0), help="Most top-1 percent that `verify` may find lost.")
-@click.option(
-    "--schedule", type=click.Choice(["auto", "layer"]), default="auto", show_default=True, help="How layers run."
-)
 @click.option("--kernels", type=click.Choice(["auto", "c"]), default="auto", show_default=True, help="Kernel family.")
 @click.option("--emit", "what", type=click.Choice(["graph", "plan", "c"]), help="Print one stage and write nothing.")
 @verb
 def compile_command(
-    model: Path,
-    target: str,
-    out: Path | None,
-    name: str | None,
-    max_sram: str | None,
-    max_flash: str | None,
-    rounding: str,
-    disabled_passes: tuple[str, ...],
-    input_shapes: tuple[str, ...],
-    max_drop: float | None,
-    schedule: str,
-    kernels: str,
-    what: str | None,
-    as_json: bool,
-    quiet: bool,
+    model: Path, target: str, out: Path | None, kernels: str, what: str | None, as_json: bool, quiet: bool, **given: Any
 ) -> None:
-    """Compile MODEL to a C99 project and firmware for a chip.
-
-    So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
-    """
-    options = _options(name, max_sram, max_flash, rounding, disabled_passes, input_shapes, max_drop)
+    """Compile MODEL to a C99 project and firmware for a chip. So far `--kernels auto` is the plain C kernels."""
+    options = compile_options(**given)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
         return
     if out is None:
         raise click.UsageError("Missing option '-o' / '--out': the build folder to write.")
     ui = Ui(as_json, quiet)
-    report = compile_model(model, target, out, options, ui.say)
+    report = compile_model(model, target, out, options, ui.say, ui.planning)
     ui.show(report, tables.memory_table(report))
     ui.text(f"Firmware: {out}/build/{report['build']['name']}.elf   next: thimble verify {out}")
 
 
 @cli.command("analyze")
 @model_options
+@click.option("--frontier", is_flag=True, help="Build and simulate plans of all sizes: bytes of SRAM against cycles.")
+@click.option("--svg", type=click.Path(path_type=Path), metavar="FILE", help="Draw the frontier into a file.")
 @verb
 def analyze_command(
-    model: Path,
-    target: str,
-    name: str | None,
-    max_sram: str | None,
-    max_flash: str | None,
-    rounding: str,
-    disabled_passes: tuple[str, ...],
-    input_shapes: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
+    model: Path, target: str, frontier: bool, svg: Path | None, as_json: bool, quiet: bool, **given: Any
 ) -> None:
     """Say whether MODEL fits a chip, by how many bytes, and every unsupported node in one pass. Writes nothing."""
     ui = Ui(as_json, quiet)
-    result = analyze_model(model, target, _options(name, max_sram, max_flash, rounding, disabled_passes, input_shapes))
+    options = compile_options(**given)
+    if svg is not None and not frontier:
+        raise click.UsageError("--svg draws the frontier: give --frontier too.")
+    if frontier:
+        _show_frontier(ui, model, target, options, svg)
+        return
+    result = analyze_model(model, target, options, ui.planning)
     ui.show(result, tables.analysis_table(result))
     if not result["supported"]:
         raise UnsupportedOp(f"{model} holds {len(result['blockers'])} blockers.", ())
     if not result["fits"]:
         short = max(-result["sram_left_bytes"], -result["flash_left_bytes"])
         raise DoesNotFit(f"{model} does not fit {target}: {short} bytes are missing.", result["arena_bytes"], 0)
+
+
+def _show_frontier(ui: Ui, model: Path, target: str, options: CompileOptions, svg: Path | None) -> None:
+    from thimble.compiler.driver.frontier import measure_frontier, write_svg
+
+    result = measure_frontier(model, target, options, ui.track, ui.planning)
+    ui.show(result, tables.frontier_table(result))
+    if svg is not None:
+        write_svg(result, svg)
+        ui.text(f"Drawn: {svg}")
 
 
 def place_options(function: F) -> F:
@@ -373,7 +375,7 @@ def demo_command(out: Path, target: str, as_json: bool, quiet: bool) -> None:
     from thimble.compiler.driver.verify import verify_build
 
     ui = Ui(as_json, quiet)
-    compile_model(demo.model_path(), target, out, None, ui.say)
+    compile_model(demo.model_path(), target, out, None, ui.say, ui.planning)
     report = verify_build(out, demo.samples_path(), "both", None, ui.say, ui.track)
     page = write_html(out)
     ui.show(report, tables.demo_view(report))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from thimble.compiler.ir.errors import UsageError, listed, quoted
 from thimble.compiler.ir.graph import Graph, Value
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
+from thimble.compiler.passes.integer_interface import Border, Interface, keep_interface
 
 RANDOM_SAMPLES = 16
 
@@ -36,11 +37,12 @@ class Samples:
         return b"".join(array.tobytes() for i in range(len(self)) for array in self.sample(i))
 
 
-def load_samples(path: Path, graph: Graph, limit: int | None = None) -> Samples:
+def load_samples(path: Path, graph: Graph, limit: int | None = None, interface: Interface | None = None) -> Samples:
     """Read an .npz: inputs keyed by tensor name, or `x` for a single one; labels in `y`. Takes the first `limit`.
 
-    Floats for a quantized input are quantized with its scale and zero point. Raises UsageError where the file, a
-    key, a shape or a type does not match the model.
+    Floats for a quantized input are quantized with its scale and zero point. Where the graph's inputs are not the
+    model's own, `interface` leads to them, and those are taken too. Raises UsageError where the file, a key, a shape
+    or a type does not match the model.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -51,7 +53,11 @@ def load_samples(path: Path, graph: Graph, limit: int | None = None) -> Samples:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise UsageError(f"{path} is not an .npz file of plain arrays: {reason[:200]}.") from error
     values = [graph.values[i] for i in graph.inputs]
-    inputs = [_convert(_pick(arrays, value, len(values), path), value, path) for value in values]
+    borders = (interface or keep_interface(graph)).inputs
+    inputs = [
+        _convert(_pick(arrays, value, len(values), path), value, border, path)
+        for value, border in zip(values, borders, strict=True)
+    ]
     counts = {len(array) for array in inputs}
     if len(counts) > 1:
         raise UsageError(f"{path}: the inputs hold different numbers of samples: {sorted(counts)}.")
@@ -65,6 +71,13 @@ def load_samples(path: Path, graph: Graph, limit: int | None = None) -> Samples:
     if labels is not None and not np.issubdtype(labels.dtype, np.number):
         raise UsageError(f"{path}: y holds {labels.dtype}; it must hold the number of the class of each sample.")
     return Samples(tuple(a[:count] for a in inputs), None if labels is None else labels[:count], path.name)
+
+
+def model_samples(samples: Samples, interface: Interface) -> Samples:
+    """The same samples as the model itself takes them."""
+    borders = zip(interface.inputs, samples.inputs, strict=True)
+    inputs = tuple(np.stack([border.invert(s) for s in array]) if border.sites else array for border, array in borders)
+    return replace(samples, inputs=inputs)
 
 
 def random_samples(graph: Graph, limit: int | None = None, seed: int = 0) -> Samples:
@@ -130,9 +143,14 @@ def _pick(arrays: dict[str, Array], value: Value, count: int, path: Path) -> Arr
     )
 
 
-def _convert(array: Array, value: Value, path: Path) -> Array:
-    """`array` as (N, *shape) in the input's dtype, images as they lie in memory."""
-    dtype = value.type.dtype
+def _convert(array: Array, value: Value, border: Border, path: Path) -> Array:
+    """`array`, given for the graph's input or for the model's own, as (N, *shape) in the graph's dtype."""
+    type_ = value.type
+    if border.sites and not (array.dtype == type_.dtype.numpy and _fits(array.shape, type_.shape)):
+        own = border.sites[0].input(0)
+        if _in_order(array, own) is not None and _same_kind(array, own.type.dtype):
+            return np.stack([border.apply(sample) for sample in _convert(array, own, Border(), path)])
+    dtype = type_.dtype
     batched = _in_order(array, value)
     if batched is None:
         shape = source_shape(value)
@@ -141,15 +159,11 @@ def _convert(array: Array, value: Value, path: Path) -> Array:
         return np.ascontiguousarray(batched)
     if np.issubdtype(batched.dtype, np.floating) and dtype is DType.FLOAT32:
         return np.ascontiguousarray(batched.astype(np.float32))
-    if np.issubdtype(batched.dtype, np.floating) and value.type.quant is not None and value.type.quant.per_tensor:
-        if np.isnan(batched).any():
-            raise UsageError(f"{path}: input {quoted(value.name)} holds values that are not a number.")
-        low, high = dtype.range
-        levels = np.round(batched / value.type.quant.scale) + value.type.quant.zero_point
-        return np.clip(levels, low, high).astype(dtype.numpy)
+    if np.issubdtype(batched.dtype, np.floating) and type_.quant is not None and type_.quant.per_tensor:
+        return _quantize(batched, value, path)
     raise UsageError(
         f"{path}: input {quoted(value.name)} is {array.dtype}; the model takes {dtype.value}"
-        f"{' or float, to be quantized' if value.type.quant else ''}."
+        f"{' or float, to be quantized' if type_.quant else ''}."
     )
 
 
@@ -172,6 +186,20 @@ def as_in_source(array: Array, value: Value) -> Array:
     array = array.reshape(value.type.shape)
     order = value.source_order
     return array if order is None else array.transpose([order.index(axis) for axis in range(len(order))])
+
+
+def _same_kind(array: Array, dtype: DType) -> bool:
+    """Whether an array can be taken for a tensor of `dtype` as it is: the same integers, or any float for a float."""
+    return array.dtype == dtype.numpy or (np.issubdtype(array.dtype, np.floating) and dtype is DType.FLOAT32)
+
+
+def _quantize(real: Array, value: Value, path: Path) -> Array:
+    """Real numbers as a quantized input takes them."""
+    if np.isnan(real).any():
+        raise UsageError(f"{path}: input {quoted(value.name)} holds values that are not a number.")
+    low, high = value.type.dtype.range
+    levels = np.round(real / value.quant.scale) + value.quant.zero_point
+    return np.clip(levels, low, high).astype(value.type.dtype.numpy)
 
 
 def _fits(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:

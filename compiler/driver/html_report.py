@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,11 @@ from thimble.compiler.driver.layer_costs import (
     layer_rows,
     layer_shares,
 )
-from thimble.compiler.driver.memory_map import MapBuffer, MemoryMap, draw_memory_map, live_bytes, step_names
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.regions import MAP_WIDTHS, Region, build_regions
 from thimble.compiler.ir.errors import UsageError
 
 Report = Mapping[str, Any]
-
-MAP_WIDTHS = {"wide": 1040.0, "narrow": 340.0}
-"""A picture is drawn twice, for a desktop's page and for a phone's; the page's style shows one of them."""
 
 SYMBOLS_SHOWN = 14
 LONGEST_TEXT = 300
@@ -65,21 +63,6 @@ class Card:
     title: str
     value: str
     note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """The map of one memory, by the page widths that it is drawn for; `equal_steps` reach the peak too."""
-
-    name: str
-    buffers: tuple[MapBuffer, ...]
-    maps: Mapping[str, MemoryMap]
-    kinds: tuple[str, ...]
-    top_bytes: int
-    bound_bytes: int
-    peak_step: str
-    peak_bytes: int
-    equal_steps: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +128,7 @@ def build_page(report: Report) -> Page:
         verdicts=(verification_verdict(report), fit_verdict(report), *accuracy_verdict(report)),
         cards=_cards(report),
         bars=_bars(report),
-        regions=_regions(report),
+        regions=build_regions(report),
         symbols=shown,
         symbols_left=left,
         symbols_left_bytes=left_bytes,
@@ -284,41 +267,6 @@ def _bars(report: Report) -> tuple[CapacityBar, CapacityBar]:
     return capacity_bar("SRAM", sram, target["ram_bytes"]), capacity_bar("Flash", flash, target["flash_bytes"])
 
 
-def _regions(report: Report) -> tuple[Region, ...]:
-    """A map for each memory that holds buffers, in the order of the report, the arena first."""
-    memory = report["memory"]
-    if not memory["steps"]:
-        return ()
-    names = sorted({b["region"] for b in memory["buffers"]} | {"arena"}, key=lambda name: (name != "arena", name))
-    layers = report["layers"] if len(report["layers"]) == memory["steps"] else ()
-    steps = step_names([la["name"] for la in layers], [la["op"] for la in layers])
-    return tuple(_region(name, memory, steps or tuple(map(str, range(memory["steps"])))) for name in names)
-
-
-def _region(name: str, memory: Report, steps: Sequence[str]) -> Region:
-    fields = ("name", "kind", "offset", "bytes", "first_step", "last_step")
-    buffers = tuple(MapBuffer(*(b[f] for f in fields)) for b in memory["buffers"] if b["region"] == name)
-    if name == "arena":
-        top, bound, peak = memory["arena_bytes"], memory["arena_bound_bytes"], memory["peak_step"]
-    else:
-        top = max(1, *(b.end for b in buffers))
-        peak = max(range(len(steps)), key=lambda step: live_bytes(buffers, step))
-        bound = live_bytes(buffers, peak)
-    peak_bytes = live_bytes(buffers, peak)
-    equal = (name for step, name in enumerate(steps) if step != peak and live_bytes(buffers, step) == peak_bytes)
-    return Region(
-        name=name,
-        buffers=buffers,
-        maps={key: draw_memory_map(buffers, steps, top, bound, peak, width) for key, width in MAP_WIDTHS.items()},
-        kinds=tuple(sorted({b.kind for b in buffers})),
-        top_bytes=top,
-        bound_bytes=bound,
-        peak_step=steps[peak],
-        peak_bytes=peak_bytes,
-        equal_steps=tuple(equal),
-    )
-
-
 def repeat_commands(report: Report) -> tuple[str, ...]:
     """The commands that make and verify this build again; files by name only, since paths belong to one machine."""
     build, model, verify = report["build"], report["model"], report["verify"]
@@ -326,10 +274,12 @@ def repeat_commands(report: Report) -> tuple[str, ...]:
     compile_ += ["-t", report["target"]["name"], "-o", "build"]
     if build["name"] != c_text.identifier(model["name"]):
         compile_ += ["--name", build["name"]]
-    if build["rounding"] != "tflm":
-        compile_ += ["--rounding", build["rounding"]]
-    if build["max_drop_percent"] is not None:
-        compile_ += ["--max-drop", f"{build['max_drop_percent']:g}"]
+    default = CompileOptions().recorded()
+    for field, flag in _FLAGS.items():
+        if build[field] != default[field]:
+            compile_ += [flag, f"{build[field]:g}" if isinstance(build[field], float) else str(build[field])]
+    for name in build["disabled_passes"]:
+        compile_ += ["--disable-pass", name]
     check = ["thimble", "verify", "build"]
     if verify is not None:
         ran = {row["runtime"] for row in verify["runtimes"]} & {"host", "target"}
@@ -337,6 +287,20 @@ def repeat_commands(report: Report) -> tuple[str, ...]:
         check += ["--samples", str(verify["samples"])]
         check += ["--on", *ran] if len(ran) == 1 else []
     return shlex.join(compile_), shlex.join(check), "thimble report build"
+
+
+_FLAGS = {
+    "rounding": "--rounding",
+    "schedule": "--schedule",
+    "objective": "--objective",
+    "input": "--input",
+    "io": "--io",
+    "max_sram_bytes": "--max-sram",
+    "max_flash_bytes": "--max-flash",
+    "plan_time_s": "--plan-time",
+    "max_drop_percent": "--max-drop",
+}
+"""The options of a build by their fields in the report, but for those that can be given several times."""
 
 
 def _file(name: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from thimble.targets.sim.trace import FunctionCost, Trace
 
 TOP_FUNCTIONS = 40
+
 
 VIEW = "view"
 """What a report gives as the kernel of a layer that only looks at another one's bytes."""
@@ -39,18 +41,38 @@ def merge_trace(report: dict[str, Any], trace: Trace) -> None:
     report["target"]["timing"] = trace.timing
     report["target"]["timing_error_percent"] = trace.timing_error_percent
     for layer in report["layers"]:
-        _merge_layer(layer, functions.get(f"layer_{layer['index']:02d}_{layer['op']}"))
+        owned = [f for f in trace.functions if is_of_layer(f.name, layer["index"], layer["op"])]
+        _merge_layer(layer, owned, invoke.calls)
     report["functions"] = _functions(trace.functions, invoke.calls)
 
 
-def _merge_layer(layer: dict[str, Any], function: FunctionCost | None) -> None:
-    """Cost of a layer's function with the kernels that it calls; `own_cycles` are those of the function alone."""
+def is_of_layer(function: str, index: int, op: str) -> bool:
+    """Whether a function of the generated C belongs to a layer, by its name (codegen).
+
+    A layer has several functions where it is computed in parts, and each may be called many times an inference.
+    """
+    return function.startswith(f"layer_{index:02d}_{op}")
+
+
+def _merge_layer(layer: dict[str, Any], functions: Sequence[FunctionCost], inferences: int) -> None:
+    """Cost of a layer in an inference with the kernels that it calls; `own_cycles` are those of its functions alone."""
     if layer["kernel"] == VIEW:
-        layer.update(cycles=0, own_cycles=0, instructions=0)  # no code was generated for it
-    elif function is not None and function.calls:
-        layer["cycles"] = _mean(function.inclusive_cycles, function.calls)
-        layer["own_cycles"] = _mean(function.cycles, function.calls)
-        layer["instructions"] = _mean(function.inclusive_instructions, function.calls)
+        layer.update(cycles=0, own_cycles=0, instructions=0, calls=0)  # no code was generated for it
+    elif sum(function.calls for function in functions):
+        layer["cycles"] = _mean(_sum(f.inclusive_cycles for f in functions), inferences)
+        layer["own_cycles"] = _mean(_sum(f.cycles for f in functions), inferences)
+        layer["instructions"] = _mean(_sum(f.inclusive_instructions for f in functions), inferences)
+        layer["calls"] = _mean(_sum(f.calls for f in functions), inferences)
+
+
+def _sum(figures: Iterable[int | None]) -> int | None:
+    """The sum, or None where a figure was not measured."""
+    total = 0
+    for figure in figures:
+        if figure is None:
+            return None
+        total += figure
+    return total
 
 
 def _merge_stack(memory: dict[str, Any], trace: Trace) -> None:

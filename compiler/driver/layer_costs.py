@@ -8,6 +8,7 @@ from typing import Any
 
 from thimble.compiler.driver.charts import Part, RankedBar, Segment, percent, rank, stack
 from thimble.compiler.driver.flame import Frame
+from thimble.compiler.driver.latency import is_of_layer
 
 Report = Mapping[str, Any]
 
@@ -187,13 +188,18 @@ def function_bars(report: Report, layers: Sequence[Layer]) -> tuple[FunctionBar,
     start-up and main do, or on both sides of it, as the C library does: they have no share in it.
     """
     whole = inference_cycles(report)
-    colours = {f"{report['build']['name']}_invoke": "own"}
+    colours = {f"{report['build']['name']}_invoke": "own", "run_steps": "own"}
     for layer in layers:
-        names = [f"thimble_{kernel}" for kernel in layer.kernel.split(", ")]
-        for name in (*names, f"layer_{layer.index:02d}_{layer.op}"):
-            colours.setdefault(name, layer.colour)
-    functions = [(f["name"], f["cycles_per_inference"]) for f in report.get("functions", ())]
-    parts = [Part(name, cycles, colours.get(name, "other")) for name, cycles in functions if cycles]
+        for kernel in layer.kernel.split(", "):
+            colours.setdefault(f"thimble_{kernel}", layer.colour)
+    functions = {f["name"]: f["cycles_per_inference"] for f in report.get("functions", ())}
+    for name in functions:
+        owner = next((layer for layer in layers if is_of_layer(name, layer.index, layer.op)), None)
+        if owner is not None:
+            colours[name] = owner.colour
+        elif name.startswith("read_input_"):
+            colours[name] = "own"
+    parts = [Part(name, cycles, colours.get(name, "other")) for name, cycles in functions.items() if cycles]
     bars, _, _ = rank(parts, FUNCTIONS_SHOWN)
     return tuple(_function_bar(bar, whole if bar.part.label in colours else 0) for bar in bars)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thimble.codegen.project import HOST_CFLAGS, render_trace_main
+from thimble.codegen.project import HOST_CFLAGS, generate_sources, render_trace_main
 from thimble.compiler.driver.build_folder import Build
-from thimble.compiler.driver.data import Samples
+from thimble.compiler.driver.data import Samples, model_samples
 from thimble.compiler.driver.oracle import trace_oracle
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.executor import Executor
@@ -43,7 +44,8 @@ def _reference_trace(build: Build, samples: Samples, sample: int) -> dict[int, A
 
 def _against_oracle(build: Build, samples: Samples, sample: int) -> dict[str, Any] | None:
     ours = _reference_trace(build, samples, sample)
-    theirs = trace_oracle(build.model, build.graph, samples, sample, build.rounding)
+    given = model_samples(samples, build.interface)
+    theirs = trace_oracle(build.model, build.graph, given, sample, build.rounding)
     for step, node in enumerate(build.graph.nodes):
         for value in node.outputs:
             tensor = build.graph.values[value].tensor
@@ -67,20 +69,35 @@ def _against_reference(build: Build, samples: Samples, sample: int, folder: Path
 
 
 def _host_trace(build: Build, samples: Samples, sample: int, folder: Path) -> bytes:
-    """Every layer's outputs of the host C at `sample`, back to back."""
+    """Every layer's outputs of the host C at `sample`, back to back.
+
+    The layers run whole, one by one, with the build's kernels: a fault in a schedule by rows shows in no layer.
+    """
     plan = plan_layers(build.graph, build.rounding)
-    main = folder / "trace_main.c"
-    main.write_text(render_trace_main(build.graph, plan, build.name, build.rounding), encoding="utf-8")
-    source = build.folder.resolve()
-    others = sorted(source.glob("thimble_*.c")) + sorted(source.glob(f"{build.name}_weights.c"))
-    command = ["cc", *HOST_CFLAGS, f"-I{source}", str(main), *map(str, others), "-o", str(folder / "trace")]
-    subprocess.run(command, check=True, capture_output=True)
+    project = generate_sources(build.graph, plan, build.name, build.rounding)
+    main = render_trace_main(build.graph, plan, build.name, build.rounding)
+    for file, text in {**project.files, "trace_main.c": main}.items():
+        (folder / file).write_text(_own_text(build, file, project.files) or text, encoding="utf-8")
+    sources = sorted(folder.glob("thimble_*.c")) + sorted(folder.glob(f"{build.name}_weights.c"))
+    command = ["cc", *HOST_CFLAGS, f"-I{folder}", str(folder / "trace_main.c"), *map(str, sources)]
+    subprocess.run([*command, "-o", str(folder / "trace")], check=True, capture_output=True)
     first = 0 if build.graph.states else sample
     raw = b"".join(array.tobytes() for i in range(first, sample + 1) for array in samples.sample(i))
     (folder / "inputs.bin").write_bytes(raw)
     subprocess.run(["./trace", "inputs.bin", "outputs.bin"], cwd=folder, check=True, capture_output=True)
     size = sum(build.graph.values[v].type.bytes for node in build.graph.nodes for v in node.outputs)
     return (folder / "outputs.bin").read_bytes()[-size:]
+
+
+def _own_text(build: Build, file: str, generated: Mapping[str, str]) -> str | None:
+    """The build's own kernel, or its weights where they stand under the same names; None for all other files."""
+    header = f"{build.name}_weights.h"
+    is_same = {f"{build.name}_weights.c": _text(build.folder / header) == generated.get(header)}
+    return _text(build.folder / file) if is_same.get(file, file.startswith("thimble_")) else None
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def _layer(build: Build, step: int, got: Array, expected: Array) -> dict[str, Any]:

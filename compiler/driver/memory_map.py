@@ -165,7 +165,7 @@ def draw_memory_map(
     x_labels_y = strip_base + _TICK_LENGTH + 2
     longest = max(len(t.text) for t in _x_ticks(steps, plot, column)) * CHARACTER_WIDTH if vertical else LINE_HEIGHT
     band = Rect(plot.x + peak_step * column, plot.y, column, strip_base - plot.y)
-    peak_label = _peak_label(steps[peak_step], live_bytes(buffers, peak_step), band, plot)
+    peak_text = f"peak: step {steps[peak_step]}, {live_bytes(buffers, peak_step):,} B live"
     return MemoryMap(
         width=max(width, plot.x + plot.width + _RIGHT),
         height=x_labels_y + longest + 6,
@@ -175,12 +175,12 @@ def draw_memory_map(
         strip=_strip(buffers, steps, plot, column, strip_base, top_bytes, peak_step),
         strip_top=strip_base - _STRIP,
         strip_base=strip_base,
-        y_ticks=_y_ticks(plot, top_bytes),
+        y_ticks=arena_ticks(plot, top_bytes),
         x_ticks=_x_ticks(steps, plot, column),
         x_labels_y=x_labels_y,
         x_labels_vertical=vertical,
         peak_band=band,
-        peak_label=peak_label,
+        peak_label=peak_label((peak_text,), band.x + band.width / 2, plot),
         top_y=plot.y,
         bound_y=None if bound_bytes >= top_bytes else _y(bound_bytes, plot, top_bytes),
     )
@@ -310,12 +310,12 @@ def _strip(
     return tuple(columns)
 
 
-def _peak_label(name: str, live: int, band: Rect, plot: Rect) -> Label:
-    """The peak's name above its band, moved sideways as far as the drawing's edges need."""
-    text = f"peak: step {name}, {live:,} B live"
+def peak_label(texts: Sequence[str], middle: float, plot: Rect) -> Label:
+    """The peak's name above its place, moved sideways as far as the drawing's edges need: the first text that fits."""
+    room = plot.x + plot.width + _RIGHT
+    text = next((text for text in texts if len(text) * HEADING_CHARACTER_WIDTH <= room), texts[-1])
     half = len(text) * HEADING_CHARACTER_WIDTH / 2
-    rightmost = max(plot.x + plot.width + _RIGHT, 2 * half) - half
-    return Label((text,), max(min(band.x + band.width / 2, rightmost), half), plot.y - 10)
+    return Label((text,), max(min(middle, max(room, 2 * half) - half), half), plot.y - 10)
 
 
 def _x_ticks(steps: Sequence[str], plot: Rect, column: float) -> tuple[Tick, ...]:
@@ -326,7 +326,7 @@ def _x_ticks(steps: Sequence[str], plot: Rect, column: float) -> tuple[Tick, ...
     return tuple(Tick(plot.x + (i + 0.5) * column, steps[i]) for i in range(0, len(steps), stride))
 
 
-def _y_ticks(plot: Rect, top_bytes: int) -> tuple[Tick, ...]:
+def arena_ticks(plot: Rect, top_bytes: int) -> tuple[Tick, ...]:
     """Round offsets, and the arena's top, which drives out a round one too near to it."""
     unit = round_unit(top_bytes, 6)
     ticks = [Tick(_y(value, plot, top_bytes), f"{value:,}") for value in range(0, top_bytes, unit)]

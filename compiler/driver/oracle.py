@@ -13,7 +13,6 @@ from thimble.compiler.driver.data import Samples, as_in_source
 from thimble.compiler.ir.errors import ToolMissing, UsageError
 from thimble.compiler.ir.graph import Graph, Value
 from thimble.compiler.ir.operator import Array, Rounding
-from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.dequantize import dequantized
 
 Invoke = Callable[[list[Array]], list[Array]]
@@ -142,6 +141,6 @@ def run_onnx(model: bytes, graph: Graph, samples: Samples) -> Iterator[list[Arra
 
 def _real(array: Array, value: Value, wanted: str) -> Array:
     """Integers as the reals they stand for, where the given model takes floats and the firmware integers."""
-    if wanted == "tensor(float)" and value.type.dtype is not DType.FLOAT32 and value.type.quant is not None:
+    if wanted == "tensor(float)" and array.dtype.kind != "f" and value.type.quant is not None:
         return dequantized(array, value.type.quant)
     return array

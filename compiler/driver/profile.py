@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from thimble.compiler.driver.build_folder import open_build, write_report
-from thimble.compiler.driver.data import Samples, load_samples, random_samples
 from thimble.compiler.driver.latency import merge_trace
-from thimble.compiler.driver.run import Say, run_target
+from thimble.compiler.driver.run import Say, open_samples, run_target
 from thimble.compiler.ir.errors import ThimbleError, UsageError
 from thimble.targets.model import load_target
 from thimble.targets.sim.arm_timing.request import TraceRange
@@ -25,8 +24,7 @@ def profile_build(
     Raises ThimbleError where the simulator counts no cycles for this target.
     """
     build = open_build(folder)
-    count = limit or 1
-    samples: Samples = load_samples(data, build.graph, count) if data else random_samples(build.graph, count)
+    samples = open_samples(build, data, limit or 1)
     say(f"Running {len(samples)} samples on the simulated {build.target.name}, cycles counted")
     _, trace = run_target(build, samples, timed=True)
     if trace.cycles is None:

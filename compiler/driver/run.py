@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.compiler.driver.build_folder import Build, open_build, write_report
-from thimble.compiler.driver.data import Samples, load_samples, save_outputs, split_outputs
+from thimble.compiler.driver.data import Samples, load_samples, random_samples, save_outputs, split_outputs
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.ir.errors import OutputsDiffer, ThimbleError, UsageError
 from thimble.compiler.ir.operator import Array
@@ -31,6 +31,13 @@ def places(on: str) -> tuple[str, ...]:
     if on not in known:
         raise UsageError(f"'{on}' is no place to run; it is host, target or both.")
     return known[on]
+
+
+def open_samples(build: Build, data: Path | None, limit: int | None) -> Samples:
+    """The first `limit` samples of an .npz, or random ones where none is given."""
+    if data is None:
+        return random_samples(build.graph, limit)
+    return load_samples(data, build.graph, limit, build.interface)
 
 
 def build_host(build: Build) -> Path:
@@ -94,7 +101,7 @@ def run_build(
 ) -> dict[str, Any]:
     """`thimble run`: inputs from an .npz, outputs to another; with both places, they must agree (OutputsDiffer)."""
     build = open_build(folder)
-    samples = load_samples(inputs, build.graph, limit)
+    samples = open_samples(build, inputs, limit)
     results: dict[str, Outputs] = {}
     for place in places(on):
         say(f"Running {len(samples)} samples on the {place}")

@@ -11,23 +11,34 @@ from thimble.codegen import c_text
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
+    empty_folder,
     import_model,
     new_build_folder,
     optimize,
     read_file,
+    read_model,
     source_format,
     stored_model,
     write_report,
 )
 from thimble.compiler.driver.latency import merge_trace
+from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.planning import (
+    ShowProgress,
+    check_ram,
+    limit_text,
+    make_plan,
+    peak_text,
+    plan_text,
+    silent,
+    sram_limit,
+)
 from thimble.compiler.driver.report import build_report
-from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp, UsageError
+from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
-from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ops.support import check_supported
-from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import plan_layers
 from thimble.targets.build import build_firmware
 from thimble.targets.elf import read_sizes
 from thimble.targets.model import Target, load_target
@@ -37,71 +48,95 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class CompileOptions:
-    """What the user may choose. Sizes in bytes; None means the target's own limit."""
+class Model:
+    """A model that is being compiled: `source` is its own graph, `graph` what is left of it to execute."""
 
-    name: str | None = None
-    rounding: Rounding = Rounding.TFLM
-    max_sram_bytes: int | None = None
-    max_flash_bytes: int | None = None
-    max_drop_percent: float | None = None
-    disabled_passes: tuple[str, ...] = ()
-    input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    data: bytes
+    source_format: str
+    source: Graph
+    graph: Graph
+    target: Target
+    name: str
+    options: CompileOptions
+
+    def build(self, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
+        """Generate and build a plan's firmware in an empty folder, and measure it; the report."""
+        say("Generating C")
+        project = generate_project(self.graph, plan, self.target, self.name, self.options.rounding)
+        for file, text in project.files.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        (folder / f"{MODEL_FILE}.{self.source_format}").write_bytes(self.data)
+        say(f"Building the firmware for {self.target.name}")
+        images = build_firmware(folder, self.target, self.name)
+        report = build_report(
+            graph=self.graph,
+            source=self.source,
+            model=self.data,
+            source_format=self.source_format,
+            plan=plan,
+            target=self.target,
+            project=project,
+            sizes=read_sizes(images.chip_elf),
+            options=self.options,
+        )
+        say(f"Measuring one inference on the simulated {self.target.name}")
+        measure(report, images.sim_elf, self.target, say)
+        return report
+
+
+def open_model(model_path: Path, target_name: str, options: CompileOptions) -> Model:
+    """Read a model and run the graph's passes."""
+    target = load_target(target_name)
+    data = read_file(model_path)
+    source = import_model(data, model_path, dict(options.input_shapes))
+    check_supported(source)
+    graph, _ = optimize(source, options.disabled_passes, options.io)
+    data = stored_model(data, model_path)
+    return Model(
+        data,
+        source_format(model_path),
+        source,
+        graph,
+        target,
+        c_text.identifier(options.name or model_path.stem),
+        options,
+    )
 
 
 def compile_model(
-    model_path: Path, target_name: str, out: Path, options: CompileOptions | None = None, say: Say = lambda _: None
+    model_path: Path,
+    target_name: str,
+    out: Path,
+    options: CompileOptions | None = None,
+    say: Say = lambda _: None,
+    show: ShowProgress = silent,
 ) -> dict[str, Any]:
-    """Model file to build folder; returns its report. `say` gets one line a stage.
+    """Model file to build folder; returns its report. `say` gets one line a stage, `show` the progress of planning.
 
     Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
     options = options or CompileOptions()
-    target = load_target(target_name)
     say("Reading the model")
-    data = read_file(model_path)
-    source = import_model(data, model_path, dict(options.input_shapes))
-    check_supported(source)
-    graph = optimize(source, options.disabled_passes)
-    name = c_text.identifier(options.name or model_path.stem)
+    model = open_model(model_path, target_name, options)
+    graph, target = model.graph, model.target
+    limit = sram_limit(target, options)
     say(f"Planning {len(graph.nodes)} layers")
-    plan = make_plan(graph, options.rounding)
-    check_ram(plan, target, options)
-    say("Generating C")
-    project = generate_project(graph, plan, target, name, options.rounding)
+    plan = make_plan(graph, options, limit, show)
+    say(plan_text(plan))
+    check_ram(graph, plan, target, options)
     with new_build_folder(out) as folder:
-        for file, text in project.files.items():
-            (folder / file).write_text(text, encoding="utf-8")
-        model = stored_model(data, model_path)
-        (folder / f"{MODEL_FILE}.{source_format(model_path)}").write_bytes(model)
-        say(f"Building the firmware for {target.name}")
-        images = build_firmware(folder, target, name)
-        report = build_report(
-            graph=graph,
-            source=source,
-            model=model,
-            source_format=source_format(model_path),
-            plan=plan,
-            target=target,
-            project=project,
-            sizes=read_sizes(images.chip_elf),
-            rounding=options.rounding,
-            max_drop_percent=options.max_drop_percent,
-            disabled_passes=options.disabled_passes,
-            input_shapes=dict(options.input_shapes),
-        )
-        say(f"Measuring one inference on the simulated {target.name}")
-        measure(report, images.sim_elf, target, say)
+        report = model.build(plan, folder, say)
+        beyond = report["memory"]["sram_total_bytes"] - plan.arena_bytes
+        if plan.arena_bytes > limit - beyond > 0:
+            say(f"Planning again: stack and static RAM take {beyond} bytes besides the arena")
+            smaller = make_plan(graph, options, limit - beyond, show)
+            if smaller.arena_bytes < plan.arena_bytes:
+                say(plan_text(smaller))
+                empty_folder(folder)
+                report = model.build(smaller, folder, say)
         check_limits(report, target, options)
         write_report(folder, report)
     return report
-
-
-def make_plan(graph: Graph, rounding: Rounding) -> Plan:
-    """The plan of a graph, checked by the independent checker."""
-    plan = plan_layers(graph, rounding)
-    check_plan(graph, plan)
-    return plan
 
 
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:
@@ -109,16 +144,15 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.driver.printing import print_plan
     from thimble.compiler.ir.printer import print_graph
 
-    source = import_model(read_file(model_path), model_path, dict(options.input_shapes))
-    check_supported(source)
-    graph = optimize(source, options.disabled_passes)
+    _, graph = read_model(model_path, options.disabled_passes, options.io, dict(options.input_shapes))
     if what == "graph":
         return print_graph(graph)
-    plan = make_plan(graph, options.rounding)
+    target = load_target(target_name)
+    plan = make_plan(graph, options, sram_limit(target, options))
     if what == "plan":
         return print_plan(graph, plan)
     name = c_text.identifier(options.name or model_path.stem)
-    project: Project = generate_project(graph, plan, load_target(target_name), name, options.rounding)
+    project: Project = generate_project(graph, plan, target, name, options.rounding)
     return "".join(f"/* ==== {file} ==== */\n{text}\n" for file, text in project.files.items())
 
 
@@ -135,19 +169,6 @@ def measure(report: dict[str, Any], sim_elf: Path, target: Target, say: Say) -> 
     merge_trace(report, trace)
 
 
-def check_ram(plan: Plan, target: Target, options: CompileOptions) -> None:
-    """Raise DoesNotFit where the arena alone is over the limit, naming the step at the peak."""
-    limit = min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
-    if plan.arena_bytes > limit:
-        raise DoesNotFit(
-            f"The model does not fit {target.name}: its arena takes {plan.arena_bytes} bytes of SRAM, "
-            f"{plan.arena_bytes - limit} more than {_limit_text(limit, target.ram_bytes)}; "
-            f"the peak is at layer {plan.peak_step}.",
-            plan.arena_bytes,
-            limit,
-        )
-
-
 def check_limits(report: dict[str, Any], target: Target, options: CompileOptions) -> None:
     """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit."""
     memory = report["memory"]
@@ -159,17 +180,15 @@ def check_limits(report: dict[str, Any], target: Target, options: CompileOptions
         if need > limit:
             raise DoesNotFit(
                 f"The firmware does not fit: it needs {need} bytes of {label}, "
-                f"{need - limit} more than {_limit_text(limit, have)}.",
+                f"{need - limit} more than {limit_text(limit, have)}.",
                 need,
                 limit,
             )
 
 
-def _limit_text(limit: int, have: int) -> str:
-    return f"the {limit} bytes of the chip" if limit == have else f"the {limit} bytes asked for"
-
-
-def analyze_model(model_path: Path, target_name: str, options: CompileOptions | None = None) -> dict[str, Any]:
+def analyze_model(
+    model_path: Path, target_name: str, options: CompileOptions | None = None, show: ShowProgress = silent
+) -> dict[str, Any]:
     """Whether the model fits the target, by how many bytes, and every blocker; writes nothing.
 
     Flash is estimated as weights and tables alone, and marked so: only a build knows the code's size.
@@ -182,10 +201,10 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
         check_supported(source)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
-    graph = optimize(source, options.disabled_passes)
-    plan = make_plan(graph, options.rounding)
+    graph, _ = optimize(source, options.disabled_passes, options.io)
+    ram_limit = sram_limit(target, options)
+    plan = make_plan(graph, options, ram_limit, show)
     project = generate_project(graph, plan, target, "model", options.rounding)
-    ram_limit = min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
     flash_limit = min(target.flash_bytes, options.max_flash_bytes or target.flash_bytes)
     return {
         "supported": True,
@@ -193,31 +212,15 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
         "fits": plan.arena_bytes <= ram_limit and project.weights_bytes <= flash_limit,
         "target": target.name,
         "macs": source.macs,
-        "macs_executed": graph.macs,
+        "macs_executed": sum(macs_by_layer(graph, plan)),
         "layers": len(graph.nodes),
         "arena_bytes": plan.arena_bytes,
         "arena_bound_bytes": plan.bound_bytes,
-        "peak_layer": plan.peak_step,
+        "steps": len(plan.steps),
+        "peak_layer": peak_layer(plan),
+        "peak": peak_text(graph, plan),
         "sram_left_bytes": ram_limit - plan.arena_bytes,
         "weights_bytes": project.weights_bytes,
         "flash_left_bytes": flash_limit - project.weights_bytes,
         "note": "SRAM is the arena without stack, flash is constants without code; `thimble compile` measures both.",
     }
-
-
-def parse_bytes(text: str) -> int:
-    """A size as the command line takes it: 65536, 64K or 1M (powers of 1024). Raises UsageError."""
-    factors = {"K": 1 << 10, "M": 1 << 20}
-    digits, factor = (text[:-1], factors[text[-1].upper()]) if text and text[-1].upper() in factors else (text, 1)
-    if not digits.isdigit() or int(digits) == 0:
-        raise UsageError(f"'{text}' is no size: write bytes, or K or M behind the number, as 64K.")
-    return int(digits) * factor
-
-
-def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """An input's name and shape as the command line takes them: NAME=1x3x32x32. Raises UsageError."""
-    name, _, sizes = text.rpartition("=")
-    dims = sizes.split("x")
-    if not name or not all(dim.isdecimal() and 0 < int(dim) < 1 << 31 for dim in dims):
-        raise UsageError(f"'{text}' is no input shape: write NAME=1x3x32x32.")
-    return name, tuple(map(int, dims))

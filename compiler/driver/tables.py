@@ -203,10 +203,23 @@ def analysis_table(result: dict[str, Any]) -> Table:
     if gap:
         table.add_row("of it above what is proved to be needed", _bytes(gap), "")
     table.add_row("flash: weights and tables", _bytes(result["weights_bytes"]), _bytes(result["flash_left_bytes"]))
-    table.caption = (
-        f"{result['macs']:,} MACs in {result['layers']} layers; peak at layer {result['peak_layer']}. "
-        + str(result["note"])
+    table.caption = f"{result['macs']:,} MACs in {result['layers']} layers; the peak is {result['peak']}. " + str(
+        result["note"]
     )
+    return table
+
+
+def frontier_table(result: dict[str, Any]) -> Table:
+    """What each plan takes in bytes and cycles; those that do not fit are red."""
+    right = ("arena", "SRAM", "cycles", "more", "ms", "MACs", "steps")
+    table = _table(f"{result['model']} on {result['target']}: bytes against cycles", *right, right=right)
+    fewest = min((p["cycles"] for p in result["points"]), default=1)
+    for p in result["points"]:
+        more, macs = f"{100 * (p['cycles'] / fewest - 1):.1f}%", f"{p['mac_factor']:.3f}x"
+        cells = (f"{p['arena_bytes']:,}", f"{p['sram_total_bytes']:,}", f"{p['cycles']:,}", more, f"{p['ms']:g}", macs)
+        table.add_row(*cells, f"{p['steps']:,}", style=None if p["fits"] else "red")
+    limit, chip = result["limit_bytes"], result["ram_bytes"]
+    table.caption = f"SRAM: arena, stack and static RAM, of {limit:,} bytes" + (" asked for" if limit < chip else "")
     return table
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from thimble.compiler.driver.build_folder import Build, open_build, write_report
-from thimble.compiler.driver.data import Samples, load_samples, random_samples
+from thimble.compiler.driver.data import Samples, model_samples
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.localize import first_differing_layer
 from thimble.compiler.driver.oracle import onnx_runtime_name, oracle_name, run_onnx, run_oracle
-from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, places, run_host, run_target
+from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, open_samples, places, run_host, run_target
 from thimble.compiler.importers.pytorch import onnx_form
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.executor import Executor
@@ -57,16 +57,15 @@ def verify_build(
     """
     build = open_build(folder)
     wanted = places(on)
-    samples = load_samples(data, build.graph, limit) if data else random_samples(build.graph, limit)
+    samples = open_samples(build, data, limit)
+    given = model_samples(samples, build.interface)
     integers_define = build.source_format != "tflite"
     reference = REFERENCE if integers_define else oracle_name(build.rounding)
     with ThreadPoolExecutor(1) as pool:  # the host program runs on the other core meanwhile
         host = pool.submit(run_host, build, samples) if HOST in wanted else None
         outputs = {REFERENCE: list(progress(_run_reference(build, samples), REFERENCE, len(samples)))}
-        given = _run_given(build, samples)
         named = onnx_runtime_name() if integers_define else reference
-        model_outputs = list(progress(given, named, len(samples)))
-        oracle = outputs.pop(REFERENCE) if integers_define else model_outputs
+        model_outputs = list(progress(_run_given(build, given), named, len(samples)))
         if host is not None:
             say("Waiting for the C on this machine, under the sanitizers")
             outputs[HOST] = host.result()
@@ -74,6 +73,8 @@ def verify_build(
         say(f"Running {len(samples)} samples on the simulated {build.target.name}")
         outputs[TARGET], trace = run_target(build, samples)
         merge_trace(build.report, trace)
+    outputs = {place: [build.interface.model_outputs(o) for o in made] for place, made in outputs.items()}
+    oracle = outputs.pop(REFERENCE) if integers_define else model_outputs
     comparisons = [compare(runtime, result, oracle) for runtime, result in outputs.items()]
     build.report["verify"] = _summary(build, samples, reference, comparisons)
     build.report["accuracy"] = _accuracy(samples, model_outputs, outputs)

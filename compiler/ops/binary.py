@@ -14,7 +14,6 @@ from thimble.compiler.ir.operator import (
     Array,
     Input,
     KernelCall,
-    Operator,
     Output,
     Overlap,
     ParamValue,
@@ -27,6 +26,7 @@ from thimble.compiler.ops.broadcast import broadcast_params, broadcast_shape
 from thimble.compiler.ops.constraints import is_per_tensor
 from thimble.compiler.ops.fixed_point import Int64, has_multiplier, quantize_multiplier, requantize
 from thimble.compiler.ops.overlapping import broadcast_elements
+from thimble.compiler.ops.row_wise import RowWiseOperator
 
 Params = tuple[tuple[str, ParamValue], ...]
 
@@ -35,7 +35,7 @@ _QUANTIZED = (DType.INT8, DType.INT16)
 
 
 @dataclass(frozen=True, slots=True)
-class BinaryOperator(Operator):
+class BinaryOperator(RowWiseOperator):
     """Each output value depends on one value of each input; the inputs are broadcast to each other."""
 
     kernel: ClassVar[str]

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, output_types
+from thimble.compiler.ops.row_wise import RowWiseOperator
 
 TYPES = (DType.INT8, DType.INT16, DType.INT32, DType.BOOL, DType.FLOAT32)
 """The element types that TFLite Micro casts among; the kernel knows each by its place in this list."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cast(Operator):
+class Cast(RowWiseOperator):
     """Output of the input's shape.
 
     Integers wrap into a smaller type, float32 is cut towards zero and saturates (NaN gives 0), and anything

@@ -19,6 +19,7 @@ from thimble.compiler.ops.convolution import (
     sum_taps,
 )
 from thimble.compiler.ops.overlapping import pixel_windows
+from thimble.compiler.ops.window import Axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class Conv2D(WindowConvolution):
         sums = sum_taps(inputs[0], self.axes(site), inputs[1].shape[0], product)
         return (self.finish_real(site, sums, inputs),)
 
-    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
-        return pixel_windows(site, self.axes(site))
+    def overlaps_of(self, site: Site, axes: tuple[Axis, Axis]) -> tuple[Overlap, ...]:
+        return pixel_windows(site, axes)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (self.window_call(site, "conv_2d", ("group_channels", site.input(1).type.shape[3])),)

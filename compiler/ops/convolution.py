@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -18,8 +19,12 @@ from thimble.compiler.ir.operator import (
     KernelCall,
     Operator,
     Output,
+    Overlap,
     ParamValue,
+    Rounding,
+    RowForm,
     Shape,
+    Span,
     Table,
 )
 from thimble.compiler.ir.types import DType
@@ -39,6 +44,7 @@ from thimble.compiler.ops.fixed_point import (
     saturate,
     wrap_int32,
 )
+from thimble.compiler.ops.row_windows import by_rows, window_columns, window_part, window_rows
 from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
 Params = tuple[tuple[str, ParamValue], ...]
@@ -189,6 +195,26 @@ class WindowConvolution(WeightedOperator):
             resolve_axis(width, kernel_width, self.stride_width, self.dilation_width, columns, where),
         )
 
+    @abstractmethod
+    def overlaps_of(self, site: Site, axes: tuple[Axis, Axis]) -> tuple[Overlap, ...]:
+        """Over which inputs the output may lie if the windows slide along `axes`."""
+
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        return self.overlaps_of(site, self.axes(site))
+
+    def rows(self, site: Site) -> RowForm | None:
+        return window_rows(site, self.axes(site), self.overlaps_of)
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        return self.lower(site, rounding)
+
+    def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
+        return window_columns(site, self.axes(site), columns)
+
+    def restricted(self, site: Site, rows: Span, columns: Span) -> Site:
+        part, padding = window_part(site, self.axes(site), rows, columns)
+        return replace(part, op=replace(self, padding=padding))
+
     def output_shape(self, site: Site, channels: int) -> Shape:
         """The output's shape for `channels` output channels, which the bias must match."""
         check_bias_shape(site, channels)
@@ -197,11 +223,10 @@ class WindowConvolution(WeightedOperator):
 
     def window_call(self, site: Site, kernel: str, depth: tuple[str, int]) -> KernelCall:
         """The call of `kernel`_s8 or _s16; `depth` is the parameter that tells how channels combine."""
-        batch, height, width, channels_in = site.input(0).type.shape
+        _, height, width, channels_in = site.input(0).type.shape
         channels = site.output().type.shape[3]
         rows, columns = self.axes(site)
         geometry: Params = (
-            ("batches", batch),
             ("input_height", height),
             ("input_width", width),
             ("input_channels", channels_in),
@@ -218,7 +243,7 @@ class WindowConvolution(WeightedOperator):
             ("output_width", columns.output),
             ("output_channels", channels),
         )
-        return self.weighted_call(site, kernel, geometry, channels)
+        return by_rows(self.weighted_call(site, kernel, geometry, channels))
 
 
 def accumulate_taps(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from thimble.compiler.ir.operator import Input, KernelCall, Output, Shape
+from thimble.compiler.ir.operator import EndRow, FirstRow, Input, InputRows, KernelCall, Output, OutputRows, Shape
 from thimble.compiler.ir.types import MAX_RANK, TensorType
 
 
@@ -70,6 +70,15 @@ def copy_whole(type: TensorType, arguments: tuple[Input | Output, Input | Output
     """Copy all elements of a tensor of `type`, in order, from the first argument to the second."""
     box = (type.elements,)
     return copy_box(box, contiguous(box), contiguous(box), type.dtype.bytes, arguments)
+
+
+def copy_rows(type: TensorType, begin: int, offset: int, index: int = 0) -> KernelCall:
+    """Copy the rows of input `index`, of `type`, to the output's rows from `begin` on, `offset` bytes into each."""
+    return KernelCall(
+        kernel="copy_rows",
+        params=(("begin", begin), ("rows", type.rows), ("bytes", type.row_bytes), ("offset", offset)),
+        arguments=(InputRows(index), OutputRows(), FirstRow(), EndRow()),
+    )
 
 
 def copy_parts(

@@ -19,6 +19,7 @@ from thimble.compiler.ops.convolution import (
     sum_taps,
 )
 from thimble.compiler.ops.overlapping import channel_windows
+from thimble.compiler.ops.window import Axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ class DepthwiseConv2D(WindowConvolution):
 
         return product
 
-    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
-        return channel_windows(site, self.axes(site), self.multiplier)
+    def overlaps_of(self, site: Site, axes: tuple[Axis, Axis]) -> tuple[Overlap, ...]:
+        return channel_windows(site, axes, self.multiplier)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (self.window_call(site, "depthwise_conv_2d", ("multiplier", self.multiplier)),)

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Overlap, Rounding, Shape
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.compiler.ops.constraints import input_types, output_types, quantized_integers
 from thimble.compiler.ops.overlapping import element_by_element
+from thimble.compiler.ops.row_wise import RowWiseOperator
 
 KERNELS = {DType.INT8: "dequantize_s8", DType.UINT8: "dequantize_u8", DType.INT16: "dequantize_s16"}
 
 
 @dataclass(frozen=True, slots=True)
-class Dequantize(Operator):
+class Dequantize(RowWiseOperator):
     """Output of the input's shape, float32: scale * (q - zero_point), the product in float32."""
 
     name = "dequantize"

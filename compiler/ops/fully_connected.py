@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, KernelCall, Overlap, Rounding, Shape, Table
+from thimble.compiler.ir.operator import (
+    Accumulator,
+    Array,
+    KernelCall,
+    Overlap,
+    Rounding,
+    RowForm,
+    Shape,
+    Span,
+    Table,
+)
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.accumulating import accumulated_rows, accumulating
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, symmetric_int16
 from thimble.compiler.ops.convolution import (
     Params,
@@ -26,6 +37,10 @@ from thimble.compiler.ops.convolution import (
 )
 from thimble.compiler.ops.fixed_point import INT32_MAX, INT32_MIN, wrap_int32
 from thimble.compiler.ops.overlapping import whole_rows
+from thimble.compiler.ops.row_wise import cut, independent_rows, matching_columns, one_row
+
+_WHOLE = {Rounding.TFLM: "fully_connected", Rounding.LITERT: "fully_connected_litert"}
+_ACCUMULATING = {Rounding.TFLM: "fully_connected_accumulate", Rounding.LITERT: "fully_connected_litert_accumulate"}
 
 
 def int8_matrix(site: Site) -> bool:
@@ -116,19 +131,58 @@ class FullyConnected(WeightedOperator):
     def overlaps(self, site: Site) -> tuple[Overlap, ...]:
         return whole_rows(site)
 
+    def _accumulates(self, site: Site) -> bool:
+        """Whether the rows of the input together are the one row of the matrix."""
+        x = site.input(0).type
+        return x.rows > 1 and x.elements == site.input(1).type.shape[1]
+
+    def rows(self, site: Site) -> RowForm | None:
+        x, made = site.input(0).type, site.output().type
+        if self._accumulates(site):
+            return accumulated_rows(site, self._sums(site))
+        alike = x.shape[:-1] == made.shape[:-1] and x.shape[-1:] == site.input(1).type.shape[1:]
+        return independent_rows(self, site) if alike or x.rows == made.rows == 1 else None
+
+    def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
+        same = site.input(0).type.shape[:-1] == site.output().type.shape[:-1] and not self._accumulates(site)
+        return matching_columns(self, site, columns) if same else None
+
+    def restricted(self, site: Site, rows: Span, columns: Span) -> Site:
+        x, made = (cut(value, rows, columns) for value in (site.input(0), site.output()))
+        return replace(site, inputs=(x, *site.inputs[1:]), outputs=(made,))
+
+    def _sums(self, site: Site) -> Accumulator:
+        """One sum for each output channel, in the type of the bias."""
+        channels = site.input(1).type.shape[0]
+        if site.input(0).type.dtype is DType.INT8:
+            return Accumulator(channels * 4)
+        return Accumulator(channels * 8, "int64_t")
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        if not self._accumulates(site):
+            return self.lower(one_row(site), rounding)
+        x = site.input(0).type
+        sizes: Params = (("input_rows", x.rows), ("row_size", x.elements // x.rows))
+        return (accumulating(self._product(site, rounding, sizes, _ACCUMULATING), self._sums(site)),)
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        channels, depth = site.input(1).type.shape
-        geometry: Params = (
-            ("rows", site.input(0).type.elements // depth),
-            ("depth", depth),
+        depth = site.input(1).type.shape[1]
+        sizes: Params = (("rows", site.input(0).type.elements // depth), ("depth", depth))
+        return (self._product(site, rounding, sizes, _WHOLE),)
+
+    def _product(self, site: Site, rounding: Rounding, sizes: Params, kernels: dict[Rounding, str]) -> KernelCall:
+        """The call of one of `kernels`; `sizes` are its first parameters."""
+        channels = site.input(1).type.shape[0]
+        geometry = (
+            *sizes,
             ("output_channels", channels),
             ("weights_zero_point", site.input(1).quant.zero_points[0]),
         )
         if rounding is Rounding.TFLM:
-            return (self.weighted_call(site, "fully_connected", geometry, channels),)
+            return self.weighted_call(site, kernels[rounding], geometry, channels)
         geometry += (("input_scale", site.input(0).quant.scale), ("output_scale", site.output().quant.scale))
         tables = (Table("weight_scales", _weight_scales(site, channels)),)
-        return (self.call_with_tables(site, "fully_connected_litert", geometry, channels, tables),)
+        return self.call_with_tables(site, kernels[rounding], geometry, channels, tables)
 
 
 def _weight_scales(site: Site, channels: int) -> Array:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, RowForm, Shape, Span
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import input_types, same_types
-from thimble.compiler.ops.copying import copy_parts
+from thimble.compiler.ops.copying import copy_parts, copy_rows
+from thimble.compiler.ops.row_wise import independent_rows, matching_columns, matching_part, one_row, passing_rows
 
 
 def at_most_ten_inputs(site: Site) -> bool:
@@ -78,6 +80,30 @@ class Concatenation(Join):
 
     def part_size(self, shape: Shape) -> int:
         return shape[self.axis]
+
+    def rows(self, site: Site) -> RowForm | None:
+        behind = len(site.output().type.shape) - self._axis(site)
+        if behind <= 2:  # channels or columns
+            return independent_rows(self, site)
+        return passing_rows(site, self._first_rows(site)) if behind == 3 else None
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        if len(site.output().type.shape) - self._axis(site) <= 2:
+            return self.lower(one_row(site), rounding)
+        types = [site.input(i).type for i in range(len(site.inputs))]
+        firsts = self._first_rows(site)
+        return tuple(copy_rows(type_, first, 0, i) for i, (type_, first) in enumerate(zip(types, firsts, strict=True)))
+
+    def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
+        channels = self._axis(site) == len(site.output().type.shape) - 1
+        return matching_columns(self, site, columns) if channels else None
+
+    def restricted(self, site: Site, rows: Span, columns: Span) -> Site:
+        return matching_part(site, rows, columns)
+
+    def _first_rows(self, site: Site) -> list[int]:
+        """The output row with which each input begins, joined along rows."""
+        return [0, *accumulate(site.input(i).type.rows for i in range(len(site.inputs) - 1))]
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         shapes = self._input_shapes(site)

@@ -11,11 +11,12 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Constraint, KernelCall, Operator, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Constraint, KernelCall, Operator, Rounding, RowForm, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, rank_at_most, same_input_output_type
-from thimble.compiler.ops.copying import contiguous, copy_box, window
+from thimble.compiler.ops.copying import contiguous, copy_box, copy_rows, window
 from thimble.compiler.ops.fill import fill_output
+from thimble.compiler.ops.row_wise import independent_rows, one_row, passing_rows
 
 Paddings = tuple[tuple[int, int], ...]
 
@@ -70,6 +71,23 @@ class ConstantPadding(Operator):
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         return (np.pad(inputs[0], self.paddings, constant_values=self.fill(site)),)
+
+    def rows(self, site: Site) -> RowForm | None:
+        if not self._pads_rows():
+            return independent_rows(self, site)
+        if any(any(pair) for pair in (*self.paddings[:-3], *self.paddings[-1:])):
+            return None
+        return passing_rows(site, [self.paddings[-3][0], *(0 for _ in site.inputs[1:])])
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        if not self._pads_rows():
+            return self.lower(one_row(site), rounding)
+        kind = site.input(0).type
+        copy = copy_rows(kind, self.paddings[-3][0], self.paddings[-2][0] * kind.shape[-1] * kind.dtype.bytes)
+        return (fill_output(one_row(site).output().type, self.fill(site)), copy)
+
+    def _pads_rows(self) -> bool:
+        return any(any(pair) for pair in self.paddings[:-2])
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         copy = copy_inside(site, self.paddings)

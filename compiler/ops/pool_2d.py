@@ -4,19 +4,39 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape
+from thimble.compiler.ir.operator import (
+    Accumulator,
+    Array,
+    Input,
+    KernelCall,
+    Operator,
+    Output,
+    Overlap,
+    Rounding,
+    RowForm,
+    Shape,
+    Span,
+)
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.accumulating import (
+    accumulated_rows,
+    accumulating,
+    channel_maxima,
+    channel_sums,
+    image_params,
+)
 from thimble.compiler.ops.activation import Activation, activate, quantized_range
 from thimble.compiler.ops.constraints import activation_fits, input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
 from thimble.compiler.ops.overlapping import channel_windows
+from thimble.compiler.ops.row_windows import by_rows, window_columns, window_part, window_rows
 from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
 
@@ -65,6 +85,19 @@ class Pool2D(Operator):
     def pool_real(self, x: Array, rows: Axis, columns: Axis) -> Array:
         """The same of plain numbers, in x's type."""
 
+    @abstractmethod
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        """What a pool over the whole image keeps from row to row, and the kernel that does so."""
+
+    def accumulates(self, site: Site) -> bool:
+        """Whether all rows of one image end under a single window.
+
+        Parts of other pools have explicit padding, and stay windows like the whole.
+        """
+        x = site.input(0).type.shape
+        known = isinstance(self.padding, Padding)
+        return known and x[0] == 1 and x[1] > 1 and all(axis.is_global for axis in self.axes(site))
+
     def axes(self, site: Site) -> tuple[Axis, Axis]:
         """The window along height and width."""
         _, height, width, _ = site.input(0).type.shape
@@ -93,15 +126,34 @@ class Pool2D(Operator):
     def overlaps(self, site: Site) -> tuple[Overlap, ...]:
         return channel_windows(site, self.axes(site))
 
+    def rows(self, site: Site) -> RowForm | None:
+        if self.accumulates(site):
+            return accumulated_rows(site, self.accumulator(site)[0])
+        return window_rows(site, self.axes(site), channel_windows)
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        if not self.accumulates(site):
+            return self.lower(site, rounding)
+        accumulator, kernel = self.accumulator(site)
+        low, high = quantized_range(self.activation, site.output().quant, site.output().type.dtype)
+        params = (*image_params(site), ("output_min", low), ("output_max", high))
+        return (accumulating(KernelCall(kernel, params, (Input(0), Output())), accumulator),)
+
+    def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
+        return None if self.accumulates(site) else window_columns(site, self.axes(site), columns)
+
+    def restricted(self, site: Site, rows: Span, columns: Span) -> Site:
+        part, padding = window_part(site, self.axes(site), rows, columns)
+        return replace(part, op=replace(self, padding=padding))
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        batch, height, width, channels = site.input(0).type.shape
+        _, height, width, channels = site.input(0).type.shape
         rows, columns = self.axes(site)
         dtype = site.output().type.dtype
         low, high = quantized_range(self.activation, site.output().quant, dtype)
         call = KernelCall(
             kernel=self.kernels[dtype],
             params=(
-                ("batches", batch),
                 ("input_height", height),
                 ("input_width", width),
                 ("channels", channels),
@@ -118,7 +170,7 @@ class Pool2D(Operator):
             ),
             arguments=(Input(0), Output()),
         )
-        return (call,)
+        return (by_rows(call),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +179,10 @@ class AveragePool2D(Pool2D):
 
     name = "average_pool_2d"
     kernels: ClassVar = {DType.INT8: "average_pool_2d_s8", DType.INT16: "average_pool_2d_s16"}
+
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        sums, suffix = channel_sums(site)
+        return sums, f"average_pool_2d_accumulate_{suffix}"
 
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         sums = pool_separably(x.astype(np.int64), rows, columns, np.sum)
@@ -144,6 +200,10 @@ class MaxPool2D(Pool2D):
 
     name = "max_pool_2d"
     kernels: ClassVar = {DType.INT8: "max_pool_2d_s8", DType.INT16: "max_pool_2d_s16"}
+
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        maxima, suffix = channel_maxima(site)
+        return maxima, f"max_accumulate_{suffix}"
 
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         return pool_separably(x.astype(np.int64), rows, columns, np.max)

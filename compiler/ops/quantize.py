@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Overlap, Rounding, Shape
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.compiler.ops.constraints import quantized_integers, scales_comparable
 from thimble.compiler.ops.fixed_point import INT32_MIN, Int64, quantize_multiplier, requantize, saturate, wrap_int32
 from thimble.compiler.ops.overlapping import element_by_element
+from thimble.compiler.ops.row_wise import RowWiseOperator
 
 KERNELS = {
     (DType.FLOAT32, DType.INT8): "quantize_s8",
@@ -44,7 +45,7 @@ def halves_away_from_zero(site: Site) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Quantize(Operator):
+class Quantize(RowWiseOperator):
     """Output of the input's shape: zero_point + round(real / scale), saturated.
 
     Halves go away from zero, as in TFLite; `ties_to_even` takes them to the even neighbour, as ONNX does.

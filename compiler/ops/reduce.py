@@ -11,8 +11,26 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, ParamValue, Rounding, Shape
+from thimble.compiler.ir.operator import (
+    Accumulator,
+    Array,
+    Input,
+    KernelCall,
+    Operator,
+    Output,
+    ParamValue,
+    Rounding,
+    RowForm,
+    Shape,
+)
 from thimble.compiler.ir.types import MAX_RANK, DType
+from thimble.compiler.ops.accumulating import (
+    accumulated_rows,
+    accumulating,
+    channel_maxima,
+    channel_sums,
+    image_params,
+)
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import (
     input_types,
@@ -56,6 +74,17 @@ class Reduction(Operator):
         with np.errstate(all="ignore"):
             reduced = np.asarray(self.real(inputs[0], self.reduced(site)), inputs[0].dtype)
         return (reduced.reshape(site.output().type.shape),)
+
+    @abstractmethod
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        """What a reduction of a whole image to its channels keeps from row to row, and the suffix of its kernel."""
+
+    def rows(self, site: Site) -> RowForm | None:
+        type_ = site.input(0).type
+        axes = self.reduced(site)
+        if len(type_.shape) - 1 in axes or self.count(site) != type_.rows * type_.columns:
+            return None
+        return accumulated_rows(site, self.accumulator(site)[0])
 
     def count(self, site: Site) -> int:
         """How many elements become one."""
@@ -110,6 +139,21 @@ class Total(Reduction):
         scaled = requantize(wrap_int32(centred), *self.multiplier(site))
         low, high = made.type.dtype.range
         return saturate(wrap_int32(scaled + made.quant.zero_point), low, high, made.type.dtype.numpy)
+
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        return channel_sums(site)
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        sums, suffix = self.accumulator(site)
+        multiplier, shift = self.multiplier(site)
+        params = (
+            *image_params(site),
+            ("offset", int(wrap_int32(np.array(-site.input(0).quant.zero_point * self.count(site))))),
+            ("multiplier", multiplier),
+            ("shift", shift),
+            ("output_zero_point", site.output().quant.zero_point),
+        )
+        return (accumulating(KernelCall(f"reduce_sum_accumulate_{suffix}", params, (Input(0), Output())), sums),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         multiplier, shift = self.multiplier(site)
@@ -168,6 +212,15 @@ class ReduceMax(Reduction):
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         return (np.asarray(inputs[0].max(axis=self.reduced(site))).reshape(site.output().type.shape),)
 
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        return channel_maxima(site)
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        maxima, suffix = self.accumulator(site)
+        low, high = site.output().type.dtype.range
+        params = (*image_params(site), ("output_min", low), ("output_max", high))
+        return (accumulating(KernelCall(f"max_accumulate_{suffix}", params, (Input(0), Output())), maxima),)
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (KernelCall("reduce_max_s8", self.loops(site), (Input(0), Output())),)
 
@@ -177,6 +230,12 @@ class PlainReduction(Reduction):
     """Base of the reductions for float models alone."""
 
     constraints = (no_kernel,)
+
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        raise NotImplementedError(f"{self.name} has no kernel")
+
+    def rows(self, site: Site) -> RowForm | None:
+        return None
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         return self.float_reference(site, inputs)

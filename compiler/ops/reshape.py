@@ -10,11 +10,12 @@ from typing import ClassVar
 
 from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Constraint, KernelCall, Operator, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Constraint, KernelCall, Operator, Rounding, RowForm, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import input_types, same_input_output_type
 from thimble.compiler.ops.copying import copy_whole
+from thimble.compiler.ops.row_wise import one_row, passing_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class Relabel(Operator):
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         return (inputs[0].reshape(site.output().type.shape).copy(),)
+
+    def rows(self, site: Site) -> RowForm | None:
+        given, made = site.input(0).type, site.output().type
+        alike = given.rows == made.rows and given.row_bytes == made.row_bytes
+        return passing_rows(site, [0] * len(site.inputs)) if alike else None
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        return (copy_whole(one_row(site).output().type),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (copy_whole(site.output().type),)

@@ -10,10 +10,22 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape, Table
+from thimble.compiler.ir.operator import (
+    Array,
+    Input,
+    KernelCall,
+    Operator,
+    Output,
+    Rounding,
+    RowForm,
+    Shape,
+    Span,
+    Table,
+)
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, same_input_output_type
 from thimble.compiler.ops.fixed_point import round_half_away
+from thimble.compiler.ops.row_windows import by_rows, rows_under
 
 _FRACTION_BITS = 10
 _ONE = 1 << _FRACTION_BITS
@@ -40,6 +52,17 @@ class Resize(Operator):
     @abstractmethod
     def positions(self, input_size: int, output_size: int) -> Array:
         """Where along one axis each output element takes its value: (output_size,)."""
+
+    @abstractmethod
+    def rows_at(self, positions: Array, height: int) -> list[Span]:
+        """The rows of an image of `height` rows that output rows at these positions are made of."""
+
+    def rows(self, site: Site) -> RowForm | None:
+        height = site.input(0).type.shape[1]
+        return rows_under(site, self.rows_at(self.positions(height, self.height), height), height)
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        return self.lower(site, rounding)
 
     def tables(self, site: Site) -> tuple[Array, Array]:
         """The positions of rows and of columns."""
@@ -96,6 +119,10 @@ class ResizeBilinear(Resize):
         # What lies before the first element is made of the first element alone, as at position 0.
         return np.maximum(first + step * np.arange(output_size, dtype=np.int64), 0).astype(np.int32)
 
+    def rows_at(self, positions: Array, height: int) -> list[Span]:
+        last = np.minimum(-(-positions // _ONE), height - 1)
+        return [(int(low), int(high) + 1) for low, high in zip(positions // _ONE, last, strict=True)]
+
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         rows, columns = self.tables(site)
         x = inputs[0].astype(np.int64)
@@ -123,12 +150,11 @@ class ResizeBilinear(Resize):
         return np.asarray(x.take(low, axis) * (1 - fraction) + x.take(high, axis) * fraction)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        batch, height, width, channels = site.input(0).type.shape
+        _, height, width, channels = site.input(0).type.shape
         rows, columns = self.tables(site)
         call = KernelCall(
             kernel="resize_bilinear_s8",
             params=(
-                ("batches", batch),
                 ("input_height", height),
                 ("input_width", width),
                 ("channels", channels),
@@ -137,7 +163,7 @@ class ResizeBilinear(Resize):
             ),
             arguments=(Input(0), Table("rows", rows), Table("columns", columns), Output()),
         )
-        return (call,)
+        return (by_rows(call),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +185,19 @@ class ResizeNearestNeighbor(Resize):
         nearest = np.array([round_half_away(float(v)) for v in exact]) if self.align_corners else np.floor(exact)
         return np.asarray(np.minimum(nearest, input_size - 1), np.int16)
 
+    def rows_at(self, positions: Array, height: int) -> list[Span]:
+        return [(int(row), int(row) + 1) for row in positions]
+
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         rows, columns = self.tables(site)
         return (inputs[0][:, rows][:, :, columns],)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        batch, height, width, channels = site.input(0).type.shape
+        _, height, width, channels = site.input(0).type.shape
         rows, columns = self.tables(site)
         call = KernelCall(
             kernel="resize_nearest_neighbor",
             params=(
-                ("batches", batch),
                 ("input_height", height),
                 ("input_width", width),
                 ("pixel_bytes", channels * site.input(0).type.dtype.bytes),
@@ -178,7 +206,7 @@ class ResizeNearestNeighbor(Resize):
             ),
             arguments=(Input(0), Table("rows", rows), Table("columns", columns), Output()),
         )
-        return (call,)
+        return (by_rows(call),)
 
 
 def _interpolate(x: Array, positions: Array, axis: int) -> Array:

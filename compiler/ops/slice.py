@@ -10,11 +10,12 @@ from math import ceil
 import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
-from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, Shape
+from thimble.compiler.ir.graph import Role, Site
+from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, RowForm, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, rank_at_most, same_input_output_type
 from thimble.compiler.ops.copying import contiguous, copy_box, window
+from thimble.compiler.ops.row_wise import MAX_STEPS, has_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,23 @@ class Slicing(Operator):
         kind = site.input(0).type
         box = tuple(span.count for span in spans)
         source = window(kind.shape, tuple(span.begin for span in spans), tuple(span.step for span in spans))
+        return (copy_box(box, source, contiguous(box), kind.dtype.bytes),)
+
+    def rows(self, site: Site) -> RowForm | None:
+        x, made = site.input(0), site.output().type
+        rank = len(x.type.shape)
+        if rank < 3 or len(made.shape) != rank or not made.elements or x.role is Role.CONSTANT:
+            return None
+        span = self.spans(site)[-3]
+        if not has_image(x.type) or span.step < 0 or made.rows > MAX_STEPS:
+            return None
+        needs = tuple((int(row), int(row) + 1) for row in span.indices)
+        return RowForm(made.rows, (needs, *(None for _ in site.inputs[1:])))
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        spans, kind = self.spans(site)[-2:], site.input(0).type
+        box = tuple(span.count for span in spans)
+        source = window(kind.shape[-2:], tuple(span.begin for span in spans), tuple(span.step for span in spans))
         return (copy_box(box, source, contiguous(box), kind.dtype.bytes),)
 
     def _check_rank(self, site: Site, *vectors: tuple[int, ...]) -> None:

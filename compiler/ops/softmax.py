@@ -10,7 +10,7 @@ from math import isfinite
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape, Table
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Rounding, Shape, Table
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, output_types, per_tensor
 from thimble.compiler.ops.fixed_point import (
@@ -23,6 +23,7 @@ from thimble.compiler.ops.fixed_point import (
     wrap_int32,
 )
 from thimble.compiler.ops.gemmlowp import exp_on_negative_values, one_over_one_plus
+from thimble.compiler.ops.row_wise import RowWiseOperator
 
 _DIFFERENCE_BITS = 5  # integer bits of beta * (x - max): exp(-32) no longer counts
 _SUM_BITS = 12  # integer bits of the sum of exponentials
@@ -131,7 +132,7 @@ def look_up(table: Array, x: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Softmax(Operator):
+class Softmax(RowWiseOperator):
     """Input (..., D), output of the same shape: exp(beta * x) / sum(exp(beta * x)) over D."""
 
     beta: float

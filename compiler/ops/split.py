@@ -11,11 +11,12 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, RowForm, Shape, Span
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import input_types, same_types
 from thimble.compiler.ops.copying import copy_parts
+from thimble.compiler.ops.row_wise import independent_rows, matching_columns, matching_part, one_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,21 @@ class Cut(Operator):
         kind = site.input(0).type
         arguments = [(Input(0), Output(i)) for i in range(len(site.outputs))]
         return copy_parts(kind.shape, self._axis(site), self._sizes(site), kind.dtype.bytes, arguments, join=False)
+
+    def rows(self, site: Site) -> RowForm | None:
+        shape = site.input(0).type.shape
+        keeps_rank = all(len(value.type.shape) == len(shape) for value in site.outputs)
+        return independent_rows(self, site) if keeps_rank and self._axis(site) >= len(shape) - 2 else None
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        return self.lower(one_row(site), rounding)
+
+    def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
+        channels = self._axis(site) == len(site.input(0).type.shape) - 1
+        return matching_columns(self, site, columns) if channels else None
+
+    def restricted(self, site: Site, rows: Span, columns: Span) -> Site:
+        return matching_part(site, rows, columns)
 
     def _check_count(self, site: Site, count: int) -> None:
         if count != len(site.outputs) or count < 1:

@@ -9,7 +9,7 @@ import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, KernelCall, Rounding, Shape
+from thimble.compiler.ir.operator import Array, KernelCall, Rounding, RowForm, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.convolution import (
     WeightedOperator,
@@ -17,6 +17,8 @@ from thimble.compiler.ops.convolution import (
     convolution_constraints,
     rank_4_shapes,
 )
+from thimble.compiler.ops.row_windows import by_rows, rows_under
+from thimble.compiler.ops.row_wise import MAX_STEPS
 from thimble.compiler.ops.window import Axis, Padding, transposed_axis
 
 
@@ -79,12 +81,24 @@ class TransposeConv(WeightedOperator):
                 sums[:, out_y, out_x] += x[:, in_y, in_x] @ weights[:, row, column].T
         return sums
 
+    def rows(self, site: Site) -> RowForm | None:
+        if site.output().type.rows > MAX_STEPS:
+            return None
+        axis, height = self.axes(site)[0], site.input(0).type.shape[1]
+        # Output row y meets tap t of input row r where y + pad == r * stride + t.
+        lowest = [-(-(y + axis.pad - axis.kernel + 1) // axis.stride) for y in range(axis.input)]
+        highest = [(y + axis.pad) // axis.stride for y in range(axis.input)]
+        spans = [(min(max(low, 0), height), min(high + 1, height)) for low, high in zip(lowest, highest, strict=True)]
+        return rows_under(site, spans, height)
+
+    def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        return self.lower(site, rounding)
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        batch, height, width, depth = site.input(0).type.shape
+        _, height, width, depth = site.input(0).type.shape
         channels = site.output().type.shape[3]
         rows, columns = self.axes(site)
         geometry = (
-            ("batches", batch),
             ("input_height", height),
             ("input_width", width),
             ("input_channels", depth),
@@ -98,4 +112,4 @@ class TransposeConv(WeightedOperator):
             ("output_width", columns.input),
             ("output_channels", channels),
         )
-        return (self.weighted_call(site, "transpose_conv", geometry, channels),)
+        return (by_rows(self.weighted_call(site, "transpose_conv", geometry, channels)),)

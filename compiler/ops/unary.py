@@ -10,14 +10,15 @@ import numpy as np
 
 from thimble.compiler.ir.errors import UnsupportedOp
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape, Table
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Overlap, Rounding, Shape, Table
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.fixed_point import Int64, requantize, saturate, wrap_int32
 from thimble.compiler.ops.overlapping import element_by_element
+from thimble.compiler.ops.row_wise import RowWiseOperator
 
 
 @dataclass(frozen=True, slots=True)
-class UnaryOperator(Operator):
+class UnaryOperator(RowWiseOperator):
     """Output of the input's shape and type; each value depends on one input value."""
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.operator import Span
 
 MAX_REACH = 1 << 30
 """Largest extent of a dilated window, and largest stride of a transposed one: kernels compute positions in 32 bits."""
@@ -50,8 +51,33 @@ class Axis:
     @property
     def overhang(self) -> tuple[int, int]:
         """How many elements the windows reach beyond the input: (before, after) it."""
-        reach = (self.output - 1) * self.stride + (self.kernel - 1) * self.dilation + 1
-        return self.pad, max(reach - self.pad - self.input, 0)
+        return self.pad, max(self._extent((0, self.output))[1] - self.input, 0)
+
+    def _extent(self, outputs: Span) -> Span:
+        """From the first tap of the first of these outputs' windows to the last tap of the last, wherever they lie."""
+        start, last = (output * self.stride - self.pad for output in (outputs[0], outputs[1] - 1))
+        return start, last + (self.kernel - 1) * self.dilation + 1
+
+    def reads(self, outputs: Span) -> Span:
+        """The input elements between the first and the last tap of these outputs' windows; none may be left."""
+        start, end = self._extent(outputs)
+        return min(max(start, 0), self.input), min(max(end, 0), self.input)
+
+    def margins(self, outputs: Span) -> tuple[int, int]:
+        """How many elements these outputs' windows reach beyond what they read: (before, after) it."""
+        (start, end), (first, behind) = self._extent(outputs), self.reads(outputs)
+        return first - start, end - behind
+
+    @property
+    def meets_input(self) -> bool:
+        """Whether every window begins before the end of the input and ends behind its beginning."""
+        return self._extent((0, 1))[1] > 0 and self._extent((self.output - 1, self.output))[0] < self.input
+
+    @property
+    def is_global(self) -> bool:
+        """Whether there is one window, and the whole input lies under it."""
+        start, end = self._extent((0, 1))
+        return self.output == 1 and self.dilation == 1 and start <= 0 and end >= self.input
 
     @property
     def taps(self) -> range:

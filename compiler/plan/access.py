@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.operator import Array, RowForm, Span
 from thimble.compiler.ops.binary import BinaryOperator
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -17,8 +17,11 @@ from thimble.compiler.ops.dequantize import Dequantize
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.pool_2d import Pool2D
 from thimble.compiler.ops.quantize import Quantize
+from thimble.compiler.ops.row_wise import one_row
 from thimble.compiler.ops.unary import UnaryOperator
 from thimble.compiler.ops.window import Axis
+
+_ONE_ROW = Axis(input=1, kernel=1, stride=1, dilation=1, output=1, pad=0)
 
 KERNELS = frozenset(
     {
@@ -37,6 +40,11 @@ KERNELS = frozenset(
         *(f"{name}_{width}" for name in ("conv_2d", "depthwise_conv_2d", "fully_connected") for width in ("s8", "s16")),
         *(f"fully_connected_litert_{width}" for width in ("s8", "s16")),
         *(f"{name}_pool_2d_{width}" for name in ("average", "max") for width in ("s8", "s16")),
+        *(f"average_pool_2d_accumulate_{widths}" for widths in ("s8_s16", "s8_s32", "s16_s32")),
+        *(f"reduce_sum_accumulate_{widths}" for widths in ("s8_s16", "s8_s32", "s16_s32")),
+        *(f"max_accumulate_{width}" for width in ("s8", "s16")),
+        *(f"fully_connected_accumulate_{width}" for width in ("s8", "s16")),
+        *(f"fully_connected_litert_accumulate_{width}" for width in ("s8", "s16")),
     }
 )
 """The kernels whose loops were read: what stands here about their operators is true of these and of no others."""
@@ -58,16 +66,39 @@ def last_readers(site: Site, index: int) -> Array | None:
     if isinstance(op, FullyConnected):
         channels, depth = site.input(1).type.shape
         return (np.arange(site.input(0).type.elements) // depth + 1) * channels - 1
+    if isinstance(op, (Conv2D, DepthwiseConv2D, Pool2D)):
+        return _last_of_windows(site, op.axes(site))
+    return None
+
+
+def last_readers_in_row(site: Site, index: int) -> Array | None:
+    """For each element of one row of an input, the last element of an output row that reads it, in a step of one row.
+
+    -1 where no element is read behind the first write: so it is in the last step of an accumulating node, whose output
+    is no row. All rows under a window are read at the same columns. None as above.
+    """
+    op, row = site.op, one_row(site)
+    form = op.rows(site)
+    if form is None:
+        return None
+    if form.accumulator_bytes:
+        return np.full(row.input(index).type.elements, -1) if index == 0 else None
+    if isinstance(op, (Conv2D, DepthwiseConv2D, Pool2D)):
+        return _last_of_windows(row, (_ONE_ROW, op.axes(site)[1])) if index == 0 else None
+    return last_readers(row, index)
+
+
+def _last_of_windows(site: Site, axes: tuple[Axis, Axis]) -> Array:
+    """The last readers of the elements of input 0 under windows along `axes`, pixel by pixel."""
+    op, channels = site.op, site.output().type.shape[3]
     if isinstance(op, Conv2D):
         inside = _last_channel_of_group(site)
     elif isinstance(op, DepthwiseConv2D):
         inside = np.arange(1, site.input(0).type.shape[3] + 1) * op.multiplier - 1
-    elif isinstance(op, Pool2D):
-        inside = np.arange(site.input(0).type.shape[3])
     else:
-        return None
-    pixels = _last_pixels(site, op.axes(site))[:, None]
-    return np.where(pixels < 0, -1, pixels * outputs.shape[3] + inside).reshape(-1)
+        inside = np.arange(site.input(0).type.shape[3])
+    pixels = _last_pixels(site, axes)[:, None]
+    return np.where(pixels < 0, -1, pixels * channels + inside).reshape(-1)
 
 
 def _last_of_broadcast(operand: tuple[int, ...], output: tuple[int, ...]) -> Array:
@@ -123,3 +154,39 @@ def _last_along(axis: Axis) -> Array:
         met = (candidates >= 0) & (reach % axis.dilation == 0) & (reach // axis.dilation < axis.kernel)
         last = np.where((last < 0) & met, candidates, last)
     return last
+
+
+def rows_read(site: Site, form: RowForm, index: int, step: int) -> range:
+    """The rows of an input that a step of the row form reads: by the geometry of windows, else as the form says."""
+    spans = form.needs[index]
+    if spans is None:
+        return range(0)
+    if index != 0 or form.accumulator_bytes or not isinstance(site.op, (Conv2D, DepthwiseConv2D, Pool2D)):
+        return range(*spans[step])
+    axis = site.op.axes(site)[0]
+    image, row = divmod(step, axis.output)
+    met = _under_window(axis, row)
+    return range(image * axis.input + met.start, image * axis.input + met.stop, met.step)
+
+
+def columns_read(site: Site, index: int, columns: Span) -> Span | None:
+    """The columns of an input that these columns of the output need: under windows by their geometry.
+
+    None where the node cannot be split by columns; all of them where the output's are all.
+    """
+    if isinstance(site.op, (Conv2D, DepthwiseConv2D, Pool2D)) and index == 0:
+        axis = site.op.axes(site)[1]
+        met = [_under_window(axis, column) for column in range(*columns)]
+        met = [positions for positions in met if positions]
+        return (min(m[0] for m in met), max(m[-1] for m in met) + 1) if met else (0, 0)
+    if columns == (0, site.output().type.columns):
+        return (0, site.input(index).type.columns)
+    needed = site.op.needed_columns(site, columns)
+    return needed[index] if needed is not None else None
+
+
+def _under_window(axis: Axis, output: int) -> range:
+    """The inputs that the taps of a window meet."""
+    start = output * axis.stride - axis.pad
+    first = start if start >= 0 else start % axis.dilation
+    return range(first, max(min(axis.input, start + axis.kernel * axis.dilation), first), axis.dilation)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from thimble.compiler.plan.layout import Request, Slide, arena_bytes, lower_bound
+from thimble.compiler.plan.layout import lower_bound
+from thimble.compiler.plan.requests import Request, Slide, arena_bytes
 
 EFFORT = 1.0
 """Deterministic seconds of CP-SAT: it counts work, not time, so that every machine finds the same plan."""
@@ -43,7 +44,7 @@ def _solve(
 
     model = cp_model.CpModel()
     size = arena_bytes(requests, hint)
-    unit = gcd(*(r.alignment for r in requests))
+    unit = gcd(*(r.alignment for r in requests), *(p.offset for r in requests for p in r.parts))
     peak = model.new_int_var(bound, size, "peak")
     places = []
     for i, r in enumerate(requests):
@@ -54,21 +55,24 @@ def _solve(
         model.add(unit * place + r.bytes <= peak)
         model.add_hint(place, hint[i] // unit)
         places.append(place)
-    early = sorted({slide.under for slide in slides})
-    late = sorted({slide.over for slide in slides})
+    pairs = _sliding_parts(requests, slides)
+    late, early = {over for over, _, _ in pairs}, {under for _, under, _ in pairs}
     widths, heights = [], []
     for i, r in enumerate(requests):
-        first, end = 2 * r.first + (i in late), 2 * r.last + 2 - (i in early)
-        widths.append(model.new_fixed_size_interval_var(first, end - first, f"life_{i}"))
-        heights.append(model.new_fixed_size_interval_var(places[i], -(-r.bytes // unit), f"bytes_{i}"))
+        for k, p in enumerate(r.parts):
+            first, end = 2 * p.first + ((i, k) in late), 2 * p.last + 2 - ((i, k) in early)
+            widths.append(model.new_fixed_size_interval_var(first, end - first, f"life_{i}_{k}"))
+            start = places[i] + p.offset // unit
+            heights.append(model.new_fixed_size_interval_var(start, -(-p.bytes // unit), f"bytes_{i}_{k}"))
     model.add_no_overlap_2d(widths, heights)
-    distances = {(slide.over, slide.under): slide.distance for slide in slides}
-    for over, under in ((i, j) for i in late for j in early if requests[i].first == requests[j].last):
+    for (over, born), (under, dying), distance in pairs:
         # The ticks part these two, so that only this keeps them apart.
-        before = model.new_bool_var(f"{over}_before_{under}")
-        distance = distances.get((over, under), requests[over].bytes)
-        model.add(places[under] - places[over] >= -(-distance // unit)).only_enforce_if(before)
-        model.add(places[over] - places[under] >= -(-requests[under].bytes // unit)).only_enforce_if(~before)
+        above, below = requests[over].parts[born], requests[under].parts[dying]
+        before = model.new_bool_var(f"{over}_{born}_before_{under}_{dying}")
+        least = above.offset + above.bytes - below.offset if distance is None else distance
+        behind = below.offset + below.bytes - above.offset
+        model.add(places[under] - places[over] >= -(-least // unit)).only_enforce_if(before)
+        model.add(places[over] - places[under] >= -(-behind // unit)).only_enforce_if(~before)
     model.minimize(peak)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1  # several would race, and the winner would be another one each time
@@ -79,3 +83,32 @@ def _solve(
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return tuple(hint), bound
     return tuple(solver.value(place) * unit for place in places), proved
+
+
+_PartIndex = tuple[int, int]
+"""A request and one of its parts."""
+
+
+def _sliding_parts(
+    requests: Sequence[Request], slides: Sequence[Slide]
+) -> list[tuple[_PartIndex, _PartIndex, int | None]]:
+    """All pairs of a part that begins where it may slide and one that ends there, with the distance between the bodies.
+
+    None as the distance where these two may not slide: ticks part them all the same.
+    """
+    late: dict[int, set[_PartIndex]] = {}
+    early: dict[int, set[_PartIndex]] = {}
+    distances = {(slide.over, slide.under): slide.distance for slide in slides}
+    for over, under in distances:
+        for step in {p.first for p in requests[over].parts} & {p.last for p in requests[under].parts}:
+            born = [(over, k) for k, p in enumerate(requests[over].parts) if p.first == step]
+            dying = [(under, k) for k, p in enumerate(requests[under].parts) if p.last == step]
+            late.setdefault(step, set()).update(born)
+            early.setdefault(step, set()).update(dying)
+    return [
+        (a, b, distances.get((a[0], b[0])))
+        for step in sorted(late)
+        for a in sorted(late[step])
+        for b in sorted(early[step])
+        if a[0] != b[0]
+    ]

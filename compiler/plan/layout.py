@@ -1,80 +1,89 @@
 """Offsets for buffers of known size and lifetime: the dynamic storage allocation problem.
 
-Greedy placement: take the buffers in some order, put each where it touches no buffer already placed that is live at
-the same time. Several orders are tried, at the lowest offset and in the tightest gap; where the best of them is above
-the bound of live bytes, orders close to it are tried too. exact_layout.py does what is left.
+First the simple orders: take the buffers in some order, put each where it touches no buffer already placed that is
+live at the same time, at the lowest offset or in the tightest gap. Where the best of them is above the bound of live
+bytes, orders close to it are tried, then skyline.py; exact_layout.py does what is left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from math import gcd
 from random import Random
 
+import numpy as np
+
+from thimble.compiler.plan.conflicts import Conflict, find_conflicts
+from thimble.compiler.plan.live_bytes import LiveBytes
+from thimble.compiler.plan.requests import Part, Request, Slide, arena_bytes
+from thimble.compiler.plan.skyline import Skyline
+
+__all__ = ["Part", "Request", "Slide", "arena_bytes", "lower_bound", "place"]
+
 HILL_CLIMBS = 400
-"""Orders tried close to the best one."""
+"""Orders tried close to the best one, at most."""
+
+HILL_CLIMB_WORK = 1_000_000
+"""Conflicts looked at in all hill climbs at an effort of 1: about half a second."""
+
+SKYLINE_WORK = 60_000
+"""Requests placed by the skyline at an effort of 1: about two seconds."""
+
+SKYLINE_ROUNDS = 200
+"""Times that it may place each of them: few requests are left to the exact search, which is better with them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A buffer to place: `bytes` at a multiple of `alignment`, live in steps [first, last], both included."""
+_Key = Callable[[Request, int], tuple[int, ...]]
 
-    first: int
-    last: int
-    bytes: int
-    alignment: int = 4
-
-    def meets(self, other: Request) -> bool:
-        """Whether both are live at some step."""
-        return self.first <= other.last and other.first <= self.last
-
-
-@dataclass(frozen=True, slots=True)
-class Slide:
-    """Buffer `over` may lie over buffer `under`, if it begins at least `distance` bytes before it.
-
-    Both are indices of requests; the last step of `under` is the first one of `over`. A negative distance lets `over`
-    begin behind the start of `under`.
-    """
-
-    over: int
-    under: int
-    distance: int
-
-
-_ORDERS: tuple[Callable[[Request], tuple[int, ...]], ...] = (
-    lambda r: (-r.bytes, r.first),
-    lambda r: (-(r.last - r.first), -r.bytes),
-    lambda r: (-r.bytes * (r.last - r.first + 1), r.first),
-    lambda r: (r.first, -r.bytes),
-    lambda r: (-r.last, -r.bytes),
-    lambda r: (-r.bytes, -(r.last - r.first)),
-    lambda r: (-r.bytes, -r.first),
+_ORDERS: tuple[_Key, ...] = (
+    lambda r, _: (-r.bytes, r.first),
+    lambda r, _: (-(r.last - r.first), -r.bytes),
+    lambda r, _: (-r.bytes * (r.last - r.first + 1), r.first),
+    lambda r, _: (r.first, -r.bytes),
+    lambda r, _: (-r.last, -r.bytes),
+    lambda r, _: (-r.bytes, -(r.last - r.first)),
+    lambda r, _: (-r.bytes, -r.first),
+    lambda r, fullest: (-fullest, -r.bytes, r.first),
+    lambda r, fullest: (-fullest, r.first),
+    lambda r, fullest: (-fullest, r.first - r.last, -r.bytes),
+    lambda r, fullest: (-fullest, -r.last),
 )
+"""The simple orders, from a request and the most bytes that are live at a step of its life (greedy by breadth)."""
 
 
 def lower_bound(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> int:
     """No placement is smaller: the most bytes live at one step, less what slides may save there.
 
-    All but the topmost buffer of a step end where another may begin, at a multiple of the alignment.
+    All but the topmost buffer of a step end where another may begin, at a multiple of the alignment; within a body of
+    several parts, nothing is known of that.
     """
-    unit = gcd(*(r.alignment for r in requests))
-    shared: dict[int, int] = {}
+    if not requests:
+        return 0
+    live = LiveBytes(requests)
+    unit = int(np.gcd.reduce([r.alignment for r in requests]))
+    slacks = np.array([-p.bytes % unit if len(r.parts) == 1 else 0 for r in requests for p in r.parts])
+    largest = np.zeros(len(live.steps), np.int64)
+    for slack in sorted(set(slacks.tolist()) - {0}):
+        largest[live.sum(slacks == slack) > 0] = slack
+    padding = live.sum(slacks) - largest
+    for step, amount in _saved_by_slides(requests, slides, unit).items():
+        padding[np.searchsorted(live.steps, step)] = -amount
+    return int(max((live.bytes + padding).max(), *(r.bytes for r in requests)))
+
+
+def _saved_by_slides(requests: Sequence[Request], slides: Sequence[Slide], unit: int) -> dict[int, int]:
+    """For each step at which something may slide, the most bytes that two buffers may share there."""
+    shared: dict[tuple[int, int], int] = {}
     for slide in slides:
         distance = -(-slide.distance // unit) * unit
-        size = most_shared(requests[slide.over].bytes, requests[slide.under].bytes, distance)
-        shared[slide.over] = shared.get(slide.over, 0) + size
+        over, under = requests[slide.over], requests[slide.under]
+        size = most_shared(over.bytes, under.bytes, distance)
+        for step in {p.first for p in over.parts} & {p.last for p in under.parts}:
+            shared[slide.over, step] = shared.get((slide.over, step), 0) + size
     saved: dict[int, int] = {}
-    for over, size in shared.items():
-        step = requests[over].first
-        saved[step] = saved.get(step, 0) + min(size, requests[over].bytes)
-    best = max((r.bytes for r in requests), default=0)
-    for step in {r.first for r in requests}:
-        live = [r.bytes for r in requests if r.first <= step <= r.last]
-        slack = [] if step in saved else [-size % unit for size in live]
-        best = max(best, sum(live) - saved.get(step, 0) + sum(slack) - max(slack, default=0))
-    return best
+    for (over_index, step), size in shared.items():
+        born = sum(p.bytes for p in requests[over_index].parts if p.first == step)
+        saved[step] = saved.get(step, 0) + min(size, born)
+    return saved
 
 
 def most_shared(over: int, under: int, distance: int) -> int:
@@ -82,81 +91,94 @@ def most_shared(over: int, under: int, distance: int) -> int:
     return max(min(over, under, over - distance), 0)
 
 
-def place(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> tuple[int, ...]:
-    """An offset for each request, such that no two that are live together overlap, but for what slides allow."""
-    greedy = _Greedy(requests, slides)
+def place(requests: Sequence[Request], slides: Sequence[Slide] = (), effort: float = 1.0) -> tuple[int, ...]:
+    """An offset for each request, such that no two that are live together overlap, but for what slides allow.
+
+    The same for the same input and effort on every machine; an effort of 0 tries the simple orders alone. At 1 it
+    takes about three seconds where the bound is not reached.
+    """
+    if not requests:
+        return ()
+    conflicts = find_conflicts(requests, slides)
     bound = lower_bound(requests, slides)
-    best: tuple[int, list[int], list[int]] | None = None
-    for attempt in greedy.attempts():
+    best = _first_fits(requests, conflicts, bound, effort)
+    if best[0] > bound and effort > 0:
+        skyline = Skyline(requests, conflicts)
+        work = min(SKYLINE_WORK, SKYLINE_ROUNDS * len(requests))
+        found = skyline.search(bound, best[0], int(work * effort))
+        if found is not None:
+            return found
+    return tuple(best[2])
+
+
+_Attempt = tuple[int, list[int], list[int]]
+"""Arena bytes, order of placement, offsets."""
+
+
+def _first_fits(
+    requests: Sequence[Request], conflicts: Sequence[Sequence[Conflict]], bound: int, effort: float
+) -> _Attempt:
+    """The best placement one by one, in simple orders and in some that are close to the best of these."""
+    greedy = _Greedy(requests, conflicts)
+    best: _Attempt | None = None
+    for attempt in greedy.attempts(int(HILL_CLIMB_WORK * effort)):
         if best is None or attempt[0] < best[0]:
             best = attempt
         if best[0] <= bound:
             break
-    return tuple(best[2]) if best is not None else ()
-
-
-def arena_bytes(requests: Sequence[Request], offsets: Sequence[int]) -> int:
-    """Bytes that a placement takes."""
-    return max((offset + r.bytes for r, offset in zip(requests, offsets, strict=True)), default=0)
+    assert best is not None
+    return best
 
 
 class _Greedy:
-    """Placement one by one; an attempt is (arena bytes, order of placement, offsets)."""
+    """Placement one by one."""
 
-    def __init__(self, requests: Sequence[Request], slides: Sequence[Slide]) -> None:
+    def __init__(self, requests: Sequence[Request], conflicts: Sequence[Sequence[Conflict]]) -> None:
         self._requests = requests
-        distances = {(slide.over, slide.under): slide.distance for slide in slides}
-        # For each request: the others that it meets, by how much it must begin before them, and they before it.
-        self._meets = [
-            [
-                (j, distances.get((i, j), a.bytes), distances.get((j, i), b.bytes))
-                for j, b in enumerate(requests)
-                if j != i and a.meets(b)
-            ]
-            for i, a in enumerate(requests)
-        ]
+        self._sizes = [r.bytes for r in requests]
+        self._alignments = [r.alignment for r in requests]
+        self._conflicts = conflicts
 
-    def attempts(self) -> Iterator[tuple[int, list[int], list[int]]]:
-        """Placements, the simple ones first; none where there are no requests."""
-        if not self._requests:
-            return
+    def attempts(self, work: int) -> Iterator[_Attempt]:
+        """Placements, the simple orders first; hill climbs look at no more than `work` conflicts."""
         indices = range(len(self._requests))
         best = None
+        live = LiveBytes(self._requests)
+        fullest = live.most(live.bytes, np.array(indices)).tolist()
         for key in _ORDERS:
-            order = sorted(indices, key=lambda i: (key(self._requests[i]), i))
+            order = sorted(indices, key=lambda i: (key(self._requests[i], fullest[i]), i))
             for tightest in (False, True):
                 attempt = self._place(order, tightest)
                 best = attempt if best is None or attempt[0] < best[0] else best
                 yield attempt
         assert best is not None
         random = Random(0)
-        for _ in range(HILL_CLIMBS):
+        each = sum(map(len, self._conflicts)) + len(self._requests)
+        for _ in range(min(HILL_CLIMBS, work // each)):
             order = self._neighbour(best, random)
             attempt = self._place(order, False)
             if attempt[0] <= best[0]:
                 best = attempt
             yield attempt
 
-    def _neighbour(self, best: tuple[int, list[int], list[int]], random: Random) -> list[int]:
+    def _neighbour(self, best: _Attempt, random: Random) -> list[int]:
         """The order with one buffer that ends highest, or one that it meets, moved to an earlier turn."""
         size, order, offsets = best
-        top = next(i for i in order if offsets[i] + self._requests[i].bytes == size)
-        candidates = [top, *(j for j, _, _ in self._meets[top])]
-        moved = random.choice(candidates)
+        top = next(i for i in order if offsets[i] + self._sizes[i] == size)
+        moved = random.choice([top, *(conflict[0] for conflict in self._conflicts[top])])
         turn = order.index(moved)
         rest = order[:turn] + order[turn + 1 :]
         at = random.randrange(turn + 1)
         return [*rest[:at], moved, *rest[at:]]
 
-    def _place(self, order: list[int], tightest: bool) -> tuple[int, list[int], list[int]]:
+    def _place(self, order: list[int], tightest: bool) -> _Attempt:
         offsets = [-1] * len(self._requests)
         for i in order:
             # Offsets strictly between the two ends of a pair would touch what is there.
-            taken = sorted(
-                (offsets[j] - before, offsets[j] + after) for j, before, after in self._meets[i] if offsets[j] >= 0
-            )
-            offsets[i] = _choose(taken, self._requests[i].alignment, tightest)
-        return arena_bytes(self._requests, offsets), order, offsets
+            taken = [(offsets[j] + low, offsets[j] + high) for j, low, high in self._conflicts[i] if offsets[j] >= 0]
+            taken.sort()
+            offsets[i] = _choose(taken, self._alignments[i], tightest)
+        return max(map(int.__add__, offsets, self._sizes)), order, offsets
 
 
 def _choose(taken: Sequence[tuple[int, int]], alignment: int, tightest: bool) -> int:

@@ -8,8 +8,10 @@ from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Request, arena_bytes, place
+from thimble.compiler.plan.options import PlanOptions
 from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Stage, Step, Tile, View
+from thimble.compiler.plan.search import FrontierPoint, Search
 from thimble.compiler.plan.views import find_views
 
 ALIGNMENT = 4
@@ -37,7 +39,7 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
         scratch = max((call.scratch_bytes for call in site.op.lower(site, rounding)), default=0)
         if scratch:
             buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, stage=step))
-    requests = [Request(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
+    requests = [Request.block(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
     slides = find_slides(graph, views, buffers)
     placement = place_exactly(requests, place(requests, slides), slides, effort)
     placed = tuple(replace(buffer, offset=offset) for buffer, offset in zip(buffers, placement.offsets, strict=True))
@@ -51,6 +53,26 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
         bound_bytes=placement.bound_bytes,
         views=tuple(View(*pair) for pair in views.items()),
     )
+
+
+def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOptions | None = None) -> Plan:
+    """The plan that the options ask for, of all schedules: layer by layer, by rows, by strips and patches.
+
+    Where nothing stays within `max_sram_bytes`, it is the smallest plan that was found.
+    """
+    return _search(graph, rounding, options or PlanOptions()).best().plan
+
+
+def frontier(
+    graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOptions | None = None
+) -> tuple[FrontierPoint, ...]:
+    """Plans from the fewest cycles to the least bytes, none dominated; cycles are estimates."""
+    return _search(graph, rounding, options or PlanOptions()).frontier()
+
+
+def _search(graph: Graph, rounding: Rounding, options: PlanOptions) -> Search:
+    layers = None if options.input_by_rows else plan_layers(graph, rounding, options.effort)
+    return Search(graph, rounding, options, layers)
 
 
 def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:

@@ -2,16 +2,16 @@
 #ifndef THIMBLE_AVERAGE_POOL_2D_S16_H
 #define THIMBLE_AVERAGE_POOL_2D_S16_H
 
-#include <stdint.h>
-
 #include "thimble_pool_2d.h"
+#include "thimble_rows.h"
 
 typedef thimble_pool_2d_params thimble_average_pool_2d_s16_params;
 
 /* Mean over the part of each window inside of the input, rounded to nearest with halves away from zero.
  * input (batches, input_height, input_width, channels)
- * output (batches, output_height, output_width, channels); may lie over the input as far as reads stay ahead */
-void thimble_average_pool_2d_s16(const thimble_average_pool_2d_s16_params *params, const int16_t *input,
-                                 int16_t *output);
+ * output (batches, output_height, output_width, channels); rows may lie over input rows as far as reads stay
+ * ahead; the call computes rows [first, end) of batches * output_height */
+void thimble_average_pool_2d_s16(const thimble_average_pool_2d_s16_params *params, const thimble_rows *input,
+                                 const thimble_rows *output, int32_t first, int32_t end);
 
 #endif

@@ -3,34 +3,39 @@
 
 #include "thimble_common.h"
 
-/* Mean of one channel over a window; the kernel's caller checked that the sum fits. */
-static int32_t window_mean(const thimble_pool_2d_params *p, const int8_t *input, thimble_span rows,
-                           thimble_span columns) {
-    const int32_t count = (rows.end - rows.begin) * (columns.end - columns.begin);
+/* Sum of one channel over a window inside of the image that begins at row `image`; the kernel's caller checked that it
+ * fits. */
+static int32_t window_sum(const thimble_pool_2d_params *p, const thimble_rows *input, int32_t image, thimble_span rows,
+                          thimble_span columns, int32_t channel) {
     int32_t sum = 0;
     for (int32_t y = rows.begin; y < rows.end; y++) {
+        const int8_t *line = thimble_row(input, image + y);
+        int32_t at = columns.begin * p->channels + channel;
         for (int32_t x = columns.begin; x < columns.end; x++) {
-            sum += input[(y * p->input_width + x) * p->channels];
+            sum += line[at];
+            at += p->channels;
         }
     }
-    return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+    return sum;
 }
 
-void thimble_average_pool_2d_s8(const thimble_average_pool_2d_s8_params *params, const int8_t *input, int8_t *output) {
+void thimble_average_pool_2d_s8(const thimble_average_pool_2d_s8_params *params, const thimble_rows *input,
+                                const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_average_pool_2d_s8_params *p = params;
-    for (int32_t n = 0; n < p->batches; n++) {
-        for (int32_t y = 0; y < p->output_height; y++) {
-            const thimble_span rows =
-                thimble_window_span(y * p->stride_height - p->pad_top, p->kernel_height, p->input_height);
-            for (int32_t x = 0; x < p->output_width; x++) {
-                const thimble_span columns =
-                    thimble_window_span(x * p->stride_width - p->pad_left, p->kernel_width, p->input_width);
-                for (int32_t c = 0; c < p->channels; c++) {
-                    const int32_t value = window_mean(p, input + c, rows, columns);
-                    *output++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
-                }
+    for (int32_t row = first; row < end; row++) {
+        const int32_t image = row / p->output_height;
+        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
+        const thimble_span rows = thimble_window_span(top, p->kernel_height, p->input_height);
+        int8_t *out = thimble_row(output, row);
+        for (int32_t x = 0; x < p->output_width; x++) {
+            const int32_t left = x * p->stride_width - p->pad_left;
+            const thimble_span columns = thimble_window_span(left, p->kernel_width, p->input_width);
+            const int32_t count = (rows.end - rows.begin) * (columns.end - columns.begin);
+            for (int32_t c = 0; c < p->channels; c++) {
+                const int32_t sum = window_sum(p, input, image * p->input_height, rows, columns, c);
+                const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+                *out++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
             }
         }
-        input += p->input_height * p->input_width * p->channels;
     }
 }

@@ -2,51 +2,57 @@
 #include "thimble_conv_2d_s8.h"
 
 #include "thimble_common.h"
+#include "thimble_window.h"
 
-/* Sum of products of one window whose first tap lies at (row, column); taps outside of the input add nothing. */
-static int32_t window_sum(const thimble_conv_2d_s8_params *p, const int8_t *input, const int8_t *weights, int32_t row,
-                          int32_t column) {
+/* Sum of products of the taps of one window inside of the image that begins at row `image`, with the weights of one
+ * output channel. `runs` are what its columns see of a row, `weights` begin with those of its first column inside. */
+static int32_t window_sum(const thimble_conv_2d_s8_params *p, const thimble_rows *input, int32_t image,
+                          thimble_taps rows, thimble_runs runs, const int8_t *weights) {
     int32_t sum = 0;
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-        const int32_t y = row + ky * p->dilation_height;
-        if (y < 0 || y >= p->input_height) {
-            continue;
-        }
-        for (int32_t kx = 0; kx < p->kernel_width; kx++) {
-            const int32_t x = column + kx * p->dilation_width;
-            if (x < 0 || x >= p->input_width) {
-                continue;
+    int32_t y = image + rows.position;
+    for (int32_t ky = rows.begin; ky < rows.end; ky++) {
+        const int8_t *line = thimble_row(input, y);
+        int32_t at = runs.first;
+        int32_t weight = ky * p->kernel_width * p->group_channels;
+        for (int32_t run = 0; run < runs.count; run++) {
+            const int8_t *in = line + at;
+            const int8_t *w = weights + weight;
+            for (int32_t i = 0; i < runs.length; i++) {
+                sum += (in[i] - p->input_zero_point) * w[i];
             }
-            const int8_t *in = input + (y * p->input_width + x) * p->input_channels;
-            const int8_t *w = weights + (ky * p->kernel_width + kx) * p->group_channels;
-            for (int32_t c = 0; c < p->group_channels; c++) {
-                sum += (in[c] - p->input_zero_point) * w[c];
-            }
+            at += runs.step;
+            weight += runs.length;
         }
+        y += rows.step;
     }
     return sum;
 }
 
-void thimble_conv_2d_s8(const thimble_conv_2d_s8_params *params, const int8_t *input, const int8_t *weights,
-                        const int32_t *bias, const int32_t *multipliers, const int8_t *shifts, int8_t *output) {
+void thimble_conv_2d_s8(const thimble_conv_2d_s8_params *params, const thimble_rows *input, const int8_t *weights,
+                        const int32_t *bias, const int32_t *multipliers, const int8_t *shifts,
+                        const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_conv_2d_s8_params *p = params;
-    const int32_t groups = p->input_channels / p->group_channels;
-    const int32_t outputs_per_group = p->output_channels / groups;
+    const int32_t outputs_per_group = p->output_channels / (p->input_channels / p->group_channels);
     const int32_t kernel_size = p->kernel_height * p->kernel_width * p->group_channels;
-    for (int32_t n = 0; n < p->batches; n++) {
-        for (int32_t y = 0; y < p->output_height; y++) {
-            for (int32_t x = 0; x < p->output_width; x++) {
-                for (int32_t o = 0; o < p->output_channels; o++) {
-                    const int8_t *group_input = input + (o / outputs_per_group) * p->group_channels;
-                    const int32_t sum =
-                        bias[o] + window_sum(p, group_input, weights + o * kernel_size,
-                                             y * p->stride_height - p->pad_top, x * p->stride_width - p->pad_left);
-                    const int32_t value =
-                        thimble_add(thimble_requantize(sum, multipliers[o], shifts[o]), p->output_zero_point);
-                    *output++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
-                }
+    for (int32_t row = first; row < end; row++) {
+        const int32_t image = row / p->output_height;
+        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
+        const thimble_taps rows = thimble_taps_inside(top, p->kernel_height, p->dilation_height, p->input_height);
+        int8_t *out = thimble_row(output, row);
+        for (int32_t x = 0; x < p->output_width; x++) {
+            const int32_t left = x * p->stride_width - p->pad_left;
+            const thimble_taps columns = thimble_taps_inside(left, p->kernel_width, p->dilation_width, p->input_width);
+            const thimble_runs pixel = thimble_runs_under(columns, p->input_channels, p->group_channels);
+            const int8_t *w = weights + columns.begin * p->group_channels;
+            for (int32_t o = 0; o < p->output_channels; o++) {
+                thimble_runs runs = pixel;
+                runs.first += o / outputs_per_group * p->group_channels;
+                const int32_t sum =
+                    bias[o] + window_sum(p, input, image * p->input_height, rows, runs, w + o * kernel_size);
+                const int32_t value =
+                    thimble_add(thimble_requantize(sum, multipliers[o], shifts[o]), p->output_zero_point);
+                *out++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
             }
         }
-        input += p->input_height * p->input_width * p->input_channels;
     }
 }

@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
+#include "thimble_rows.h"
+
 /* Sizes in elements; zero points and output limits in [-128, 127]. */
 typedef struct {
-    int32_t batches;
     int32_t input_height;
     int32_t input_width;
     int32_t input_channels;
@@ -32,8 +33,10 @@ typedef struct {
  * input (batches, input_height, input_width, input_channels)
  * weights (output_channels, kernel_height, kernel_width, group_channels), in [-127, 127]
  * bias, multipliers, shifts (output_channels)
- * output (batches, output_height, output_width, output_channels); may lie over the input as far as reads stay ahead */
-void thimble_conv_2d_s8(const thimble_conv_2d_s8_params *params, const int8_t *input, const int8_t *weights,
-                        const int32_t *bias, const int32_t *multipliers, const int8_t *shifts, int8_t *output);
+ * output (batches, output_height, output_width, output_channels); rows may lie over input rows as far as reads stay
+ * ahead; the call computes rows [first, end) of batches * output_height */
+void thimble_conv_2d_s8(const thimble_conv_2d_s8_params *params, const thimble_rows *input, const int8_t *weights,
+                        const int32_t *bias, const int32_t *multipliers, const int8_t *shifts,
+                        const thimble_rows *output, int32_t first, int32_t end);
 
 #endif

@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
+#include "thimble_rows.h"
+
 /* Sizes in elements; output limits in [-32768, 32767]. */
 typedef struct {
-    int32_t batches;
     int32_t input_height;
     int32_t input_width;
     int32_t input_channels;
@@ -31,9 +32,10 @@ typedef struct {
  * input (batches, input_height, input_width, input_channels)
  * weights (kernel_height, kernel_width, output_channels), in [-127, 127]
  * bias, multipliers, shifts (output_channels)
- * output (batches, output_height, output_width, output_channels); may lie over the input as far as reads stay ahead */
-void thimble_depthwise_conv_2d_s16(const thimble_depthwise_conv_2d_s16_params *params, const int16_t *input,
+ * output (batches, output_height, output_width, output_channels); rows may lie over input rows as far as reads stay
+ * ahead; the call computes rows [first, end) of batches * output_height */
+void thimble_depthwise_conv_2d_s16(const thimble_depthwise_conv_2d_s16_params *params, const thimble_rows *input,
                                    const int8_t *weights, const int64_t *bias, const int32_t *multipliers,
-                                   const int8_t *shifts, int16_t *output);
+                                   const int8_t *shifts, const thimble_rows *output, int32_t first, int32_t end);
 
 #endif

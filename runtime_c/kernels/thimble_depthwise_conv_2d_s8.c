@@ -2,46 +2,53 @@
 #include "thimble_depthwise_conv_2d_s8.h"
 
 #include "thimble_common.h"
+#include "thimble_window.h"
 
-/* Sum of products of one input channel's window whose first tap lies at (row, column), with the weights of one output
- * channel; taps outside of the input add nothing. */
-static int32_t window_sum(const thimble_depthwise_conv_2d_s8_params *p, const int8_t *input, const int8_t *weights,
-                          int32_t row, int32_t column) {
+/* Sum of products of the taps of one window inside of the image that begins at row `image`, in input channel
+ * `channel`, with the weights of one output channel. */
+static int32_t window_sum(const thimble_depthwise_conv_2d_s8_params *p, const thimble_rows *input, int32_t image,
+                          thimble_taps rows, thimble_taps columns, int32_t channel, const int8_t *weights) {
+    const int32_t first = columns.position * p->input_channels + channel;
+    const int32_t step = columns.step * p->input_channels;
     int32_t sum = 0;
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-        const int32_t y = row + ky * p->dilation_height;
-        if (y < 0 || y >= p->input_height) {
-            continue;
+    int32_t y = image + rows.position;
+    for (int32_t ky = rows.begin; ky < rows.end; ky++) {
+        const int8_t *line = thimble_row(input, y);
+        int32_t weight = (ky * p->kernel_width + columns.begin) * p->output_channels;
+        int32_t at = first;
+        for (int32_t kx = columns.begin; kx < columns.end; kx++) {
+            sum += (line[at] - p->input_zero_point) * weights[weight];
+            at += step;
+            weight += p->output_channels;
         }
-        for (int32_t kx = 0; kx < p->kernel_width; kx++) {
-            const int32_t x = column + kx * p->dilation_width;
-            if (x < 0 || x >= p->input_width) {
-                continue;
-            }
-            const int32_t in = input[(y * p->input_width + x) * p->input_channels] - p->input_zero_point;
-            sum += in * weights[(ky * p->kernel_width + kx) * p->output_channels];
-        }
+        y += rows.step;
     }
     return sum;
 }
 
-void thimble_depthwise_conv_2d_s8(const thimble_depthwise_conv_2d_s8_params *params, const int8_t *input,
+void thimble_depthwise_conv_2d_s8(const thimble_depthwise_conv_2d_s8_params *params, const thimble_rows *input,
                                   const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                                  const int8_t *shifts, int8_t *output) {
+                                  const int8_t *shifts, const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_depthwise_conv_2d_s8_params *p = params;
-    for (int32_t n = 0; n < p->batches; n++) {
-        for (int32_t y = 0; y < p->output_height; y++) {
-            for (int32_t x = 0; x < p->output_width; x++) {
-                for (int32_t o = 0; o < p->output_channels; o++) {
+    for (int32_t row = first; row < end; row++) {
+        const int32_t image = row / p->output_height;
+        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
+        const thimble_taps rows = thimble_taps_inside(top, p->kernel_height, p->dilation_height, p->input_height);
+        int8_t *out = thimble_row(output, row);
+        for (int32_t x = 0; x < p->output_width; x++) {
+            const int32_t left = x * p->stride_width - p->pad_left;
+            const thimble_taps columns = thimble_taps_inside(left, p->kernel_width, p->dilation_width, p->input_width);
+            int32_t o = 0;
+            for (int32_t c = 0; c < p->input_channels; c++) {
+                for (int32_t m = 0; m < p->multiplier; m++) {
                     const int32_t sum =
-                        bias[o] + window_sum(p, input + o / p->multiplier, weights + o,
-                                             y * p->stride_height - p->pad_top, x * p->stride_width - p->pad_left);
+                        bias[o] + window_sum(p, input, image * p->input_height, rows, columns, c, weights + o);
                     const int32_t value =
                         thimble_add(thimble_requantize(sum, multipliers[o], shifts[o]), p->output_zero_point);
-                    *output++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
+                    *out++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
+                    o++;
                 }
             }
         }
-        input += p->input_height * p->input_width * p->input_channels;
     }
 }

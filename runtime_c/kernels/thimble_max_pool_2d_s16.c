@@ -3,34 +3,36 @@
 
 #include "thimble_common.h"
 
-/* Maximum of one channel over a window. */
-static int32_t window_max(const thimble_pool_2d_params *p, const int16_t *input, thimble_span rows,
-                          thimble_span columns) {
+/* Maximum of one channel over a window inside of the image that begins at row `image`. */
+static int32_t window_max(const thimble_pool_2d_params *p, const thimble_rows *input, int32_t image, thimble_span rows,
+                          thimble_span columns, int32_t channel) {
     int32_t max = INT16_MIN;
     for (int32_t y = rows.begin; y < rows.end; y++) {
+        const int16_t *line = thimble_row(input, image + y);
+        int32_t at = columns.begin * p->channels + channel;
         for (int32_t x = columns.begin; x < columns.end; x++) {
-            const int32_t value = input[(y * p->input_width + x) * p->channels];
-            max = value > max ? value : max;
+            max = line[at] > max ? line[at] : max;
+            at += p->channels;
         }
     }
     return max;
 }
 
-void thimble_max_pool_2d_s16(const thimble_max_pool_2d_s16_params *params, const int16_t *input, int16_t *output) {
+void thimble_max_pool_2d_s16(const thimble_max_pool_2d_s16_params *params, const thimble_rows *input,
+                             const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_max_pool_2d_s16_params *p = params;
-    for (int32_t n = 0; n < p->batches; n++) {
-        for (int32_t y = 0; y < p->output_height; y++) {
-            const thimble_span rows =
-                thimble_window_span(y * p->stride_height - p->pad_top, p->kernel_height, p->input_height);
-            for (int32_t x = 0; x < p->output_width; x++) {
-                const thimble_span columns =
-                    thimble_window_span(x * p->stride_width - p->pad_left, p->kernel_width, p->input_width);
-                for (int32_t c = 0; c < p->channels; c++) {
-                    const int32_t value = window_max(p, input + c, rows, columns);
-                    *output++ = (int16_t)thimble_clamp(value, p->output_min, p->output_max);
-                }
+    for (int32_t row = first; row < end; row++) {
+        const int32_t image = row / p->output_height;
+        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
+        const thimble_span rows = thimble_window_span(top, p->kernel_height, p->input_height);
+        int16_t *out = thimble_row(output, row);
+        for (int32_t x = 0; x < p->output_width; x++) {
+            const int32_t left = x * p->stride_width - p->pad_left;
+            const thimble_span columns = thimble_window_span(left, p->kernel_width, p->input_width);
+            for (int32_t c = 0; c < p->channels; c++) {
+                const int32_t value = window_max(p, input, image * p->input_height, rows, columns, c);
+                *out++ = (int16_t)thimble_clamp(value, p->output_min, p->output_max);
             }
         }
-        input += p->input_height * p->input_width * p->channels;
     }
 }

@@ -7,7 +7,6 @@
 
 /* Sizes in elements; output limits in the range of the element type. */
 typedef struct {
-    int32_t batches;
     int32_t input_height;
     int32_t input_width;
     int32_t channels;

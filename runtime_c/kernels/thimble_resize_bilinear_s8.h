@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
+#include "thimble_rows.h"
+
 /* Sizes in elements. */
 typedef struct {
-    int32_t batches;
     int32_t input_height;
     int32_t input_width;
     int32_t channels;
@@ -17,8 +18,10 @@ typedef struct {
 /* Bilinear interpolation, rounded to nearest with halves away from zero.
  * input (batches, input_height, input_width, channels)
  * rows (output_height), columns (output_width): positions in the input with 10 fractional bits, inside of it
- * output (batches, output_height, output_width, channels); must not overlap the input */
-void thimble_resize_bilinear_s8(const thimble_resize_bilinear_s8_params *params, const int8_t *input,
-                                const int32_t *rows, const int32_t *columns, int8_t *output);
+ * output (batches, output_height, output_width, channels); its rows must not overlap the input's; the call
+ * computes rows [first, end) of batches * output_height */
+void thimble_resize_bilinear_s8(const thimble_resize_bilinear_s8_params *params, const thimble_rows *input,
+                                const int32_t *rows, const int32_t *columns, const thimble_rows *output, int32_t first,
+                                int32_t end);
 
 #endif

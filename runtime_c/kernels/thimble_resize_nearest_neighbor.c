@@ -3,20 +3,17 @@
 
 #include <string.h>
 
-void thimble_resize_nearest_neighbor(const thimble_resize_nearest_neighbor_params *params, const void *input,
-                                     const int16_t *rows, const int16_t *columns, void *output) {
+void thimble_resize_nearest_neighbor(const thimble_resize_nearest_neighbor_params *params, const thimble_rows *input,
+                                     const int16_t *rows, const int16_t *columns, const thimble_rows *output,
+                                     int32_t first, int32_t end) {
     const thimble_resize_nearest_neighbor_params *p = params;
-    const int32_t row_bytes = p->input_width * p->pixel_bytes;
-    const uint8_t *from = (const uint8_t *)input;
-    uint8_t *to = (uint8_t *)output;
-    for (int32_t b = 0; b < p->batches; b++) {
-        for (int32_t y = 0; y < p->output_height; y++) {
-            const uint8_t *row = from + rows[y] * row_bytes;
-            for (int32_t x = 0; x < p->output_width; x++) {
-                memcpy(to, row + columns[x] * p->pixel_bytes, (size_t)p->pixel_bytes);
-                to += p->pixel_bytes;
-            }
+    for (int32_t row = first; row < end; row++) {
+        const int32_t image = row / p->output_height;
+        const uint8_t *in = thimble_row(input, image * p->input_height + rows[row - image * p->output_height]);
+        uint8_t *out = thimble_row(output, row);
+        for (int32_t x = 0; x < p->output_width; x++) {
+            memcpy(out, in + columns[x] * p->pixel_bytes, (size_t)p->pixel_bytes);
+            out += p->pixel_bytes;
         }
-        from += p->input_height * row_bytes;
     }
 }

@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
+#include "thimble_rows.h"
+
 /* Sizes in pixels of pixel_bytes bytes. */
 typedef struct {
-    int32_t batches;
     int32_t input_height;
     int32_t input_width;
     int32_t pixel_bytes;
@@ -17,8 +18,10 @@ typedef struct {
 /* Each output pixel is a copy of one input pixel.
  * input (batches, input_height, input_width) pixels
  * rows (output_height), columns (output_width): which row and column to take
- * output (batches, output_height, output_width) pixels; must not overlap the input */
-void thimble_resize_nearest_neighbor(const thimble_resize_nearest_neighbor_params *params, const void *input,
-                                     const int16_t *rows, const int16_t *columns, void *output);
+ * output (batches, output_height, output_width) pixels; its rows must not overlap the input's; the call
+ * computes rows [first, end) of batches * output_height */
+void thimble_resize_nearest_neighbor(const thimble_resize_nearest_neighbor_params *params, const thimble_rows *input,
+                                     const int16_t *rows, const int16_t *columns, const thimble_rows *output,
+                                     int32_t first, int32_t end);
 
 #endif

@@ -3,22 +3,23 @@
 
 #include "thimble_common.h"
 
-/* Sum of products at output position (row - pad_top, column - pad_left): input element (y, x) meets tap
- * (row - y * stride_height, column - x * stride_width) of the kernel. */
-static int32_t gather_sum(const thimble_transpose_conv_s8_params *p, const int8_t *input, const int8_t *weights,
-                          int32_t row, int32_t column) {
+/* Sum of products at output position (row - pad_top, column - pad_left) of the image that begins at input row `image`:
+ * input element (y, x) meets tap (row - y * stride_height, column - x * stride_width) of the kernel. */
+static int32_t gather_sum(const thimble_transpose_conv_s8_params *p, const thimble_rows *input, int32_t image,
+                          const int8_t *weights, int32_t row, int32_t column) {
     int32_t sum = 0;
     int32_t y = row / p->stride_height;
     for (int32_t ky = row % p->stride_height; ky < p->kernel_height && y >= 0; ky += p->stride_height, y--) {
         if (y >= p->input_height) {
             continue;
         }
+        const int8_t *line = thimble_row(input, image + y);
         int32_t x = column / p->stride_width;
         for (int32_t kx = column % p->stride_width; kx < p->kernel_width && x >= 0; kx += p->stride_width, x--) {
             if (x >= p->input_width) {
                 continue;
             }
-            const int8_t *in = input + (y * p->input_width + x) * p->input_channels;
+            const int8_t *in = line + x * p->input_channels;
             const int8_t *w = weights + (ky * p->kernel_width + kx) * p->input_channels;
             for (int32_t c = 0; c < p->input_channels; c++) {
                 sum += (in[c] - p->input_zero_point) * w[c];
@@ -28,23 +29,23 @@ static int32_t gather_sum(const thimble_transpose_conv_s8_params *p, const int8_
     return sum;
 }
 
-void thimble_transpose_conv_s8(const thimble_transpose_conv_s8_params *params, const int8_t *input,
+void thimble_transpose_conv_s8(const thimble_transpose_conv_s8_params *params, const thimble_rows *input,
                                const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                               const int8_t *shifts, int8_t *output) {
+                               const int8_t *shifts, const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_transpose_conv_s8_params *p = params;
     const int32_t kernel_size = p->kernel_height * p->kernel_width * p->input_channels;
-    for (int32_t n = 0; n < p->batches; n++) {
-        for (int32_t y = 0; y < p->output_height; y++) {
-            for (int32_t x = 0; x < p->output_width; x++) {
-                for (int32_t o = 0; o < p->output_channels; o++) {
-                    const int32_t sum =
-                        bias[o] + gather_sum(p, input, weights + o * kernel_size, y + p->pad_top, x + p->pad_left);
-                    const int32_t value =
-                        thimble_add(thimble_requantize(sum, multipliers[o], shifts[o]), p->output_zero_point);
-                    *output++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
-                }
+    for (int32_t row = first; row < end; row++) {
+        const int32_t image = row / p->output_height;
+        const int32_t y = row - image * p->output_height;
+        int8_t *out = thimble_row(output, row);
+        for (int32_t x = 0; x < p->output_width; x++) {
+            for (int32_t o = 0; o < p->output_channels; o++) {
+                const int32_t sum = bias[o] + gather_sum(p, input, image * p->input_height, weights + o * kernel_size,
+                                                         y + p->pad_top, x + p->pad_left);
+                const int32_t value =
+                    thimble_add(thimble_requantize(sum, multipliers[o], shifts[o]), p->output_zero_point);
+                *out++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
             }
         }
-        input += p->input_height * p->input_width * p->input_channels;
     }
 }

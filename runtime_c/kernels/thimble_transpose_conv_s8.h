@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
+#include "thimble_rows.h"
+
 /* Sizes in elements; zero points and output limits in [-128, 127]. */
 typedef struct {
-    int32_t batches;
     int32_t input_height;
     int32_t input_width;
     int32_t input_channels;
@@ -30,9 +31,10 @@ typedef struct {
  * input (batches, input_height, input_width, input_channels)
  * weights (output_channels, kernel_height, kernel_width, input_channels), in [-127, 127]
  * bias, multipliers, shifts (output_channels)
- * output (batches, output_height, output_width, output_channels); must not overlap the input */
-void thimble_transpose_conv_s8(const thimble_transpose_conv_s8_params *params, const int8_t *input,
+ * output (batches, output_height, output_width, output_channels); its rows must not overlap the input's; the call
+ * computes rows [first, end) of batches * output_height */
+void thimble_transpose_conv_s8(const thimble_transpose_conv_s8_params *params, const thimble_rows *input,
                                const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                               const int8_t *shifts, int8_t *output);
+                               const int8_t *shifts, const thimble_rows *output, int32_t first, int32_t end);
 
 #endif

@@ -378,3 +378,22 @@ def test_simulating_what_is_no_firmware(run: Run, tmp_path: Path) -> None:
     (tmp_path / "text.elf").write_text("no ELF")
     check(run("simulate", tmp_path / "text.elf", "-t", TARGET), USAGE, "is not an ELF file")
     check(run("simulate", tmp_path / "absent.elf", "-t", TARGET), USAGE, "no such file")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--input", "rows"), "'features' is (1, 4) int8"),
+        (("--schedule", "best"), "'best' is not one of 'auto', 'layer', 'rows', 'patch'"),
+        (("--objective", "least"), "'least' is not one of"),
+        (("--io", "float"), "'float' is not one of 'model', 'int8'"),
+        (("--plan-time", "-1"), "-1.0 is not in the range x>=0"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["compile", "analyze"])
+def test_options_that_do_not_suit_the_model(
+    run: Run, small_model: Path, tmp_path: Path, verb: str, options: tuple[str, str], words: str
+) -> None:
+    out = ("-o", tmp_path / "out") if verb == "compile" else ()
+    check(run(verb, small_model, "-t", TARGET, *out, *options), USAGE, words)
+    assert not list(tmp_path.iterdir())

@@ -110,3 +110,14 @@ def test_mcunet_over_real_images(count: int, data: Path, tmp_path: Path) -> None
     assert report["verify"]["samples"] == count
     assert report["verify"]["mismatched_values"] == 0, report["verify"]["first_mismatch"]
     assert report["accuracy"]["simulated"] >= 85
+
+
+@pytest.mark.parametrize("model", [KWS, IC, VWW, RealModel("vision/mcunet_vww_int8.tflite")], ids=lambda m: m.id)
+def test_by_rows_with_the_input_by_rows(model: RealModel, data: Path, tmp_path: Path) -> None:
+    options = {"schedule": "rows", "input": "rows", "io": "int8", "plan_time_s": 0.0}
+    report = thimble.compile(data / "models" / model.path, TARGET, tmp_path / "out", **options)
+    assert report["model"]["macs_executed"] <= report["model"]["macs"]
+    evaluation = data / "eval" / model.data if model.data else None
+    report = thimble.verify(tmp_path / "out", evaluation, samples=10)
+    assert [r["runtime"] for r in report["verify"]["runtimes"]] == ["integer reference", "host", "target"]
+    assert report["verify"]["mismatched_values"] == 0, report["verify"]["first_mismatch"]

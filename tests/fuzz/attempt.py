@@ -18,7 +18,8 @@ from tests.fuzz.mutate_fields import mutate_fields
 from tests.fuzz.seeds import draw_seed
 from thimble.codegen.project import generate_project
 from thimble.compiler.driver.build_folder import graph_of
-from thimble.compiler.driver.stages import CompileOptions, check_ram, make_plan
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.planning import check_ram, make_plan
 from thimble.compiler.ir.errors import DoesNotFit, MalformedModel, UnsupportedOp
 from thimble.compiler.ir.operator import Rounding
 from thimble.targets.model import load_target
@@ -100,8 +101,8 @@ def _compile(data: bytes) -> int:
     """All stages of `thimble compile` before the C compiler; size of the generated text."""
     target = load_target("stm32l4r5zi")
     graph = graph_of(data, Path("model.tflite"))
-    plan = make_plan(graph, Rounding.TFLM)
-    check_ram(plan, target, CompileOptions())
+    plan = make_plan(graph, CompileOptions())
+    check_ram(graph, plan, target, CompileOptions())
     project = generate_project(graph, plan, target, "model", Rounding.TFLM)
     return sum(len(text) for text in project.files.values())
 

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from thimble.codegen.project import generate_project
+from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver import demo
 from thimble.compiler.driver.build_folder import read_model
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
+from thimble.compiler.plan.planner import plan_graph
 from thimble.targets.model import load_target
 
-GOLDEN = Path(__file__).parent / "fashion_mnist_int8"
-FILES = ("fashion_mnist_int8.h", "fashion_mnist_int8.c", "fashion_mnist_int8_weights.h", "main.c", "Makefile")
+FOLDER = Path(__file__).parent
+LAYERS = PlanOptions(schedule=Schedule.LAYER)
+ROWS = PlanOptions(schedule=Schedule.ROWS, objective=Objective.SRAM, input_by_rows=True)
+FILES = [
+    ("fashion_mnist_int8", LAYERS, "fashion_mnist_int8.h"),
+    ("fashion_mnist_int8", LAYERS, "fashion_mnist_int8.c"),
+    ("fashion_mnist_int8", LAYERS, "fashion_mnist_int8_weights.h"),
+    ("fashion_mnist_int8", LAYERS, "main.c"),
+    ("fashion_mnist_int8", LAYERS, "Makefile"),
+    ("fashion_mnist_int8_by_rows", ROWS, "fashion_mnist_int8.h"),
+    ("fashion_mnist_int8_by_rows", ROWS, "fashion_mnist_int8.c"),
+    ("fashion_mnist_int8_by_rows", ROWS, "main.c"),
+]
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_generated_file_equals_golden(name: str, request: pytest.FixtureRequest) -> None:
+@cache
+def project_of(options: PlanOptions) -> Project:
+    """The project of the shipped model under a plan's options."""
     _, graph = read_model(demo.model_path())
-    project = generate_project(graph, plan_layers(graph), load_target("stm32l4r5zi"), "fashion_mnist_int8")
-    text, path = project.files[name], GOLDEN / f"{name}.golden"
+    plan = plan_graph(graph, Rounding.TFLM, options)
+    return generate_project(graph, plan, load_target("stm32l4r5zi"), "fashion_mnist_int8")
+
+
+@pytest.mark.parametrize(("folder", "options", "name"), FILES, ids=[f"{folder}-{name}" for folder, _, name in FILES])
+def test_generated_file_equals_golden(
+    folder: str, options: PlanOptions, name: str, request: pytest.FixtureRequest
+) -> None:
+    text, path = project_of(options).files[name], FOLDER / folder / f"{name}.golden"
     if request.config.getoption("--update-golden"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)

@@ -10,7 +10,8 @@ import pytest
 import thimble
 from tests.passes.network import run
 from thimble.compiler.driver.build_folder import graph_of, import_model
-from thimble.compiler.driver.stages import CompileOptions, compile_model
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.stages import compile_model
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.executor import Executor

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from thimble.compiler.driver import demo
-from thimble.compiler.driver.cli import cli
+from thimble.compiler.driver.cli import cli, compile_options
 from thimble.compiler.driver.html_report import (
     accuracy_verdict,
     build_page,
@@ -27,6 +27,7 @@ from thimble.compiler.driver.html_report import (
     write_html,
 )
 from thimble.compiler.driver.layer_costs import format_percent
+from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.ir.errors import UsageError
 
 HOSTILE = "\"><script>alert(1)</script><img src=http://evil/x onerror=alert(2)>'</title></svg>{{7*7}}\u202e\x00\ud800"
@@ -36,7 +37,7 @@ Report = dict[str, Any]
 
 def buffer(name: str, kind: str, offset: int, size: int, first: int, last: int, region: str = "arena") -> Report:
     place = {"region": region, "offset": offset, "bytes": size}
-    return {"name": name, "kind": kind, **place, "first_step": first, "last_step": last}
+    return {"name": name, "kind": kind, **place, "first_step": first, "last_step": last, "tile": None, "row": None}
 
 
 def layer(index: int, name: str, op: str, macs: int) -> Report:
@@ -50,7 +51,7 @@ def report() -> Report:
     return {
         "schema": 1,
         "thimble": "0.1.0",
-        "build": {"name": "tiny_net", "rounding": "tflm", "disabled_passes": [], "max_drop_percent": None},
+        "build": {"name": "tiny_net", **CompileOptions().recorded()},
         "model": {
             "name": "tiny_net",
             "sha256": hashlib.sha256(demo.model_path().read_bytes()).hexdigest(),
@@ -82,6 +83,8 @@ def report() -> Report:
             "flash_total_bytes": 5004,
             "steps": 3,
             "peak_step": 1,
+            "schedule": [[0, 0, 8], [1, 0, 8], [2, 0, 1]],
+            "tiles": [],
             "buffers": [
                 buffer("input_0", "input", 1024, 256, 0, 0),
                 buffer("activation_3", "activation", 0, 1024, 0, 1),
@@ -170,7 +173,7 @@ def test_figures_of_the_report_stand_on_the_page(report: Report) -> None:
     for figure in ("2,048", "1,793", "2,272", "655,360", "208 B", "5,004", "2,097,152", "3,001", "2,003", "5,000"):
         assert figure in text
     assert "peak: step 1 mix, 1,793 B live" in text
-    assert "255 bytes below the top" in text
+    assert "is proved to be below 1,793 bytes, 255 under the top" in text
     assert report["model"]["sha256"] in text
 
 
@@ -335,9 +338,38 @@ def test_steps_as_high_as_the_peak_are_named(report: Report) -> None:
     assert "live at once (as many as at 2 pool);" in Reader(render_html(report)).text
 
 
-def test_steps_that_are_no_layers_go_by_number(report: Report) -> None:
+def by_rows(report: Report) -> Report:
+    """The stem's rows of 100 bytes through two places, an eighth step for the mean."""
+    steps = [[layer, row, row + 1] for row in range(4) for layer in (0, 1)]
+    report["memory"]["schedule"] = [*steps, [2, 0, 1]]
+    report["memory"].update(
+        steps=9, peak_step=4, tiles=[{"layer": 0, "rows": [0, 4], "columns": [0, 8], "row_bytes": 64}]
+    )
+    rows = [buffer(f"activation_3_row_{i}", "activation", 100 * (i % 2), 100, 2 * i, 2 * i + 2) for i in range(4)]
+    for number, row in enumerate(rows):
+        row.update(tile=0, row=number)
+    report["memory"]["buffers"] = [*rows, buffer("sums", "accumulator", 200, 32, 0, 8)]
+    return report
+
+
+def test_a_plan_by_rows_is_drawn_by_tensors(report: Report) -> None:
+    (region,) = build_page(by_rows(report)).regions
+    assert [(t.name, t.by_rows, t.most_live, t.most_live_bytes, t.bytes) for t in region.tensors] == [
+        ("0 stem", True, 2, 200, 400),
+        ("sums", False, 1, 32, 32),
+    ]
+    assert [(run.first, run.end, run.layers) for run in region.runs] == [(0, 8, (0, 1)), (8, 9, (2,))]
+    assert (region.peak_step, region.peak_bytes) == ("4 (0 stem, row 2)", 232)
+    page = Reader(render_html(report))
+    assert "The 2 shapes are tensors" in page.text
+    assert "by rows, 8 steps: 0 stem 1 mix" in page.text
+    assert len([tag for tag, a in page.elements if tag == "path" and "rows" in a.get("class", "").split()]) == 4
+
+
+def test_steps_of_layers_that_the_report_lacks_go_by_number(report: Report) -> None:
     report["layers"].pop()
-    assert build_page(report).regions[0].peak_step == "1"
+    report["memory"]["peak_step"] = 2
+    assert build_page(report).regions[0].peak_step == "2 (2, row 0)"
 
 
 def test_a_model_without_steps_has_no_map(report: Report) -> None:
@@ -350,7 +382,8 @@ def test_a_model_without_steps_has_no_map(report: Report) -> None:
 @pytest.mark.parametrize("name", ["tiny_net", "My Net $(reboot)", "-o", "it's"])
 def test_commands_are_ones_that_the_command_line_takes(report: Report, name: str) -> None:
     report["model"]["name"] = name
-    report["build"].update(rounding="litert", max_drop_percent=1.5)
+    report["build"].update(rounding="litert", max_drop_percent=1.5, io="int8", input="rows", schedule="patch")
+    report["build"].update(objective="sram", max_sram_bytes=5_000, plan_time_s=2.5, disabled_passes=["fold-padding"])
     for command in repeat_commands(verified(report, "integer reference", "host")):
         program, verb, *arguments = shlex.split(command)
         assert program == "thimble"
@@ -358,6 +391,11 @@ def test_commands_are_ones_that_the_command_line_takes(report: Report, name: str
         if verb == "compile":
             assert context.params["model"].name == f"{name}.tflite"
             assert (context.params["rounding"], context.params["max_drop"]) == ("litert", 1.5)
+            given = {name: context.params[name] for name in compile_options.__annotations__ if name in context.params}
+            rest = {"schedule": "patch", "objective": "sram", "io": "int8", "rounding": "litert"}
+            rest["disabled_passes"] = ("fold-padding",)
+            again = compile_options(**{k: v for k, v in given.items() if k not in rest}, **rest)
+            assert again.recorded() == {key: value for key, value in report["build"].items() if key != "name"}
         if verb == "verify":
             assert context.params["data"] == Path("eval set.npz")
             assert (context.params["samples"], context.params["on"]) == (7, "host")

@@ -59,3 +59,19 @@ def test_a_layer_that_did_not_run_stays_unmeasured(report: Report) -> None:
     report["layers"][0]["op"] = "other"
     merge_trace(report, trace())
     assert [row["cycles"] for row in report["layers"]] == [None, 0, 490]
+
+
+def test_all_calls_of_all_functions_of_a_layer_count(report: Report) -> None:
+    functions = (
+        FunctionCost("net_invoke", 2, 10, 20, 40_000, 30_000),
+        FunctionCost("layer_00_conv_2d_strip_0", 20, 40, 60, 12_000, 9_000),
+        FunctionCost("layer_00_conv_2d_strip_1", 18, 36, 54, 8_001, 7_000),
+        FunctionCost("layer_02_softmax", 2, 20, 30, 980, 600),
+        FunctionCost("layer_002_other", 2, 20, 30, 980, 600),
+        FunctionCost("layer_20_conv_2d", 2, 20, 30, 980, 600),
+    )
+    merge_trace(report, Trace(0, instructions=4_000, cycles=1, functions=functions, timing="model"))
+    streamed, _, whole = report["layers"]
+    assert (streamed["cycles"], streamed["own_cycles"], streamed["instructions"]) == (10_001, 57, 8_000)
+    assert (streamed["calls"], whole["calls"]) == (19, 1)
+    assert (whole["cycles"], whole["instructions"]) == (490, 300)

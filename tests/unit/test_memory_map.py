@@ -236,7 +236,7 @@ def test_what_lies_outside_the_plan_is_refused(buffer: MapBuffer, steps: int, pe
 
 
 def test_live_bytes_agree_with_the_planner() -> None:
-    requests = [Request(i, min(9, i + i % 4), 40 + 8 * i) for i in range(10)]
+    requests = [Request.block(i, min(9, i + i % 4), 40 + 8 * i) for i in range(10)]
     offsets = place(requests)
     buffers = [
         MapBuffer(str(i), "activation", offset, r.bytes, r.first, r.last)

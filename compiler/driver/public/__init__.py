@@ -21,7 +21,8 @@ def compile(
 
     `model` is the path of a file, or a torch.nn.Module, which `example_inputs` give the shapes of its inputs.
     """
-    from thimble.compiler.driver.stages import CompileOptions, compile_model
+    from thimble.compiler.driver.options import CompileOptions
+    from thimble.compiler.driver.stages import compile_model
 
     if isinstance(model, str | Path):
         return compile_model(Path(model), target, Path(out), CompileOptions(**options))
@@ -35,7 +36,8 @@ def compile(
 
 def analyze(model: str | Path, target: str, **options: Any) -> dict[str, Any]:
     """Whether a model fits a target, by how many bytes, and every blocker. Writes nothing."""
-    from thimble.compiler.driver.stages import CompileOptions, analyze_model
+    from thimble.compiler.driver.options import CompileOptions
+    from thimble.compiler.driver.stages import analyze_model
 
     return analyze_model(Path(model), target, CompileOptions(**options))
 

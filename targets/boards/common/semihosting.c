@@ -9,6 +9,7 @@
 #define SYS_WRITE0 0x04u
 #define SYS_WRITE 0x05u
 #define SYS_READ 0x06u
+#define SYS_SEEK 0x0Au
 #define SYS_EXIT 0x18u
 #define SYS_EXIT_EXTENDED 0x20u
 #define STOPPED_RUN_TIME_ERROR 0x20023u
@@ -41,6 +42,11 @@ int32_t semihosting_read(int32_t handle, void *data, uint32_t bytes) {
         return -1;
     }
     return (int32_t)(bytes - (uint32_t)missing);
+}
+
+int32_t semihosting_seek(int32_t handle, uint32_t position) {
+    const volatile uint32_t block[2] = {(uint32_t)handle, position};
+    return call_with_block(SYS_SEEK, block) == 0 ? 0 : -1;
 }
 
 int32_t semihosting_write(int32_t handle, const void *data, uint32_t bytes) {

@@ -20,6 +20,9 @@ int32_t semihosting_close(int32_t handle);
 /* Reads up to `bytes` bytes into `data`; returns the bytes read, 0 at the end of the file, -1 on an error. */
 int32_t semihosting_read(int32_t handle, void *data, uint32_t bytes);
 
+/* Moves to byte `position` of the file, from where the next read goes on; returns 0, or -1. */
+int32_t semihosting_seek(int32_t handle, uint32_t position);
+
 /* Writes `bytes` bytes of `data`; returns 0, or -1 where not all of them were written. */
 int32_t semihosting_write(int32_t handle, const void *data, uint32_t bytes);
 

@@ -14,6 +14,7 @@ enum Operation : uint32_t {
     kWrite0 = 0x04,
     kWrite = 0x05,
     kRead = 0x06,
+    kSeek = 0x0a,
     kExit = 0x18,
     kExitExtended = 0x20,
 };
@@ -50,6 +51,8 @@ uint32_t Host::call(uint32_t operation, uint32_t argument) {
         return transfer(argument, true);
     case kRead:
         return transfer(argument, false);
+    case kSeek:
+        return seek(argument);
     case kExit: // the reason itself is the argument
         exit(argument == kApplicationExit ? 0 : 1);
         return 0;
@@ -132,4 +135,11 @@ uint32_t Host::transfer(uint32_t argument, bool write) {
     uint8_t *data = memory_.at(address);
     const size_t moved = write ? std::fwrite(data, 1, bytes, stream) : std::fread(data, 1, bytes, stream);
     return std::ferror(stream) && !write ? kFailed : bytes - static_cast<uint32_t>(moved);
+}
+
+// SYS_SEEK: handle, position from the start of the file.
+uint32_t Host::seek(uint32_t argument) {
+    const auto words = block(argument, 2);
+    FILE *stream = words ? file((*words)[0]) : nullptr;
+    return stream != nullptr && std::fseek(stream, static_cast<long>((*words)[1]), SEEK_SET) == 0 ? 0 : kFailed;
 }

@@ -38,6 +38,7 @@ class Host {
     uint32_t close(uint32_t argument);
     uint32_t write0(uint32_t argument);
     uint32_t transfer(uint32_t argument, bool write);
+    uint32_t seek(uint32_t argument);
     FILE *file(uint32_t handle);
 
     Memory &memory_;

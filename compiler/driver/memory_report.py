@@ -1,0 +1,104 @@
+"""The memory section of report.json: bytes by kind, the buffers, the schedule that they follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from thimble.codegen.project import Project
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Tile
+from thimble.targets.elf import ElfSizes
+
+
+def memory_report(graph: Graph, plan: Plan, project: Project, sizes: ElfSizes) -> dict[str, Any]:
+    """Bytes by kind. The arena is a static array of main.c, so it is a part of the ELF's static RAM."""
+    return {
+        "arena_bytes": plan.arena_bytes,
+        "arena_bound_bytes": plan.bound_bytes,
+        "scratch_bytes": most_live_bytes(plan, BufferKind.SCRATCH, BufferKind.ACCUMULATOR),
+        "state_bytes": plan.bytes_of(BufferKind.STATE),
+        "stack_bytes": None,
+        "static_ram_bytes": sizes.ram_static_bytes - plan.arena_bytes,
+        "io_bytes": io_bytes(plan),
+        "sram_total_bytes": sizes.ram_static_bytes,
+        "weights_bytes": project.weights_bytes,
+        "code_bytes": sizes.flash_total_bytes - project.weights_bytes,
+        "flash_total_bytes": sizes.flash_total_bytes,
+        "steps": len(plan.steps),
+        "peak_step": plan.peak_step,
+        "peak_layer": peak_layer(plan),
+        "schedule": [[plan.stages[step.stage].node, step.first, step.end] for step in plan.steps],
+        "tiles": [_tile(graph, plan, tile) for tile in plan.tiles],
+        "buffers": [_buffer(buffer) for buffer in plan.buffers],
+    }
+
+
+def most_live_bytes(plan: Plan, *kinds: BufferKind) -> int:
+    """The most bytes that buffers of these kinds take at one step."""
+    return _most_live(b for b in plan.buffers if b.kind in kinds)
+
+
+def io_bytes(plan: Plan) -> int:
+    """Bytes that inputs and outputs take: each whole, or of those that come by rows the most rows that live at once."""
+    buffers = [b for b in plan.buffers if b.kind in (BufferKind.INPUT, BufferKind.OUTPUT)]
+    return sum(_most_live(b for b in buffers if b.value == value) for value in {b.value for b in buffers})
+
+
+def peak_layer(plan: Plan) -> int | None:
+    """The layer that runs at the peak; None where that is the input being read, or there is no layer."""
+    return plan.stages[plan.steps[plan.peak_step].stage].node if plan.steps else None
+
+
+def macs_by_layer(graph: Graph, plan: Plan) -> list[int]:
+    """Multiply-accumulates that the plan executes for each node; what is computed twice counts twice."""
+    macs = [0] * len(graph.nodes)
+    for stage in plan.stages:
+        if stage.node is not None:
+            site = graph.sites[stage.node]
+            whole = not site.outputs or (stage.rows, stage.columns) == (
+                (0, site.outputs[0].type.rows),
+                (0, site.outputs[0].type.columns),
+            )
+            part = site if whole else site.op.restricted(site, stage.rows, stage.columns)
+            macs[stage.node] += part.op.macs(part)
+    return macs
+
+
+def _most_live(buffers: Iterable[Buffer]) -> int:
+    changes: dict[int, int] = {}
+    for buffer in buffers:
+        changes[buffer.first_step] = changes.get(buffer.first_step, 0) + buffer.bytes
+        changes[buffer.last_step + 1] = changes.get(buffer.last_step + 1, 0) - buffer.bytes
+    live = most = 0
+    for step in sorted(changes):
+        live += changes[step]
+        most = max(most, live)
+    return most
+
+
+def _tile(graph: Graph, plan: Plan, tile: Tile) -> dict[str, Any]:
+    """A stored part of a tensor; `layer` is the one that makes it, None for inputs and states."""
+    type_ = graph.values[tile.value].type
+    maker = next((i for i, node in enumerate(graph.nodes) if tile.value in node.outputs), None)
+    columns = tile.columns[1] - tile.columns[0]
+    return {
+        "layer": maker,
+        "rows": list(tile.rows),
+        "columns": list(tile.columns),
+        "row_bytes": type_.row_bytes // max(type_.columns, 1) * columns,
+    }
+
+
+def _buffer(buffer: Buffer) -> dict[str, Any]:
+    return {
+        "name": buffer.name,
+        "kind": buffer.kind.value,
+        "region": "arena",
+        "offset": buffer.offset,
+        "bytes": buffer.bytes,
+        "first_step": buffer.first_step,
+        "last_step": buffer.last_step,
+        "tile": buffer.tile,
+        "row": buffer.row,
+    }

@@ -1,0 +1,101 @@
+"""What the user may choose of a build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from thimble.compiler.ir.errors import UsageError
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.options import Objective, Schedule
+
+E = TypeVar("E", bound=Enum)
+
+
+class Io(Enum):
+    """What the firmware takes and gives: the model's own tensors, or the integers behind the conversions."""
+
+    MODEL = "model"
+    INT8 = "int8"
+
+
+class InputFeed(Enum):
+    """How the input comes: whole in the arena, or pulled row by row through a callback."""
+
+    RESIDENT = "resident"
+    ROWS = "rows"
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """Sizes in bytes; None means the target's own limit. `plan_time_s` bounds the exact search for a layout, in
+    CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine.
+
+    Choices may be given as their names. Raises UsageError for a name that is none.
+    """
+
+    name: str | None = None
+    rounding: Rounding = Rounding.TFLM
+    max_sram_bytes: int | None = None
+    max_flash_bytes: int | None = None
+    max_drop_percent: float | None = None
+    disabled_passes: tuple[str, ...] = ()
+    schedule: Schedule = Schedule.AUTO
+    objective: Objective = Objective.BALANCED
+    input: InputFeed = InputFeed.RESIDENT
+    io: Io = Io.MODEL
+    plan_time_s: float | None = None
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    def __post_init__(self) -> None:
+        for field, kind in _CHOICES.items():
+            object.__setattr__(self, field, choose(kind, getattr(self, field), field))
+
+    def recorded(self) -> dict[str, Any]:
+        """The options that report.json keeps, so that the build's graph can be made again and its plan explained."""
+        return {
+            **{field: getattr(self, field).value for field in _CHOICES},
+            "max_drop_percent": self.max_drop_percent,
+            "disabled_passes": list(self.disabled_passes),
+            "max_sram_bytes": self.max_sram_bytes,
+            "max_flash_bytes": self.max_flash_bytes,
+            "plan_time_s": self.plan_time_s,
+            "input_shapes": {name: list(shape) for name, shape in self.input_shapes},
+        }
+
+
+_CHOICES: dict[str, type[Enum]] = {
+    "rounding": Rounding,
+    "schedule": Schedule,
+    "objective": Objective,
+    "input": InputFeed,
+    "io": Io,
+}
+
+
+def choose(kind: type[E], given: E | str, what: str) -> E:
+    """A choice by its name. Raises UsageError where there is none of that name."""
+    try:
+        return kind(given)
+    except ValueError as error:
+        known = ", ".join(str(choice.value) for choice in kind)
+        raise UsageError(f"{what} cannot be {given!r}; it is one of: {known}.") from error
+
+
+def parse_bytes(text: str) -> int:
+    """A size as the command line takes it: 65536, 64K or 1M (powers of 1024). Raises UsageError."""
+    factors = {"K": 1 << 10, "M": 1 << 20}
+    digits, factor = (text[:-1], factors[text[-1].upper()]) if text and text[-1].upper() in factors else (text, 1)
+    if not digits.isdigit() or int(digits) == 0:
+        raise UsageError(f"'{text}' is no size: write bytes, or K or M behind the number, as 64K.")
+    return int(digits) * factor
+
+
+def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """An input's name and shape as the command line takes them: NAME=1x3x32x32. Raises UsageError."""
+    name, _, sizes = text.rpartition("=")
+    dims = sizes.split("x")
+    if not name or not all(dim.isdecimal() and 0 < int(dim) < 1 << 31 for dim in dims):
+        raise UsageError(f"'{text}' is no input shape: write NAME=1x3x32x32.")
+    return name, tuple(map(int, dims))

@@ -1,0 +1,152 @@
+"""From a graph and the user's options to a plan that was checked, and what else would fit where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+
+from thimble.compiler.driver.memory_report import macs_by_layer
+from thimble.compiler.driver.options import CompileOptions, InputFeed
+from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.plan.checker import check_plan
+from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
+from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.planner import plan_graph
+from thimble.targets.model import Target
+
+Progress = Callable[[str, float], None]
+"""Hears what the planner does, and how much of it is done (0 to 1)."""
+
+ShowProgress = Callable[[], AbstractContextManager[Progress]]
+
+ADVICE_EFFORT = 0.0
+"""What would take less is told from layouts that are not searched for exactly: it may take a little less still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Options under which a model would take `arena_bytes`, executing `mac_factor` times its multiply-accumulates."""
+
+    flags: str
+    arena_bytes: int
+    mac_factor: float
+
+
+@contextmanager
+def silent() -> Iterator[Progress]:
+    """No progress shown."""
+    yield lambda what, part: None
+
+
+def make_plan(
+    graph: Graph, options: CompileOptions, limit_bytes: int | None = None, show: ShowProgress = silent
+) -> Plan:
+    """The plan of a graph that fits into a limit, or the smallest where none does, checked by the independent checker.
+
+    Raises UsageError where an option does not suit the model.
+    """
+    check_input_feed(graph, options)
+    with show() as progress:
+        plan = plan_graph(graph, options.rounding, plan_options(options, limit_bytes, progress))
+    check_plan(graph, plan)
+    return plan
+
+
+def plan_options(
+    options: CompileOptions, limit_bytes: int | None, progress: Progress = lambda what, part: None
+) -> PlanOptions:
+    """The user's options as the planner takes them."""
+    asked = PlanOptions(
+        schedule=options.schedule,
+        objective=options.objective,
+        max_sram_bytes=limit_bytes,
+        input_by_rows=options.input is InputFeed.ROWS,
+        progress=progress,
+    )
+    return asked if options.plan_time_s is None else replace(asked, effort=options.plan_time_s)
+
+
+def sram_limit(target: Target, options: CompileOptions) -> int:
+    """The bytes of SRAM that the firmware may use."""
+    return min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
+
+
+def check_input_feed(graph: Graph, options: CompileOptions) -> None:
+    """Raise UsageError where inputs are to be read by rows and none has more than one."""
+    if options.input is InputFeed.RESIDENT:
+        return
+    inputs = [graph.values[i] for i in graph.inputs]
+    if all(value.type.rows < 2 for value in inputs):
+        listed = ", ".join(f"{quoted(v.name)} is {v.type}" for v in inputs[:4]) or "there is none"
+        raise UsageError(
+            f"--input rows needs an input of more than one row (all dimensions but the last two): {listed}."
+        )
+
+
+def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions) -> None:
+    """Raise DoesNotFit where the arena alone is over the limit, naming the peak and what would take less."""
+    limit = sram_limit(target, options)
+    if plan.arena_bytes <= limit:
+        return
+    raise DoesNotFit(
+        f"The model does not fit {target.name}: its arena takes {plan.arena_bytes} bytes of SRAM, "
+        f"{plan.arena_bytes - limit} more than {limit_text(limit, target.ram_bytes)}; "
+        f"the peak is {peak_text(graph, plan)}. {advice(graph, plan, options)}",
+        plan.arena_bytes,
+        limit,
+    )
+
+
+def limit_text(limit: int, have: int) -> str:
+    """A limit in words."""
+    return f"the {limit} bytes of the chip" if limit == have else f"the {limit} bytes asked for"
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan in one line, with its distance from what is proved to be needed."""
+    gap = plan.arena_bytes - plan.bound_bytes
+    worth = f"{gap} above what is proved to be needed" if gap else "no layout of this schedule is smaller"
+    return f"Planned {plan.arena_bytes} bytes in {len(plan.steps)} steps; {worth}"
+
+
+def peak_text(graph: Graph, plan: Plan) -> str:
+    """The step at which the most bytes are live, in words."""
+    step = plan.steps[plan.peak_step]
+    stage = plan.stages[step.stage]
+    if stage.node is None:
+        return f"where row {step.first} of the input is read"
+    whole = step.first == stage.rows[0] and step.end == stage.rows[1]
+    rows = "" if whole else f", row {step.first}"
+    return f"at layer {stage.node} ({graph.nodes[stage.node].op.name}{rows})"
+
+
+def advice(graph: Graph, plan: Plan, options: CompileOptions) -> str:
+    """What would take less SRAM than a plan, as a sentence."""
+    better: list[Alternative] = []
+    for alternative in alternatives(graph, options):
+        if alternative.arena_bytes < min((a.arena_bytes for a in better), default=plan.arena_bytes):
+            better.append(alternative)
+    if not better:
+        return "No other schedule takes less."
+    told = ", ".join(
+        f"{a.arena_bytes} bytes with {a.flags}" + (f" at {a.mac_factor:.2f} times the MACs" if a.mac_factor > 1 else "")
+        for a in better
+    )
+    return f"It would take {told}."
+
+
+def alternatives(graph: Graph, options: CompileOptions) -> Iterator[Alternative]:
+    """The smallest plans under other schedules, and with the input by rows."""
+    for feed in dict.fromkeys((options.input, InputFeed.ROWS)):
+        for schedule in (Schedule.ROWS, Schedule.PATCH):
+            other = replace(options, input=feed, schedule=schedule, objective=Objective.SRAM)
+            try:
+                check_input_feed(graph, other)
+            except UsageError:
+                continue
+            plan = plan_graph(graph, options.rounding, replace(plan_options(other, None), effort=ADVICE_EFFORT))
+            pulled = " --input rows" if feed is InputFeed.ROWS else ""
+            flags = f"--schedule {schedule.value} --objective sram{pulled}"
+            yield Alternative(flags, plan.arena_bytes, sum(macs_by_layer(graph, plan)) / max(graph.macs, 1))

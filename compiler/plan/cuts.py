@@ -1,0 +1,182 @@
+"""Where to cut the graph into runs, and by which recipe to compute each: dynamic programming over the cuts.
+
+A schedule's peak is the highest of its runs', its cycles are their sum. So for a limit of bytes the cheapest schedule
+is a shortest path over the nodes, along the runs that stay within the limit; lowering the limit under the peak of each
+path that was found gives the whole frontier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble.compiler.ir.operator import Array
+from thimble.compiler.plan.row_graph import RowGraph
+from thimble.compiler.plan.run_costs import RunCosts
+from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
+
+MAX_RUN = 48
+"""The most nodes of a run."""
+
+MAX_STEPS = 8192
+"""The most steps of a run, at one row a call."""
+
+MAX_WORK = 400_000
+"""Steps of the longest runs that end at each node, summed up: long networks of tall tensors get shorter runs."""
+
+MAX_REPEATED_WORK = 8_000_000
+"""Calls simulated of runs that compute something twice, about ten seconds; what comes behind them is not looked at."""
+
+NEVER = 1 << 60
+
+FRONTIER_STEP = 0.01
+"""Points of a frontier lie at least so far apart, as a part of their bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PricedRun:
+    """A run with its peak of live bytes, its cycles beyond one call a node, and its multiply-accumulates."""
+
+    run: Run
+    peak_bytes: int
+    cycles: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A schedule: its runs, their peak of live bytes and the sums of their costs."""
+
+    runs: tuple[Run, ...]
+    peak_bytes: int
+    cycles: int
+    macs: int
+
+
+class Cuts:
+    """All runs of a graph by the recipes that are allowed, priced.
+
+    Runs that compute something twice are left out where they take more than the least peak without them: they would
+    cost cycles for nothing.
+    """
+
+    def __init__(
+        self, graph: RowGraph, recipes: Sequence[Recipe], progress: Callable[[float], None] = lambda part: None
+    ) -> None:
+        self._graph = graph
+        self._count = len(graph.nodes)
+        self._costs = RunCosts(graph)
+        self._work = 0
+        self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
+        self._arrays: list[tuple[Array, Array, Array, Array]] = []
+        stages = [[r for r in recipes if not r.repeats], [r for r in recipes if r.repeats]]
+        work, done = sum(map(len, stages)) * self._count, 0
+        below = None
+        for stage in filter(None, stages):
+            for recipe in stage:
+                for end in range(1, self._count + 1):
+                    self._ending[end] += self._price(end, recipe, below)
+                done += self._count
+                progress(done / work)
+            self._arrays = [_table(priced) for priced in self._ending]
+            below = self.least_peak()
+
+    def _price(self, end: int, recipe: Recipe, below: int | None) -> Iterator[PricedRun]:
+        lowest = end - 1 if recipe in (LAYER, AT_ONCE) else self._lowest(end)
+        if below is not None:
+            if self._least_of(end) >= below:
+                return
+            self._work += self._steps_of(lowest, end, recipe)
+            if self._work > MAX_REPEATED_WORK:
+                return
+        for cost in self._costs.ending_at(lowest, end, recipe):
+            if below is None or cost.peak_bytes < below:
+                yield PricedRun(Run(cost.first, end, recipe), cost.peak_bytes, cost.cycles, cost.macs)
+
+    def _steps_of(self, first: int, end: int, recipe: Recipe) -> int:
+        """About how many calls a run takes."""
+        passes = recipe.row_parts * recipe.column_parts if recipe.gate is None else 2
+        return passes * sum(node.steps for node in self._graph.nodes[first:end]) // max(recipe.rows, 1)
+
+    def _least_of(self, end: int) -> int:
+        """Bytes that any run takes that ends here: all that its last node makes lies there whole."""
+        homes = [self._graph.homes[value] for value in self._graph.nodes[end - 1].makes]
+        return sum(home.rows * home.row_bytes for home in homes if self._graph.last_reader(home.value) >= end)
+
+    def _lowest(self, end: int) -> int:
+        """The first node with which a run may begin: it holds one node at most that touches a state."""
+        most = min(MAX_STEPS, MAX_WORK // self._count)
+        lowest, touching, steps = end, 0, 0
+        while lowest > max(end - MAX_RUN, 0):
+            node = self._graph.nodes[lowest - 1]
+            touching += node.touches_state
+            steps += node.steps
+            if lowest < end and (touching > 1 or steps > most):
+                break
+            lowest -= 1
+        return lowest
+
+    def least_peak(self) -> int:
+        """The least peak of live bytes of any schedule."""
+        best = np.zeros(self._count + 1, np.int64)
+        for end in range(1, self._count + 1):
+            first, peak, _, _ = self._arrays[end]
+            best[end] = np.maximum(best[first], peak).min()
+        return int(best[-1])
+
+    def cheapest(self, limit_bytes: int, layer_limit_bytes: int | None = None) -> Choice | None:
+        """The schedule of the fewest cycles whose peak stays within a limit; None where there is none.
+
+        Whole layers may be held to a lower limit, since tensors in one piece leave less freedom to lay them out.
+        """
+        layer_limit = limit_bytes if layer_limit_bytes is None else layer_limit_bytes
+        cycles = np.full(self._count + 1, NEVER, np.int64)
+        cycles[0] = 0
+        best: list[PricedRun | None] = [None] * (self._count + 1)
+        for end in range(1, self._count + 1):
+            first, peak, cost, layer = self._arrays[end]
+            total = np.where(peak <= np.where(layer, layer_limit, limit_bytes), cycles[first] + cost, NEVER)
+            choice = int(total.argmin())
+            if total[choice] < NEVER:
+                cycles[end], best[end] = total[choice], self._ending[end][choice]
+        return self._trace(best) if cycles[-1] < NEVER else None
+
+    def frontier(self) -> list[Choice]:
+        """Schedules of falling peaks and rising cycles, none dominated; the last one has the least peak."""
+        found: list[Choice] = []
+        limit, least = NEVER, self.least_peak()
+        while limit >= least:
+            choice = self.cheapest(limit)
+            assert choice is not None
+            found.append(choice)
+            below = min(choice.peak_bytes - 1, int(choice.peak_bytes * (1 - FRONTIER_STEP)))
+            limit = least if below < least < choice.peak_bytes else below
+        return found
+
+    def _trace(self, best: list[PricedRun | None]) -> Choice:
+        runs: list[PricedRun] = []
+        end = self._count
+        while end:
+            priced = best[end]
+            assert priced is not None
+            runs.append(priced)
+            end = priced.run.first
+        runs.reverse()
+        return Choice(
+            tuple(priced.run for priced in runs),
+            max((priced.peak_bytes for priced in runs), default=0),
+            sum(priced.cycles for priced in runs),
+            sum(priced.macs for priced in runs),
+        )
+
+
+def _table(priced: Sequence[PricedRun]) -> tuple[Array, Array, Array, Array]:
+    """For each run: its first node, peak, cycles, and whether it is a whole layer."""
+    return (
+        np.array([p.run.first for p in priced], np.int64),
+        np.array([p.peak_bytes for p in priced], np.int64),
+        np.array([p.cycles for p in priced], np.int64),
+        np.array([p.run.recipe == LAYER for p in priced], bool),
+    )

@@ -1,0 +1,162 @@
+"""A schedule of runs as a Plan: a buffer for each row that may lie alone, and which rows may lie over which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+
+from thimble.compiler.ir.graph import Role
+from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
+from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place
+from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
+from thimble.compiler.plan.row_graph import RowGraph
+from thimble.compiler.plan.runs import Parts, Run
+from thimble.compiler.plan.stages import RanStage, Staged, StoredTile, stage_runs
+
+MEMORY_ALIGNMENT = 8
+"""Of scratch and accumulators, whatever their element type."""
+
+
+EXACT_REQUESTS = 120
+"""Beyond so many bodies the exact search gets only what effort there is above the usual: it rarely finds anything."""
+
+
+def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT) -> Plan:
+    """The plan of a schedule. `effort` bounds the search for offsets (layout.py, exact_layout.py)."""
+    staged = stage_runs(graph, runs)
+    pieces = _Pieces(graph, staged)
+    slides = pieces.slides()
+    exact_effort = effort if len(pieces.requests) <= EXACT_REQUESTS else max(effort - EFFORT, 0.0)
+    placement = place_exactly(pieces.requests, place(pieces.requests, slides, effort), slides, exact_effort)
+    return Plan(
+        buffers=tuple(replace(b, offset=placement.offsets[request]) for b, request in pieces.buffers),
+        stages=tuple(ran.stage for ran in staged.stages),
+        tiles=tuple(stored.tile for stored in staged.tiles),
+        steps=tuple(staged.steps),
+        arena_bytes=max(arena_bytes(pieces.requests, placement.offsets), 1),
+        bound_bytes=placement.bound_bytes,
+        views=tuple(View(*pair) for pair in graph.views.items()),
+    )
+
+
+class _Pieces:
+    """What a schedule keeps in memory: bodies to place, and buffers with the index of the body in which each lies."""
+
+    def __init__(self, graph: RowGraph, staged: Staged) -> None:
+        self._graph, self._staged, self._parts = graph, staged, Parts(graph)
+        self.requests: list[Request] = []
+        self.buffers: list[tuple[Buffer, int]] = []
+        self._wholes: dict[int, int] = {}  # tile to request
+        self._rows: dict[tuple[int, int], int] = {}  # tile and row, counted from the tile's first, to request
+        for index, stored in enumerate(staged.tiles):
+            self._add_tile(index, stored)
+        for index, ran in enumerate(staged.stages):
+            self._add_memory(index, ran)
+
+    def slides(self) -> tuple[Slide, ...]:
+        """Rows that may lie over rows, and layers over layers, that nobody reads any more when they are written."""
+        found: dict[tuple[int, int], int] = {}
+        for ran in self._staged.stages:
+            info = self._graph.nodes[ran.node]
+            if len(ran.stage.outputs) == 1 and (ran.layer or (ran.single and not info.gathers)):
+                for over, under, distance in self._slides_of(ran):
+                    found[over, under] = max(distance, found.get((over, under), distance))
+        return tuple(Slide(*pair, distance) for pair, distance in found.items())
+
+    def _slides_of(self, ran: RanStage) -> Iterator[tuple[int, int, int]]:
+        """The buffers and distances between them of all slides of a stage."""
+        tiles = self._staged.tiles
+        over = ran.stage.outputs[0]
+        if ran.layer:
+            distances = self._parts.layer(ran.node)[0]
+        else:
+            distances = self._parts.distances(ran.node, ran.steps, ran.stage.columns)
+        for under in {i for i in ran.stage.inputs if i is not None}:
+            home = self._graph.homes[tiles[under].tile.value]
+            if home.value not in distances or home.kept:
+                continue
+            for number, call in enumerate(ran.calls):
+                row = ran.steps[0] + number - tiles[over].tile.rows[0]
+                if tiles[over].births[0 if ran.layer else row] != call:
+                    continue  # another strip wrote a part of the row before
+                for dying in np.flatnonzero(tiles[under].deaths == call).tolist():
+                    above, shift = self._place_of_row(over, 0 if ran.layer else row)
+                    below, depth = self._place_of_row(under, 0 if ran.layer else dying)
+                    yield above, below, distances[home.value] + shift - depth
+                    if ran.layer:
+                        break
+
+    def _place_of_row(self, tile: int, number: int) -> tuple[int, int]:
+        """The buffer that holds a row of a tile, and how far behind its start the row lies."""
+        stored = self._staged.tiles[tile]
+        if stored.whole:
+            return self._wholes[tile], number * stored.row_bytes
+        return self._rows[tile, number], 0
+
+    def _add_tile(self, index: int, stored: StoredTile) -> None:
+        home = self._graph.homes[stored.tile.value]
+        kind = BufferKind.ACTIVATION
+        if home.role is Role.STATE:
+            kind = BufferKind.STATE
+        elif home.role is Role.INPUT:
+            kind = BufferKind.INPUT
+        elif home.kept:
+            kind = BufferKind.OUTPUT
+        buffer = Buffer(f"{kind.value}_{home.value}", kind, 0, stored.row_bytes, 0, 0, value=home.value, tile=index)
+        if stored.whole:
+            self._wholes[index] = len(self.requests)
+            self._add(Request(_parts_of(stored), home.alignment), replace(buffer, bytes=stored.bytes))
+            return
+        for number, (first, last) in enumerate(zip(stored.births.tolist(), stored.deaths.tolist(), strict=True)):
+            row = stored.tile.rows[0] + number
+            self._rows[index, number] = len(self.requests)
+            request = Request.block(first, last, stored.row_bytes, home.alignment)
+            self._add(request, replace(buffer, name=f"{buffer.name}_row_{row}", row=row))
+
+    def _add_memory(self, index: int, ran: RanStage) -> None:
+        """Scratch and accumulator of a stage: the same place at all of its steps."""
+        if ran.layer:
+            size = self._parts.layer(ran.node)[1]
+        else:
+            size = self._parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
+        if size:
+            buffer = Buffer(f"scratch_{index}", BufferKind.SCRATCH, 0, size, 0, 0, stage=index)
+            parts = tuple(Part(first, last, size) for first, last in _consecutive(ran.calls))
+            self._add(Request(parts, MEMORY_ALIGNMENT), *(buffer for _ in parts))
+        size = 0 if ran.layer else self._graph.nodes[ran.node].accumulator_bytes
+        if size:
+            buffer = Buffer(f"accumulator_{index}", BufferKind.ACCUMULATOR, 0, size, 0, 0, stage=index)
+            self._add(Request.block(ran.calls[0], ran.calls[-1], size, MEMORY_ALIGNMENT), buffer)
+
+    def _add(self, request: Request, *buffers: Buffer) -> None:
+        """A body with one buffer for all of it, or one for each part."""
+        for number, buffer in enumerate(buffers):
+            parts = request.parts if len(buffers) == 1 else request.parts[number : number + 1]
+            first, last = min(part.first for part in parts), max(part.last for part in parts)
+            self.buffers.append((replace(buffer, first_step=first, last_step=last), len(self.requests)))
+        self.requests.append(request)
+
+
+def _parts_of(stored: StoredTile) -> tuple[Part, ...]:
+    """The rows of a tile in one piece; those that live equally long and lie side by side are one part."""
+    lives = list(zip(stored.births.tolist(), stored.deaths.tolist(), strict=True))
+    parts, start = [], 0
+    for life, group in groupby(lives):
+        count = len(list(group))
+        parts.append(Part(*life, count * stored.row_bytes, start * stored.row_bytes))
+        start += count
+    return tuple(parts)
+
+
+def _consecutive(calls: Sequence[int]) -> list[tuple[int, int]]:
+    """The ranges (first, last) of calls that follow each other without another one in between."""
+    ranges: list[tuple[int, int]] = []
+    for call in calls:
+        if ranges and ranges[-1][1] == call - 1:
+            ranges[-1] = (ranges[-1][0], call)
+        else:
+            ranges.append((call, call))
+    return ranges

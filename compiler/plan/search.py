@@ -1,0 +1,191 @@
+"""From a graph and options to the schedules worth a layout, and to the plan of the one that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.cuts import Choice, Cuts
+from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
+from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.row_graph import RowGraph, row_graph
+from thimble.compiler.plan.row_plan import plan_runs
+from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run, find_gates
+
+ROWS = tuple(Recipe(rows) for rows in (1, 2, 3, 4, 6, 8, 16))
+"""Rows a call; more than 16 took as much memory as whole layers in all networks that were looked at."""
+
+STRIPS = (
+    *(Recipe(rows, column_parts=2) for rows in (1, 2, 4)),
+    *(Recipe(1, 1, parts, outer) for parts in (3, 4, 5, 6, 8) for outer in (0, 1, 2, 3)),
+    *(Recipe(2, 1, parts, outer) for parts in (3, 4, 5) for outer in (0, 2)),
+)
+"""Columns in parts, with rows of each part streamed."""
+
+PATCHES = tuple(Recipe(0, parts, parts) for parts in (2, 3, 4, 5))
+"""Parts of rows and columns, each computed layer by layer as in MCUNetV2."""
+
+BALANCED_SLACK = 1.05
+"""What a balanced plan may take of the least bytes that are possible without computing anything twice."""
+
+LAYER_SHARES = (1.0, 0.6, 0.0)
+"""Parts of the limit that whole layers may take: the fewer tensors lie in one piece, the closer is the layout."""
+
+SLACKS = (1.0, 1.01, 1.02, 1.04)
+"""What schedules may take of the least live bytes, when the smallest layout is looked for: some fit more closely."""
+
+CAREFUL_LAYOUTS = 2
+"""Of the quick layouts, the smallest ones that are tried again with care."""
+
+FITTING_ATTEMPTS = 8
+"""Layouts tried until one stays within a limit: what is live at once can be less than what a layout takes."""
+
+FRONTIER_POINTS = 20
+"""Points of the frontier that get a layout."""
+
+FRONTIER_EFFORT = 0.1
+"""Of the effort that one plan gets, what the layout of each point gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierPoint:
+    """A plan, its estimated cycles beyond those of layer by layer, and the multiply-accumulates that it executes."""
+
+    plan: Plan
+    cycles: int
+    macs: int
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of the plan's arena."""
+        return self.plan.arena_bytes
+
+
+class Search:
+    """The schedules of one graph by rows; `layers` is the plan of whole layers, None where the input comes by rows."""
+
+    def __init__(self, graph: Graph, rounding: Rounding, options: PlanOptions, layers: Plan | None) -> None:
+        self._options = options
+        self._graph: RowGraph = row_graph(graph, rounding, options.input_by_rows)
+        self._cuts: dict[bool, Cuts] = {}
+        if layers is None:
+            runs = tuple(Run(node, node + 1, LAYER) for node in range(len(self._graph.nodes)))
+            layers = plan_runs(self._graph, runs, options.effort)
+        self.layers = FrontierPoint(layers, 0, graph.macs)
+
+    def best(self) -> FrontierPoint:
+        """The plan that the options ask for."""
+        options, limit = self._options, self._options.max_sram_bytes
+        if options.schedule is Schedule.LAYER:
+            return self.layers
+        found = self._by_objective()
+        if limit is None or found.arena_bytes <= limit:
+            return found
+        fitting = self._fitting(limit, self._may_repeat)
+        return fitting or min(found, self._smallest(self._may_repeat), key=_by_bytes)
+
+    def frontier(self) -> tuple[FrontierPoint, ...]:
+        """Points of falling bytes and rising cycles, none dominated, from layer by layer to the least bytes."""
+        choices = self._all_cuts(self._may_repeat).frontier()
+        stride = max(-(-len(choices) // FRONTIER_POINTS), 1)
+        chosen = [*choices[:-1:stride], choices[-1]]
+        points = [] if self._options.schedule in (Schedule.ROWS, Schedule.PATCH) else [self.layers]
+        for number, choice in enumerate(chosen):
+            self._options.progress("Laying out the frontier", number / len(chosen))
+            points.append(self._planned(choice, FRONTIER_EFFORT * self._options.effort))
+        return undominated(points)
+
+    @property
+    def _may_repeat(self) -> bool:
+        return self._options.schedule is not Schedule.ROWS
+
+    def _by_objective(self) -> FrontierPoint:
+        """The plan for the objective, whether or not it fits."""
+        options = self._options
+        auto = options.schedule is Schedule.AUTO
+        if options.objective is Objective.SRAM:
+            return self._smallest(self._may_repeat)
+        if options.objective is Objective.LATENCY and auto:
+            return self.layers
+        repeats = options.schedule is Schedule.PATCH
+        smallest = self._smallest(repeats)
+        within = int(smallest.arena_bytes * BALANCED_SLACK)
+        if options.objective is Objective.LATENCY:
+            within = max(smallest.arena_bytes, self.layers.arena_bytes)
+        fitting = self._fitting(within, repeats)
+        return min((p for p in (smallest, fitting) if p is not None), key=_by_cycles)
+
+    def _all_cuts(self, repeats: bool) -> Cuts:
+        """All runs, with or without those that compute something twice."""
+        if repeats not in self._cuts:
+            what = "Cutting the graph into runs, strips and patches" if repeats else "Cutting the graph into runs"
+            self._cuts[repeats] = Cuts(
+                self._graph, self._recipes(repeats), lambda part: self._options.progress(what, part)
+            )
+        return self._cuts[repeats]
+
+    def _recipes(self, repeats: bool) -> tuple[Recipe, ...]:
+        if not repeats:
+            return (LAYER, AT_ONCE, *ROWS)
+        gates = tuple(Recipe(gate=gate) for gate in find_gates(self._graph))
+        if self._options.schedule is Schedule.PATCH:
+            return (LAYER, AT_ONCE, *STRIPS, *PATCHES)
+        return (LAYER, AT_ONCE, *ROWS, *STRIPS, *gates)
+
+    def _planned(self, choice: Choice, effort: float) -> FrontierPoint:
+        return FrontierPoint(plan_runs(self._graph, choice.runs, effort), choice.cycles, choice.macs)
+
+    def _smallest(self, repeats: bool) -> FrontierPoint:
+        """The plan of the least bytes that is found: schedules of about the least live bytes, quickly laid out, and
+        the best of them with care."""
+        cuts = self._all_cuts(repeats)
+        limits = [int(cuts.least_peak() * slack) for slack in SLACKS]
+        choices = [cuts.cheapest(limit, int(limit * share)) for limit in limits for share in LAYER_SHARES]
+        quick = [(self._planned(choice, 0.0), choice) for choice in dict.fromkeys(choices) if choice is not None]
+        quick.sort(key=lambda item: _by_bytes(item[0]))
+        best = quick[0][0]
+        for number, (_, choice) in enumerate(quick[:CAREFUL_LAYOUTS]):
+            if best.arena_bytes > best.plan.bound_bytes:
+                self._options.progress("Laying out the arena", number / CAREFUL_LAYOUTS)
+                best = min(best, self._planned(choice, self._options.effort), key=_by_bytes)
+        points = [best] if self._options.schedule is not Schedule.AUTO else [self.layers, best]
+        return min(points, key=_by_bytes)
+
+    def _fitting(self, limit_bytes: int, repeats: bool) -> FrontierPoint | None:
+        """A plan of few cycles whose arena stays within a limit; None where none was found."""
+        if self._options.schedule is Schedule.AUTO and self.layers.arena_bytes <= limit_bytes:
+            return self.layers
+        cuts = self._all_cuts(False)
+        if repeats and cuts.least_peak() > limit_bytes:
+            cuts = self._all_cuts(True)
+        live = limit_bytes
+        for _ in range(FITTING_ATTEMPTS):
+            choice = cuts.cheapest(live)
+            if choice is None:
+                return None
+            found = self._planned(choice, 0.0)
+            if found.plan.bound_bytes <= limit_bytes < found.arena_bytes:
+                found = self._planned(choice, self._options.effort)
+            if found.arena_bytes <= limit_bytes:
+                return found
+            live = min(choice.peak_bytes - 1, live * limit_bytes // found.arena_bytes)
+        return None
+
+
+def undominated(points: Iterable[FrontierPoint]) -> tuple[FrontierPoint, ...]:
+    """Those than which no other one has both fewer bytes and fewer cycles, by falling bytes."""
+    kept: list[FrontierPoint] = []
+    for point in sorted(points, key=_by_cycles):
+        if not kept or point.arena_bytes < kept[-1].arena_bytes:
+            kept.append(point)
+    return tuple(kept)
+
+
+def _by_bytes(point: FrontierPoint) -> tuple[int, int]:
+    return point.arena_bytes, point.cycles
+
+
+def _by_cycles(point: FrontierPoint) -> tuple[int, int]:
+    return point.cycles, point.arena_bytes

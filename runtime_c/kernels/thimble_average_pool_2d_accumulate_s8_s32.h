@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef THIMBLE_AVERAGE_POOL_2D_ACCUMULATE_S8_S32_H
+#define THIMBLE_AVERAGE_POOL_2D_ACCUMULATE_S8_S32_H
+
+#include "thimble_accumulate.h"
+
+typedef thimble_accumulate_params thimble_average_pool_2d_accumulate_s8_s32_params;
+
+/* Mean over all pixels of an image, rounded to nearest with halves away from zero.
+ * input (input_height, input_width, channels), of which the call takes rows [first, end): the first call begins with
+ *     row 0, and the call that takes the last row writes the output
+ * sums (channels), kept from call to call
+ * output (channels); may lie over the last input row, but not over sums */
+void thimble_average_pool_2d_accumulate_s8_s32(const thimble_average_pool_2d_accumulate_s8_s32_params *params,
+                                               const thimble_rows *input, int32_t *sums, int8_t *output, int32_t first,
+                                               int32_t end);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "thimble_reduce_sum_accumulate_s16_s32.h"
+
+void thimble_reduce_sum_accumulate_s16_s32(const thimble_reduce_sum_accumulate_s16_s32_params *params,
+                                           const thimble_rows *input, int32_t *sums, int16_t *output, int32_t first,
+                                           int32_t end) {
+    const thimble_accumulate_sum_params *p = params;
+    for (int32_t y = first; y < end; y++) {
+        const int16_t *in = thimble_row(input, y);
+        for (int32_t c = 0; c < p->channels; c++) {
+            const int32_t before = y == 0 ? 0 : sums[c];
+            sums[c] = thimble_row_sum_s16(before, in + c, p->input_width, p->channels);
+        }
+    }
+    if (end == p->input_height) {
+        for (int32_t c = 0; c < p->channels; c++) {
+            const int32_t scaled = thimble_requantize(thimble_add(sums[c], p->offset), p->multiplier, p->shift);
+            const int32_t value = thimble_add(scaled, p->output_zero_point);
+            output[c] = (int16_t)thimble_clamp(value, INT16_MIN, INT16_MAX);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+"""The table of docs/memory.md: what the planner reaches on each network, planned anew and checked.
+
+`python -m tests.bench.memory [NAME ...]` plans all networks, or those whose names are given, and writes their rows.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench.models import model_file
+from tests.models.catalogue import MODELS
+from tests.shared_data import ROOT
+from thimble.compiler.driver.build_folder import import_model, optimize
+from thimble.compiler.driver.memory_report import macs_by_layer
+from thimble.compiler.driver.options import CompileOptions, InputFeed, Io
+from thimble.compiler.driver.planning import make_plan
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.plan.options import Objective, Schedule
+
+PAGE = ROOT / "docs" / "memory.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+HEAD = """| network | layer by layer | by rows | input by rows too | with recomputation | others' |
+|---|---:|---:|---:|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the table, with what others publish of it."""
+
+    name: str
+    load: Callable[[], bytes]
+    others: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its file, if it is one, is here."""
+        return self.name in MODELS or model_file(self.name).is_file()
+
+
+def real(name: str, others: str) -> Network:
+    """A network whose file lies in the data folder."""
+    return Network(name, lambda: model_file(name).read_bytes(), others)
+
+
+def synthetic(name: str, others: str) -> Network:
+    """A network of random weights (tests/models)."""
+    return Network(name, MODELS[name], others)
+
+
+NETWORKS = (
+    real("mlperf_tiny/kws_ref_model_int8", "TFLM 22,820; lowest published 16,000"),
+    real("mlperf_tiny/ic_resnet8_int8", "TFLM 54,996; lowest published 21,104 (HALE)"),
+    real("mlperf_tiny/vww_96_int8", "TFLM 100,708; lowest published about 40 KiB (Plumerai)"),
+    real("mlperf_tiny/ad01_int8", "TFLM 2,580; lowest published 768"),
+    real("vision/mcunet_vww_int8", ""),
+    synthetic("mcunet_vww_80", "msf-CNN 20.6 kB at 1.30x, 15.4 kB at 1.96x"),
+    synthetic("mobilenet_v2_035_144", "MCUNetV2 63 kB; StreamNet 66 kB; msf-CNN 15.2 kB at 1.38x, 8.56 kB at 1.68x"),
+    synthetic("mcunet_320k_176", "msf-CNN 63.5 kB at 2.02x, 51.2 kB at 2.69x"),
+    synthetic("mobilenet_v2_100_224", ""),
+)
+
+
+def row(network: Network) -> str:
+    """The cells of one network, measured."""
+    source = import_model(network.load(), Path(f"{Path(network.name).stem}.tflite"))
+    graph, _ = optimize(source, io=Io.INT8)
+    cells = [
+        reached(graph, schedule=Schedule.LAYER),
+        reached(graph, schedule=Schedule.ROWS),
+        by_rows(graph, schedule=Schedule.ROWS),
+        by_rows(graph, schedule=Schedule.AUTO),
+    ]
+    return f"| {graph.name} | {' | '.join(cells)} | {network.others} |"
+
+
+def by_rows(graph: Graph, schedule: Schedule) -> str:
+    """What is reached with the input by rows, where it has some."""
+    return reached(graph, schedule, InputFeed.ROWS) if graph.values[graph.inputs[0]].type.rows > 1 else "-"
+
+
+def reached(graph: Graph, schedule: Schedule, feed: InputFeed = InputFeed.RESIDENT) -> str:
+    """The bytes of the smallest plan, with its factor of MACs where something is computed twice."""
+    plan = make_plan(graph, CompileOptions(schedule=schedule, objective=Objective.SRAM, input=feed))
+    factor = sum(macs_by_layer(graph, plan)) / max(graph.macs, 1)
+    return f"{plan.arena_bytes:,}" + (f" at {factor:.2f}x" if factor > 1 else "")
+
+
+def main(names: list[str]) -> None:
+    """Measure, and write the rows into the page; rows of networks that are not measured stay."""
+    console = Console()
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    old, after = rest.split(END)
+    rows = {line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("| ")}
+    for network in NETWORKS:
+        if network.is_here and (not names or network.name in names):
+            line = row(network)
+            rows[line.split("|")[1].strip()] = line
+            console.print(line, soft_wrap=True)
+    order = [Path(network.name).stem for network in NETWORKS]
+    lines = [rows[name] for name in order if name in rows]
+    PAGE.write_text(f"{before}{BEGIN}\n{HEAD}" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
