@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.thimble-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles golden ops-page model clean
+.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles golden ops-page onnx-page model clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,9 @@ golden: setup ## Rewrite the golden files from what is generated now
 
 ops-page: $(STAMP) ## Rewrite SUPPORTED_OPS.md from the constraints
 	$(BIN)/thimble ops --markdown > SUPPORTED_OPS.md
+
+onnx-page: setup ## Rewrite the table of docs/onnx.md from the node tests of the onnx package
+	$(BIN)/python -m tests.onnx.node_table
 
 model: setup ## Train the shipped model again (needs PyTorch and the package dataset-fashion-mnist)
 	$(BIN)/pip install --quiet 'thimble[torch] @ .'

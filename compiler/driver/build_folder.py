@@ -15,17 +15,24 @@ from typing import Any
 
 from thimble.codegen.kernels import KernelFamily, choose_kernels
 from thimble.compiler.driver.options import Io
+from thimble.compiler.importers.onnx import import_onnx, self_contained
+from thimble.compiler.importers.pytorch import import_pytorch
 from thimble.compiler.importers.tflite import import_tflite
-from thimble.compiler.ir.errors import MalformedModel, UsageError, quoted
+from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, UsageError, quoted
 from thimble.compiler.ir.graph import Graph
-from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.ir.operator import Rounding, Shape
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.support import check_supported
+from thimble.compiler.passes.float_pipeline import prepare
 from thimble.compiler.passes.integer_interface import Interface, keep_interface, move_conversions_out
 from thimble.compiler.passes.pipeline import REMOVE_DEAD, choose_passes, run_passes
 from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
 
-MODEL_FILE = "model.tflite"
+MODEL_FILE = "model"
+"""The model's copy in a build folder, before the suffix of its format."""
+FORMATS = ("tflite", "onnx", "pt2")
+PICKLED = ("pt", "pth", "pkl", "ckpt")
 REPORT_FILE = "report.json"
 MAX_MODEL_BYTES = 1 << 28
 
@@ -45,6 +52,7 @@ class Build:
     target: Target
     name: str
     rounding: Rounding
+    source_format: str = "tflite"
 
     @property
     def sim_elf(self) -> Path:
@@ -57,13 +65,20 @@ class Build:
         return self.folder / "build" / f"{self.name}.elf"
 
 
-def read_model(path: Path, disabled_passes: Collection[str] = (), io: Io = Io.MODEL) -> tuple[bytes, Graph]:
+def read_model(
+    path: Path,
+    disabled_passes: Collection[str] = (),
+    io: Io = Io.MODEL,
+    input_shapes: Mapping[str, Shape] | None = None,
+) -> tuple[bytes, Graph]:
     """A model file and its graph, all passes but the disabled ones done.
 
     Raises UsageError, MalformedModel or UnsupportedOp.
     """
     data = read_file(path)
-    return data, optimize(import_model(data, path), disabled_passes, io)[0]
+    source = import_model(data, path, input_shapes)
+    check_supported(source)
+    return data, optimize(source, disabled_passes, io)[0]
 
 
 def read_file(path: Path) -> bytes:
@@ -77,7 +92,22 @@ def read_file(path: Path) -> bytes:
 
 def graph_of(data: bytes, path: Path, disabled_passes: Collection[str] = ()) -> Graph:
     """The graph of a model's bytes, all passes but the disabled ones done; `path` tells the format and the name."""
-    return optimize(import_model(data, path), disabled_passes)[0]
+    graph = import_model(data, path)
+    check_supported(graph)
+    return optimize(graph, disabled_passes)[0]
+
+
+def source_format(path: Path) -> str:
+    """The format of a model file: one of FORMATS. Raises UsageError for any other suffix."""
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix in PICKLED:
+        raise UnsupportedOp(
+            f"{path} is a pickled file, and unpickling runs code; "
+            "save the model with torch.export.save(torch.export.export(module, inputs), 'model.pt2')."
+        )
+    if suffix not in FORMATS:
+        raise UsageError(f"{path}: only .tflite, .onnx and .pt2 models are taken; this is a '{path.suffix}' file.")
+    return suffix
 
 
 def optimize(graph: Graph, disabled_passes: Collection[str] = (), io: Io = Io.MODEL) -> tuple[Graph, Interface]:
@@ -104,11 +134,23 @@ def _check_integers(graph: Graph) -> None:
                 )
 
 
-def import_model(data: bytes, path: Path) -> Graph:
-    """The graph of a model's bytes as the file has it; `path` tells the format and the name."""
-    if path.suffix.lower() != ".tflite":
-        raise UsageError(f"{path}: only .tflite models are taken so far; this is a '{path.suffix}' file.")
-    return import_tflite(data, path.stem)
+def import_model(data: bytes, path: Path, input_shapes: Mapping[str, Shape] | None = None) -> Graph:
+    """The graph of a model's bytes, float operators folded; `path` tells the format, the name and the folder.
+
+    `input_shapes` gives inputs of an ONNX model with dynamic dimensions their shape.
+    """
+    if source_format(path) == "onnx":
+        return prepare(import_onnx(data, path.stem, path.parent, input_shapes))
+    if input_shapes:
+        raise UsageError("--input-shape is for ONNX models; the shapes of other models are fixed.")
+    if source_format(path) == "pt2":
+        return prepare(import_pytorch(data, path.stem))
+    return prepare(import_tflite(data, path.stem))
+
+
+def stored_model(data: bytes, path: Path) -> bytes:
+    """The model as a build folder keeps it: one file that needs no other."""
+    return self_contained(data, path.parent) if source_format(path) == "onnx" else data
 
 
 def open_build(folder: Path) -> Build:
@@ -117,22 +159,28 @@ def open_build(folder: Path) -> Build:
     if report is None:
         raise UsageError(f"{folder} is no build folder: run `thimble compile MODEL -t TARGET -o {folder}` first.")
     try:
-        model = (folder / MODEL_FILE).read_bytes()
+        kind = report["model"]["source_format"]
+        if kind not in FORMATS:
+            raise ValueError(f"its model is a '{kind}' file")
+        file = folder / f"{MODEL_FILE}.{kind}"
+        model = file.read_bytes()
         if hashlib.sha256(model).hexdigest() != report["model"]["sha256"]:
-            raise UsageError(f"{folder}/{MODEL_FILE} is not the model that was compiled; compile again.")
+            raise UsageError(f"{file} is not the model that was compiled; compile again.")
         name, target = report["build"]["name"], report["target"]["name"]
         rounding = Rounding(report["build"]["rounding"])
         disabled = tuple(report["build"]["disabled_passes"])
         io, family = Io(report["build"]["io"]), KernelFamily(report["build"]["kernels"])
+        shapes = {name: tuple(shape) for name, shape in report["build"]["input_shapes"].items()}
         scratch_limit = report["build"]["scratch_limit_bytes"]
         if scratch_limit is not None and not isinstance(scratch_limit, int):
             raise ValueError(f"scratch_limit_bytes is {scratch_limit!r}")
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
-    graph, interface = optimize(import_model(model, Path(f"{report['model']['name']}.tflite")), disabled, io)
+    source = import_model(model, folder / f"{report['model']['name']}.{kind}", shapes)
+    graph, interface = optimize(source, disabled, io)
     chip = load_target(target)
     graph = choose_kernels(graph, chip, family, scratch_limit)
-    return Build(folder, report, model, graph, interface, chip, name, rounding)
+    return Build(folder, report, model, graph, interface, chip, name, rounding, kind)
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

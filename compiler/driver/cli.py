@@ -18,7 +18,7 @@ import thimble
 from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
-from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, choose, parse_bytes
+from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, choose, parse_bytes, parse_input_shape
 from thimble.compiler.driver.stages import analyze_model, compile_model, emit
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
 from thimble.compiler.ir.operator import Rounding
@@ -104,6 +104,13 @@ def model_options(function: F) -> F:
                 "--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Seconds to search for a layout."
             ),
             click.option(
+                "--input-shape",
+                "input_shapes",
+                multiple=True,
+                metavar="NAME=1x3x32x32",
+                help="Shape of an ONNX input with dynamic dimensions; can be given several times.",
+            ),
+            click.option(
                 "--disable-pass",
                 "disabled_passes",
                 multiple=True,
@@ -122,6 +129,7 @@ def compile_options(
     max_flash: str | None,
     feed: str,
     plan_time: float | None,
+    input_shapes: tuple[str, ...],
     max_drop: float | None = None,
     **choices: Any,
 ) -> CompileOptions:
@@ -132,6 +140,7 @@ def compile_options(
         max_drop_percent=max_drop,
         input=choose(InputFeed, feed, "--input"),
         plan_time_s=plan_time,
+        input_shapes=tuple(map(parse_input_shape, input_shapes)),
         **choices,
     )
 

@@ -94,8 +94,12 @@ def save_outputs(path: Path, graph: Graph, outputs: Sequence[Sequence[Array]]) -
 
     Raises UsageError where the file cannot be written.
     """
-    names = unique_names([graph.values[i].name for i in graph.outputs])
-    arrays = {name: np.stack([sample[k] for sample in outputs]) for k, name in enumerate(names)}
+    values = [graph.values[i] for i in graph.outputs]
+    names = unique_names([value.name for value in values])
+    arrays = {
+        name: np.stack([as_in_source(sample[k], value) for sample in outputs])
+        for k, (name, value) in enumerate(zip(names, values, strict=True))
+    }
     try:
         with path.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -144,11 +148,12 @@ def _convert(array: Array, value: Value, border: Border, path: Path) -> Array:
     type_ = value.type
     if border.sites and not (array.dtype == type_.dtype.numpy and _fits(array.shape, type_.shape)):
         own = border.sites[0].input(0)
-        if _fits(array.shape, own.type.shape) and _same_kind(array, own.type.dtype):
+        if _in_order(array, own) is not None and _same_kind(array, own.type.dtype):
             return np.stack([border.apply(sample) for sample in _convert(array, own, Border(), path)])
-    shape, dtype = type_.shape, type_.dtype
-    batched = array.reshape(-1, *shape) if _fits(array.shape, shape) else None
+    dtype = type_.dtype
+    batched = _in_order(array, value)
     if batched is None:
+        shape = source_shape(value)
         raise UsageError(f"{path}: input {quoted(value.name)} has shape {array.shape}; the model takes (N, *{shape}).")
     if batched.dtype == dtype.numpy:
         return np.ascontiguousarray(batched)
@@ -160,6 +165,27 @@ def _convert(array: Array, value: Value, border: Border, path: Path) -> Array:
         f"{path}: input {quoted(value.name)} is {array.dtype}; the model takes {dtype.value}"
         f"{' or float, to be quantized' if type_.quant else ''}."
     )
+
+
+def _in_order(array: Array, value: Value) -> Array | None:
+    """Samples in the order of dimensions of the model's file, or as they are stored; None where neither fits."""
+    if value.source_order is not None and _fits(array.shape, source_shape(value)):
+        samples = array.reshape(-1, *source_shape(value))
+        return samples.transpose(0, *(axis + 1 for axis in value.source_order))
+    return array.reshape(-1, *value.type.shape) if _fits(array.shape, value.type.shape) else None
+
+
+def source_shape(value: Value) -> tuple[int, ...]:
+    """The shape that the model's file gives an input or output."""
+    order, shape = value.source_order, value.type.shape
+    return shape if order is None else tuple(shape[order.index(axis)] for axis in range(len(order)))
+
+
+def as_in_source(array: Array, value: Value) -> Array:
+    """A stored input or output of one inference with its dimensions in the order of the model's file."""
+    array = array.reshape(value.type.shape)
+    order = value.source_order
+    return array if order is None else array.transpose([order.index(axis) for axis in range(len(order))])
 
 
 def _same_kind(array: Array, dtype: DType) -> bool:

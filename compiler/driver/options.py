@@ -48,6 +48,7 @@ class CompileOptions:
     io: Io = Io.MODEL
     plan_time_s: float | None = None
     kernels: KernelFamily = KernelFamily.AUTO
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         for field, kind in _CHOICES.items():
@@ -62,6 +63,7 @@ class CompileOptions:
             "max_sram_bytes": self.max_sram_bytes,
             "max_flash_bytes": self.max_flash_bytes,
             "plan_time_s": self.plan_time_s,
+            "input_shapes": {name: list(shape) for name, shape in self.input_shapes},
         }
 
 
@@ -91,3 +93,12 @@ def parse_bytes(text: str) -> int:
     if not digits.isdigit() or int(digits) == 0:
         raise UsageError(f"'{text}' is no size: write bytes, or K or M behind the number, as 64K.")
     return int(digits) * factor
+
+
+def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """An input's name and shape as the command line takes them: NAME=1x3x32x32. Raises UsageError."""
+    name, _, sizes = text.rpartition("=")
+    dims = sizes.split("x")
+    if not name or not all(dim.isdecimal() and 0 < int(dim) < 1 << 31 for dim in dims):
+        raise UsageError(f"'{text}' is no input shape: write NAME=1x3x32x32.")
+    return name, tuple(map(int, dims))

@@ -22,6 +22,7 @@ def build_report(
     graph: Graph,
     source: Graph,
     model: bytes,
+    source_format: str,
     plan: Plan,
     target: Target,
     project: Project,
@@ -41,7 +42,7 @@ def build_report(
         "model": {
             "name": graph.name,
             "sha256": hashlib.sha256(model).hexdigest(),
-            "source_format": "tflite",
+            "source_format": source_format,
             "macs": source.macs,
             "macs_executed": sum(macs),
         },

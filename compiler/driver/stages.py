@@ -17,6 +17,8 @@ from thimble.compiler.driver.build_folder import (
     new_build_folder,
     optimize,
     read_file,
+    source_format,
+    stored_model,
     write_report,
 )
 from thimble.compiler.driver.kernel_choice import fit_kernels
@@ -36,6 +38,7 @@ from thimble.compiler.driver.planning import (
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ops.support import check_supported
 from thimble.compiler.plan.plan import Plan
 from thimble.targets.build import build_firmware
 from thimble.targets.elf import read_sizes
@@ -53,6 +56,7 @@ class Model:
     """A model that is being compiled: `source` is its own graph, `graph` what is left of it to execute."""
 
     data: bytes
+    source_format: str
     source: Graph
     graph: Graph
     scratch_limit_bytes: int | None
@@ -66,13 +70,14 @@ class Model:
         project = generate_project(self.graph, plan, self.target, self.name, self.options.rounding)
         for file, text in project.files.items():
             (folder / file).write_text(text, encoding="utf-8")
-        (folder / MODEL_FILE).write_bytes(self.data)
+        (folder / f"{MODEL_FILE}.{self.source_format}").write_bytes(self.data)
         say(f"Building the firmware for {self.target.name}")
         images = build_firmware(folder, self.target, self.name)
         report = build_report(
             graph=self.graph,
             source=self.source,
             model=self.data,
+            source_format=self.source_format,
             plan=plan,
             target=self.target,
             project=project,
@@ -89,11 +94,13 @@ def open_model(model_path: Path, target_name: str, options: CompileOptions) -> M
     """Read a model and run the graph's passes."""
     target = load_target(target_name)
     data = read_file(model_path)
-    source = import_model(data, model_path)
+    source = import_model(data, model_path, dict(options.input_shapes))
+    check_supported(source)
     passed, _ = optimize(source, options.disabled_passes, options.io)
     graph, scratch_limit = fit_kernels(passed, target, options)
     name = c_text.identifier(options.name or model_path.stem)
-    return Model(data, source, graph, scratch_limit, target, name, options)
+    kind, stored = source_format(model_path), stored_model(data, model_path)
+    return Model(stored, kind, source, graph, scratch_limit, target, name, options)
 
 
 def compile_model(

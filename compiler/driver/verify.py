@@ -15,8 +15,9 @@ from thimble.compiler.driver.build_folder import Build, open_build, write_report
 from thimble.compiler.driver.data import Samples, model_samples
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.localize import first_differing_layer
-from thimble.compiler.driver.oracle import oracle_name, run_oracle
+from thimble.compiler.driver.oracle import onnx_runtime_name, oracle_name, run_onnx, run_oracle
 from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, open_samples, places, run_host, run_target
+from thimble.compiler.importers.pytorch import onnx_form
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.executor import Executor
 
@@ -58,11 +59,13 @@ def verify_build(
     wanted = places(on)
     samples = open_samples(build, data, limit)
     given = model_samples(samples, build.interface)
-    reference = oracle_name(build.rounding)
+    integers_define = build.source_format != "tflite"
+    reference = REFERENCE if integers_define else oracle_name(build.rounding)
     with ThreadPoolExecutor(1) as pool:  # the host program runs on the other core meanwhile
         host = pool.submit(run_host, build, samples) if HOST in wanted else None
-        oracle = list(progress(run_oracle(build.model, build.graph, given, build.rounding), reference, len(samples)))
         outputs = {REFERENCE: list(progress(_run_reference(build, samples), REFERENCE, len(samples)))}
+        named = onnx_runtime_name() if integers_define else reference
+        model_outputs = list(progress(_run_given(build, given), named, len(samples)))
         if host is not None:
             say("Waiting for the C on this machine, under the sanitizers")
             outputs[HOST] = host.result()
@@ -71,9 +74,10 @@ def verify_build(
         outputs[TARGET], trace = run_target(build, samples)
         merge_trace(build.report, trace)
     outputs = {place: [build.interface.model_outputs(o) for o in made] for place, made in outputs.items()}
+    oracle = outputs.pop(REFERENCE) if integers_define else model_outputs
     comparisons = [compare(runtime, result, oracle) for runtime, result in outputs.items()]
     build.report["verify"] = _summary(build, samples, reference, comparisons)
-    build.report["accuracy"] = _accuracy(samples, oracle, outputs)
+    build.report["accuracy"] = _accuracy(samples, model_outputs, outputs)
     write_report(folder, build.report)
     return build.report
 
@@ -98,6 +102,18 @@ def compare(runtime: str, outputs: Outputs, oracle: Outputs) -> Comparison:
 
 def _bytes(array: Array) -> Array:
     return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+
+
+def _run_given(build: Build, samples: Samples) -> Iterator[list[Array]]:
+    """Outputs of the given model in its own runtime.
+
+    They define what is correct for a TFLite model; for others, whose runtime rounds otherwise, the integer reference
+    does, and the runtime says what accuracy was before. Programs of PyTorch run in onnxruntime too.
+    """
+    if build.source_format != "tflite":
+        model = onnx_form(build.model) if build.source_format == "pt2" else build.model
+        return run_onnx(model, build.graph, samples)
+    return run_oracle(build.model, build.graph, samples, build.rounding)
 
 
 def _run_reference(build: Build, samples: Samples) -> Iterator[list[Array]]:

@@ -26,6 +26,7 @@ class Cast(RowWiseOperator):
     """
 
     name = "cast"
+    moves_values = True
     constraints = (input_types(*TYPES), output_types(*TYPES))
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:

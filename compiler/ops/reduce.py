@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Accumulator,
@@ -34,6 +34,7 @@ from thimble.compiler.ops.accumulating import (
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import (
     input_types,
+    no_kernel,
     per_tensor,
     same_input_output_type,
     same_quantization,
@@ -64,6 +65,15 @@ class Reduction(Operator):
             raise MalformedModel(f"{site.source} reduces a tensor without elements, of shape {shape}.")
         kept = tuple(1 if axis in axes else dim for axis, dim in enumerate(shape))
         return (kept if self.keep_dims else tuple(d for axis, d in enumerate(shape) if axis not in axes),)
+
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        """Plain numbers reduced along `axes`, all of them dropped."""
+        raise UnsupportedOp(f"{self.name} has no float form in Thimble.")
+
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            reduced = np.asarray(self.real(inputs[0], self.reduced(site)), inputs[0].dtype)
+        return (reduced.reshape(site.output().type.shape),)
 
     @abstractmethod
     def accumulator(self, site: Site) -> tuple[Accumulator, str]:
@@ -165,6 +175,9 @@ class Sum(Total):
 
     name = "sum"
 
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.sum(axis=axes))
+
     def multiplier(self, site: Site) -> tuple[int, int]:
         return quantize_multiplier(site.input(0).quant.scale / site.output().quant.scale)
 
@@ -174,6 +187,9 @@ class Mean(Total):
     """The mean of the elements along `axes`, rescaled to the output's scale and saturated."""
 
     name = "mean"
+
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.mean(axis=axes))
 
     def multiplier(self, site: Site) -> tuple[int, int]:
         """Scale ratio / count, folded as QuantizedMeanOrSum does (TFLite kernels/internal/reference/reduce.h)."""
@@ -190,6 +206,9 @@ class ReduceMax(Reduction):
     name = "reduce_max"
     constraints = (input_types(DType.INT8), same_input_output_type, per_tensor, same_quantization)
 
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.max(axis=axes))
+
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         return (np.asarray(inputs[0].max(axis=self.reduced(site))).reshape(site.output().type.shape),)
 
@@ -204,3 +223,42 @@ class ReduceMax(Reduction):
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (KernelCall("reduce_max_s8", self.loops(site), (Input(0), Output())),)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainReduction(Reduction):
+    """Base of the reductions for float models alone."""
+
+    constraints = (no_kernel,)
+
+    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+        raise NotImplementedError(f"{self.name} has no kernel")
+
+    def rows(self, site: Site) -> RowForm | None:
+        return None
+
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        return self.float_reference(site, inputs)
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        raise NotImplementedError(f"{self.name} has no kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceMin(PlainReduction):
+    """The smallest of the elements along `axes`."""
+
+    name = "reduce_min"
+
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.min(axis=axes))
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceProd(PlainReduction):
+    """The product of the elements along `axes`."""
+
+    name = "reduce_prod"
+
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.prod(axis=axes))

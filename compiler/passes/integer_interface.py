@@ -95,9 +95,11 @@ def move_conversions_out(graph: Graph) -> tuple[Graph, Interface]:
 
 def _drop(draft: Draft, chain: list[int], old: int, new: int) -> int:
     """Drop a chain of conversions; the value that takes the place of `old` in the interface, with its name."""
+    kept = all(isinstance(draft.node(position).op, Quantize | Dequantize) for position in chain)
     for position in chain:
         draft.nodes[position] = None
-    draft.values[new] = replace(draft.values[new], name=draft.values[old].name)
+    order = draft.values[old].source_order if kept else None
+    draft.values[new] = replace(draft.values[new], name=draft.values[old].name, source_order=order)
     return new
 
 
