@@ -1,0 +1,155 @@
+"""The integer graph of a normalized float graph and the parameters that were decided for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from thimble.compiler.ir.errors import UnsupportedOp
+from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant, verify
+from thimble.compiler.ir.types import DType, QuantParams, TensorType
+from thimble.compiler.ops.pad import PadV2
+from thimble.compiler.ops.quantize import Quantize
+from thimble.compiler.ops.support import check_supported
+from thimble.quantize.parameters import Parameters, QuantizedWeights, affine, store
+from thimble.quantize.observers import Range
+from thimble.quantize.sharing import fixed_output, shares
+from thimble.quantize.weights import channel_axis, has_weights
+
+
+def integer_graph(graph: Graph, parameters: Parameters) -> Graph:
+    """The graph on integers; its first values are those of the float graph, with the same indices.
+
+    Raises UnsupportedOp, with every blocker, where an operator has no integer form.
+    """
+    result = _Converter(graph, parameters).run()
+    verify(result)
+    check_supported(result)
+    return result
+
+
+@dataclass
+class _Converter:
+    """Builds the integer graph node by node; a QUANTIZE stands wherever two neighbours disagree about a value."""
+
+    graph: Graph
+    parameters: Parameters
+    values: list[Value] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    forms: dict[tuple[int, DType, QuantParams], int] = field(default_factory=dict)
+
+    def run(self) -> Graph:
+        """The graph, not verified yet."""
+        self.values = [self._converted(i, value) for i, value in enumerate(self.graph.values)]
+        for position, site in enumerate(self.graph.sites):
+            self._add(position, site)
+        return replace(self.graph, values=tuple(self.values), nodes=tuple(self.nodes))
+
+    def _converted(self, index: int, value: Value) -> Value:
+        """A float activation as int8; constants wait for the nodes that read them."""
+        if value.type.dtype is not DType.FLOAT32 or value.role is not Role.ACTIVATION and value.role is not Role.INPUT:
+            return value
+        if index not in self.parameters.values:
+            return value
+        return replace(value, type=self._type(value, self.parameters.values[index], DType.INT8))
+
+    def _type(self, value: Value, quant: QuantParams, dtype: DType) -> TensorType:
+        return TensorType(value.type.shape, dtype, quant)
+
+    def _add(self, position: int, site: Site) -> None:
+        node = self.graph.nodes[position]
+        dtype = DType.INT16 if position in self.parameters.wide else DType.INT8
+        inputs = list(node.inputs)
+        if has_weights(site):
+            inputs = [self._activation(inputs[0], dtype), *self._weights(position, site, dtype)]
+        else:
+            inputs = [self._operand(i, site, node, dtype) for i in inputs]
+        outputs, after = [], []
+        for index in node.outputs:
+            output, conversion = self._output(index, site, dtype, node.source)
+            outputs.append(output)
+            after += conversion
+        op = site.op
+        if isinstance(op, PadV2) and self.values[outputs[0]].type.quant is not None:
+            op = replace(op, value=int(store(np.float64(op.value), self.values[outputs[0]].quant, dtype)))
+        self.nodes += [replace(node, op=op, inputs=tuple(inputs), outputs=tuple(outputs)), *after]
+
+    def _operand(self, index: int | None, site: Site, node: Node, dtype: DType) -> int | None:
+        """An operand in the type that a node needs; a constant is quantized as its neighbours or by its own range."""
+        if index is None or self.graph.values[index].type.dtype is not DType.FLOAT32:
+            return index
+        value = self.graph.values[index]
+        if value.role is not Role.CONSTANT:
+            return self._activation(index, dtype)
+        if shares(site):
+            quant = self._wide_or(node.outputs[0], dtype)
+        else:
+            quant = affine(Range(float(value.constant.min()), float(value.constant.max())), dtype)
+        return self._append(constant(value.name, store(value.constant, quant, dtype), self._type(value, quant, dtype)))
+
+    def _weights(self, position: int, site: Site, dtype: DType) -> list[int]:
+        """int8 weights and a bias at input scale times weight scale: int32, int64 under int16 activations."""
+        weights: QuantizedWeights = self.parameters.weights[position]
+        axis, scales = channel_axis(site), tuple(float(s) for s in weights.scales)
+        zeros = (0,) * len(scales)
+        data = constant(
+            site.input(1).name, weights.data, TensorType(weights.data.shape, DType.INT8, QuantParams(scales, zeros, axis))
+        )
+        indices = [self._append(data)]
+        if weights.bias is None:
+            return indices
+        in_scale = self.values[self._activation(self.graph.nodes[position].inputs[0], dtype)].quant.scale
+        bias_scales = tuple(float(np.float32(in_scale) * np.float32(s)) for s in scales)
+        kind = DType.INT64 if dtype is DType.INT16 else DType.INT32
+        bias_type = TensorType(weights.bias.shape, kind, QuantParams(bias_scales, zeros, 0))
+        bias = constant(site.input(2).name, weights.bias.astype(kind.numpy), bias_type)
+        return [*indices, self._append(bias)]
+
+    def _output(self, index: int, site: Site, dtype: DType, source: str) -> tuple[int, list[Node]]:
+        """Where a node writes a value, and the conversion behind it where its kernel writes another form."""
+        if self.graph.values[index].type.dtype is not DType.FLOAT32:
+            return index, []
+        made = fixed_output(site, dtype) or self._wide_or(index, dtype)
+        value = self.values[index]
+        if dtype is DType.INT8 and made == value.quant:
+            return index, []
+        other = self._append(replace(value, type=self._type(value, made, dtype)))
+        self.forms[index, dtype, made] = other
+        return other, [Node(Quantize(), (other,), (index,), f"{source}, its output converted")]
+
+    def _wide_or(self, index: int, dtype: DType) -> QuantParams:
+        """Scale and zero point of a value in a type: its own for int8, symmetric over the same range for int16."""
+        quant = self.parameters.values[index]
+        return quant if dtype is DType.INT8 else wide_quant(quant)
+
+    def _activation(self, index: int | None, dtype: DType) -> int:
+        """A value in the type that a node needs; converted where it has another one."""
+        assert index is not None
+        value = self.values[index]
+        if dtype is value.type.dtype:
+            return index
+        quant = self._wide_or(index, dtype)
+        if (index, dtype, quant) not in self.forms:
+            other = self._append(replace(value, role=Role.ACTIVATION, type=self._type(value, quant, dtype)))
+            self.nodes.append(Node(Quantize(), (index,), (other,), f"conversion of {value.name!r}"))
+            self.forms[index, dtype, quant] = other
+        return self.forms[index, dtype, quant]
+
+    def _append(self, value: Value) -> int:
+        self.values.append(replace(value, tensor=None))
+        return len(self.values) - 1
+
+
+def wide_quant(quant: QuantParams) -> QuantParams:
+    """The int16 form of an int8 quantization: symmetric, over the same range."""
+    low, high = (-128 - quant.zero_point) * quant.scale, (127 - quant.zero_point) * quant.scale
+    return affine(Range(low, high), DType.INT16)
+
+
+def float_only(graph: Graph) -> None:
+    """Raise UnsupportedOp for a graph that holds integers already, or state."""
+    if graph.states:
+        raise UnsupportedOp("A model with state cannot be quantized yet; quantize it where it was trained.")
+    if any(graph.values[i].type.dtype is not DType.FLOAT32 for i in (*graph.inputs, *graph.outputs)):
+        raise UnsupportedOp("The model is not a float model: its inputs or outputs are integers already.")
