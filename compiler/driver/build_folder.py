@@ -17,6 +17,7 @@ from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import MalformedModel, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.ops.support import check_supported
 from thimble.compiler.passes.pipeline import choose_passes, run_passes
 from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
@@ -69,7 +70,9 @@ def read_file(path: Path) -> bytes:
 
 def graph_of(data: bytes, path: Path, disabled_passes: Collection[str] = ()) -> Graph:
     """The graph of a model's bytes, all passes but the disabled ones done; `path` tells the format and the name."""
-    return optimize(import_model(data, path), disabled_passes)
+    graph = import_model(data, path)
+    check_supported(graph)
+    return optimize(graph, disabled_passes)
 
 
 def optimize(graph: Graph, disabled_passes: Collection[str] = ()) -> Graph:

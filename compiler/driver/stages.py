@@ -23,6 +23,7 @@ from thimble.compiler.driver.report import build_report
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.ops.support import check_supported
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_layers
@@ -58,6 +59,7 @@ def compile_model(
     say("Reading the model")
     data = read_file(model_path)
     source = import_model(data, model_path)
+    check_supported(source)
     graph = optimize(source, options.disabled_passes)
     name = c_text.identifier(options.name or model_path.stem)
     say(f"Planning {len(graph.nodes)} layers")
@@ -170,6 +172,7 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
     try:
         data = read_file(model_path)
         source = import_model(data, model_path)
+        check_supported(source)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
     graph = optimize(source, options.disabled_passes)

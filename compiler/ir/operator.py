@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from thimble.compiler.ir.errors import UnsupportedOp
+
 if TYPE_CHECKING:
     from thimble.compiler.ir.graph import Site
 
@@ -151,12 +153,14 @@ class Operator(ABC):
     `name` is the TFLite operator name in lower case. `constraints` are checked in order after `shapes`
     passed. `state_inputs` are the input positions that hold state which the operator updates. `copied_input` is the
     input whose very bytes are the only output, so that both can share memory; None for operators that compute.
+    `moves_values` says that `reference` is right for every element type, quantized or not.
     """
 
     name: ClassVar[str]
     constraints: ClassVar[tuple[Constraint, ...]] = ()
     state_inputs: ClassVar[tuple[int, ...]] = ()
     copied_input: ClassVar[int | None] = None
+    moves_values: ClassVar[bool] = False
 
     @abstractmethod
     def shapes(self, site: Site) -> tuple[Shape, ...]:
@@ -169,6 +173,15 @@ class Operator(ABC):
         `inputs` holds one array for each input (an empty array where an optional input is absent), with
         the shape and dtype of its tensor type. State inputs are updated in place, no other input is.
         """
+
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """The outputs on plain numbers: float32, or integers and booleans that carry no quantization.
+
+        `inputs` as for `reference`. Raises UnsupportedOp where the operator has no such form.
+        """
+        if self.moves_values:
+            return self.reference(site, inputs, Rounding.TFLM)
+        raise UnsupportedOp(f"{site.source}: {self.name} has no float form in Thimble.")
 
     @abstractmethod
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:

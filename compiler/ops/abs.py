@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import (
     input_types,
@@ -29,6 +32,9 @@ class Abs(SlopeOperator):
         symmetric_int16,
         scales_comparable,
     )
+
+    def real(self, x: Array) -> Array:
+        return np.abs(x)
 
     def slopes(self, site: Site) -> Slopes:
         source, target = site.input(0).quant, site.output().quant

@@ -6,6 +6,7 @@ from enum import Enum
 
 import numpy as np
 
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.compiler.ops.fixed_point import round_half_away
 
@@ -36,6 +37,12 @@ def quantized_range(activation: Activation, quant: QuantParams, dtype: DType) ->
     if bound_high is not None:
         high = min(high, quantize_value(bound_high, quant))
     return low, high
+
+
+def activate(activation: Activation, x: Array) -> Array:
+    """`x` clamped as `activation` says, in its own type."""
+    low, high = _BOUNDS[activation]
+    return x if low is None and high is None else np.clip(x, low, high).astype(x.dtype, copy=False)
 
 
 def bounds_fit(activation: Activation, quant: QuantParams) -> bool:

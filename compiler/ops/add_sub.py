@@ -63,6 +63,9 @@ class AddOrSub(BinaryOperator):
         total = requantize(a + self.sign * b, *quantize_multiplier(_output_multiplier(site)))
         return saturate(total + site.output().quant.zero_point, *activated_limits(site, self.activation), "int64")
 
+    def real(self, a: Array, b: Array) -> Array:
+        return a + b if self.sign > 0 else a - b
+
     def params(self, site: Site) -> Params:
         limits = activated_limits(site, self.activation)
         if site.output().type.dtype is DType.INT32:

@@ -23,6 +23,7 @@ class ArgExtreme(Operator):
 
     axis: int
 
+    moves_values = True
     constraints = (input_types(DType.INT8), output_types(DType.INT32))
     largest: ClassVar[bool]
 

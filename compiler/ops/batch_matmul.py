@@ -92,6 +92,12 @@ class BatchMatmul(Operator):
         scaled = requantize(exact_matmul(left, right), multiplier, shift)
         return (saturate(wrap_int32(scaled + site.output().quant.zero_point), -128, 127, np.int8),)
 
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        left, right = inputs[:2]
+        left = left.swapaxes(-1, -2) if self.adjoint_x else left
+        right = right.swapaxes(-1, -2) if self.adjoint_y else right
+        return (np.asarray(left @ right, site.output().type.dtype.numpy),)
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         (rows, depth), (_, columns) = self.matrices(site)
         batches = site.output().type.shape[:-2]

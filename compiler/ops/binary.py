@@ -22,7 +22,7 @@ from thimble.compiler.ir.operator import (
     Shape,
 )
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation, bounds_fit, quantized_range
+from thimble.compiler.ops.activation import Activation, activate, bounds_fit, quantized_range
 from thimble.compiler.ops.broadcast import broadcast_params, broadcast_shape
 from thimble.compiler.ops.constraints import is_per_tensor
 from thimble.compiler.ops.fixed_point import Int64, has_multiplier, quantize_multiplier, requantize
@@ -59,6 +59,15 @@ class BinaryOperator(Operator):
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         a, b = (x.astype(np.int64) for x in inputs[:2])
         return (np.asarray(self.compute(site, a, b), site.output().type.dtype.numpy),)
+
+    @abstractmethod
+    def real(self, a: Array, b: Array) -> Array:
+        """The function on plain numbers, before the fused activation."""
+
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            result = np.asarray(self.real(*inputs[:2]), site.output().type.dtype.numpy)
+        return (activate(getattr(self, "activation", Activation.NONE), result),)
 
     def overlaps(self, site: Site) -> tuple[Overlap, ...]:
         return broadcast_elements(site)

@@ -25,6 +25,7 @@ class Cast(Operator):
     """
 
     name = "cast"
+    moves_values = True
     constraints = (input_types(*TYPES), output_types(*TYPES))
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:

@@ -45,6 +45,10 @@ class Comparison(BinaryOperator):
             a, b = rescale_to(site, 1.0, _LEFT_SHIFT).apply(site, a, b)
         return np.asarray(np.array(self.answers, np.bool_)[np.sign(a - b) + 1])
 
+    def real(self, a: Array, b: Array) -> Array:
+        unordered = self.answers == (True, False, True)  # a NaN is unequal to everything, and neither less nor greater
+        return np.select([a < b, a == b, a > b], [bool(answer) for answer in self.answers], unordered)
+
     def params(self, site: Site) -> Params:
         less, equal, greater = self.answers
         answers = (("less", less), ("equal", equal), ("greater", greater))

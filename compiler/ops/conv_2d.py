@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from thimble.compiler.ops.convolution import (
     accumulate_taps,
     convolution_constraints,
     rank_4_shapes,
+    sum_taps,
 )
 from thimble.compiler.ops.overlapping import pixel_windows
 
@@ -38,22 +39,34 @@ class Conv2D(WindowConvolution):
         return site.output().type.elements * (site.input(1).type.elements // site.input(1).type.shape[0])
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
-        x = inputs[0]
-        channels, height, width, depth = inputs[1].shape
-        groups = x.shape[3] // depth
-        # (KH, KW, groups, depth, channels / groups): one matrix a group for each tap.
-        weights = inputs[1].reshape(groups, channels // groups, height, width, depth).transpose(2, 3, 0, 4, 1)
-        weights = weights.astype(np.float64)
-
-        def product(part: Array, row: int, column: int) -> Array:
-            pixels: Array = part.reshape(-1, groups, depth).swapaxes(0, 1) @ weights[row, column]
-            return pixels.swapaxes(0, 1).reshape(*part.shape[:3], channels)
-
-        sums = accumulate_taps(x, site.input(0).quant.zero_point, self.axes(site), channels, product)
+        product = _tap_product(inputs[0].shape[3], inputs[1].astype(np.float64))
+        zero_point = site.input(0).quant.zero_point
+        sums = accumulate_taps(inputs[0], zero_point, self.axes(site), inputs[1].shape[0], product)
         return (self.finish(site, sums),)
+
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        product = _tap_product(inputs[0].shape[3], inputs[1])
+        sums = sum_taps(inputs[0], self.axes(site), inputs[1].shape[0], product)
+        return (self.finish_real(site, sums, inputs),)
 
     def overlaps(self, site: Site) -> tuple[Overlap, ...]:
         return pixel_windows(site, self.axes(site))
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (self.window_call(site, "conv_2d", ("group_channels", site.input(1).type.shape[3])),)
+
+
+def _tap_product(input_channels: int, weights: Array) -> Callable[[Array, int, int], Array]:
+    """The product of one tap of `weights` (O, KH, KW, C / groups) with pixels (N, h, w, C)."""
+    channels, height, width, depth = weights.shape
+    groups = input_channels // depth
+    # (KH, KW, groups, depth, channels / groups): one matrix a group for each tap.
+    matrices = weights.reshape(groups, channels // groups, height, width, depth).transpose(2, 3, 0, 4, 1)
+
+    def product(part: Array, row: int, column: int) -> Array:
+        if groups == 1:
+            return np.asarray(part.reshape(-1, depth) @ matrices[row, column, 0]).reshape(*part.shape[:3], channels)
+        pixels: Array = part.reshape(-1, groups, depth).swapaxes(0, 1) @ matrices[row, column]
+        return pixels.swapaxes(0, 1).reshape(*part.shape[:3], channels)
+
+    return product

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ from thimble.compiler.ir.operator import (
     Table,
 )
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation, bounds_fit, quantized_range
+from thimble.compiler.ops.activation import Activation, activate, bounds_fit, quantized_range
 from thimble.compiler.ops.constraints import (
     input_types,
     int8_weights,
@@ -91,6 +91,11 @@ class WeightedOperator(Operator):
         if self.wide(site):
             return self.store(site, requantize_wide(sums, multipliers, shifts))
         return self.store(site, requantize(wrap_int32(sums), multipliers, shifts))
+
+    def finish_real(self, site: Site, sums: Array, inputs: Sequence[Array]) -> Array:
+        """Sums of products (..., channels) of plain numbers to the output: bias and fused activation."""
+        biased = sums + inputs[2].reshape(-1) if site.has_input(2) else sums
+        return activate(self.activation, biased.astype(site.output().type.dtype.numpy, copy=False))
 
     def store(self, site: Site, scaled: Array) -> Array:
         """Scaled sums to the stored output: offset and clamp.
@@ -223,20 +228,27 @@ def accumulate_taps(
     channels: int,
     product: Callable[[Array, int, int], Array],
 ) -> Array:
-    """Sums (N, OH, OW, channels) in int64 over all taps of a window that slides over x (N, H, W, C).
+    """Sums (N, OH, OW, channels) in int64 over all taps of a window that slides over the stored x (N, H, W, C).
 
-    `product` gives the products (N, oh, ow, channels) of the window's tap (row, column) with the part of
-    x - zero_point that it meets; taps outside of x add nothing. Exact: float64 holds every sum below 2**53.
+    `product` as for `sum_taps`, on x - zero_point. Exact: float64 holds every sum below 2**53.
+    """
+    return sum_taps(x.astype(np.float64) - zero_point, axes, channels, product).astype(np.int64)
+
+
+def sum_taps(x: Array, axes: tuple[Axis, Axis], channels: int, product: Callable[[Array, int, int], Array]) -> Array:
+    """Sums (N, OH, OW, channels) over all taps of a window that slides over x (N, H, W, C), in x's type.
+
+    `product` gives the products (N, oh, ow, channels) of the window's tap (row, column) with the part of x that it
+    meets; taps outside of x add nothing.
     """
     rows, columns = axes
-    centred = x.astype(np.float64) - zero_point
-    sums = np.zeros((x.shape[0], rows.output, columns.output, channels))
+    sums = np.zeros((x.shape[0], rows.output, columns.output, channels), x.dtype)
     for row in rows.taps:
         out_y, in_y = rows.meeting(row)
         for column in columns.taps:
             out_x, in_x = columns.meeting(column)
-            sums[:, out_y, out_x] += product(centred[:, in_y, in_x], row, column)
-    return sums.astype(np.int64)
+            sums[:, out_y, out_x] += product(x[:, in_y, in_x], row, column)
+    return sums
 
 
 def exact_matmul(a: Array, b: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from thimble.compiler.ops.convolution import (
     accumulate_taps,
     convolution_constraints,
     rank_4_shapes,
+    sum_taps,
 )
 from thimble.compiler.ops.overlapping import channel_windows
 
@@ -47,15 +48,21 @@ class DepthwiseConv2D(WindowConvolution):
         return site.output().type.elements * height * width
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
-        weights = inputs[1][0].astype(np.float64)
-
-        def product(part: Array, row: int, column: int) -> Array:
-            products: Array = part.repeat(self.multiplier, axis=3) * weights[row, column]
-            return products
-
+        product = self._tap_product(inputs[1].astype(np.float64))
         zero_point = site.input(0).quant.zero_point
-        sums = accumulate_taps(inputs[0], zero_point, self.axes(site), weights.shape[2], product)
+        sums = accumulate_taps(inputs[0], zero_point, self.axes(site), inputs[1].shape[3], product)
         return (self.finish(site, sums),)
+
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        sums = sum_taps(inputs[0], self.axes(site), inputs[1].shape[3], self._tap_product(inputs[1]))
+        return (self.finish_real(site, sums, inputs),)
+
+    def _tap_product(self, weights: Array) -> Callable[[Array, int, int], Array]:
+        def product(part: Array, row: int, column: int) -> Array:
+            copies = part if self.multiplier == 1 else part.repeat(self.multiplier, axis=3)
+            return np.asarray(copies * weights[0, row, column])
+
+        return product
 
     def overlaps(self, site: Site) -> tuple[Overlap, ...]:
         return channel_windows(site, self.axes(site), self.multiplier)

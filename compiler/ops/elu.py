@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, Int64
@@ -30,6 +31,9 @@ class Elu(UnaryOperator):
         per_tensor,
         results_fit,
     )
+
+    def real(self, x: Array) -> Array:
+        return np.where(x >= 0, x, np.expm1(x))
 
     def compute(self, site: Site, x: Int64) -> Int64:
         """float32 arithmetic, as TFLite Micro fills its table (kernels/elu.cc); the firmware holds only the results."""

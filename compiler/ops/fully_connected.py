@@ -96,6 +96,10 @@ class FullyConnected(WeightedOperator):
         sums = exact_matmul(rows, weights.T)
         return (self.finish_as(site, sums, rounding).reshape(site.output().type.shape),)
 
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        rows = inputs[0].reshape(-1, inputs[1].shape[1])
+        return (self.finish_real(site, rows @ inputs[1].T, inputs).reshape(site.output().type.shape),)
+
     def finish_as(self, site: Site, sums: Array, rounding: Rounding) -> Array:
         """Sums of products (..., channels) in int64 to the stored output, rounded as `rounding` says."""
         return self.finish(site, sums) if rounding is Rounding.TFLM else self._finish_real(site, sums)

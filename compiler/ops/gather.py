@@ -28,6 +28,7 @@ class Gather(Operator):
     batch_dims: int
 
     name = "gather"
+    moves_values = True
     constraints = (
         input_types(DType.INT8, DType.FLOAT32),
         input_types(DType.INT32, index=1),

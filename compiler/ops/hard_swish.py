@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, Int64, has_multiplier, quantize_multiplier
@@ -59,6 +60,9 @@ class HardSwish(UnaryOperator):
         input_scale_in_range,
         output_scale_not_finer,
     )
+
+    def real(self, x: Array) -> Array:
+        return np.asarray(x * np.clip(x + 3, 0, 6) * np.float32(1 / 6))
 
     def compute(self, site: Site, x: Int64) -> Int64:
         to_output, output_exponent = _output_multiplier(site)

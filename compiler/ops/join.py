@@ -37,6 +37,8 @@ class Join(Operator):
 
     axis: int
 
+    moves_values = True
+
     @abstractmethod
     def part_size(self, shape: Shape) -> int:
         """How many slices of the output along the axis an input of `shape` fills."""

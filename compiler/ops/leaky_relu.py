@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import has_multiplier, quantize_multiplier
@@ -31,6 +34,9 @@ class LeakyRelu(SlopeOperator):
         per_tensor,
         slopes_in_range,
     )
+
+    def real(self, x: Array) -> Array:
+        return np.where(x >= 0, x, x * np.float32(self.alpha))
 
     def real_slopes(self, site: Site) -> tuple[float, float]:
         """The factors above and below zero."""

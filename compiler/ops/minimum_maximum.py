@@ -26,6 +26,9 @@ class Extremum(BinaryOperator):
     def compute(self, site: Site, a: Int64, b: Int64) -> Array:
         return np.maximum(a, b) if self.take_larger else np.minimum(a, b)
 
+    def real(self, a: Array, b: Array) -> Array:
+        return np.maximum(a, b) if self.take_larger else np.minimum(a, b)
+
     def params(self, site: Site) -> Params:
         return (("take_larger", self.take_larger),)
 

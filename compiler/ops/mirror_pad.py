@@ -24,6 +24,7 @@ class MirrorPad(Operator):
     symmetric: bool
 
     name = "mirror_pad"
+    moves_values = True
     constraints = (input_types(DType.INT8, DType.FLOAT32), same_input_output_type)
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:

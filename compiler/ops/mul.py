@@ -54,6 +54,9 @@ class Mul(BinaryOperator):
             wrap_int32(scaled + site.output().quant.zero_point), *activated_limits(site, self.activation), "int64"
         )
 
+    def real(self, a: Array, b: Array) -> Array:
+        return a * b
+
     def params(self, site: Site) -> Params:
         limits = activated_limits(site, self.activation)
         if site.output().type.dtype is DType.INT32:

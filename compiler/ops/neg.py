@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, same_quantization
 from thimble.compiler.ops.fixed_point import Int64
@@ -28,6 +29,9 @@ class Neg(UnaryOperator):
         same_quantization,
         zero_points_zero,
     )
+
+    def real(self, x: Array) -> Array:
+        return -x
 
     def compute(self, site: Site, x: Int64) -> Int64:
         return (128 - x) % 256 - 128

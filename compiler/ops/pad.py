@@ -54,6 +54,7 @@ class ConstantPadding(Operator):
 
     paddings: Paddings
 
+    moves_values = True
     constraints: ClassVar[tuple[Constraint, ...]] = (
         input_types(DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32),
         same_input_output_type,

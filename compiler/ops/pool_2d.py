@@ -13,7 +13,7 @@ from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation, quantized_range
+from thimble.compiler.ops.activation import Activation, activate, quantized_range
 from thimble.compiler.ops.constraints import activation_fits, input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
 from thimble.compiler.ops.overlapping import channel_windows
@@ -61,6 +61,10 @@ class Pool2D(Operator):
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         """Windows of x (N, H, W, C) reduced to (N, OH, OW, C), as int64, before the activation."""
 
+    @abstractmethod
+    def pool_real(self, x: Array, rows: Axis, columns: Axis) -> Array:
+        """The same of plain numbers, in x's type."""
+
     def axes(self, site: Site) -> tuple[Axis, Axis]:
         """The window along height and width."""
         _, height, width, _ = site.input(0).type.shape
@@ -81,6 +85,10 @@ class Pool2D(Operator):
         dtype = site.output().type.dtype
         low, high = quantized_range(self.activation, site.output().quant, dtype)
         return (saturate(self.pool(inputs[0], *self.axes(site)), low, high, dtype.numpy),)
+
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        pooled = self.pool_real(inputs[0], *self.axes(site))
+        return (activate(self.activation, pooled.astype(inputs[0].dtype, copy=False)),)
 
     def overlaps(self, site: Site) -> tuple[Overlap, ...]:
         return channel_windows(site, self.axes(site))
@@ -122,9 +130,12 @@ class AveragePool2D(Pool2D):
 
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         sums = pool_separably(x.astype(np.int64), rows, columns, np.sum)
-        counts = np.outer(_lengths(rows), _lengths(columns))[:, :, None]
+        counts = _counts(rows, columns)
         # Like C, away from zero: add half of the count to the magnitude, then cut.
         return np.asarray(np.sign(sums) * ((np.abs(sums) + counts // 2) // counts))
+
+    def pool_real(self, x: Array, rows: Axis, columns: Axis) -> Array:
+        return np.asarray(pool_separably(x, rows, columns, np.sum) / _counts(rows, columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +147,9 @@ class MaxPool2D(Pool2D):
 
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         return pool_separably(x.astype(np.int64), rows, columns, np.max)
+
+    def pool_real(self, x: Array, rows: Axis, columns: Axis) -> Array:
+        return pool_separably(x, rows, columns, np.max)
 
 
 def pool_separably(x: Array, rows: Axis, columns: Axis, reduce: Callable[..., Any]) -> Array:
@@ -150,6 +164,11 @@ def _spans(axis: Axis) -> list[tuple[int, int]]:
     """[begin, end) of each window's part inside of the input."""
     starts = [i * axis.stride - axis.pad for i in range(axis.output)]
     return [(max(start, 0), min(start + axis.kernel, axis.input)) for start in starts]
+
+
+def _counts(rows: Axis, columns: Axis) -> Array:
+    """How many elements each window sees inside of the input: (OH, OW, 1)."""
+    return np.outer(_lengths(rows), _lengths(columns))[:, :, None]
 
 
 def _lengths(axis: Axis) -> Array:

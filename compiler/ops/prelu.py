@@ -40,6 +40,9 @@ class Prelu(BinaryOperator):
         limits = site.output().type.dtype.range
         return saturate(wrap_int32(scaled + site.output().quant.zero_point), *limits, "int64")
 
+    def real(self, a: Array, b: Array) -> Array:
+        return np.where(a >= 0, a, a * b)
+
     def params(self, site: Site) -> Params:
         positive, negative = map(quantize_multiplier, self.real_multipliers(site))
         low, high = site.output().type.dtype.range

@@ -43,6 +43,7 @@ class Quantize(Operator):
     """Output of the input's shape: zero_point + round(real / scale), saturated."""
 
     name = "quantize"
+    moves_values = True
     constraints = (convertible, quantized_integers, scales_comparable)
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from thimble.compiler.ir.errors import MalformedModel
+from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, ParamValue, Rounding, Shape
 from thimble.compiler.ir.types import MAX_RANK, DType
@@ -46,6 +46,15 @@ class Reduction(Operator):
             raise MalformedModel(f"{site.source} reduces a tensor without elements, of shape {shape}.")
         kept = tuple(1 if axis in axes else dim for axis, dim in enumerate(shape))
         return (kept if self.keep_dims else tuple(d for axis, d in enumerate(shape) if axis not in axes),)
+
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        """Plain numbers reduced along `axes`, all of them dropped."""
+        raise UnsupportedOp(f"{self.name} has no float form in Thimble.")
+
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            reduced = np.asarray(self.real(inputs[0], self.reduced(site)), inputs[0].dtype)
+        return (reduced.reshape(site.output().type.shape),)
 
     def count(self, site: Site) -> int:
         """How many elements become one."""
@@ -121,6 +130,9 @@ class Sum(Total):
 
     name = "sum"
 
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.sum(axis=axes))
+
     def multiplier(self, site: Site) -> tuple[int, int]:
         return quantize_multiplier(site.input(0).quant.scale / site.output().quant.scale)
 
@@ -130,6 +142,9 @@ class Mean(Total):
     """The mean of the elements along `axes`, rescaled to the output's scale and saturated."""
 
     name = "mean"
+
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.mean(axis=axes))
 
     def multiplier(self, site: Site) -> tuple[int, int]:
         """Scale ratio / count, folded as QuantizedMeanOrSum does (TFLite kernels/internal/reference/reduce.h)."""
@@ -145,6 +160,9 @@ class ReduceMax(Reduction):
 
     name = "reduce_max"
     constraints = (input_types(DType.INT8), same_input_output_type, per_tensor, same_quantization)
+
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.max(axis=axes))
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         return (np.asarray(inputs[0].max(axis=self.reduced(site))).reshape(site.output().type.shape),)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import (
     input_types,
@@ -31,6 +32,9 @@ class Relu(SlopeOperator):
         symmetric_int16,
         scales_comparable,
     )
+
+    def real(self, x: Array) -> Array:
+        return np.maximum(x, 0)
 
     def slopes(self, site: Site) -> Slopes:
         output = site.output().quant
@@ -60,6 +64,9 @@ class Relu6(SlopeOperator):
         per_tensor,
         six_fits,
     )
+
+    def real(self, x: Array) -> Array:
+        return np.clip(x, 0, 6)
 
     def slopes(self, site: Site) -> Slopes:
         zero = site.input(0).quant.zero_point

@@ -23,6 +23,7 @@ class Relabel(Operator):
 
     constraints: ClassVar[tuple[Constraint, ...]] = (same_input_output_type,)
     copied_input = 0
+    moves_values = True
 
     @abstractmethod
     def new_shape(self, site: Site) -> Shape:

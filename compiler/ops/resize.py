@@ -104,6 +104,24 @@ class ResizeBilinear(Resize):
         magnitude = (np.abs(x) + half) // (_ONE * _ONE)
         return ((np.sign(x) * magnitude).astype(np.int8),)
 
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        _, height, width, _ = site.input(0).type.shape
+        x = self._interpolate_real(inputs[0], height, self.height, axis=1)
+        return (self._interpolate_real(x, width, self.width, axis=2),)
+
+    def _interpolate_real(self, x: Array, input_size: int, output_size: int, axis: int) -> Array:
+        """x at the real positions along `axis` (ComputeInterpolationValues, TFLite resize_bilinear.h)."""
+        corners = self.align_corners and output_size > 1
+        scale = np.float32((input_size - 1) / (output_size - 1) if corners else input_size / output_size)
+        offset = np.float32(0.5 if self.half_pixel_centers else 0)
+        exact = (np.arange(output_size, dtype=np.float32) + offset) * scale - offset
+        low = np.clip(np.floor(exact).astype(np.int64), 0, input_size - 1)
+        high = np.clip(np.floor(exact).astype(np.int64) + 1, 0, input_size - 1)
+        shape = [1] * x.ndim
+        shape[axis] = output_size
+        fraction = (exact - np.floor(exact)).astype(x.dtype).reshape(shape)
+        return np.asarray(x.take(low, axis) * (1 - fraction) + x.take(high, axis) * fraction)
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         batch, height, width, channels = site.input(0).type.shape
         rows, columns = self.tables(site)
@@ -127,6 +145,7 @@ class ResizeNearestNeighbor(Resize):
     """Each output element is a copy of the input element nearest to its position."""
 
     name = "resize_nearest_neighbor"
+    moves_values = True
     constraints = (input_types(DType.INT8, DType.INT16, DType.FLOAT32), same_input_output_type, sides_fit_int16)
 
     def positions(self, input_size: int, output_size: int) -> Array:

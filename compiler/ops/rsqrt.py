@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import (
@@ -63,6 +64,9 @@ class Rsqrt(UnaryOperator):
         per_tensor,
         result_fits,
     )
+
+    def real(self, x: Array) -> Array:
+        return 1 / np.sqrt(x)
 
     def compute(self, site: Site, x: Int64) -> Int64:
         value = x - site.input(0).quant.zero_point

@@ -144,6 +144,9 @@ class Logistic(Sigmoid):
     power_of_two_shifts = (0,)
     constraints = (*Sigmoid.constraints, lowest_output_zero_point)
 
+    def real(self, x: Array) -> Array:
+        return 1 / (1 + np.exp(-x))
+
     def fixed_point(self, x: Int64) -> Int64:
         positive = one_over_one_plus(exp_on_negative_values(-np.abs(x), _INPUT_BITS))
         result = np.where(x > 0, positive, INT32_MAX - positive)
@@ -159,6 +162,9 @@ class Tanh(Sigmoid):
 
     name = "tanh"
     power_of_two_shifts = (0, 1)
+
+    def real(self, x: Array) -> Array:
+        return np.tanh(x)
 
     def fixed_point(self, x: Int64) -> Int64:
         # The argument read with one more integer bit is twice itself.

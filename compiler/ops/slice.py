@@ -35,6 +35,8 @@ class Span:
 class Slicing(Operator):
     """Base of the two: a subclass gives what it takes along each dimension of input 0."""
 
+    moves_values = True
+
     @abstractmethod
     def spans(self, site: Site) -> tuple[Span, ...]:
         """What is taken along each dimension, inside of the input."""

@@ -158,6 +158,12 @@ class Softmax(Operator):
         result = self._wide(site, below) if site.input(0).type.dtype is DType.INT16 else self._narrow(site, below)
         return (result.astype(site.output().type.dtype.numpy),)
 
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        x = inputs[0]
+        with np.errstate(all="ignore"):
+            exps = np.exp((x - x.max(axis=-1, keepdims=True)) * np.asarray(self.beta, x.dtype))
+            return (exps / exps.sum(axis=-1, keepdims=True),)
+
     def _narrow(self, site: Site, below: Array) -> Array:
         """int8 input: the output for values that lie `below` their row's maximum."""
         dtype = site.output().type.dtype

@@ -29,6 +29,7 @@ class BatchOperator(Operator):
     block: tuple[int, ...]
     edges: Paddings
 
+    moves_values = True
     constraints: ClassVar[tuple[Constraint, ...]] = (input_types(DType.INT8, DType.FLOAT32), same_input_output_type)
 
     def _check(self, site: Site) -> None:

@@ -21,6 +21,7 @@ class BlockOperator(Operator):
 
     block_size: int
 
+    moves_values = True
     constraints = (input_types(DType.INT8, DType.FLOAT32), same_input_output_type)
 
     def _input_shape(self, site: Site) -> tuple[int, int, int, int]:

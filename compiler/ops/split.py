@@ -24,6 +24,7 @@ class Cut(Operator):
 
     axis: int
 
+    moves_values = True
     constraints = (input_types(DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32), same_types)
 
     @abstractmethod

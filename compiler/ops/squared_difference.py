@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
@@ -57,6 +59,9 @@ class SquaredDifference(BinaryOperator):
         scaled = requantize((a - b) * (a - b), *quantize_multiplier(*self.real_multipliers(site)))
         limits = site.output().type.dtype.range
         return saturate(wrap_int32(scaled + site.output().quant.zero_point), *limits, "int64")
+
+    def real(self, a: Array, b: Array) -> Array:
+        return np.asarray(np.square(a - b))
 
     def params(self, site: Site) -> Params:
         dtype = site.output().type.dtype

@@ -22,6 +22,7 @@ class Transpose(Operator):
     permutation: tuple[int, ...]
 
     name = "transpose"
+    moves_values = True
     constraints = (
         input_types(DType.INT8, DType.INT16, DType.FLOAT32),
         same_input_output_type,

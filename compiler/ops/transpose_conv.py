@@ -62,15 +62,22 @@ class TransposeConv(WeightedOperator):
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         centred = inputs[0].astype(np.float64) - site.input(0).quant.zero_point
-        weights = inputs[1].astype(np.float64)
+        return (self.finish(site, self._spread(site, centred, inputs[1]).astype(np.int64)),)
+
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        return (self.finish_real(site, self._spread(site, inputs[0], inputs[1]), inputs),)
+
+    def _spread(self, site: Site, x: Array, weights: Array) -> Array:
+        """Sums of products (N, OH, OW, O) in x's type."""
+        weights = weights.astype(x.dtype, copy=False)
         rows, columns = self.axes(site)
-        sums = np.zeros(site.output().type.shape)
+        sums = np.zeros((x.shape[0], rows.input, columns.input, weights.shape[0]), x.dtype)
         for row in rows.taps:
             in_y, out_y = rows.meeting(row)
             for column in columns.taps:
                 in_x, out_x = columns.meeting(column)
-                sums[:, out_y, out_x] += centred[:, in_y, in_x] @ weights[:, row, column].T
-        return (self.finish(site, sums.astype(np.int64)),)
+                sums[:, out_y, out_x] += x[:, in_y, in_x] @ weights[:, row, column].T
+        return sums
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         batch, height, width, depth = site.input(0).type.shape

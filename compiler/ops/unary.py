@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thimble.compiler.ir.errors import UnsupportedOp
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Overlap, Rounding, Shape, Table
 from thimble.compiler.ir.types import DType
@@ -32,6 +33,14 @@ class UnaryOperator(Operator):
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         return (np.asarray(self.compute(site, inputs[0].astype(np.int64)), site.output().type.dtype.numpy),)
+
+    def real(self, x: Array) -> Array:
+        """The function on plain numbers."""
+        raise UnsupportedOp(f"{self.name} has no float form in Thimble.")
+
+    def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            return (np.asarray(self.real(inputs[0]), site.output().type.dtype.numpy),)
 
     def overlaps(self, site: Site) -> tuple[Overlap, ...]:
         return element_by_element(site)

@@ -46,6 +46,7 @@ class ReadVariable(Operator):
     """Output is a copy of the state in input 0, so that a later assignment does not change what was read."""
 
     name = "read_variable"
+    moves_values = True
     constraints = (same_input_output_type,)
     copied_input = 0
 
@@ -64,6 +65,7 @@ class AssignVariable(Operator):
     """Writes input 1 into the state in input 0; no outputs."""
 
     name = "assign_variable"
+    moves_values = True
     constraints = (assigns_same_type,)
     state_inputs = (0,)
 

@@ -14,9 +14,12 @@ from thimble.compiler.importers.tflite.file import FileOperator, FileSubgraph, F
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, quoted
 from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant, verify
-from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.operator import Array, Operator
 from thimble.compiler.ir.types import MAX_TENSOR_BYTES, DType, TensorType
+from thimble.compiler.ops.convolution import WeightedOperator
+from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.ops.executor import Executor
+from thimble.compiler.ops.support import computes_in_float, limit_broken, unsupported
 from thimble.compiler.ops.variables import AssignVariable, ReadVariable, default_contents, variable_contents
 
 _VARIABLE_OPS = (BuiltinOperator.VAR_HANDLE, BuiltinOperator.CALL_ONCE)
@@ -28,7 +31,8 @@ def import_tflite(data: bytes, name: str) -> Graph:
     """Read a TFLite model.
 
     `name` becomes the graph's. Raises MalformedModel for a file that breaks the format, and UnsupportedOp with
-    every blocker in its `blockers` for a sound model that Thimble does not support.
+    every blocker in its `blockers` for a sound model that Thimble does not support. Float models are taken: whether
+    firmware can be made of a graph, compiler/ops/support.py says.
     """
     model = read_model(data)
     if not model.subgraphs:
@@ -46,6 +50,7 @@ class _Importer:
     nodes: list[Node] = field(default_factory=list)
     state_bytes: int = 0
     blockers: list[str] = field(default_factory=list)
+    float_limits: list[str] = field(default_factory=list)
     states: dict[tuple[str, str], int] = field(default_factory=dict)  # (container, shared name) -> value
     handles: dict[int, tuple[str, str]] = field(default_factory=dict)  # tensor -> (container, shared name)
 
@@ -59,7 +64,7 @@ class _Importer:
                 self._add_operator(main, operator)
         self._check_interface(main)
         if self.blockers:
-            raise UnsupportedOp(self._summary(), tuple(self.blockers))
+            raise unsupported([*self.blockers, *self.float_limits])
         graph = _drop_unused(Graph(self.name, tuple(self.values), tuple(self.nodes), main.inputs, main.outputs))
         verify(graph)
         return graph
@@ -70,10 +75,6 @@ class _Importer:
             yield
         except UnsupportedOp as error:
             self.blockers.append(str(error))
-
-    def _summary(self) -> str:
-        count = len(self.blockers)
-        return f"The model is not supported: {count} blocker{'s' if count > 1 else ''}; the first: {self.blockers[0]}"
 
     def _value(self, tensor: FileTensor, is_input: bool) -> Value:
         """A tensor of the file as a value; types without a DType get a placeholder that no operator takes."""
@@ -126,6 +127,7 @@ class _Importer:
 
     def _add_node(self, operator: FileOperator, decoded: Decoded, inputs: tuple[int | None, ...]) -> None:
         kept = tuple(inputs[i] if i < len(inputs) else None for i in decoded.inputs)
+        kept = self._real_weights(decoded.op, kept)
         node = Node(decoded.op, kept, operator.outputs, operator.source)
         site = Site(
             decoded.op,
@@ -135,10 +137,32 @@ class _Importer:
         )
         if len(site.op.shapes(site)) != len(site.outputs):
             raise MalformedModel(f"{operator.source} has {len(site.outputs)} outputs, which is not what it makes.")
-        broken = next((c for c in site.op.constraints if not _holds(c, site)), None)
-        if broken is not None:
-            raise UnsupportedOp(f"{operator.source}: {_reason(broken.__doc__ or broken.__name__, site)}")
+        self._check_limits(site)
         self.nodes.append(node)
+
+    def _real_weights(self, op: Operator, inputs: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Inputs of a float operator, its int8 weights (of a hybrid model) replaced by the reals they stand for."""
+        if not isinstance(op, WeightedOperator) or len(inputs) < 2 or inputs[0] is None or inputs[1] is None:
+            return inputs
+        weights = self.values[inputs[1]]
+        quantized = weights.type.dtype is DType.INT8 and weights.type.quant is not None
+        if self.values[inputs[0]].type.dtype is not DType.FLOAT32 or weights.data is None or not quantized:
+            return inputs
+        type_ = TensorType(weights.type.shape, DType.FLOAT32)
+        type_.check_size(f"Tensor {quoted(weights.name)}")
+        real = replace(
+            constant(weights.name, dequantized(weights.constant, weights.quant), type_), tensor=weights.tensor
+        )
+        self.values.append(real)
+        return (inputs[0], len(self.values) - 1, *inputs[2:])
+
+    def _check_limits(self, site: Site) -> None:
+        """Limits of integer nodes are the file's own; those of float nodes depend on how they are quantized."""
+        reason = limit_broken(site)
+        if reason is not None and computes_in_float(site):
+            self.float_limits.append(f"{site.source}: {reason}")
+        elif reason is not None:
+            raise UnsupportedOp(f"{site.source}: {reason}")
 
     def _check_types(self, subgraph: FileSubgraph, operator: FileOperator, inputs: tuple[int | None, ...]) -> None:
         for i in (*operator.inputs, *operator.outputs):
@@ -242,25 +266,6 @@ def _run_initializer(model: ModelFile, index: int) -> dict[tuple[str, str], Arra
     verify(graph)
     executor = Executor(graph)
     return dict(zip(importer.states, executor.invoke([]), strict=True))
-
-
-def _reason(limit: str, site: Site) -> str:
-    """The limit that a node breaks, and what to do."""
-    limit = " ".join(limit.split())
-    values = [v for v in (*site.inputs, *site.outputs) if v is not None]
-    if any(v.type.dtype is DType.FLOAT32 and v.role is not Role.CONSTANT for v in values):
-        return f"It computes in float32. {limit} Quantize the model to int8 first (post-training quantization)."
-    if any(v.type.dtype is DType.UINT8 for v in values):
-        return f"It computes in uint8, the quantization of old converters. {limit} Convert the model again to int8."
-    return f"{limit} Change the model there."
-
-
-def _holds(constraint: object, site: Site) -> bool:
-    """Whether a constraint holds; a missing quantization or input counts as not holding."""
-    try:
-        return bool(constraint(site))  # type: ignore[operator]
-    except ValueError:
-        return False
 
 
 def _drop_unused(graph: Graph) -> Graph:
