@@ -18,14 +18,22 @@ from thimble.quantize.sharing import fixed_output, shares
 from thimble.quantize.weights import channel_axis, has_weights
 
 
-def integer_graph(graph: Graph, parameters: Parameters) -> Graph:
-    """The graph on integers; its first values are those of the float graph, with the same indices.
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """An integer graph whose first values are those of the float graph, with the same indices.
 
-    Raises UnsupportedOp, with every blocker, where an operator has no integer form.
+    `positions` says for each node of the float graph where its integer form stands; conversions stand between them.
     """
+
+    graph: Graph
+    positions: tuple[int, ...]
+
+
+def convert(graph: Graph, parameters: Parameters) -> Converted:
+    """The graph on integers. Raises UnsupportedOp, with every blocker, where an operator has no integer form."""
     result = _Converter(graph, parameters).run()
-    verify(result)
-    check_supported(result)
+    verify(result.graph)
+    check_supported(result.graph)
     return result
 
 
@@ -38,13 +46,15 @@ class _Converter:
     values: list[Value] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     forms: dict[tuple[int, DType, QuantParams], int] = field(default_factory=dict)
+    positions: list[int] = field(default_factory=list)
 
-    def run(self) -> Graph:
+    def run(self) -> Converted:
         """The graph, not verified yet."""
         self.values = [self._converted(i, value) for i, value in enumerate(self.graph.values)]
         for position, site in enumerate(self.graph.sites):
             self._add(position, site)
-        return replace(self.graph, values=tuple(self.values), nodes=tuple(self.nodes))
+        graph = replace(self.graph, values=tuple(self.values), nodes=tuple(self.nodes))
+        return Converted(graph, tuple(self.positions))
 
     def _converted(self, index: int, value: Value) -> Value:
         """A float activation as int8; constants wait for the nodes that read them."""
@@ -73,6 +83,7 @@ class _Converter:
         op = site.op
         if isinstance(op, PadV2) and self.values[outputs[0]].type.quant is not None:
             op = replace(op, value=int(store(np.float64(op.value), self.values[outputs[0]].quant, dtype)))
+        self.positions.append(len(self.nodes))
         self.nodes += [replace(node, op=op, inputs=tuple(inputs), outputs=tuple(outputs)), *after]
 
     def _operand(self, index: int | None, site: Site, node: Node, dtype: DType) -> int | None:

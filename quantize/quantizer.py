@@ -2,29 +2,136 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import product
+from typing import Any
+
+import numpy as np
 
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.quantize.calibration import Calibration, observe
-from thimble.quantize.convert import float_only, integer_graph
+from thimble.quantize.compare import correct_biases
+from thimble.quantize.convert import convert, float_only
 from thimble.quantize.decide import Scheme, decide
+from thimble.quantize.equalize import equalize
+from thimble.quantize.loss import Judge
 from thimble.quantize.normalize import normalize
+from thimble.quantize.observers import Observer
 from thimble.quantize.parameters import Parameters
+
+MOST_SAMPLES = {"fast": 256, "best": 1024}
+"""Calibration samples that are used; more change the ranges little and take their time."""
+
+HELD_BACK = 4
+"""Every so-manieth calibration sample chooses among candidates, and none is made from it."""
+
+JUDGED_SAMPLES = 64
+"""Samples on which candidates are compared."""
+
+CORRECTED_SAMPLES = 64
+"""Samples over which bias correction takes its means."""
+
+Say = Callable[[str], None]
+Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
+
+
+class Method(Enum):
+    """How much time quantization may take: seconds, or minutes."""
+
+    FAST = "fast"
+    BEST = "best"
 
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """`source` is the normalized float graph that `parameters` speak of; `graph` is the integer graph."""
+    """`source` is the normalized float graph that `parameters` speak of; `graph` is the integer graph.
+
+    `steps` says what was done, in order; `loss` is Judge.loss on samples that nothing was made from.
+    """
 
     graph: Graph
     source: Graph
     parameters: Parameters
+    steps: tuple[str, ...]
+    loss: float
 
 
-def quantize_fast(graph: Graph, calibration: Calibration) -> Quantized:
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    name: str
+    source: Graph
+    parameters: Parameters
+    loss: float
+
+
+def quantize_graph(
+    graph: Graph,
+    calibration: Calibration,
+    method: Method = Method.FAST,
+    symmetric: bool = False,
+    say: Say = lambda _: None,
+    progress: Progress = lambda items, what, count: items,
+) -> Quantized:
+    """Quantize a float graph to int8 by calibration samples.
+
+    `say` gets one line a step; `progress` wraps what is iterated over, to show how far it came. Raises UnsupportedOp
+    where an operator has no integer form, UsageError where the samples make no sense.
+    """
     float_only(graph)
     source = normalize(graph)
-    histograms = observe(source, calibration)
-    parameters = decide(source, histograms, Scheme())
-    return Quantized(remove_dead(integer_graph(source, parameters)), source, parameters)
+    samples = calibration.part(slice(MOST_SAMPLES[method.value]))
+    chosen, rest = _divide(samples)
+    best = method is Method.BEST
+    say(f"Choosing ranges on {len(rest)} calibration samples")
+    candidates = _candidates(source, rest, chosen, best, symmetric, progress)
+    winner = min(candidates, key=lambda candidate: candidate.loss)
+    steps = [f"{winner.name}: loss {winner.loss:.3g} (the best of {len(candidates)} ways to choose ranges)"]
+    say("Correcting biases")
+    winner = _corrected(winner, rest, chosen, steps)
+    return Quantized(
+        remove_dead(convert(winner.source, winner.parameters).graph),
+        winner.source,
+        winner.parameters,
+        tuple(steps),
+        winner.loss,
+    )
+
+
+def _divide(samples: Calibration) -> tuple[Calibration, Calibration]:
+    """Samples held back to choose by, and the others; few samples serve for both."""
+    count = len(samples)
+    if count < 2 * HELD_BACK:
+        return samples, samples
+    held = np.arange(count) % HELD_BACK == 0
+    return samples.part(np.flatnonzero(held)[:JUDGED_SAMPLES]), samples.part(np.flatnonzero(~held))
+
+
+def _candidates(
+    source: Graph, samples: Calibration, chosen: Calibration, best: bool, symmetric: bool, progress: Progress
+) -> list[_Candidate]:
+    """The ways to choose ranges: each observer; for `best` also clipped weights, and equalized layers."""
+    sources = {"": source}
+    if best:
+        equalized = equalize(source)
+        sources |= {"equalized layers, ": equalized} if equalized is not source else {}
+    histograms = {name: observe(graph, samples) for name, graph in sources.items()}
+    judges = {name: Judge(graph, chosen) for name, graph in sources.items()}
+    ways = list(product(sources, Observer, (False, True) if best else (False,)))
+    found = []
+    for name, observer, clip in progress(ways, "ways to choose ranges", len(ways)):
+        parameters = decide(sources[name], histograms[name], Scheme(observer, clip, symmetric))
+        title = f"{name}{observer.value} ranges{', clipped weights' if clip else ''}"
+        found.append(_Candidate(title, sources[name], parameters, judges[name].loss(parameters)))
+    return found
+
+
+def _corrected(winner: _Candidate, samples: Calibration, chosen: Calibration, steps: list[str]) -> _Candidate:
+    """The candidate with corrected biases, where they bring the loss down."""
+    parameters = correct_biases(winner.source, winner.parameters, samples.part(slice(CORRECTED_SAMPLES)))
+    loss = Judge(winner.source, chosen).loss(parameters)
+    kept = loss < winner.loss
+    steps.append(f"bias correction: loss {loss:.3g}{'' if kept else ', not kept'}")
+    return replace(winner, parameters=parameters, loss=loss) if kept else winner
