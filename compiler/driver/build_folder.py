@@ -23,6 +23,9 @@ from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
 
 MODEL_FILE = "model.tflite"
+FLOAT_FILE = "float_model"
+"""The model that was quantized, with its own suffix; in builds that were quantized."""
+
 REPORT_FILE = "report.json"
 MAX_MODEL_BYTES = 1 << 28
 
@@ -85,6 +88,26 @@ def import_model(data: bytes, path: Path) -> Graph:
     if path.suffix.lower() != ".tflite":
         raise UsageError(f"{path}: only .tflite models are taken so far; this is a '{path.suffix}' file.")
     return import_tflite(data, path.stem)
+
+
+def keep_float_model(folder: Path, report: dict[str, Any], data: bytes, path: Path) -> None:
+    """Lay the float model that was quantized into the build folder and name it in the report."""
+    file = FLOAT_FILE + path.suffix.lower()
+    (folder / file).write_bytes(data)
+    report["model"]["source_format"] = path.suffix.lower().removeprefix(".")
+    report["model"]["float_model"] = {"file": file, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def float_graph(build: Build) -> Graph | None:
+    """The float graph that a build was quantized from; None for a build of an integer model."""
+    kept = build.report["model"].get("float_model")
+    if kept is None:
+        return None
+    path = build.folder / str(kept["file"])
+    data = read_file(path)
+    if path.parent != build.folder or hashlib.sha256(data).hexdigest() != kept["sha256"]:
+        raise UsageError(f"{path} is not the model that was quantized; compile again.")
+    return import_model(data, path)
 
 
 def open_build(folder: Path) -> Build:

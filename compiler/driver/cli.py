@@ -15,9 +15,11 @@ from rich.progress import Progress
 import thimble
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
+from thimble.compiler.driver.quantize import QuantizeOptions
 from thimble.compiler.driver.stages import CompileOptions, analyze_model, compile_model, emit, parse_bytes
-from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
+from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp, UsageError
 from thimble.compiler.ir.operator import Rounding
+from thimble.quantize.quantizer import Method
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -96,6 +98,53 @@ def model_options(function: F) -> F:
     return function
 
 
+def quantize_options(required: bool) -> Callable[[F], F]:
+    """Options of the verbs that can quantize a float model; in one of them it is all they do."""
+
+    def add(function: F) -> F:
+        for option in reversed(
+            (
+                click.option(
+                    "--quantize" if not required else "--method",
+                    "method",
+                    type=click.Choice([m.value for m in Method]),
+                    default=Method.FAST.value if required else None,
+                    show_default=required,
+                    help="Quantize a float model to int8: in seconds, or as well as minutes of learning can.",
+                ),
+                click.option(
+                    "--calibration",
+                    type=click.Path(path_type=Path),
+                    required=required,
+                    help="What to calibrate on: an .npz (x, or keyed by input name) or a folder of .npy.",
+                ),
+                click.option(
+                    "--data",
+                    type=click.Path(path_type=Path),
+                    help="An .npz with x and y to compare the accuracy of float and integers on.",
+                ),
+                click.option("--symmetric", is_flag=True, help="Zero points of 0 for all activations."),
+            )
+        ):
+            function = option(function)
+        return function
+
+    return add
+
+
+def _quantization(
+    method: str | None, calibration: Path | None, data: Path | None, symmetric: bool, max_drop: float | None
+) -> QuantizeOptions | None:
+    """How to quantize; None where it is not asked for. Raises UsageError for options that need one another."""
+    if method is None:
+        if calibration is not None or data is not None or symmetric:
+            raise UsageError("--calibration, --data and --symmetric go with --quantize fast or best.")
+        return None
+    if calibration is None:
+        raise UsageError(f"--quantize {method} needs --calibration: samples of the model's input.")
+    return QuantizeOptions(Method(method), calibration, data, max_drop if data is not None else None, symmetric)
+
+
 def _options(
     name: str | None,
     max_sram: str | None,
@@ -103,6 +152,7 @@ def _options(
     rounding: str,
     disabled_passes: tuple[str, ...],
     max_drop: float | None = None,
+    quantize: QuantizeOptions | None = None,
 ) -> CompileOptions:
     return CompileOptions(
         name=name,
@@ -111,6 +161,7 @@ def _options(
         max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         max_drop_percent=max_drop,
         disabled_passes=disabled_passes,
+        quantize=quantize,
     )
 
 
@@ -128,6 +179,7 @@ def cli() -> None:
     "--schedule", type=click.Choice(["auto", "layer"]), default="auto", show_default=True, help="How layers run."
 )
 @click.option("--kernels", type=click.Choice(["auto", "c"]), default="auto", show_default=True, help="Kernel family.")
+@quantize_options(required=False)
 @click.option("--emit", "what", type=click.Choice(["graph", "plan", "c"]), help="Print one stage and write nothing.")
 @verb
 def compile_command(
@@ -142,6 +194,10 @@ def compile_command(
     max_drop: float | None,
     schedule: str,
     kernels: str,
+    method: str | None,
+    calibration: Path | None,
+    data: Path | None,
+    symmetric: bool,
     what: str | None,
     as_json: bool,
     quiet: bool,
@@ -150,16 +206,46 @@ def compile_command(
 
     So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
     """
-    options = _options(name, max_sram, max_flash, rounding, disabled_passes, max_drop)
+    quantize = _quantization(method, calibration, data, symmetric, max_drop)
+    options = _options(name, max_sram, max_flash, rounding, disabled_passes, max_drop, quantize)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
         return
     if out is None:
         raise click.UsageError("Missing option '-o' / '--out': the build folder to write.")
     ui = Ui(as_json, quiet)
-    report = compile_model(model, target, out, options, ui.say)
-    ui.show(report, tables.memory_table(report))
+    report = compile_model(model, target, out, options, ui.say, ui.track)
+    ui.show(report, tables.compile_view(report))
     ui.text(f"Firmware: {out}/build/{report['build']['name']}.elf   next: thimble verify {out}")
+
+
+@cli.command("quantize")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The .onnx or .tflite to write.")
+@click.option("--max-drop", type=click.FloatRange(min=0), help="Most points that may be lost against float on --data.")
+@quantize_options(required=True)
+@verb
+def quantize_command(
+    model: Path,
+    out: Path,
+    max_drop: float | None,
+    method: str,
+    calibration: Path,
+    data: Path | None,
+    symmetric: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Quantize a float MODEL to int8 and write it as QDQ ONNX or as TFLite, with the figures of every layer."""
+    from thimble.compiler.driver.quantize import quantize_to
+
+    ui = Ui(as_json, quiet)
+    if max_drop is not None and data is None:
+        raise click.UsageError("--max-drop needs --data: labelled samples to measure the loss on.")
+    options = _quantization(method, calibration, data, symmetric, max_drop)
+    assert options is not None
+    report = quantize_to(model, out, options, ui.say, ui.track)
+    ui.show(report, tables.quantization_view(report))
 
 
 @cli.command("analyze")

@@ -12,6 +12,7 @@ from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
     import_model,
+    keep_float_model,
     new_build_folder,
     optimize,
     read_file,
@@ -19,7 +20,9 @@ from thimble.compiler.driver.build_folder import (
     write_report,
 )
 from thimble.compiler.driver.latency import merge_trace
+from thimble.compiler.driver.quantize import QuantizeOptions, quantize_imported
 from thimble.compiler.driver.report import build_report
+from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
@@ -27,6 +30,7 @@ from thimble.compiler.ops.support import check_supported
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_layers
+from thimble.quantize.quantizer import Progress
 from thimble.targets.build import build_firmware
 from thimble.targets.elf import read_sizes
 from thimble.targets.model import Target, load_target
@@ -45,20 +49,31 @@ class CompileOptions:
     max_flash_bytes: int | None = None
     max_drop_percent: float | None = None
     disabled_passes: tuple[str, ...] = ()
+    quantize: QuantizeOptions | None = None
 
 
 def compile_model(
-    model_path: Path, target_name: str, out: Path, options: CompileOptions | None = None, say: Say = lambda _: None
+    model_path: Path,
+    target_name: str,
+    out: Path,
+    options: CompileOptions | None = None,
+    say: Say = lambda _: None,
+    progress: Progress = lambda items, what, count: items,
 ) -> dict[str, Any]:
     """Model file to build folder; returns its report. `say` gets one line a stage.
 
-    Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
+    A float model is quantized first where the options say how: the build then holds the integer model as a TFLite
+    file, with which everything behind it works, and the float model beside it, for accuracy to be compared. Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
     options = options or CompileOptions()
     target = load_target(target_name)
     say("Reading the model")
-    data = read_file(model_path)
+    given = data = read_file(model_path)
     source = import_model(data, model_path)
+    quantized = None if options.quantize is None else quantize_imported(source, options.quantize, say, progress)
+    if quantized is not None:
+        data = quantized.file
+        source = import_tflite(data, source.name)
     check_supported(source)
     graph = optimize(source, options.disabled_passes)
     name = c_text.identifier(options.name or model_path.stem)
@@ -88,6 +103,9 @@ def compile_model(
         say(f"Measuring one inference on the simulated {target.name}")
         measure(report, images.sim_elf, target, say)
         check_limits(report, target, options)
+        if quantized is not None:
+            keep_float_model(folder, report, given, model_path)
+            report["quantization"] = quantized.report
         write_report(folder, report)
     return report
 
