@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from thimble.compiler.ir.errors import ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.quantize.calibration import Calibration, observe
@@ -17,6 +18,7 @@ from thimble.quantize.compare import correct_biases
 from thimble.quantize.convert import convert, float_only
 from thimble.quantize.decide import Scheme, decide
 from thimble.quantize.equalize import equalize
+from thimble.quantize.learned import learn
 from thimble.quantize.loss import Judge
 from thimble.quantize.normalize import normalize
 from thimble.quantize.observers import Observer
@@ -91,6 +93,8 @@ def quantize_graph(
     steps = [f"{winner.name}: loss {winner.loss:.3g} (the best of {len(candidates)} ways to choose ranges)"]
     say("Correcting biases")
     winner = _corrected(winner, rest, chosen, steps)
+    if best:
+        winner = _taught(winner, rest, chosen, steps, say, progress)
     return Quantized(
         remove_dead(convert(winner.source, winner.parameters).graph),
         winner.source,
@@ -134,4 +138,21 @@ def _corrected(winner: _Candidate, samples: Calibration, chosen: Calibration, st
     loss = Judge(winner.source, chosen).loss(parameters)
     kept = loss < winner.loss
     steps.append(f"bias correction: loss {loss:.3g}{'' if kept else ', not kept'}")
+    return replace(winner, parameters=parameters, loss=loss) if kept else winner
+
+
+def _taught(
+    winner: _Candidate, samples: Calibration, chosen: Calibration, steps: list[str], say: Say, progress: Progress
+) -> _Candidate:
+    """The candidate with learned rounding and ranges, where they bring the loss down and can be learned at all."""
+    say("Learning roundings and ranges")
+    try:
+        parameters = learn(winner.source, winner.parameters, samples, progress)
+    except (ToolMissing, UnsupportedOp) as error:
+        steps.append(f"learned rounding and ranges left out: {error}")
+        say(steps[-1])
+        return winner
+    loss = Judge(winner.source, chosen).loss(parameters)
+    kept = loss < winner.loss
+    steps.append(f"learned rounding and ranges: loss {loss:.3g}{'' if kept else ', not kept'}")
     return replace(winner, parameters=parameters, loss=loss) if kept else winner
