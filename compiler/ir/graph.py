@@ -24,13 +24,18 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """A tensor: `name` is the source model's own and never becomes a C identifier; `tensor` is its index there."""
+    """A tensor: `name` is the source model's own and never becomes a C identifier; `tensor` is its index there.
+
+    Where `source_order` is set, dimension i is dimension `source_order[i]` of the source model's tensor: images of an
+    ONNX model lie in memory as (N, H, W, C) that are (N, C, H, W) to its user.
+    """
 
     name: str
     type: TensorType
     role: Role = Role.ACTIVATION
     data: Array | None = None
     tensor: int | None = None
+    source_order: tuple[int, ...] | None = None
 
     @property
     def constant(self) -> Array:

@@ -41,6 +41,11 @@ def same_input_output_type(site: Site) -> bool:
     return site.input(0).type.dtype is site.output().type.dtype
 
 
+def no_kernel(site: Site) -> bool:
+    """This operator has no integer form: it runs in float models only, so that it must not be left over."""
+    return False
+
+
 def per_tensor(site: Site) -> bool:
     """Activations must be quantized with one positive scale and one zero point in the range of their type."""
     return all(is_per_tensor(value) for value in _activations(site) if value.type.dtype in _QUANTIZED)

@@ -15,6 +15,13 @@ from thimble.compiler.ops.support import is_plain
 _ABSENT = np.zeros(0, np.int8)
 
 
+def compute(site: Site, operands: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+    """The outputs of one node: integers as the firmware computes them, plain numbers as they are."""
+    if is_plain(site):
+        return site.op.float_reference(site, operands)
+    return site.op.reference(site, operands, rounding)
+
+
 class Executor:
     """Runs inferences of one graph, keeping its state between them."""
 
@@ -36,14 +43,9 @@ class Executor:
             arrays[index] = array.reshape(self._graph.values[index].type.shape)
         for node, site in zip(self._graph.nodes, self._graph.sites, strict=True):
             operands = [_ABSENT if i is None else arrays[i] for i in node.inputs]
-            results = self._compute(site, operands)
+            results = compute(site, operands, self._rounding)
             arrays.update(zip(node.outputs, results, strict=True))
         return arrays
-
-    def _compute(self, site: Site, operands: Sequence[Array]) -> tuple[Array, ...]:
-        if is_plain(site):
-            return site.op.float_reference(site, operands)
-        return site.op.reference(site, operands, self._rounding)
 
     def invoke(self, inputs: Sequence[Array]) -> list[Array]:
         """Run one inference; the graph's outputs in order."""

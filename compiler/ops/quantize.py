@@ -38,13 +38,23 @@ def convertible(site: Site) -> bool:
 convertible.__doc__ = f"The types must be one of: {', '.join(f'{a.value} to {b.value}' for a, b in KERNELS)}."
 
 
+def halves_away_from_zero(site: Site) -> bool:
+    """Floats must be rounded with halves away from zero, as in TFLite."""
+    return not (isinstance(site.op, Quantize) and site.op.ties_to_even)
+
+
 @dataclass(frozen=True, slots=True)
 class Quantize(Operator):
-    """Output of the input's shape: zero_point + round(real / scale), saturated."""
+    """Output of the input's shape: zero_point + round(real / scale), saturated.
+
+    Halves go away from zero, as in TFLite; `ties_to_even` takes them to the even neighbour, as ONNX does.
+    """
+
+    ties_to_even: bool = False
 
     name = "quantize"
     moves_values = True
-    constraints = (convertible, quantized_integers, scales_comparable)
+    constraints = (convertible, quantized_integers, scales_comparable, halves_away_from_zero)
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         return (site.input(0).type.shape,)
@@ -52,7 +62,8 @@ class Quantize(Operator):
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         given, made = site.input(0), site.output()
         if given.type.dtype is DType.FLOAT32:
-            units = round_to_int32(divide(inputs[0], made.quant))
+            steps = divide(inputs[0], made.quant)
+            units = round_to_int32(np.rint(steps) if self.ties_to_even else steps)
         else:
             centred = wrap_int32(inputs[0].astype(np.int64) - given.quant.zero_point)
             units = requantize(centred, *_multiplier(site))

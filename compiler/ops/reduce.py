@@ -16,6 +16,7 @@ from thimble.compiler.ir.types import MAX_RANK, DType
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import (
     input_types,
+    no_kernel,
     per_tensor,
     same_input_output_type,
     same_quantization,
@@ -169,3 +170,36 @@ class ReduceMax(Reduction):
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (KernelCall("reduce_max_s8", self.loops(site), (Input(0), Output())),)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainReduction(Reduction):
+    """Base of the reductions for float models alone."""
+
+    constraints = (no_kernel,)
+
+    def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
+        return self.float_reference(site, inputs)
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        raise NotImplementedError(f"{self.name} has no kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceMin(PlainReduction):
+    """The smallest of the elements along `axes`."""
+
+    name = "reduce_min"
+
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.min(axis=axes))
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceProd(PlainReduction):
+    """The product of the elements along `axes`."""
+
+    name = "reduce_prod"
+
+    def real(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(x.prod(axis=axes))

@@ -106,10 +106,10 @@ class ResizeBilinear(Resize):
 
     def float_reference(self, site: Site, inputs: Sequence[Array]) -> tuple[Array, ...]:
         _, height, width, _ = site.input(0).type.shape
-        x = self._interpolate_real(inputs[0], height, self.height, axis=1)
-        return (self._interpolate_real(x, width, self.width, axis=2),)
+        x = self.interpolate_real(inputs[0], height, self.height, axis=1)
+        return (self.interpolate_real(x, width, self.width, axis=2),)
 
-    def _interpolate_real(self, x: Array, input_size: int, output_size: int, axis: int) -> Array:
+    def interpolate_real(self, x: Array, input_size: int, output_size: int, axis: int) -> Array:
         """x at the real positions along `axis` (ComputeInterpolationValues, TFLite resize_bilinear.h)."""
         corners = self.align_corners and output_size > 1
         scale = np.float32((input_size - 1) / (output_size - 1) if corners else input_size / output_size)

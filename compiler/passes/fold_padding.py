@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from thimble.compiler.ir.graph import Graph, Site
+from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import quantized_range
 from thimble.compiler.ops.convolution import WindowConvolution
-from thimble.compiler.ops.pad import ConstantPadding
+from thimble.compiler.ops.pad import ConstantPadding, stored_zero
 from thimble.compiler.ops.pool_2d import MaxPool2D
 from thimble.compiler.ops.window import Axis, ExplicitPadding
 from thimble.compiler.passes.draft import Draft
@@ -53,8 +56,10 @@ def _takes(pad: Site, reader: Site, uses: int) -> bool:
     if uses != 1 or reader.input(0) is not pad.output():
         return False
     if isinstance(reader.op, WindowConvolution):
-        return fill == pad.output().quant.zero_point
+        return fill == stored_zero(pad)
     if isinstance(reader.op, MaxPool2D):
+        if reader.output().type.dtype is DType.FLOAT32:
+            return fill == -np.inf and _all_windows_meet(pad, reader)
         lowest, _ = quantized_range(reader.op.activation, reader.output().quant, reader.output().type.dtype)
         return fill <= lowest and _all_windows_meet(pad, reader)
     return False

@@ -13,6 +13,7 @@ from thimble.compiler.passes.fold_constants import fold_constants
 from thimble.compiler.passes.fold_padding import fold_padding
 from thimble.compiler.passes.merge_lookups import merge_lookups
 from thimble.compiler.passes.merge_reshapes import merge_reshapes
+from thimble.compiler.passes.read_unflattened import read_unflattened
 from thimble.compiler.passes.remove_constant_channels import remove_constant_channels
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.compiler.passes.separate_outputs import separate_outputs
@@ -41,6 +42,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("fold-activations", fold_activations),
     Pass("merge-lookups", merge_lookups),
     Pass("remove-constant-channels", remove_constant_channels),
+    Pass("read-unflattened", read_unflattened),
     REMOVE_DEAD,
     Pass("separate-outputs", separate_outputs, required=True),
 )

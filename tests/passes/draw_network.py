@@ -217,6 +217,12 @@ def clamped(d: Drawing) -> int:
     return d.n.node(d.c.pick([Relu(), Relu6()]), x)
 
 
+def flattened(d: Drawing) -> int:
+    """A reshape to one row, and what takes one."""
+    d.values.append(d.n.node(Reshape((1, -1)), d.take(4)))
+    return connected(d)
+
+
 def transposed(d: Drawing) -> int:
     """A transpose, something behind it, and often a transpose again."""
     d.values.append(transpose(d))
@@ -243,6 +249,7 @@ STEPS: tuple[Callable[[Drawing], int], ...] = (
     framed_convolution,
     clamped,
     transposed,
+    flattened,
 )
 
 

@@ -35,6 +35,7 @@ from thimble.compiler.passes.fold_padding import fold_padding
 from thimble.compiler.passes.merge_lookups import merge_lookups
 from thimble.compiler.passes.merge_reshapes import merge_reshapes
 from thimble.compiler.passes.pipeline import PASSES, Pass, choose_passes, run_passes
+from thimble.compiler.passes.read_unflattened import read_unflattened
 from thimble.compiler.passes.remove_dead import remove_dead
 
 Rewrite = Callable[[Graph], Graph]
@@ -135,6 +136,29 @@ def test_an_output_that_copies_a_value_takes_its_place() -> None:
     graph = n.graph(outer, n.node(Relu6(), inner))
     assert rewritten(merge_reshapes, graph) == ["relu", "relu6"]
     assert merge_reshapes(graph).outputs == graph.outputs
+
+
+# read-unflattened
+
+
+def test_a_fully_connected_reads_the_rows_in_front_of_a_reshape() -> None:
+    n = Network()
+    image = n.node(Relu(), n.input((1, 3, 2, 4)))
+    flat = n.node(Reshape((1, 24)), image)
+    y = n.connected(flat, weights(5, 24))
+    after = read_unflattened(n.graph(y))
+    assert rewritten(read_unflattened, n.graph(y)) == ["relu", "fully_connected"]
+    assert after.nodes[-1].inputs[0] == image
+    assert rewritten(read_unflattened, n.graph(y, flat)) == ["relu", "reshape", "fully_connected"]
+
+
+def test_a_fully_connected_that_reads_one_row_anyway_stays() -> None:
+    n = Network()
+    graph = n.graph(n.connected(n.node(Reshape((1, 24)), n.node(Relu(), n.input((1, 1, 1, 24)))), weights(5, 24)))
+    assert read_unflattened(graph) is graph
+
+
+# cancel-transposes
 
 
 def test_inverse_transposes_cancel() -> None:

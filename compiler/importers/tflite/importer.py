@@ -16,6 +16,7 @@ from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, quoted
 from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant, verify
 from thimble.compiler.ir.operator import Array, Operator
 from thimble.compiler.ir.types import MAX_TENSOR_BYTES, DType, TensorType
+from thimble.compiler.ir.unused import without_unused
 from thimble.compiler.ops.convolution import WeightedOperator
 from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.ops.executor import Executor
@@ -65,7 +66,7 @@ class _Importer:
         self._check_interface(main)
         if self.blockers:
             raise unsupported([*self.blockers, *self.float_limits])
-        graph = _drop_unused(Graph(self.name, tuple(self.values), tuple(self.nodes), main.inputs, main.outputs))
+        graph = without_unused(Graph(self.name, tuple(self.values), tuple(self.nodes), main.inputs, main.outputs))
         verify(graph)
         return graph
 
@@ -266,27 +267,3 @@ def _run_initializer(model: ModelFile, index: int) -> dict[tuple[str, str], Arra
     verify(graph)
     executor = Executor(graph)
     return dict(zip(importer.states, executor.invoke([]), strict=True))
-
-
-def _drop_unused(graph: Graph) -> Graph:
-    """The graph without values that no node and no interface names, such as constant axes that became attributes."""
-    used = sorted(
-        {i for node in graph.nodes for i in (*node.inputs, *node.outputs) if i is not None}
-        | {*graph.inputs, *graph.outputs}
-    )
-    renumber = {old: new for new, old in enumerate(used)}
-    nodes = tuple(
-        replace(
-            node,
-            inputs=tuple(None if i is None else renumber[i] for i in node.inputs),
-            outputs=tuple(renumber[i] for i in node.outputs),
-        )
-        for node in graph.nodes
-    )
-    return Graph(
-        graph.name,
-        tuple(graph.values[i] for i in used),
-        nodes,
-        tuple(renumber[i] for i in graph.inputs),
-        tuple(renumber[i] for i in graph.outputs),
-    )
