@@ -160,9 +160,7 @@ def layer_figures(graph: Graph, parameters: Parameters, calibration: Calibration
                 yield _figures(position, site, value.type.dtype, value.type.quant, real, integer)
 
 
-def _figures(
-    position: int, site: Site, dtype: DType, quant: QuantParams, real: Array, integer: Array
-) -> LayerFigures:
+def _figures(position: int, site: Site, dtype: DType, quant: QuantParams, real: Array, integer: Array) -> LayerFigures:
     low, high = dtype.range
     error = real.astype(np.float64) - dequantized(integer, quant)
     signal, noise = float((real.astype(np.float64) ** 2).sum()), float((error**2).sum())

@@ -12,8 +12,8 @@ from thimble.compiler.ir.types import DType, QuantParams, TensorType
 from thimble.compiler.ops.pad import PadV2
 from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.support import check_supported
-from thimble.quantize.parameters import Parameters, QuantizedWeights, affine, store
 from thimble.quantize.observers import Range
+from thimble.quantize.parameters import Parameters, QuantizedWeights, affine, store
 from thimble.quantize.sharing import fixed_output, shares
 from thimble.quantize.weights import channel_axis, has_weights
 
@@ -58,8 +58,6 @@ class _Converter:
 
     def _converted(self, index: int, value: Value) -> Value:
         """A float activation as int8; constants wait for the nodes that read them."""
-        if value.type.dtype is not DType.FLOAT32 or value.role is not Role.ACTIVATION and value.role is not Role.INPUT:
-            return value
         if index not in self.parameters.values:
             return value
         return replace(value, type=self._type(value, self.parameters.values[index], DType.INT8))
@@ -82,7 +80,7 @@ class _Converter:
             after += conversion
         op = site.op
         if isinstance(op, PadV2) and self.values[outputs[0]].type.quant is not None:
-            op = replace(op, value=int(store(np.float64(op.value), self.values[outputs[0]].quant, dtype)))
+            op = replace(op, value=int(store(np.array(op.value), self.values[outputs[0]].quant, dtype)))
         self.positions.append(len(self.nodes))
         self.nodes += [replace(node, op=op, inputs=tuple(inputs), outputs=tuple(outputs)), *after]
 
@@ -105,7 +103,9 @@ class _Converter:
         axis, scales = channel_axis(site), tuple(float(s) for s in weights.scales)
         zeros = (0,) * len(scales)
         data = constant(
-            site.input(1).name, weights.data, TensorType(weights.data.shape, DType.INT8, QuantParams(scales, zeros, axis))
+            site.input(1).name,
+            weights.data,
+            TensorType(weights.data.shape, DType.INT8, QuantParams(scales, zeros, axis)),
         )
         indices = [self._append(data)]
         if weights.bias is None:

@@ -20,10 +20,10 @@ from thimble.quantize.torch_network import Tensor, TorchNetwork
 from thimble.quantize.weights import WEIGHT_MAX, channel_axis, per_channel, store_bias
 
 BATCH = 32
-WORK = 3e11
+WORK = 1e11
 """Multiply-accumulates of forward passes that learning may spend: minutes on two cores."""
 
-MOST_STEPS, FEWEST_STEPS = 1500, 300
+MOST_STEPS, FEWEST_STEPS = 600, 250
 
 _STRETCH_LOW, _STRETCH_HIGH = -0.1, 1.1
 """The sigmoid of a rounding is stretched over these and cut, so that it reaches 0 and 1 (AdaRound, equation 23)."""

@@ -38,9 +38,7 @@ class Judge:
         graph = convert(self._graph, parameters).graph
         inputs = [store(x, graph.values[i].quant, graph.values[i].type.dtype) for i, x in self._pairs()]
         total = 0.0
-        for index, wanted, got in zip(
-            self._points, self._wanted, run_values(graph, inputs, self._points), strict=True
-        ):
+        for index, wanted, got in zip(self._points, self._wanted, run_values(graph, inputs, self._points), strict=True):
             quant = graph.values[index].type.quant
             real = got if quant is None else dequantized(got, quant)
             variance = float(wanted.var()) or 1.0

@@ -46,7 +46,7 @@ def covered(quant: QuantParams, dtype: DType) -> Range:
 def store(real: Array, quant: QuantParams, dtype: DType) -> Array:
     """Real numbers as integers of `dtype`, nearest and saturated."""
     low, high = dtype.range
-    return np.clip(np.rint(real / quant.scale) + quant.zero_point, low, high).astype(dtype.numpy)
+    return np.asarray(np.clip(np.rint(real / quant.scale) + quant.zero_point, low, high), dtype.numpy)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class QuantizedWeights:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """`values` by index of the value in the float graph, `weights` by position of the node; `wide` lists int16 nodes."""
+    """`values` by index in the float graph, `weights` by position of the node; `wide` lists the int16 nodes."""
 
     values: Mapping[int, QuantParams]
     weights: Mapping[int, QuantizedWeights]

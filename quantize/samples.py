@@ -29,7 +29,7 @@ def compute_integers(site: Site, operands: Sequence[Array]) -> tuple[Array, ...]
 
 @dataclass
 class SampleRunner:
-    """Computes nodes of one graph for arrays of samples (N, *shape), where `shape` is the value's, leading 1 included."""
+    """Computes nodes of one graph for samples (N, *shape), where `shape` is the value's, its leading 1 included."""
 
     graph: Graph
     _batches: dict[int, tuple[Site, ...]] = field(default_factory=dict)
@@ -46,9 +46,7 @@ class SampleRunner:
         ]
         return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
-    def _compute_chunk(
-        self, position: int, operands: Sequence[Array | None], function: Compute
-    ) -> tuple[Array, ...]:
+    def _compute_chunk(self, position: int, operands: Sequence[Array | None], function: Compute) -> tuple[Array, ...]:
         count = next(len(x) for x in operands if x is not None)
         site = self._sites(count)[position]
         if count > 1 and site is not self.graph.sites[position]:
@@ -58,8 +56,7 @@ class SampleRunner:
             return tuple(r.reshape(count, *shape) for r, shape in zip(results, shapes, strict=True))
         site = self.graph.sites[position]
         singles = [
-            function(site, _with_constants(site, [None if x is None else x[i] for x in operands]))
-            for i in range(count)
+            function(site, _with_constants(site, [None if x is None else x[i] for x in operands])) for i in range(count)
         ]
         return tuple(np.stack(outputs) for outputs in zip(*singles, strict=True))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import operator
+from collections.abc import Callable
+from typing import Any, cast
 
 from thimble.compiler.ir.errors import UnsupportedOp
 from thimble.compiler.ir.graph import Graph, Role, Site
@@ -23,7 +24,7 @@ from thimble.compiler.ops.pad import Pad
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D, Pool2D
 from thimble.compiler.ops.reduce import Mean
 from thimble.compiler.ops.relu import Relu, Relu6
-from thimble.compiler.ops.reshape import Relabel
+from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
 from thimble.compiler.ops.sigmoid import Logistic, Tanh
 from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.window import Axis
@@ -49,7 +50,6 @@ class TorchNetwork:
             for i, value in enumerate(graph.values)
             if value.role is Role.CONSTANT and value.type.dtype is DType.FLOAT32
         }
-        self._rules = _rules()
         missing = sorted({node.op.name for node in graph.nodes if self._rule(node.op) is None})
         if missing:
             raise UnsupportedOp(f"Learning does not know {', '.join(missing)}.")
@@ -57,6 +57,8 @@ class TorchNetwork:
     def float_weights(self, position: int) -> tuple[Tensor, Tensor]:
         """The graph's own weights and bias."""
         _, weights, bias = self._graph.nodes[position].inputs
+        assert weights is not None
+        assert bias is not None
         return self._constants[weights], self._constants[bias]
 
     def run(
@@ -77,7 +79,7 @@ class TorchNetwork:
         return values
 
     def _rule(self, op: Operator) -> Rule | None:
-        return next((rule for kind, rule in self._rules.items() if isinstance(op, kind)), None)
+        return next((rule for kinds, rule in _RULES if isinstance(op, kinds)), None)
 
 
 Rule = Callable[[Any, Site, list[Tensor]], Tensor]
@@ -153,26 +155,37 @@ def _pad(torch: Any, site: Site, operands: list[Tensor]) -> Tensor:
     return torch.nn.functional.pad(operands[0], flat)
 
 
-def _rules() -> Mapping[type[Operator], Rule]:
-    """What each operator computes."""
-    return {
-        Conv2D: _convolution,
-        DepthwiseConv2D: _convolution,
-        FullyConnected: _fully_connected,
-        AveragePool2D: _pool,
-        MaxPool2D: _pool,
-        Relabel: _batch_shaped,
-        Pad: _pad,
-        Add: lambda torch, site, x: clamp(torch, x[0] + x[1], site.op.activation),
-        Sub: lambda torch, site, x: clamp(torch, x[0] - x[1], site.op.activation),
-        Mul: lambda torch, site, x: clamp(torch, x[0] * x[1], site.op.activation),
-        Relu: lambda torch, site, x: torch.clamp(x[0], 0),
-        Relu6: lambda torch, site, x: torch.clamp(x[0], 0, 6),
-        LeakyRelu: lambda torch, site, x: torch.nn.functional.leaky_relu(x[0], site.op.alpha),
-        HardSwish: lambda torch, site, x: torch.nn.functional.hardswish(x[0]),
-        Logistic: lambda torch, site, x: torch.sigmoid(x[0]),
-        Tanh: lambda torch, site, x: torch.tanh(x[0]),
-        Softmax: lambda torch, site, x: torch.softmax(site.op.beta * x[0], -1),
-        Mean: lambda torch, site, x: x[0].mean(site.op.reduced(site), keepdim=site.op.keep_dims),
-        Concatenation: lambda torch, site, x: torch.cat(x, site.op.axis),
-    }
+def _activated(function: Callable[[Tensor, Tensor], Tensor]) -> Rule:
+    """A function of two operands and its fused activation."""
+    return lambda torch, site, x: clamp(torch, function(x[0], x[1]), cast(Any, site.op).activation)
+
+
+def _with(function: Callable[[Any, Any, Tensor], Tensor]) -> Rule:
+    """A function of torch, the operator and its one operand."""
+    return lambda torch, site, x: function(torch, site.op, x[0])
+
+
+_RULES: tuple[tuple[tuple[type[Operator], ...], Rule], ...] = (
+    ((Conv2D, DepthwiseConv2D), _convolution),
+    ((FullyConnected,), _fully_connected),
+    ((AveragePool2D, MaxPool2D), _pool),
+    ((Reshape, Squeeze, ExpandDims), _batch_shaped),
+    ((Pad,), _pad),
+    ((Add,), _activated(operator.add)),
+    ((Sub,), _activated(operator.sub)),
+    ((Mul,), _activated(operator.mul)),
+    ((Relu,), _with(lambda torch, op, x: torch.clamp(x, 0))),
+    ((Relu6,), _with(lambda torch, op, x: torch.clamp(x, 0, 6))),
+    ((LeakyRelu,), _with(lambda torch, op, x: torch.nn.functional.leaky_relu(x, op.alpha))),
+    ((HardSwish,), _with(lambda torch, op, x: torch.nn.functional.hardswish(x))),
+    ((Logistic,), _with(lambda torch, op, x: torch.sigmoid(x))),
+    ((Tanh,), _with(lambda torch, op, x: torch.tanh(x))),
+    ((Softmax,), _with(lambda torch, op, x: torch.softmax(op.beta * x, -1))),
+    ((Mean,), lambda torch, site, x: x[0].mean(_axes(site), keepdim=cast(Mean, site.op).keep_dims)),
+    ((Concatenation,), lambda torch, site, x: torch.cat(x, cast(Concatenation, site.op).axis)),
+)
+"""What each operator computes."""
+
+
+def _axes(site: Site) -> tuple[int, ...]:
+    return cast(Mean, site.op).reduced(site)

@@ -58,7 +58,7 @@ def weight_scales(site: Site, in_scale: float, clip: bool) -> Array:
     smallest = np.full(len(scales), np.finfo(np.float32).tiny * 2.0**30)
     if site.has_input(2):
         smallest = np.maximum(smallest, np.abs(site.input(2).constant.reshape(-1)) / (in_scale * BIAS_MAX))
-    return np.maximum(scales, smallest).astype(np.float32)
+    return np.asarray(np.maximum(scales, smallest), np.float32)
 
 
 def _best_clips(rows: Array, peak: Array) -> Array:

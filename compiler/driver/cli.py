@@ -17,7 +17,14 @@ from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.quantize import QuantizeOptions
 from thimble.compiler.driver.stages import CompileOptions, analyze_model, compile_model, emit, parse_bytes
-from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp, UsageError
+from thimble.compiler.ir.errors import (
+    AccuracyMissed,
+    DoesNotFit,
+    OutputsDiffer,
+    ThimbleError,
+    UnsupportedOp,
+    UsageError,
+)
 from thimble.compiler.ir.operator import Rounding
 from thimble.quantize.quantizer import Method
 

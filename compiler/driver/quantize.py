@@ -149,6 +149,4 @@ def run_real(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
         operands.append(x if type_.quant is None else store(x, type_.quant, type_.dtype))
     outputs = run_values(graph, operands, graph.outputs)
     types = [graph.values[i].type for i in graph.outputs]
-    return [
-        np.asarray(y) if t.quant is None else dequantized(y, t.quant) for t, y in zip(types, outputs, strict=True)
-    ]
+    return [np.asarray(y) if t.quant is None else dequantized(y, t.quant) for t, y in zip(types, outputs, strict=True)]

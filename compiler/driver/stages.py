@@ -63,7 +63,8 @@ def compile_model(
     """Model file to build folder; returns its report. `say` gets one line a stage.
 
     A float model is quantized first where the options say how: the build then holds the integer model as a TFLite
-    file, with which everything behind it works, and the float model beside it, for accuracy to be compared. Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
+    file, with which everything behind it works, and the float model beside it, for accuracy to be compared with.
+    Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
     options = options or CompileOptions()
     target = load_target(target_name)

@@ -51,7 +51,9 @@ def compile_view(report: dict[str, Any]) -> Group:
 def quantization_view(report: dict[str, Any], most: int = 12) -> Group:
     """The layers of a quantization, worst first, cut where there are many; then accuracy and warnings."""
     numbers = ("SQNR, dB", "scale", "zero", "range used", "clipped")
-    table = _table(f"Quantized by '{report['method']}', worst layers first", "#", "layer", "type", *numbers, right=numbers)
+    table = _table(
+        f"Quantized by '{report['method']}', worst layers first", "#", "layer", "type", *numbers, right=numbers
+    )
     for row in report["layers"][:most]:
         sqnr = "exact" if row["sqnr_db"] is None else f"{row['sqnr_db']:.1f}"
         used, clipped = f"{row['used_percent']:.1f}%", f"{row['clipped_percent']:.2f}%"

@@ -1,4 +1,4 @@
-"""Tables written in the flatbuffer format, from numbered fields: what the schema's own generated code does at length."""
+"""Tables written in the flatbuffer format, from numbered fields: what generated code does at length."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ class Scalar:
 
     kind: str
     value: int | float
-
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def _activated(draft: OnnxDraft, tensor: str, activation: Activation, name: str)
     if activation is Activation.RELU:
         return draft.node("Relu", [tensor], f"{name}/relu")
     low, high = (0.0, 6.0) if activation is Activation.RELU6 else (-1.0, 1.0)
-    limits = [draft.constant(f"{name}/{what}", np.float32(x)) for what, x in (("low", low), ("high", high))]
+    limits = [draft.constant(f"{name}/{what}", np.array(x, np.float32)) for what, x in (("low", low), ("high", high))]
     return draft.node("Clip", [tensor, *limits], f"{name}/clip")
 
 
@@ -177,7 +177,9 @@ def _softmax(draft: OnnxDraft, node: Node, site: Site) -> None:
     assert isinstance(site.op, Softmax)
     operand, name = draft.real(_source(node)), site.output().name
     if site.op.beta != 1:
-        operand = draft.node("Mul", [operand, draft.constant(f"{name}/beta", np.float32(site.op.beta))], f"{name}/scaled")
+        operand = draft.node(
+            "Mul", [operand, draft.constant(f"{name}/beta", np.array(site.op.beta, np.float32))], f"{name}/scaled"
+        )
     draft.put(node.outputs[0], draft.node("Softmax", [operand], f"{name}/result", axis=-1))
 
 
@@ -186,7 +188,9 @@ def _reduction(kind: str) -> Callable[[OnnxDraft, Node, Site], None]:
         op: Any = site.op
         axes = draft.constant(f"{site.output().name}/axes", np.array(op.reduced(site), np.int64))
         operands = [draft.real(_source(node)), axes]
-        draft.put(node.outputs[0], draft.node(kind, operands, f"{site.output().name}/result", keepdims=int(op.keep_dims)))
+        draft.put(
+            node.outputs[0], draft.node(kind, operands, f"{site.output().name}/result", keepdims=int(op.keep_dims))
+        )
 
     return write
 

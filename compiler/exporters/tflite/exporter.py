@@ -53,8 +53,9 @@ class _Writer:
                 4: "main",
             }
         )
-        model = {0: Scalar("uint", _SCHEMA_VERSION), 1: self._operator_codes(), 2: [subgraph], 3: "quantized by Thimble"}
-        return write(Table({**model, 4: self.buffers}), _IDENTIFIER)
+        version, codes = Scalar("uint", _SCHEMA_VERSION), self._operator_codes()
+        model = {0: version, 1: codes, 2: [subgraph], 3: "quantized by Thimble", 4: self.buffers}
+        return write(Table(model), _IDENTIFIER)
 
     def _tensor(self, value: Value) -> Table:
         buffer = self._buffer(value.constant) if value.role is Role.CONSTANT else 0

@@ -34,7 +34,7 @@ from thimble.compiler.ops.minimum_maximum import Extremum
 from thimble.compiler.ops.mirror_pad import MirrorPad
 from thimble.compiler.ops.mul import Mul
 from thimble.compiler.ops.neg import Neg
-from thimble.compiler.ops.pad import Pad, PadV2
+from thimble.compiler.ops.pad import Pad, Paddings, PadV2
 from thimble.compiler.ops.pool_2d import Pool2D
 from thimble.compiler.ops.prelu import Prelu
 from thimble.compiler.ops.quantize import Quantize
@@ -111,6 +111,10 @@ def _ints(values: Sequence[int]) -> Array:
     return np.array(values, np.int32)
 
 
+def _pairs(paddings: Paddings) -> Array:
+    return np.array(paddings, np.int32).reshape(-1, 2)
+
+
 def _padding(site: Site, padding: Padding | ExplicitPadding) -> int:
     if isinstance(padding, ExplicitPadding):
         raise UnsupportedOp(f"{site.source} pads by other numbers than a TFLite file can say.")
@@ -123,7 +127,8 @@ def _fused(activation: Activation) -> tuple[str, int]:
 
 def _conv_2d(site: Site) -> FileForm:
     op = cast(Conv2D, site.op)
-    return _form("Conv2DOptions",
+    return _form(
+        "Conv2DOptions",
         (
             ("byte", _padding(site, op.padding)),
             ("int", op.stride_width),
@@ -137,7 +142,8 @@ def _conv_2d(site: Site) -> FileForm:
 
 def _depthwise_conv_2d(site: Site) -> FileForm:
     op = cast(DepthwiseConv2D, site.op)
-    return _form("DepthwiseConv2DOptions",
+    return _form(
+        "DepthwiseConv2DOptions",
         (
             ("byte", _padding(site, op.padding)),
             ("int", op.stride_width),
@@ -208,13 +214,12 @@ def _squeeze(site: Site) -> FileForm:
 def _pad_v2(site: Site) -> FileForm:
     op = cast(PadV2, site.op)
     value = np.array([op.value], site.input(0).type.dtype.numpy)
-    return _form("PadV2Options", (), (0, _ints(np.ravel(op.paddings)).reshape(-1, 2), value))
+    return _form("PadV2Options", (), (0, _pairs(op.paddings), value))
 
 
 def _mirror_pad(site: Site) -> FileForm:
     op = cast(MirrorPad, site.op)
-    pairs = _ints(np.ravel(op.paddings)).reshape(-1, 2)
-    return _form("MirrorPadOptions", (("byte", int(op.symmetric)),), (0, pairs))
+    return _form("MirrorPadOptions", (("byte", int(op.symmetric)),), (0, _pairs(op.paddings)))
 
 
 def _pack(site: Site) -> FileForm:
@@ -281,7 +286,7 @@ _FORMS: tuple[tuple[type[Operator], Callable[[Site], FileForm]], ...] = (
     (Unpack, _of("UnpackOptions", lambda op: ((("int", op.count), ("int", op.axis)), None))),
     (BatchMatmul, _of("BatchMatMulOptions", lambda op: (_flags(op.adjoint_x, op.adjoint_y), None))),
     (ExpandDims, _of("ExpandDimsOptions", lambda op: ((), (0, _ints((op.axis,)))))),
-    (Pad, _of("PadOptions", lambda op: ((), (0, _ints(np.ravel(op.paddings)).reshape(-1, 2))))),
+    (Pad, _of("PadOptions", lambda op: ((), (0, _pairs(op.paddings))))),
     (Slice, _of("SliceOptions", lambda op: ((), (0, _ints(op.begin), _ints(op.size))))),
     (Transpose, _of("TransposeOptions", lambda op: ((), (0, _ints(op.permutation))))),
 )
