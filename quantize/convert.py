@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -57,10 +58,19 @@ class _Converter:
         return Converted(graph, tuple(self.positions))
 
     def _converted(self, index: int, value: Value) -> Value:
-        """A float activation as int8; constants wait for the nodes that read them."""
+        """A float activation on integers; constants wait for the nodes that read them."""
         if index not in self.parameters.values:
             return value
-        return replace(value, type=self._type(value, self.parameters.values[index], DType.INT8))
+        dtype = self._own_dtype(index)
+        return replace(value, type=self._type(value, self._quant(index, dtype), dtype))
+
+    def _own_dtype(self, index: int) -> DType:
+        """int16 for a value that only int16 nodes write and read, so that nothing needs its int8 form."""
+        wide, nodes = self.parameters.wide, self.graph.nodes
+        readers = [position for position, node in enumerate(nodes) if index in node.inputs]
+        writers = [position for position, node in enumerate(nodes) if index in node.outputs]
+        all_wide = bool(readers or writers) and wide.issuperset(readers) and wide.issuperset(writers)
+        return DType.INT16 if all_wide else DType.INT8
 
     def _type(self, value: Value, quant: QuantParams, dtype: DType) -> TensorType:
         return TensorType(value.type.shape, dtype, quant)
@@ -92,7 +102,7 @@ class _Converter:
         if value.role is not Role.CONSTANT:
             return self._activation(index, dtype)
         if shares(site):
-            quant = self._wide_or(node.outputs[0], dtype)
+            quant = self._quant(node.outputs[0], dtype)
         else:
             quant = affine(Range(float(value.constant.min()), float(value.constant.max())), dtype)
         return self._append(constant(value.name, store(value.constant, quant, dtype), self._type(value, quant, dtype)))
@@ -121,18 +131,31 @@ class _Converter:
         """Where a node writes a value, and the conversion behind it where its kernel writes another form."""
         if self.graph.values[index].type.dtype is not DType.FLOAT32:
             return index, []
-        made = fixed_output(site, dtype) or self._wide_or(index, dtype)
+        made = fixed_output(site, dtype) or self._quant(index, dtype)
         value = self.values[index]
-        if dtype is DType.INT8 and made == value.quant:
+        if dtype is value.type.dtype and made == value.quant:
             return index, []
         other = self._append(replace(value, type=self._type(value, made, dtype)))
         self.forms[index, dtype, made] = other
         return other, [Node(Quantize(), (other,), (index,), f"{source}, its output converted")]
 
-    def _wide_or(self, index: int, dtype: DType) -> QuantParams:
-        """Scale and zero point of a value in a type: its own for int8, symmetric over the same range for int16."""
+    def _quant(self, index: int, dtype: DType) -> QuantParams:
+        """Scale and zero point of a value in a type: its own for int8; for int16 what the kernel that writes it fixes,
+        or symmetric over the same range."""
         quant = self.parameters.values[index]
-        return quant if dtype is DType.INT8 else wide_quant(quant)
+        if dtype is DType.INT8:
+            return quant
+        return self._fixed_wide.get(index) or wide_quant(quant)
+
+    @cached_property
+    def _fixed_wide(self) -> dict[int, QuantParams]:
+        """The int16 form of values that have the scale and zero point which their operator fixes."""
+        found = {}
+        for node, site in zip(self.graph.nodes, self.graph.sites, strict=True):
+            wide = fixed_output(site, DType.INT16)
+            if wide is not None and self.parameters.values.get(node.outputs[0]) == fixed_output(site, DType.INT8):
+                found[node.outputs[0]] = wide
+        return found
 
     def _activation(self, index: int | None, dtype: DType) -> int:
         """A value in the type that a node needs; converted where it has another one."""
@@ -140,7 +163,7 @@ class _Converter:
         value = self.values[index]
         if dtype is value.type.dtype:
             return index
-        quant = self._wide_or(index, dtype)
+        quant = self._quant(index, dtype)
         if (index, dtype, quant) not in self.forms:
             other = self._append(replace(value, role=Role.ACTIVATION, type=self._type(value, quant, dtype)))
             self.nodes.append(Node(Quantize(), (index,), (other,), f"conversion of {value.name!r}"))

@@ -131,6 +131,13 @@ def quantize_options(required: bool) -> Callable[[F], F]:
                     help="An .npz with x and y to compare the accuracy of float and integers on.",
                 ),
                 click.option("--symmetric", is_flag=True, help="Zero points of 0 for all activations."),
+                click.option(
+                    "--activations",
+                    type=click.Choice(["int8", "int16"]),
+                    default="int8",
+                    show_default=True,
+                    help="Type of all activations; weights are int8.",
+                ),
             )
         ):
             function = option(function)
@@ -140,16 +147,22 @@ def quantize_options(required: bool) -> Callable[[F], F]:
 
 
 def _quantization(
-    method: str | None, calibration: Path | None, data: Path | None, symmetric: bool, max_drop: float | None
+    method: str | None,
+    calibration: Path | None,
+    data: Path | None,
+    symmetric: bool,
+    activations: str,
+    max_drop: float | None,
 ) -> QuantizeOptions | None:
     """How to quantize; None where it is not asked for. Raises UsageError for options that need one another."""
     if method is None:
-        if calibration is not None or data is not None or symmetric:
-            raise UsageError("--calibration, --data and --symmetric go with --quantize fast or best.")
+        if calibration is not None or data is not None or symmetric or activations != "int8":
+            raise UsageError("--calibration, --data, --symmetric and --activations go with --quantize fast or best.")
         return None
     if calibration is None:
         raise UsageError(f"--quantize {method} needs --calibration: samples of the model's input.")
-    return QuantizeOptions(Method(method), calibration, data, max_drop if data is not None else None, symmetric)
+    budget = max_drop if data is not None else None
+    return QuantizeOptions(Method(method), calibration, data, budget, symmetric, activations == "int16")
 
 
 def _options(
@@ -205,6 +218,7 @@ def compile_command(
     calibration: Path | None,
     data: Path | None,
     symmetric: bool,
+    activations: str,
     what: str | None,
     as_json: bool,
     quiet: bool,
@@ -213,7 +227,7 @@ def compile_command(
 
     So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
     """
-    quantize = _quantization(method, calibration, data, symmetric, max_drop)
+    quantize = _quantization(method, calibration, data, symmetric, activations, max_drop)
     options = _options(name, max_sram, max_flash, rounding, disabled_passes, max_drop, quantize)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
@@ -240,6 +254,7 @@ def quantize_command(
     calibration: Path,
     data: Path | None,
     symmetric: bool,
+    activations: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -249,7 +264,7 @@ def quantize_command(
     ui = Ui(as_json, quiet)
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --data: labelled samples to measure the loss on.")
-    options = _quantization(method, calibration, data, symmetric, max_drop)
+    options = _quantization(method, calibration, data, symmetric, activations, max_drop)
     assert options is not None
     report = quantize_to(model, out, options, ui.say, ui.track)
     ui.show(report, tables.quantization_view(report))

@@ -20,6 +20,7 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.dequantize import dequantized
+from thimble.quantize.budget import all_wide, keep_budget
 from thimble.quantize.calibration import Calibration, calibration_for, warnings_of
 from thimble.quantize.compare import LayerFigures, layer_figures
 from thimble.quantize.loss import run_values
@@ -39,6 +40,7 @@ class QuantizeOptions:
     data: Path | None = None
     max_drop_percent: float | None = None
     symmetric: bool = False
+    wide: bool = False  # int16 activations throughout
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,10 @@ def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress
     for warning in warnings:
         say(f"Warning: {warning}")
     result = quantize_graph(graph, calibration, options.method, options.symmetric, say, progress)
+    if options.wide:
+        result = all_wide(result)
+    if options.max_drop_percent is not None:
+        result = _within_budget(graph, result, options.max_drop_percent, calibration, data, say, progress)
     say("Comparing layers")
     shown = calibration.part(slice(FIGURE_SAMPLES))
     figures = sorted(layer_figures(result.source, result.parameters, shown), key=lambda f: f.sqnr_db)
@@ -110,6 +116,23 @@ def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress
         "layers": [layer_row(f) for f in figures],
     }
     return QuantizedModel(result, export_tflite(result.graph), report)
+
+
+def _within_budget(
+    graph: Graph,
+    result: Quantized,
+    most: float,
+    calibration: Calibration,
+    data: Samples | None,
+    say: Say,
+    progress: Progress,
+) -> Quantized:
+    """The result with what it takes to lose at most `most` points of top-1 against float on the data."""
+    if data is None or data.labels is None or len(graph.outputs) != 1:
+        raise UsageError("--max-drop needs --data with labels y, and a model with one output.")
+    labels, samples = data.labels, calibration_for(graph, data.inputs)
+    before = top1(graph, samples, labels)
+    return keep_budget(result, most, lambda made: before - top1(made, samples, labels), calibration, say, progress)
 
 
 def check_float(graph: Graph) -> None:

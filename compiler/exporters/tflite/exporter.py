@@ -54,8 +54,14 @@ class _Writer:
             }
         )
         version, codes = Scalar("uint", _SCHEMA_VERSION), self._operator_codes()
-        model = {0: version, 1: codes, 2: [subgraph], 3: "quantized by Thimble", 4: self.buffers}
-        return write(Table(model), _IDENTIFIER)
+        model: dict[int, Scalar | str | list[Table]] = {
+            0: version,
+            1: codes,
+            2: [subgraph],
+            3: "quantized by Thimble",
+            4: self.buffers,
+        }
+        return write(Table({**model}), _IDENTIFIER)
 
     def _tensor(self, value: Value) -> Table:
         buffer = self._buffer(value.constant) if value.role is Role.CONSTANT else 0
