@@ -124,7 +124,10 @@ class _Converter:
         bias_scales = tuple(float(np.float32(in_scale) * np.float32(s)) for s in scales)
         kind = DType.INT64 if dtype is DType.INT16 else DType.INT32
         bias_type = TensorType(weights.bias.shape, kind, QuantParams(bias_scales, zeros, 0))
-        bias = constant(site.input(2).name, weights.bias.astype(kind.numpy), bias_type)
+        # An int16 input has a smaller scale than the int8 one that the bias was made for.
+        finer = self.parameters.values[_index(self.graph.nodes[position])].scale / in_scale
+        stored = weights.bias if finer == 1 else np.rint(weights.bias * finer)
+        bias = constant(site.input(2).name, stored.astype(kind.numpy), bias_type)
         return [*indices, self._append(bias)]
 
     def _output(self, index: int, site: Site, dtype: DType, source: str) -> tuple[int, list[Node]]:
@@ -173,6 +176,12 @@ class _Converter:
     def _append(self, value: Value) -> int:
         self.values.append(replace(value, tensor=None))
         return len(self.values) - 1
+
+
+def _index(node: Node) -> int:
+    """The value that a node with weights multiplies."""
+    assert node.inputs[0] is not None
+    return node.inputs[0]
 
 
 def wide_quant(quant: QuantParams) -> QuantParams:

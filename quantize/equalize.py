@@ -19,8 +19,9 @@ from thimble.quantize.weights import channel_axis, channels_first, has_weights, 
 SWEEPS = 20
 """Sweeps over all pairs; the factors settle within far fewer."""
 
-_LIMIT = 1e3
-"""Largest factor for a channel, and its inverse the smallest: dead channels must not run away."""
+_DEAD = 1e-3
+"""Channels whose weights are smaller than this share of their layer's largest are left alone: they hardly count, and
+factors that make up for it would grow without bound."""
 
 
 def equalize(graph: Graph) -> Graph:
@@ -66,9 +67,11 @@ def _equalize_pair(draft: Draft, first: int, second: int) -> None:
     made = np.abs(channels_first(one.input(1).constant, channel_axis(one))).max(axis=1)
     axis = two.input(1).constant.ndim - 1  # of a depthwise layer the channels, of the others the inputs
     read = np.abs(channels_first(two.input(1).constant, axis)).max(axis=1)
-    usable = (made > 0) & (read > 0)
-    factors = np.where(usable, np.sqrt(made / np.where(usable, read, 1)), 1.0).clip(1 / _LIMIT, _LIMIT)
-    factors = factors / np.exp(np.log(factors).mean())  # a common factor changes nothing
+    alive = (made > _DEAD * made.max()) & (read > _DEAD * read.max())
+    if not alive.any():
+        return
+    factors = np.sqrt(np.where(alive, made, 1) / np.where(alive, read, 1))
+    factors[alive] /= np.exp(np.log(factors[alive]).mean())  # a common factor changes nothing
     _scale(draft, first, 1, 1 / factors, channel_axis(one))
     _scale(draft, first, 2, 1 / factors, 0)
     _scale(draft, second, 1, factors, axis)

@@ -34,9 +34,14 @@ _WARM_UP = 0.2
 _SHARPEST, _BLUNTEST = 2.0, 20.0
 """Exponents of the push: from forgiving all but the middle to forgiving nothing (AdaRound, section 4)."""
 
-_PUSH = 0.01
+_PUSH = 1.0
+"""Weight of the push beside the loss, which is far below 1; a smaller one left some roundings undecided."""
+
 _LAYER_SHARE = 0.1
-_ROUNDING_RATE, _RANGE_RATE, _BIAS_RATE = 1e-2, 1e-3, 1e-4
+_ROUNDING_TRAVEL = 12.0
+"""Steps times learning rate of the roundings: enough for each to get from undecided to 0 or 1, however few steps."""
+
+_RANGE_RATE, _BIAS_RATE = 5e-4, 1e-4
 _SEED, _THREADS = 6, 1
 
 
@@ -57,7 +62,15 @@ def import_torch() -> Any:
         raise ToolMissing("Learned rounding needs PyTorch: run `pip install 'thimble[torch]'`.") from error
 
 
-def learn(graph: Graph, parameters: Parameters, calibration: Calibration, progress: Any) -> Parameters:
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What learning gives: everything, and the ranges and biases alone with every weight rounded to the nearest."""
+
+    all: Parameters
+    ranges: Parameters
+
+
+def learn(graph: Graph, parameters: Parameters, calibration: Calibration, progress: Any) -> Lessons:
     """Parameters whose weights are rounded up or down, and whose ranges are set, by what the whole network loses.
 
     The loss is the mean squared error of the outputs (before a last softmax) and, by a tenth, of all layers, each in
@@ -100,19 +113,21 @@ class _Learner:
         self._scales: dict[int, Tensor] = {}
         self._learned = self._start()
 
-    def run(self, calibration: Calibration, progress: Any) -> Parameters:
+    def run(self, calibration: Calibration, progress: Any) -> Lessons:
         """Train, then round for good."""
         torch, steps = self._torch, steps_for(self._graph)
         inputs = [torch.from_numpy(x.reshape(len(x), *x.shape[2:])) for x in calibration.inputs]
         learned = self._learned
         optimizer = torch.optim.Adam(
             [
-                {"params": list(learned.roundings.values()), "lr": _ROUNDING_RATE},
+                {"params": list(learned.roundings.values()), "lr": _ROUNDING_TRAVEL / steps},
                 {"params": list(learned.log_scales.values()), "lr": _RANGE_RATE},
                 {"params": list(learned.biases.values()), "lr": _BIAS_RATE},
             ]
         )
-        rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        rates = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, [lambda step: 1.0, *[lambda step: (1 + np.cos(np.pi * step / steps)) / 2] * 2]
+        )  # roundings keep their rate: most of them are decided last
         order = _batches(len(calibration), steps)
         for step, batch in enumerate(progress(order, "learning", steps)):
             optimizer.zero_grad()
@@ -202,13 +217,13 @@ class _Learner:
         total = sum(floor.numel() for floor in self._floors.values())
         return sum((1 - (2 * self._rounding(p) - 1).abs() ** exponent).sum() for p in self._floors) / total
 
-    def _finished(self) -> Parameters:
+    def _finished(self) -> Lessons:
         values = {}
         for index, quant in self._parameters.values.items():
             learned = self._learned.log_scales.get(self._groups[index])
             scale = quant.scale if learned is None else float(np.float32(np.exp(learned.item())))
             values[index] = replace(quant, scales=(scale,))
-        weights = {}
+        weights, nearest = {}, {}
         for position, before in self._parameters.weights.items():
             up = (self._learned.roundings[position] >= 0).numpy()
             data = np.clip(self._floors[position].numpy() + up, -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
@@ -216,7 +231,9 @@ class _Learner:
             assert source is not None
             bias = store_bias(self._learned.biases[position].detach().numpy(), values[source].scale, before.scales)
             weights[position] = QuantizedWeights(data, before.scales, bias)
-        return replace(self._parameters, values=values, weights=weights)
+            nearest[position] = QuantizedWeights(before.data, before.scales, bias)
+        learned = replace(self._parameters, values=values, weights=weights)
+        return Lessons(learned, replace(learned, weights=nearest))
 
 
 def _batches(samples: int, steps: int) -> Iterable[np.ndarray[Any, Any]]:

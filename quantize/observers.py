@@ -16,7 +16,7 @@ BINS = 2048
 PERCENTILE = 99.99
 """Share in percent of a tensor's values that the percentile observer keeps, half of the rest cut on each side."""
 
-_SHRINKS = np.linspace(1.0, 0.2, 81)
+_SHRINKS = np.linspace(1.0, 0.05, 96)
 """Candidate ends of a range, as shares of the largest value seen."""
 
 

@@ -36,6 +36,9 @@ JUDGED_SAMPLES = 64
 CORRECTED_SAMPLES = 64
 """Samples over which bias correction takes its means."""
 
+_QUICK_OBSERVERS = (Observer.MIN_MAX, Observer.PERCENTILE, Observer.MSE)
+"""Those that `fast` tries: entropy took part too, and never won on the models of docs/quantization.md."""
+
 Say = Callable[[str], None]
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
@@ -123,7 +126,8 @@ def _candidates(
         sources |= {"equalized layers, ": equalized} if equalized is not source else {}
     histograms = {name: observe(graph, samples) for name, graph in sources.items()}
     judges = {name: Judge(graph, chosen) for name, graph in sources.items()}
-    ways = list(product(sources, Observer, (False, True) if best else (False,)))
+    observers = tuple(Observer) if best else _QUICK_OBSERVERS
+    ways = list(product(sources, observers, (False, True) if best else (False,)))
     found = []
     for name, observer, clip in progress(ways, "ways to choose ranges", len(ways)):
         parameters = decide(sources[name], histograms[name], Scheme(observer, clip, symmetric))
@@ -144,15 +148,23 @@ def _corrected(winner: _Candidate, samples: Calibration, chosen: Calibration, st
 def _taught(
     winner: _Candidate, samples: Calibration, chosen: Calibration, steps: list[str], say: Say, progress: Progress
 ) -> _Candidate:
-    """The candidate with learned rounding and ranges, where they bring the loss down and can be learned at all."""
+    """The candidate with learned rounding and ranges, where they bring the loss down and can be learned at all.
+
+    Ranges are tried without the roundings too, their biases corrected for the weights that are nearest.
+    """
     say("Learning roundings and ranges")
+    source = winner.source
     try:
-        parameters = learn(winner.source, winner.parameters, samples, progress)
+        lessons = learn(source, winner.parameters, samples, progress)
     except (ToolMissing, UnsupportedOp) as error:
         steps.append(f"learned rounding and ranges left out: {error}")
         say(steps[-1])
         return winner
-    loss = Judge(winner.source, chosen).loss(parameters)
-    kept = loss < winner.loss
-    steps.append(f"learned rounding and ranges: loss {loss:.3g}{'' if kept else ', not kept'}")
-    return replace(winner, parameters=parameters, loss=loss) if kept else winner
+    ranges = correct_biases(source, lessons.ranges, samples.part(slice(CORRECTED_SAMPLES)))
+    judge, best = Judge(source, chosen), winner
+    for title, parameters in (("learned ranges", ranges), ("learned rounding and ranges", lessons.all)):
+        loss = judge.loss(parameters)
+        steps.append(f"{title}: loss {loss:.3g}{'' if loss < best.loss else ', not kept'}")
+        if loss < best.loss:
+            best = replace(best, parameters=parameters, loss=loss)
+    return best

@@ -8,12 +8,12 @@ import numpy as np
 from tflite.TensorType import TensorType as FileType
 
 from thimble.compiler.exporters.flatbuffer import Scalar, Table, write
-from thimble.compiler.exporters.tflite.operators import code_of, file_form, options_type, version_of
+from thimble.compiler.exporters.tflite.operators import Operand, code_of, file_form, options_type, version_of
 from thimble.compiler.exporters.tflite.paddings import spell_out_paddings
 from thimble.compiler.ir.errors import UnsupportedOp
-from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value
+from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.ir.types import QuantParams
+from thimble.compiler.ir.types import DType, QuantParams, TensorType
 
 _SCHEMA_VERSION = 3
 _IDENTIFIER = b"TFL3"
@@ -93,23 +93,14 @@ class _Writer:
             fields[4] = form.fields
         self.operators.append(Table(fields))
 
-    def _operand(self, node: Node, operand: int | Array) -> int | None:
+    def _operand(self, node: Node, operand: Operand) -> int | None:
         """An input of the node, or a new constant tensor for an attribute."""
         if isinstance(operand, int):
             return node.inputs[operand]
-        shape, kind = np.array(operand.shape, np.int32), getattr(FileType, operand.dtype.name.upper())
         position = len(self.tensors)
-        self.tensors.append(
-            Table(
-                {
-                    0: shape,
-                    1: Scalar("byte", kind),
-                    2: Scalar("uint", self._buffer(operand)),
-                    3: f"attribute_{position}",
-                    8: Scalar("bool", True),
-                }
-            )
-        )
+        if not isinstance(operand, Value):
+            operand = constant(f"attribute_{position}", operand, TensorType(operand.shape, DType(operand.dtype.name)))
+        self.tensors.append(self._tensor(operand))
         return position
 
     def _code(self, code: int, version: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +14,7 @@ from tflite.Padding import Padding as FilePadding
 
 from thimble.compiler.exporters.flatbuffer import Scalar, Table
 from thimble.compiler.ir.errors import UnsupportedOp
-from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.graph import Site, Value, constant
 from thimble.compiler.ir.operator import Array, Operator
 from thimble.compiler.ops.abs import Abs
 from thimble.compiler.ops.activation import Activation
@@ -53,7 +53,7 @@ from thimble.compiler.ops.transpose import Transpose
 from thimble.compiler.ops.transpose_conv import TransposeConv
 from thimble.compiler.ops.window import ExplicitPadding, Padding
 
-Operand = int | Array
+Operand = int | Array | Value
 """Input of this position, or a constant of the file that is an attribute here."""
 
 
@@ -213,7 +213,8 @@ def _squeeze(site: Site) -> FileForm:
 
 def _pad_v2(site: Site) -> FileForm:
     op = cast(PadV2, site.op)
-    value = np.array([op.value], site.input(0).type.dtype.numpy)
+    type_ = replace(site.output().type, shape=(1,))
+    value = constant("fill", np.array([op.value], type_.dtype.numpy), type_)
     return _form("PadV2Options", (), (0, _pairs(op.paddings), value))
 
 
