@@ -9,30 +9,37 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import MalformedModel, UsageError
 from thimble.compiler.ir.graph import Graph
-from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.ir.operator import Rounding, Shape
 from thimble.compiler.ops.support import check_supported
+from thimble.compiler.passes.float_pipeline import prepare
 from thimble.compiler.passes.pipeline import choose_passes, run_passes
 from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
 
-MODEL_FILE = "model.tflite"
 FLOAT_FILE = "float_model"
 """The model that was quantized, with its own suffix; in builds that were quantized."""
 
+MODEL_FILE = "model"
+"""The model's copy in a build folder, before the suffix of its format."""
+FORMATS = ("tflite", "onnx")
 REPORT_FILE = "report.json"
 MAX_MODEL_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """An existing build folder, opened: `report` is the contents of its report.json."""
+    """An existing build folder, opened: `report` is the contents of its report.json.
+
+    `float_graph` is the model that the build was quantized from, where it was.
+    """
 
     folder: Path
     report: dict[str, Any]
@@ -41,6 +48,8 @@ class Build:
     target: Target
     name: str
     rounding: Rounding
+    source_format: str = "tflite"
+    float_graph: Graph | None = None
 
     @property
     def sim_elf(self) -> Path:
@@ -78,36 +87,67 @@ def graph_of(data: bytes, path: Path, disabled_passes: Collection[str] = ()) -> 
     return optimize(graph, disabled_passes)
 
 
+def source_format(path: Path) -> str:
+    """The format of a model file: one of FORMATS. Raises UsageError for any other suffix."""
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise UsageError(f"{path}: only .tflite and .onnx models are taken; this is a '{path.suffix}' file.")
+    return suffix
+
+
 def optimize(graph: Graph, disabled_passes: Collection[str] = ()) -> Graph:
     """The graph after all passes but the disabled ones, its nodes in the order of least memory."""
     return reorder(run_passes(graph, choose_passes(disabled_passes)))
 
 
-def import_model(data: bytes, path: Path) -> Graph:
-    """The graph of a model's bytes as the file has it; `path` tells the format and the name."""
-    if path.suffix.lower() != ".tflite":
-        raise UsageError(f"{path}: only .tflite models are taken so far; this is a '{path.suffix}' file.")
-    return import_tflite(data, path.stem)
+def import_model(data: bytes, path: Path, input_shapes: Mapping[str, Shape] | None = None) -> Graph:
+    """The graph of a model's bytes, float operators folded; `path` tells the format, the name and the folder.
+
+    `input_shapes` gives inputs of an ONNX model with dynamic dimensions their shape.
+    """
+    if source_format(path) == "onnx":
+        return prepare(import_onnx(data, path.stem, path.parent, input_shapes))
+    if input_shapes:
+        raise UsageError("--input-shape is for ONNX models; the shapes of a TFLite model are fixed.")
+    return prepare(import_tflite(data, path.stem))
+
+
+def stored_model(data: bytes, path: Path) -> bytes:
+    """The model as a build folder keeps it: one file that needs no other."""
+    return self_contained(data, path.parent) if source_format(path) == "onnx" else data
 
 
 def keep_float_model(folder: Path, report: dict[str, Any], data: bytes, path: Path) -> None:
     """Lay the float model that was quantized into the build folder and name it in the report."""
-    file = FLOAT_FILE + path.suffix.lower()
+    kind = source_format(path)
+    file = f"{FLOAT_FILE}.{kind}"
     (folder / file).write_bytes(data)
-    report["model"]["source_format"] = path.suffix.lower().removeprefix(".")
-    report["model"]["float_model"] = {"file": file, "sha256": hashlib.sha256(data).hexdigest()}
+    sha256 = hashlib.sha256(data).hexdigest()
+    report["model"]["float_model"] = {"file": file, "source_format": kind, "sha256": sha256}
 
 
-def float_graph(build: Build) -> Graph | None:
+def integers_of(data: bytes, float_graph: Graph) -> Graph:
+    """The graph of a quantized model's file, its inputs and outputs in the order that the float model's user knows."""
+    graph = import_tflite(data, float_graph.name)
+    values = list(graph.values)
+    pairs = zip((*graph.inputs, *graph.outputs), (*float_graph.inputs, *float_graph.outputs), strict=True)
+    for index, source in pairs:
+        values[index] = replace(values[index], source_order=float_graph.values[source].source_order)
+    return replace(graph, values=tuple(values))
+
+
+def _float_graph(folder: Path, report: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Graph | None:
     """The float graph that a build was quantized from; None for a build of an integer model."""
-    kept = build.report["model"].get("float_model")
+    kept = report["model"].get("float_model")
     if kept is None:
         return None
-    path = build.folder / str(kept["file"])
-    data = read_file(path)
-    if path.parent != build.folder or hashlib.sha256(data).hexdigest() != kept["sha256"]:
+    if kept["source_format"] not in FORMATS:
+        raise ValueError(f"its float model is a '{kept['source_format']}' file")
+    path = folder / f"{FLOAT_FILE}.{kept['source_format']}"
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != kept["sha256"]:
         raise UsageError(f"{path} is not the model that was quantized; compile again.")
-    return import_model(data, path)
+    return import_model(data, path, shapes)
 
 
 def open_build(folder: Path) -> Build:
@@ -116,16 +156,26 @@ def open_build(folder: Path) -> Build:
     if report is None:
         raise UsageError(f"{folder} is no build folder: run `thimble compile MODEL -t TARGET -o {folder}` first.")
     try:
-        model = (folder / MODEL_FILE).read_bytes()
+        kind = report["model"]["source_format"]
+        if kind not in FORMATS:
+            raise ValueError(f"its model is a '{kind}' file")
+        file = folder / f"{MODEL_FILE}.{kind}"
+        model = file.read_bytes()
         if hashlib.sha256(model).hexdigest() != report["model"]["sha256"]:
-            raise UsageError(f"{folder}/{MODEL_FILE} is not the model that was compiled; compile again.")
+            raise UsageError(f"{file} is not the model that was compiled; compile again.")
         name, target = report["build"]["name"], report["target"]["name"]
         rounding = Rounding(report["build"]["rounding"])
         disabled = tuple(report["build"]["disabled_passes"])
+        shapes = {name: tuple(shape) for name, shape in report["build"].get("input_shapes", {}).items()}
+        float_graph = _float_graph(folder, report, shapes)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
-    graph = graph_of(model, Path(f"{report['model']['name']}.tflite"), disabled)
-    return Build(folder, report, model, graph, load_target(target), name, rounding)
+    if float_graph is None:
+        source = import_model(model, folder / f"{report['model']['name']}.{kind}", shapes)
+    else:
+        source = replace(integers_of(model, float_graph), name=report["model"]["name"])
+    graph = optimize(source, disabled)
+    return Build(folder, report, model, graph, load_target(target), name, rounding, kind, float_graph)
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

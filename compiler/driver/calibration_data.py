@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from thimble.compiler.driver.data import load_samples
+from thimble.compiler.driver.data import in_order, load_samples, source_shape
 from thimble.compiler.ir.errors import UsageError, quoted
-from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.graph import Graph, Value
 from thimble.compiler.ir.operator import Array
 from thimble.quantize.calibration import Calibration, calibration_for
 
@@ -46,17 +46,19 @@ def _stack(arrays: Iterable[Array], graph: Graph, where: str) -> Array:
     if len(graph.inputs) != 1:
         raise UsageError(f"{where}: a model with {len(graph.inputs)} inputs needs an .npz with an array for each.")
     value = graph.values[graph.inputs[0]]
-    parts = [_as_samples(np.asarray(array), value.type.shape, where, value.name) for array in arrays]
+    parts = [_as_samples(np.asarray(array), value, where) for array in arrays]
     if not parts:
         raise UsageError(f"{where} holds no samples.")
     return np.concatenate(parts)
 
 
-def _as_samples(array: Array, shape: tuple[int, ...], where: str, name: str) -> Array:
+def _as_samples(array: Array, value: Value, where: str) -> Array:
     """One array as (N, *shape): a sample with or without its leading 1, or a stack of them."""
-    inner = shape[1:] if shape[:1] == (1,) else shape
-    if array.shape not in (shape, inner) and array.shape[1:] not in (shape, inner):
-        raise UsageError(f"{where}: input {quoted(name)} has shape {array.shape}; the model takes (N, *{shape}).")
+    shape = source_shape(value)
+    alone = array.shape == shape[1:] and shape[:1] == (1,)
+    batched = in_order(array[None] if alone else array, value)
+    if batched is None:
+        raise UsageError(f"{where}: input {quoted(value.name)} has shape {array.shape}; the model takes (N, *{shape}).")
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
-        raise UsageError(f"{where}: input {quoted(name)} is {array.dtype}; it must hold numbers.")
-    return array.reshape(-1, *shape).astype(np.float32)
+        raise UsageError(f"{where}: input {quoted(value.name)} is {array.dtype}; it must hold numbers.")
+    return batched.astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,14 @@ import thimble
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.quantize import QuantizeOptions
-from thimble.compiler.driver.stages import CompileOptions, analyze_model, compile_model, emit, parse_bytes
+from thimble.compiler.driver.stages import (
+    CompileOptions,
+    analyze_model,
+    compile_model,
+    emit,
+    parse_bytes,
+    parse_input_shape,
+)
 from thimble.compiler.ir.errors import (
     AccuracyMissed,
     DoesNotFit,
@@ -90,6 +98,13 @@ def model_options(function: F) -> F:
                 default=Rounding.TFLM.value,
                 show_default=True,
                 help="Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF.",
+            ),
+            click.option(
+                "--input-shape",
+                "input_shapes",
+                multiple=True,
+                metavar="NAME=1x3x32x32",
+                help="Shape of an ONNX input with dynamic dimensions; can be given several times.",
             ),
             click.option(
                 "--disable-pass",
@@ -171,6 +186,7 @@ def _options(
     max_flash: str | None,
     rounding: str,
     disabled_passes: tuple[str, ...],
+    input_shapes: tuple[str, ...],
     max_drop: float | None = None,
     quantize: QuantizeOptions | None = None,
 ) -> CompileOptions:
@@ -182,6 +198,7 @@ def _options(
         max_drop_percent=max_drop,
         disabled_passes=disabled_passes,
         quantize=quantize,
+        input_shapes=tuple(map(parse_input_shape, input_shapes)),
     )
 
 
@@ -211,6 +228,7 @@ def compile_command(
     max_flash: str | None,
     rounding: str,
     disabled_passes: tuple[str, ...],
+    input_shapes: tuple[str, ...],
     max_drop: float | None,
     schedule: str,
     kernels: str,
@@ -228,7 +246,7 @@ def compile_command(
     So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
     """
     quantize = _quantization(method, calibration, data, symmetric, activations, max_drop)
-    options = _options(name, max_sram, max_flash, rounding, disabled_passes, max_drop, quantize)
+    options = _options(name, max_sram, max_flash, rounding, disabled_passes, input_shapes, max_drop, quantize)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
         return
@@ -244,12 +262,20 @@ def compile_command(
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The .onnx or .tflite to write.")
 @click.option("--max-drop", type=click.FloatRange(min=0), help="Most points that may be lost against float on --data.")
+@click.option(
+    "--input-shape",
+    "input_shapes",
+    multiple=True,
+    metavar="NAME=1x3x32x32",
+    help="Shape of an ONNX input with dynamic dimensions; can be given several times.",
+)
 @quantize_options(required=True)
 @verb
 def quantize_command(
     model: Path,
     out: Path,
     max_drop: float | None,
+    input_shapes: tuple[str, ...],
     method: str,
     calibration: Path,
     data: Path | None,
@@ -266,6 +292,7 @@ def quantize_command(
         raise click.UsageError("--max-drop needs --data: labelled samples to measure the loss on.")
     options = _quantization(method, calibration, data, symmetric, activations, max_drop)
     assert options is not None
+    options = replace(options, input_shapes=tuple(map(parse_input_shape, input_shapes)))
     report = quantize_to(model, out, options, ui.say, ui.track)
     ui.show(report, tables.quantization_view(report))
 
@@ -281,12 +308,13 @@ def analyze_command(
     max_flash: str | None,
     rounding: str,
     disabled_passes: tuple[str, ...],
+    input_shapes: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Say whether MODEL fits a chip, by how many bytes, and every unsupported node in one pass. Writes nothing."""
     ui = Ui(as_json, quiet)
-    result = analyze_model(model, target, _options(name, max_sram, max_flash, rounding, disabled_passes))
+    result = analyze_model(model, target, _options(name, max_sram, max_flash, rounding, disabled_passes, input_shapes))
     ui.show(result, tables.analysis_table(result))
     if not result["supported"]:
         raise UnsupportedOp(f"{model} holds {len(result['blockers'])} blockers.", ())

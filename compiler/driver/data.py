@@ -81,8 +81,12 @@ def save_outputs(path: Path, graph: Graph, outputs: Sequence[Sequence[Array]]) -
 
     Raises UsageError where the file cannot be written.
     """
-    names = unique_names([graph.values[i].name for i in graph.outputs])
-    arrays = {name: np.stack([sample[k] for sample in outputs]) for k, name in enumerate(names)}
+    values = [graph.values[i] for i in graph.outputs]
+    names = unique_names([value.name for value in values])
+    arrays = {
+        name: np.stack([as_in_source(sample[k], value) for sample in outputs])
+        for k, (name, value) in enumerate(zip(names, values, strict=True))
+    }
     try:
         with path.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -127,10 +131,11 @@ def _pick(arrays: dict[str, Array], value: Value, count: int, path: Path) -> Arr
 
 
 def _convert(array: Array, value: Value, path: Path) -> Array:
-    """`array` as (N, *shape) in the input's dtype."""
-    shape, dtype = value.type.shape, value.type.dtype
-    batched = array.reshape(-1, *shape) if _fits(array.shape, shape) else None
+    """`array` as (N, *shape) in the input's dtype, images as they lie in memory."""
+    dtype = value.type.dtype
+    batched = in_order(array, value)
     if batched is None:
+        shape = source_shape(value)
         raise UsageError(f"{path}: input {quoted(value.name)} has shape {array.shape}; the model takes (N, *{shape}).")
     if batched.dtype == dtype.numpy:
         return np.ascontiguousarray(batched)
@@ -146,6 +151,27 @@ def _convert(array: Array, value: Value, path: Path) -> Array:
         f"{path}: input {quoted(value.name)} is {array.dtype}; the model takes {dtype.value}"
         f"{' or float, to be quantized' if value.type.quant else ''}."
     )
+
+
+def in_order(array: Array, value: Value) -> Array | None:
+    """Samples in the order of dimensions of the model's file, or as they are stored; None where neither fits."""
+    if value.source_order is not None and _fits(array.shape, source_shape(value)):
+        samples = array.reshape(-1, *source_shape(value))
+        return samples.transpose(0, *(axis + 1 for axis in value.source_order))
+    return array.reshape(-1, *value.type.shape) if _fits(array.shape, value.type.shape) else None
+
+
+def source_shape(value: Value) -> tuple[int, ...]:
+    """The shape that the model's file gives an input or output."""
+    order, shape = value.source_order, value.type.shape
+    return shape if order is None else tuple(shape[order.index(axis)] for axis in range(len(order)))
+
+
+def as_in_source(array: Array, value: Value) -> Array:
+    """A stored input or output of one inference with its dimensions in the order of the model's file."""
+    array = array.reshape(value.type.shape)
+    order = value.source_order
+    return array if order is None else array.transpose([order.index(axis) for axis in range(len(order))])
 
 
 def _fits(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from thimble.compiler.driver.data import Samples
+from thimble.compiler.driver.data import Samples, as_in_source
 from thimble.compiler.ir.errors import ToolMissing, UsageError
-from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.graph import Graph, Value
 from thimble.compiler.ir.operator import Array, Rounding
+from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.dequantize import dequantized
 
 Invoke = Callable[[list[Array]], list[Array]]
 Read = Callable[[int], Array]
 
+ONNX_RUNTIME = "onnxruntime"
 _INSTALL = "install it with: pip install 'thimble[verify]'"
 
 
@@ -110,3 +113,35 @@ def _open_litert(model: bytes, preserve: bool) -> tuple[Invoke, Read]:
         return [np.array(interpreter.get_tensor(detail["index"])) for detail in outputs]
 
     return invoke, lambda tensor: np.array(interpreter.get_tensor(tensor))
+
+
+def onnx_runtime_name() -> str:
+    """Name and version of the runtime whose accuracy an ONNX model is measured with."""
+    try:
+        return f"{ONNX_RUNTIME} {metadata.version(ONNX_RUNTIME)}"
+    except metadata.PackageNotFoundError as error:
+        raise ToolMissing(f"The reference runtime {ONNX_RUNTIME} is not installed; {_INSTALL}.") from error
+
+
+def run_onnx(model: bytes, graph: Graph, samples: Samples) -> Iterator[list[Array]]:
+    """Outputs of onnxruntime for an ONNX model, sample by sample, in the model's own order of dimensions."""
+    onnx_runtime_name()
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen kinds of its own
+        raise UsageError(f"onnxruntime refuses this model ({str(error).partition(chr(10))[0][:200]}).") from error
+    values = [graph.values[i] for i in graph.inputs]
+    wanted = [entry.type for entry in session.get_inputs()]
+    for index in range(len(samples)):
+        arrays = [as_in_source(a, v) for a, v in zip(samples.sample(index), values, strict=True)]
+        feeds = {v.name: _real(a, v, t) for a, v, t in zip(arrays, values, wanted, strict=True)}
+        yield [np.asarray(output) for output in session.run(None, feeds)]
+
+
+def _real(array: Array, value: Value, wanted: str) -> Array:
+    """Integers as the reals they stand for, where the given model takes floats and the firmware integers."""
+    if wanted == "tensor(float)" and value.type.dtype is not DType.FLOAT32 and value.type.quant is not None:
+        return dequantized(array, value.type.quant)
+    return array

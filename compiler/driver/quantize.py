@@ -41,6 +41,7 @@ class QuantizeOptions:
     max_drop_percent: float | None = None
     symmetric: bool = False
     wide: bool = False  # int16 activations throughout
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of ONNX inputs with dynamic dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def quantize_file(
 ) -> QuantizedModel:
     """Quantize a model file; raises the ThimbleError of whatever stops it."""
     say("Reading the model")
-    return quantize_imported(import_model(read_file(model), model), options, say, progress)
+    graph = import_model(read_file(model), model, dict(options.input_shapes))
+    return quantize_imported(graph, options, say, progress)
 
 
 def quantize_to(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from thimble import __version__
 from thimble.codegen.project import Project
 from thimble.compiler.ir.graph import Graph, Site
-from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.ir.operator import Rounding, Shape
 from thimble.compiler.plan.plan import BufferKind, Plan
 from thimble.targets.elf import ElfSizes
 from thimble.targets.model import Target
@@ -28,6 +29,8 @@ def build_report(
     rounding: Rounding,
     max_drop_percent: float | None,
     disabled_passes: tuple[str, ...],
+    source_format: str = "tflite",
+    input_shapes: Mapping[str, Shape] | None = None,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -41,11 +44,12 @@ def build_report(
             "rounding": rounding.value,
             "max_drop_percent": max_drop_percent,
             "disabled_passes": list(disabled_passes),
+            "input_shapes": {name: list(shape) for name, shape in (input_shapes or {}).items()},
         },
         "model": {
             "name": graph.name,
             "sha256": hashlib.sha256(model).hexdigest(),
-            "source_format": "tflite",
+            "source_format": source_format,
             "macs": source.macs,
             "macs_executed": graph.macs,
         },

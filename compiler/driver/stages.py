@@ -12,17 +12,18 @@ from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
     import_model,
+    integers_of,
     keep_float_model,
     new_build_folder,
     optimize,
     read_file,
-    read_model,
+    source_format,
+    stored_model,
     write_report,
 )
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.quantize import QuantizeOptions, quantize_imported
 from thimble.compiler.driver.report import build_report
-from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
@@ -50,6 +51,7 @@ class CompileOptions:
     max_drop_percent: float | None = None
     disabled_passes: tuple[str, ...] = ()
     quantize: QuantizeOptions | None = None
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def compile_model(
@@ -70,11 +72,11 @@ def compile_model(
     target = load_target(target_name)
     say("Reading the model")
     given = data = read_file(model_path)
-    source = import_model(data, model_path)
-    quantized = None if options.quantize is None else quantize_imported(source, options.quantize, say, progress)
-    if quantized is not None:
-        data = quantized.file
-        source = import_tflite(data, source.name)
+    source = import_model(data, model_path, dict(options.input_shapes))
+    kind, quantized = source_format(model_path), None
+    if options.quantize is not None:
+        quantized = quantize_imported(source, options.quantize, say, progress)
+        kind, data, source = "tflite", quantized.file, integers_of(quantized.file, source)
     check_supported(source)
     graph = optimize(source, options.disabled_passes)
     name = c_text.identifier(options.name or model_path.stem)
@@ -86,13 +88,15 @@ def compile_model(
     with new_build_folder(out) as folder:
         for file, text in project.files.items():
             (folder / file).write_text(text, encoding="utf-8")
-        (folder / MODEL_FILE).write_bytes(data)
+        model = data if quantized is not None else stored_model(data, model_path)
+        (folder / f"{MODEL_FILE}.{kind}").write_bytes(model)
         say(f"Building the firmware for {target.name}")
         images = build_firmware(folder, target, name)
         report = build_report(
             graph=graph,
             source=source,
-            model=data,
+            model=model,
+            source_format=kind,
             plan=plan,
             target=target,
             project=project,
@@ -100,12 +104,13 @@ def compile_model(
             rounding=options.rounding,
             max_drop_percent=options.max_drop_percent,
             disabled_passes=options.disabled_passes,
+            input_shapes=dict(options.input_shapes),
         )
         say(f"Measuring one inference on the simulated {target.name}")
         measure(report, images.sim_elf, target, say)
         check_limits(report, target, options)
         if quantized is not None:
-            keep_float_model(folder, report, given, model_path)
+            keep_float_model(folder, report, stored_model(given, model_path), model_path)
             report["quantization"] = quantized.report
         write_report(folder, report)
     return report
@@ -123,7 +128,9 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.driver.printing import print_plan
     from thimble.compiler.ir.printer import print_graph
 
-    _, graph = read_model(model_path, options.disabled_passes)
+    source = import_model(read_file(model_path), model_path, dict(options.input_shapes))
+    check_supported(source)
+    graph = optimize(source, options.disabled_passes)
     if what == "graph":
         return print_graph(graph)
     plan = make_plan(graph, options.rounding)
@@ -190,7 +197,7 @@ def analyze_model(model_path: Path, target_name: str, options: CompileOptions | 
     target = load_target(target_name)
     try:
         data = read_file(model_path)
-        source = import_model(data, model_path)
+        source = import_model(data, model_path, dict(options.input_shapes))
         check_supported(source)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
@@ -224,3 +231,12 @@ def parse_bytes(text: str) -> int:
     if not digits.isdigit() or int(digits) == 0:
         raise UsageError(f"'{text}' is no size: write bytes, or K or M behind the number, as 64K.")
     return int(digits) * factor
+
+
+def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """An input's name and shape as the command line takes them: NAME=1x3x32x32. Raises UsageError."""
+    name, _, sizes = text.rpartition("=")
+    dims = sizes.split("x")
+    if not name or not all(dim.isdecimal() and 0 < int(dim) < 1 << 31 for dim in dims):
+        raise UsageError(f"'{text}' is no input shape: write NAME=1x3x32x32.")
+    return name, tuple(map(int, dims))

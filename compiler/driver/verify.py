@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from thimble.compiler.driver.build_folder import Build, float_graph, open_build, write_report
+from thimble.compiler.driver.build_folder import Build, open_build, write_report
 from thimble.compiler.driver.data import Samples, load_samples, random_samples
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.localize import first_differing_layer
-from thimble.compiler.driver.oracle import oracle_name, run_oracle
+from thimble.compiler.driver.oracle import onnx_runtime_name, oracle_name, run_onnx, run_oracle
 from thimble.compiler.driver.quantize import top1
 from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, places, run_host, run_target
+from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.ops.executor import Executor
 from thimble.quantize.calibration import calibration_for
 
@@ -59,11 +61,15 @@ def verify_build(
     build = open_build(folder)
     wanted = places(on)
     samples = load_samples(data, build.graph, limit) if data else random_samples(build.graph, limit)
-    reference = oracle_name(build.rounding)
+    integers_define = build.source_format != "tflite"
+    reference = REFERENCE if integers_define else oracle_name(build.rounding)
     with ThreadPoolExecutor(1) as pool:  # the host program runs on the other core meanwhile
         host = pool.submit(run_host, build, samples) if HOST in wanted else None
-        oracle = list(progress(run_oracle(build.model, build.graph, samples, build.rounding), reference, len(samples)))
         outputs = {REFERENCE: list(progress(_run_reference(build, samples), REFERENCE, len(samples)))}
+        given = _run_given(build, samples)
+        named = onnx_runtime_name() if integers_define else reference
+        model_outputs = list(progress(given, named, len(samples)))
+        oracle = outputs.pop(REFERENCE) if integers_define else model_outputs
         if host is not None:
             say("Waiting for the C on this machine, under the sanitizers")
             outputs[HOST] = host.result()
@@ -73,7 +79,7 @@ def verify_build(
         merge_trace(build.report, trace)
     comparisons = [compare(runtime, result, oracle) for runtime, result in outputs.items()]
     build.report["verify"] = _summary(build, samples, reference, comparisons)
-    build.report["accuracy"] = _accuracy(samples, oracle, outputs, _float_top1(build, data, limit))
+    build.report["accuracy"] = _accuracy(samples, model_outputs, outputs, _float_top1(build, samples, data, limit))
     write_report(folder, build.report)
     return build.report
 
@@ -98,6 +104,17 @@ def compare(runtime: str, outputs: Outputs, oracle: Outputs) -> Comparison:
 
 def _bytes(array: Array) -> Array:
     return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+
+
+def _run_given(build: Build, samples: Samples) -> Iterator[list[Array]]:
+    """Outputs of the given model in its own runtime.
+
+    They define what is correct for a TFLite model; for an ONNX model, whose runtime rounds otherwise, the integer
+    reference does, and the runtime says what accuracy was before.
+    """
+    if build.source_format == "onnx":
+        return run_onnx(build.model, build.graph, samples)
+    return run_oracle(build.model, build.graph, samples, build.rounding)
 
 
 def _run_reference(build: Build, samples: Samples) -> Iterator[list[Array]]:
@@ -143,18 +160,20 @@ def _first_mismatch(build: Build, samples: Samples, comparison: Comparison) -> d
     }
 
 
-def _float_top1(build: Build, data: Path | None, limit: int | None) -> float | None:
+def _float_top1(build: Build, samples: Samples, data: Path | None, limit: int | None) -> float | None:
     """Top-1 in percent of the float model that a build was quantized from; None where there is none, or no labels.
 
-    The float model takes float samples only: of stored integers it could not say what they stood for.
+    It gets the data as it is; where that is stored integers, the real numbers that they stand for.
     """
-    graph = float_graph(build)
-    if graph is None or data is None or len(graph.outputs) != 1:
+    graph = build.float_graph
+    if graph is None or data is None or samples.labels is None or len(graph.outputs) != 1:
         return None
-    samples = load_samples(data, graph, limit)
-    if samples.labels is None:
-        return None
-    return top1(graph, calibration_for(graph, samples.inputs), samples.labels)
+    try:
+        inputs = load_samples(data, graph, limit).inputs
+    except UsageError:
+        quants = [build.graph.values[i].quant for i in build.graph.inputs]
+        inputs = tuple(dequantized(x, quant) for x, quant in zip(samples.inputs, quants, strict=True))
+    return top1(graph, calibration_for(graph, inputs), samples.labels)
 
 
 def _accuracy(
@@ -171,7 +190,7 @@ def _accuracy(
     return {
         "metric": "top-1 percent",
         "reference": integers if float_top1 is None else float_top1,
-        "reference_model": "float" if float_top1 is not None else "integers",
+        "reference_model": "float" if float_top1 is not None else "given",
         "simulated": _top1(ours, samples.labels),
         "simulated_on": runtime,
         "samples": len(samples),

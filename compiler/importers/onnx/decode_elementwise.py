@@ -54,15 +54,9 @@ def _binary(op: Operator, dtype: DType | None = None) -> Decoder:
     """A decoder of an operator of two inputs without attributes."""
 
     def decode(node: FileNode) -> Sequence[Tensor]:
-        _check_types(node, 0, 1)
         return [element_wise(node.builder, op, [node.input(0), node.input(1)], dtype)]
 
     return decode
-
-
-def _check_types(node: FileNode, *positions: int) -> None:
-    if len({node.dtype(i) for i in positions}) != 1:
-        raise node.malformed("its inputs are of different types.")
 
 
 def _folded(op: Operator) -> Decoder:
@@ -72,7 +66,6 @@ def _folded(op: Operator) -> Decoder:
         inputs = [node.input(i) for i in range(len(node.inputs))]
         if not inputs:
             raise node.malformed("it has no inputs.")
-        _check_types(node, *range(len(inputs)))
         return [reduce(lambda a, b: element_wise(node.builder, op, [a, b]), inputs)]
 
     return decode
@@ -95,7 +88,6 @@ def divide(builder: Builder, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _divide(node: FileNode) -> Sequence[Tensor]:
-    _check_types(node, 0, 1)
     return [divide(node.builder, node.input(0), node.input(1))]
 
 
@@ -170,7 +162,6 @@ def _gelu(node: FileNode) -> Sequence[Tensor]:
 
 
 def _where(node: FileNode) -> Sequence[Tensor]:
-    _check_types(node, 1, 2)
     return [element_wise(node.builder, Select(), [node.input(i) for i in range(3)], node.dtype(1))]
 
 

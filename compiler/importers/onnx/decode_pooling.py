@@ -124,6 +124,8 @@ def _lp_pool(node: FileNode) -> Sequence[Tensor]:
     """The p-th root of the sum of |x|^p over a window."""
     b, axes, x = node.builder, _axes(node), node.input()
     power = node.integer("p", 2)
+    if power < 1:
+        raise node.malformed(f"its p is {power}; it must be 1 or more.")
     if _is_dilated(node, axes):
         powered = _powered(b, x, power)
         total = reduce(lambda p, q: element_wise(b, ADD, [p, q]), _taps(b, powered, axes, 0.0))

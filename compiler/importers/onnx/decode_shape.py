@@ -113,7 +113,7 @@ def _triangle(node: FileNode) -> Sequence[Tensor]:
 
 
 def _non_zero(node: FileNode) -> Sequence[Tensor]:
-    array = node.constant(0, "tensor")
+    array = node.constant(0, "tensor").reshape(node.shape() or (1,))
     if array.size > MAX_LIST:
         raise node.refused(f"it searches more than {MAX_LIST} elements.")
     return [node.builder.constant(np.asarray(np.nonzero(array), np.int64))]

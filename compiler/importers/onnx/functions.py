@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
-from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, TypeProto, defs, helper
+from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
 
 from thimble.compiler.importers.onnx.builder import Builder, Tensor
 from thimble.compiler.importers.onnx.model_file import domain_of
+from thimble.compiler.importers.onnx.signatures import schema_of
 from thimble.compiler.ir.types import DType
 
 MAX_DEPTH = 8
@@ -36,9 +37,8 @@ def standard_function(
     node: NodeProto, opset: int, inputs: tuple[Tensor | None, ...], builder: Builder
 ) -> FunctionProto | None:
     """The body that the ONNX standard gives an operator, for inputs of these types; None where it gives none."""
-    try:
-        schema: Any = defs.get_schema(node.op_type, opset, domain_of(node))
-    except defs.SchemaError:
+    schema = schema_of(node.op_type, opset, domain_of(node))
+    if schema is None:
         return None
     if schema.has_function:
         return cast(FunctionProto, schema.function_body)

@@ -14,6 +14,7 @@ from thimble.compiler.importers.onnx.decoding import FileNode
 from thimble.compiler.importers.onnx.functions import MAX_DEPTH, bound_attributes, model_functions, standard_function
 from thimble.compiler.importers.onnx.interface import store_outputs, wants_channels_last
 from thimble.compiler.importers.onnx.model_file import MAX_NODES, domain_of, opsets, read_model, source_of
+from thimble.compiler.importers.onnx.signatures import check_operands
 from thimble.compiler.importers.onnx.tensors import (
     NARROW_INTEGERS,
     ROUNDED_FLOATS,
@@ -190,6 +191,7 @@ class _Importer:
         opset = versions.get(domain, 1)
         function = functions.get((node.domain, node.op_type))
         if function is None and domain == "" and node.op_type in DECODERS:
+            check_operands(node, source, opset, inputs, self.builder)
             view = FileNode(node, source, opset, inputs, self.builder, self.folder)
             return DECODERS[node.op_type](view)
         if function is None:
@@ -198,7 +200,7 @@ class _Importer:
             raise UnsupportedOp(f"{source}: this operator is not supported; `thimble ops` lists those that are.")
         if depth == 0:
             raise UnsupportedOp(f"{source}: functions that call each other over {MAX_DEPTH} deep are not supported.")
-        return self._call(node, source, inputs, function, functions, depth - 1)
+        return self._call(node, source, inputs, function, versions, functions, depth - 1)
 
     def _call(
         self,
@@ -206,6 +208,7 @@ class _Importer:
         source: str,
         inputs: tuple[Tensor | None, ...],
         function: FunctionProto,
+        versions: Mapping[str, int],
         functions: Mapping[tuple[str, str], FunctionProto],
         depth: int,
     ) -> Sequence[Tensor | None]:
@@ -214,7 +217,8 @@ class _Importer:
             raise MalformedModel(f"{source} gives {len(inputs)} inputs to a function of {len(function.input)}.")
         scope: Scope = dict(zip(function.input, (*inputs, *(None,) * len(function.input)), strict=False))
         absent = {name for name, tensor in scope.items() if tensor is None}
-        versions = {("" if o.domain == "ai.onnx" else o.domain): int(o.version) for o in function.opset_import}
+        own = {("" if o.domain == "ai.onnx" else o.domain): int(o.version) for o in function.opset_import}
+        versions = {**versions, **own}
         for node in function.node:
             bound = bound_attributes(node, call, function)
             for position, name in enumerate(bound.input):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from thimble.compiler.importers.onnx.builder import Builder, Order, Tensor
+from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.operator import Operator
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.gather import Gather
@@ -43,7 +44,12 @@ def element_wise(builder: Builder, op: Operator, tensors: Sequence[Tensor], dtyp
 
 def scalar(builder: Builder, value: float, like: Tensor) -> Tensor:
     """A constant of one number in the type of another tensor."""
-    return builder.constant(np.asarray(value, builder.dtype(like).numpy))
+    dtype = builder.dtype(like)
+    low, high = (-np.inf, np.inf) if dtype is DType.FLOAT32 else dtype.range
+    if dtype is not DType.FLOAT32 and not low <= value <= high:
+        raise MalformedModel(f"{builder.source} computes with {value}, which {dtype.value} does not hold.")
+    with np.errstate(over="ignore"):
+        return builder.constant(np.asarray(value, dtype.numpy))
 
 
 def pick(builder: Builder, tensor: Tensor, axis: int, indices: Sequence[int]) -> Tensor:

@@ -182,3 +182,18 @@ def _number(text: str, where: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise MalformedModel(f"{where} has the offset or length {quoted(text)}, which is no number.")
     return int(text)
+
+
+def embed(tensor: TensorProto, folder: Path) -> None:
+    """Take external data into the tensor itself."""
+    where = f"Tensor {quoted(tensor.name)}"
+    dtype_of(tensor.data_type, where)
+    if tensor.data_type in NARROW_INTEGERS:
+        size = -(-prod(checked_shape(tuple(tensor.dims), 1, where)) * NARROW_INTEGERS[tensor.data_type][1] // 8)
+    else:
+        each = np.dtype(_STORED[tensor.data_type][0]).itemsize
+        size = prod(checked_shape(tuple(tensor.dims), each, where)) * each
+    raw = _external_data(tensor, folder, size, where)
+    tensor.data_location = TensorProto.DEFAULT
+    del tensor.external_data[:]
+    tensor.raw_data = raw
