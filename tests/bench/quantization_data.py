@@ -21,7 +21,7 @@ Score = Callable[[Array, Array], float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """Inputs (N, ...) float32 and what the model's outputs are worth on them."""
+    """Inputs (N, ...) float32, images channels last, and what the model's outputs are worth on them."""
 
     name: str
     inputs: Array
@@ -50,7 +50,7 @@ def load_task(name: str) -> Task:
 
 
 def _model(name: str) -> Path:
-    return data_folder() / "models" / "mlperf_tiny" / f"{name}.tflite"
+    return data_folder() / "models" / "mlperf_tiny" / name
 
 
 def _arrays(name: str) -> dict[str, Array]:
@@ -72,7 +72,7 @@ def _ic() -> Task:
     images = test["x"].astype(np.float32) + 128
     return Task(
         "ic",
-        _model("ic_resnet8_float"),
+        _model("ic_resnet8_float.onnx"),
         decode(train, drawn),
         (
             Evaluation("ic01, 200 images", images, top1(test["y"]), test["y"]),
@@ -95,7 +95,7 @@ def _kws() -> Task:
     inputs = (data["x"].astype(np.float32) - 83) * np.float32(0.5847029)  # the scale of the int8 model's input
     given, scored = _split(len(inputs))
     evaluation = Evaluation("kws01, 900 samples", inputs[scored], top1(data["y"][scored]), data["y"][scored])
-    return Task("kws", _model("kws_ref_model_float32"), inputs[given], (evaluation,))
+    return Task("kws", _model("kws_ref_model_float32.tflite"), inputs[given], (evaluation,))
 
 
 def _vww() -> Task:
@@ -103,7 +103,7 @@ def _vww() -> Task:
     inputs = (data["x"].astype(np.float32) + 128) / 255
     given, scored = _split(len(inputs))
     evaluation = Evaluation("vww01, 900 images", inputs[scored], top1(data["y"][scored]), data["y"][scored])
-    return Task("vww", _model("vww_96_float"), inputs[given], (evaluation,))
+    return Task("vww", _model("vww_96_float.onnx"), inputs[given], (evaluation,))
 
 
 def _ad() -> Task:
@@ -120,7 +120,7 @@ def _ad() -> Task:
         means = np.array([errors[clips == clip].mean() for clip in scored])
         return area_under_curve(means, data["clip_y"][scored])
 
-    return Task("ad", _model("ad01_fp32"), inputs[given], (Evaluation("ad01, AUC", inputs[~given], auc),))
+    return Task("ad", _model("ad01_fp32.tflite"), inputs[given], (Evaluation("ad01, AUC", inputs[~given], auc),))
 
 
 def area_under_curve(scores: Array, labels: Array) -> float:
