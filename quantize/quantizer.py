@@ -23,9 +23,14 @@ from thimble.quantize.loss import Judge
 from thimble.quantize.normalize import normalize
 from thimble.quantize.observers import Observer
 from thimble.quantize.parameters import Parameters
+from thimble.quantize.samples import alive_bytes
 
 MOST_SAMPLES = {"fast": 256, "best": 1024}
 """Calibration samples that are used; more change the ranges little and take their time."""
+
+MOST_BYTES = 1 << 30
+"""What the values of all samples may take that are alive at once in the float network; networks with large tensors
+get fewer samples."""
 
 HELD_BACK = 4
 """Every so-manieth calibration sample chooses among candidates, and none is made from it."""
@@ -87,13 +92,15 @@ def quantize_graph(
     """
     float_only(graph)
     source = normalize(graph)
-    samples = calibration.part(slice(MOST_SAMPLES[method.value]))
+    most = min(MOST_SAMPLES[method.value], max(MOST_BYTES // alive_bytes(source), 1))
+    samples = calibration.part(slice(most))
     chosen, rest = _divide(samples)
     best = method is Method.BEST
     say(f"Choosing ranges on {len(rest)} calibration samples")
     candidates = _candidates(source, rest, chosen, best, symmetric, progress)
     winner = min(candidates, key=lambda candidate: candidate.loss)
-    steps = [f"{winner.name}: loss {winner.loss:.3g} (the best of {len(candidates)} ways to choose ranges)"]
+    steps = [] if len(samples) == len(calibration) else [f"the first {most} of {len(calibration)} samples used"]
+    steps += [f"{winner.name}: loss {winner.loss:.3g} (the best of {len(candidates)} ways to choose ranges)"]
     say("Correcting biases")
     winner = _corrected(winner, rest, chosen, steps)
     if best:

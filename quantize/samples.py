@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thimble.compiler.ir.graph import Graph, Role, Site
+from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import Array, Rounding
 from thimble.compiler.ops.batching import batched
 
@@ -119,6 +119,13 @@ class Alive:
         return [self._arrays[i] for i in self._graph.outputs]
 
 
-def is_constant(site: Site) -> bool:
-    """Whether nothing that a node reads depends on the network's input."""
-    return all(value is None or value.role is Role.CONSTANT for value in site.inputs)
+def alive_bytes(graph: Graph) -> int:
+    """The most bytes that the values of one sample take at a time while `walk` runs it."""
+    last = {i: p for p, node in enumerate(graph.nodes) for i in node.inputs if i is not None}
+    alive = set(graph.inputs)
+    most = 1
+    for position, node in enumerate(graph.nodes):
+        alive.update(node.outputs)
+        most = max(most, sum(graph.values[i].type.bytes for i in alive))
+        alive = {i for i in alive if last.get(i, -1) > position or i in graph.outputs}
+    return most

@@ -22,7 +22,7 @@ from thimble.compiler.driver.build_folder import (
     write_report,
 )
 from thimble.compiler.driver.latency import merge_trace
-from thimble.compiler.driver.quantize import QuantizeOptions, quantize_imported
+from thimble.compiler.driver.quantize import QuantizedModel, QuantizeOptions, quantize_imported
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
@@ -70,14 +70,8 @@ def compile_model(
     """
     options = options or CompileOptions()
     target = load_target(target_name)
-    say("Reading the model")
-    given = data = read_file(model_path)
-    source = import_model(data, model_path, dict(options.input_shapes))
-    kind, quantized = source_format(model_path), None
-    if options.quantize is not None:
-        quantized = quantize_imported(source, options.quantize, say, progress)
-        kind, data, source = "tflite", quantized.file, integers_of(quantized.file, source)
-    check_supported(source)
+    model, source, quantized = read_source(model_path, options, say, progress)
+    kind = source_format(model_path) if quantized is None else "tflite"
     graph = optimize(source, options.disabled_passes)
     name = c_text.identifier(options.name or model_path.stem)
     say(f"Planning {len(graph.nodes)} layers")
@@ -88,7 +82,6 @@ def compile_model(
     with new_build_folder(out) as folder:
         for file, text in project.files.items():
             (folder / file).write_text(text, encoding="utf-8")
-        model = data if quantized is not None else stored_model(data, model_path)
         (folder / f"{MODEL_FILE}.{kind}").write_bytes(model)
         say(f"Building the firmware for {target.name}")
         images = build_firmware(folder, target, name)
@@ -110,10 +103,27 @@ def compile_model(
         measure(report, images.sim_elf, target, say)
         check_limits(report, target, options)
         if quantized is not None:
-            keep_float_model(folder, report, stored_model(given, model_path), model_path)
+            keep_float_model(folder, report, stored_model(read_file(model_path), model_path), model_path)
             report["quantization"] = quantized.report
         write_report(folder, report)
     return report
+
+
+def read_source(
+    model_path: Path,
+    options: CompileOptions,
+    say: Say = lambda _: None,
+    progress: Progress = lambda items, what, count: items,
+) -> tuple[bytes, Graph, QuantizedModel | None]:
+    """The model to build as a file and as a graph, and what quantization made it of a float model, where it did."""
+    say("Reading the model")
+    data = read_file(model_path)
+    source = import_model(data, model_path, dict(options.input_shapes))
+    if options.quantize is None:
+        check_supported(source)
+        return stored_model(data, model_path), source, None
+    quantized = quantize_imported(source, options.quantize, say, progress)
+    return quantized.file, integers_of(quantized.file, source), quantized
 
 
 def make_plan(graph: Graph, rounding: Rounding) -> Plan:
@@ -128,8 +138,7 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.driver.printing import print_plan
     from thimble.compiler.ir.printer import print_graph
 
-    source = import_model(read_file(model_path), model_path, dict(options.input_shapes))
-    check_supported(source)
+    _, source, _ = read_source(model_path, options)
     graph = optimize(source, options.disabled_passes)
     if what == "graph":
         return print_graph(graph)

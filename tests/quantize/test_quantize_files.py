@@ -82,6 +82,55 @@ def test_command_writes_both_formats(files: dict[str, Path], tmp_path: Path) -> 
     assert {node.op.name for node in imported.nodes} >= {"conv_2d", "softmax"}
 
 
+def test_quantized_onnx_is_compiled_and_verified(files: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "q.onnx"
+    assert invoke("quantize", files["model"], "--calibration", files["calibration"], "-o", out).exit_code == 0
+    thimble.compile(out, "stm32l4r5zi", tmp_path / "out")
+    verified = thimble.verify(tmp_path / "out", files["data"], on="host")
+    assert verified["verify"]["mismatched_values"] == 0
+    assert verified["accuracy"]["simulated"] > 80
+
+
+def test_images_keep_the_order_of_the_onnx_model(tmp_path: Path) -> None:
+    """Calibration, evaluation and the firmware take (N, C, H, W) as the float ONNX model does."""
+    rng = np.random.default_rng(3)
+    kernel = rng.normal(size=(4, 2, 3, 3)).astype(np.float32)
+    nodes = [
+        onnx.helper.make_node("Conv", ["image", "kernel"], ["sums"], pads=[1, 1, 1, 1]),
+        onnx.helper.make_node("GlobalAveragePool", ["sums"], ["means"]),
+        onnx.helper.make_node("Flatten", ["means"], ["scores"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "conv",
+        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, (1, 2, 6, 5))],
+        [onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, (1, 4))],
+        [onnx.numpy_helper.from_array(kernel, "kernel")],
+    )
+    model = tmp_path / "conv.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), model)
+    x = rng.normal(size=(40, 2, 6, 5)).astype(np.float32)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.read_bytes(), providers=["CPUExecutionProvider"])
+    labels = np.array([int(session.run(None, {"image": sample[None]})[0].argmax()) for sample in x])
+    np.savez(tmp_path / "d.npz", x=x, y=labels)
+    options = QuantizeOptions(Method.FAST, list(x))
+    thimble.compile(model, "stm32l4r5zi", tmp_path / "out", quantize=options)
+    verified = thimble.verify(tmp_path / "out", tmp_path / "d.npz", on="host")
+    assert verified["verify"]["mismatched_values"] == 0
+    assert verified["accuracy"]["reference"] == 100
+    assert verified["accuracy"]["simulated"] > 85
+
+
+def test_emit_quantizes_too(files: dict[str, Path]) -> None:
+    arguments = ("compile", files["model"], "-t", "stm32l4r5zi", "--emit", "graph", "--quantize", "fast")
+    result = invoke(*arguments, "--calibration", files["calibration"])
+    assert result.exit_code == 0, result.output
+    assert "int8 scale=" in result.output
+    assert "float32" not in result.output
+
+
 def test_budget_at_the_command_line(files: dict[str, Path], tmp_path: Path) -> None:
     common = ("quantize", files["model"], "--calibration", files["calibration"], "-o", tmp_path / "q.tflite")
     met = invoke(*common, "--data", files["data"], "--max-drop", 60, "--json")

@@ -33,6 +33,7 @@ from thimble.quantize.loss import Judge, loss_values, run_values
 from thimble.quantize.normalize import normalize
 from thimble.quantize.parameters import store
 from thimble.quantize.quantizer import Method, Quantized, quantize_graph
+from thimble.quantize.samples import alive_bytes
 
 NETWORKS = (small_classifier, many_operators)
 
@@ -99,6 +100,16 @@ def test_quantization_is_repeatable() -> None:
     graph = small_classifier()
     first, second = (export_tflite(quantize_graph(graph, samples(graph)).graph) for _ in range(2))
     assert first == second
+
+
+def test_large_tensors_get_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    from thimble.quantize import quantizer
+
+    graph = small_classifier()
+    assert alive_bytes(graph) == 4 * (8 * 8 * (8 + 8 + 8))  # the residual sum with both of its operands
+    monkeypatch.setattr(quantizer, "MOST_BYTES", 10 * alive_bytes(normalize(graph)))
+    result = quantize_graph(graph, samples(graph, 30))
+    assert result.steps[0] == "the first 10 of 30 samples used"
 
 
 def test_bias_correction_takes_the_mean_error_away() -> None:
