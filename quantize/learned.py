@@ -20,7 +20,7 @@ from thimble.quantize.torch_network import Tensor, TorchNetwork
 from thimble.quantize.weights import WEIGHT_MAX, channel_axis, per_channel, store_bias
 
 BATCH = 32
-WORK = 1.2e11
+WORK = 4e11
 """Multiply-accumulates of forward passes that learning may spend: a few minutes."""
 
 MOST_STEPS, FEWEST_STEPS = 1000, 250
