@@ -21,6 +21,7 @@ FLOAT_PASSES: tuple[Pass, ...] = (
     Pass("fold-scaling", fold_scaling),
     Pass("fuse-activations", fuse_activations),
     Pass("integer-form", integer_form),
+    REMOVE_DEAD,  # floats that nobody reads any more must not hold back the last one
     Pass("permute-weights", permute_weights),
     REMOVE_DEAD,
 )

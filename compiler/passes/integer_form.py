@@ -12,10 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant
-from thimble.compiler.ir.operator import Array, Operator
+from thimble.compiler.ir.operator import Array, Operator, Shape
 from thimble.compiler.ir.types import DType, QuantParams, TensorType
 from thimble.compiler.ops.convolution import WeightedOperator
 from thimble.compiler.ops.dequantize import Dequantize
+from thimble.compiler.ops.gather import Gather
 from thimble.compiler.ops.join import Join
 from thimble.compiler.ops.minimum_maximum import Extremum
 from thimble.compiler.ops.pad import PadV2
@@ -23,13 +24,21 @@ from thimble.compiler.ops.pool_2d import Pool2D
 from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.reduce import ReduceMax
 from thimble.compiler.ops.relu import Relu6
-from thimble.compiler.ops.resize import ResizeBilinear
+from thimble.compiler.ops.reshape import Relabel
+from thimble.compiler.ops.resize import ResizeBilinear, ResizeNearestNeighbor
 from thimble.compiler.ops.sigmoid import Logistic, Tanh
+from thimble.compiler.ops.slice import Slicing
 from thimble.compiler.ops.softmax import Softmax
+from thimble.compiler.ops.space_to_depth import BlockOperator
+from thimble.compiler.ops.split import Cut
+from thimble.compiler.ops.transpose import Transpose
 
 _ACTIVATIONS = (DType.INT8, DType.INT16)
 _KEEP_SCALE = (Pool2D, Join, Extremum, ReduceMax, ResizeBilinear, Relu6)
 """Operators besides those that move values whose output has the scale and zero point of their inputs."""
+
+_MOVING = (Relabel, Transpose, Slicing, Cut, Gather, BlockOperator, ResizeNearestNeighbor)
+"""Operators that move the elements of their first input: before DEQUANTIZE as well as behind it."""
 
 _OWN_OUTPUT: dict[type[Operator], dict[DType, QuantParams]] = {
     Softmax: {DType.INT8: QuantParams((2.0**-8,), (-128,)), DType.INT16: QuantParams((2.0**-15,), (0,))},
@@ -56,6 +65,7 @@ class _Rewriter:
         self._writers = {i: node for node in graph.nodes for i in node.outputs}
         self._made: dict[int, int] = {}  # float value -> its integers
         self._signed: dict[int, int] = {}  # uint8 value -> the same as int8
+        self._moved: dict[int | None, int] = {}  # float value that an operator moved -> the integers moved
         self._done: set[int] = set()  # what integer operators write already
 
     def run(self) -> Graph:
@@ -84,12 +94,19 @@ class _Rewriter:
         source = self._made.get(source, source)
         kind = self._values[made].type
         target = kind if kind.dtype is not DType.UINT8 or kind.quant is None else _signed(kind)
+        if self._values[source].type == target and self._is_only_dequantized(made):
+            self._signed[made] = source
+            return
         if target is kind:
             self._nodes.append(replace(node, op=Quantize(), inputs=(source,)))
             return
         self._signed[made] = self._requantized(source, target, node.source)
         if made in self._graph.outputs:
             self._nodes.append(Node(Quantize(), (self._signed[made],), (made,), node.source))
+
+    def _is_only_dequantized(self, index: int) -> bool:
+        readers = [node for node in self._graph.nodes if index in node.inputs]
+        return index not in self._graph.outputs and all(isinstance(node.op, Dequantize) for node in readers)
 
     def _requantized(self, source: int, kind: TensorType, where: str) -> int:
         """A new value: `source` quantized to `kind`."""
@@ -106,6 +123,8 @@ class _Rewriter:
         stored = [self._stored(i) for i in node.inputs]
         wanted = [self._wanted(i) for i in node.outputs]
         kinds = [self._values[i].type for i in stored if i is not None]
+        if None in wanted and isinstance(node.op, _MOVING) and stored[0] is not None:
+            return self._move(node, stored[0])
         if None in wanted or not kinds or len({kind.dtype for kind in kinds}) != 1:
             return False
         inputs = self._inputs(node, site, stored, wanted[0])
@@ -122,8 +141,23 @@ class _Rewriter:
         self._nodes.append(replace(node, op=op, inputs=tuple(inputs), outputs=tuple(outputs)))
         return True
 
+    def _move(self, node: Node, source: int) -> bool:
+        """Move the integers in place of the floats, and dequantize behind that for those that read floats."""
+        kind = self._values[source].type
+        made = [self._add(replace(self._values[i], type=replace(kind, shape=self._shape(i)))) for i in node.outputs]
+        self._nodes.append(replace(node, inputs=(source, *node.inputs[1:]), outputs=tuple(made)))
+        for integers, real in zip(made, node.outputs, strict=True):
+            self._made[real] = self._moved[real] = integers
+            self._nodes.append(Node(Dequantize(), (integers,), (real,), node.source))
+        return True
+
+    def _shape(self, index: int) -> Shape:
+        return self._values[index].type.shape
+
     def _stored(self, index: int | None) -> int | None:
-        """The integers behind a float value, where a DEQUANTIZE or an integer operator made it."""
+        """The integers behind a float value, where a DEQUANTIZE or an operator that moved them made it."""
+        if index in self._moved:
+            return self._moved[index]
         writer = None if index is None else self._writers.get(index)
         if writer is None or not isinstance(writer.op, Dequantize):
             return None

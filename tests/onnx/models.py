@@ -36,7 +36,7 @@ def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> NodeProto:
     return helper.make_node(kind, *names, **attributes)
 
 
-def cnn(rng: np.random.Generator) -> ModelProto:
+def cnn(rng: np.random.Generator, normalized: bool = True) -> ModelProto:
     """Convolution, batch normalization, depthwise convolution, pool, residual, flattening, dense, softmax."""
     shapes = {"w1": (8, 3, 3, 3), "w2": (8, 1, 3, 3), "w3": (8, 8, 1, 1), "dense": (128, 10)}
     constants: dict[str, Any] = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}
@@ -48,8 +48,8 @@ def cnn(rng: np.random.Generator) -> ModelProto:
     return model(
         [
             node("Conv", "x w1", "c1", pads=[1, 1, 1, 1]),
-            node("BatchNormalization", "c1 scale bias mean variance", "n1"),
-            node("Relu", "n1", "r1"),
+            *([node("BatchNormalization", "c1 scale bias mean variance", "n1")] if normalized else []),
+            node("Relu", "n1" if normalized else "c1", "r1"),
             node("Conv", "r1 w2 b2", "c2", group=8, auto_pad="SAME_UPPER", strides=[2, 2]),
             node("Clip", "c2 zero six", "r2"),
             node("Conv", "r2 w3 b3", "c3"),

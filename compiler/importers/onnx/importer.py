@@ -197,7 +197,7 @@ class _Importer:
         if function is None:
             function = standard_function(node, opset, inputs, self.builder)
         if function is None or any(attribute.HasField("g") for attribute in node.attribute):
-            raise UnsupportedOp(f"{source}: this operator is not supported; `thimble ops` lists those that are.")
+            raise UnsupportedOp(f"{source}: this operator is not supported; docs/onnx.md lists those that are.")
         if depth == 0:
             raise UnsupportedOp(f"{source}: functions that call each other over {MAX_DEPTH} deep are not supported.")
         return self._call(node, source, inputs, function, versions, functions, depth - 1)
