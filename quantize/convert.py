@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from thimble.compiler.ir.errors import UnsupportedOp
+from thimble.compiler.ir.errors import UnsupportedOp, quoted
 from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant, verify
 from thimble.compiler.ir.types import DType, QuantParams, TensorType
 from thimble.compiler.ops.pad import PadV2
@@ -191,8 +191,14 @@ def wide_quant(quant: QuantParams) -> QuantParams:
 
 
 def float_only(graph: Graph) -> None:
-    """Raise UnsupportedOp for a graph that holds integers already, or state."""
+    """Raise UnsupportedOp for a graph that cannot be quantized: with state, integer inputs or integers inside."""
     if graph.states:
         raise UnsupportedOp("A model with state cannot be quantized yet; quantize it where it was trained.")
-    if any(graph.values[i].type.dtype is not DType.FLOAT32 for i in (*graph.inputs, *graph.outputs)):
-        raise UnsupportedOp("The model is not a float model: its inputs or outputs are integers already.")
+    if any(value.type.quant is not None and value.data is None for value in graph.values):
+        raise UnsupportedOp("The model is not a float model: it holds quantized integers already.")
+    for index in graph.inputs:
+        value = graph.values[index]
+        if value.type.dtype is not DType.FLOAT32:
+            raise UnsupportedOp(
+                f"Input {quoted(value.name)} is {value.type.dtype.value}; only float inputs are quantized."
+            )

@@ -18,7 +18,6 @@ from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.dequantize import dequantized
 from thimble.quantize.budget import all_wide, keep_budget
 from thimble.quantize.calibration import Calibration, calibration_for, warnings_of
@@ -138,9 +137,9 @@ def _within_budget(
 
 
 def check_float(graph: Graph) -> None:
-    """Raise UsageError for a model whose inputs and outputs are integers: it needs no quantization."""
-    if any(graph.values[i].type.dtype is not DType.FLOAT32 for i in (*graph.inputs, *graph.outputs)):
-        raise UsageError("The model takes or gives integers already: leave --quantize out.")
+    """Raise UsageError for a model of integers: it needs no quantization."""
+    if any(value.type.quant is not None and value.data is None for value in graph.values):
+        raise UsageError("The model holds quantized integers already: leave --quantize out.")
 
 
 def layer_row(figures: LayerFigures) -> dict[str, Any]:

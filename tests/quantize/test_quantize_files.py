@@ -173,8 +173,18 @@ def test_integer_model_needs_no_quantization(files: dict[str, Path], tmp_path: P
     made = quantize_file(files["model"], QuantizeOptions(Method.FAST, files["calibration"]))
     integers = tmp_path / "integers.tflite"
     integers.write_bytes(made.file)
-    with pytest.raises(UsageError, match="integers already"):
+    with pytest.raises(UsageError, match="integers already: leave"):
         quantize_file(integers, QuantizeOptions(Method.FAST, files["calibration"]))
+
+
+def test_from_python(files: dict[str, Path], tmp_path: Path) -> None:
+    x = samples(small_classifier(), 40).inputs[0]
+    out = tmp_path / "q.tflite"
+    report = thimble.quantize_model(files["model"], out, iter(x), data=files["data"])
+    assert report["accuracy"]["integers"] > 80
+    assert import_tflite(out.read_bytes(), "q").inputs
+    with pytest.raises(UsageError, match=r"write an \.onnx or a \.tflite file"):
+        thimble.quantize_model(files["model"], tmp_path / "q.bin", iter(x))
 
 
 def test_calibration_from_folder_and_from_arrays(tmp_path: Path) -> None:

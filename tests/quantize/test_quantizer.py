@@ -14,14 +14,20 @@ from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import AccuracyMissed, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
-from thimble.compiler.ir.types import DType
+from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.activation import Activation
+from thimble.compiler.ops.add_sub import Add
+from thimble.compiler.ops.arg_min_max import ArgMax
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.ops.executor import BatchExecutor, Executor
+from thimble.compiler.ops.mul import Mul
 from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.reduce import ReduceMax
 from thimble.compiler.ops.relu import Relu
+from thimble.compiler.ops.reshape import Reshape
+from thimble.compiler.ops.sigmoid import Logistic
+from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.window import Padding
 from thimble.compiler.passes.pipeline import run_passes
 from thimble.quantize.budget import all_wide, keep_budget
@@ -156,11 +162,39 @@ def test_equalization_keeps_the_function_and_lowers_the_loss() -> None:
     assert loss(even) < loss(graph) / 4
 
 
-def test_integer_models_and_unknown_operators_are_refused() -> None:
+def test_integer_models_are_refused() -> None:
     graph = small_classifier()
     made = quantize_graph(graph, samples(graph))
     with pytest.raises(UnsupportedOp, match="not a float model"):
         quantize_graph(made.graph, samples(graph))
+
+
+def test_operators_without_integer_form_are_all_named() -> None:
+    net = FloatNetwork()
+    x = net.op(Softmax(1.0), net.input(1, 5000))
+    graph = net.graph(net.op(Softmax(1.0), net.op(Relu(), x)))
+    with pytest.raises(UnsupportedOp, match="at most 4095") as caught:
+        quantize_graph(graph, samples(graph))
+    assert len(caught.value.blockers) == 2
+
+
+def test_classes_may_come_out_as_numbers() -> None:
+    net = FloatNetwork()
+    scores = net.op(Reshape((1, 5)), net.dense(net.input(1, 7), 5))
+    largest = net.op(ArgMax(1), scores)
+    net.values[largest] = replace(net.values[largest], type=TensorType((1,), DType.INT32))
+    graph = net.graph(largest)
+    result = quantize_graph(graph, samples(graph))
+    assert_equals_tflite_micro(result.graph, samples(graph, 8, seed=2))
+
+
+def test_nodes_of_constants_are_computed_before() -> None:
+    net = FloatNetwork()
+    doubled = net.op(Mul(Activation.NONE), net.constant(np.ones(3)), net.constant(np.full(3, 2.0)))
+    graph = net.graph(net.op(Add(Activation.NONE), net.op(Logistic(), net.input(1, 3)), doubled))
+    result = quantize_graph(graph, samples(graph))
+    assert [node.op.name for node in result.source.nodes] == ["logistic", "add"]
+    assert_equals_tflite_micro(result.graph, samples(graph, 8, seed=2))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
