@@ -14,6 +14,7 @@ from thimble.quantize.convert import convert
 from thimble.quantize.loss import Judge
 from thimble.quantize.parameters import Parameters
 from thimble.quantize.quantizer import Progress, Quantized, Say
+from thimble.quantize.refine import REFINED_SAMPLES, refine_ranges
 
 RANKED_SAMPLES = 16
 """Calibration samples on which the gain of each layer is estimated."""
@@ -25,14 +26,18 @@ Drop = Callable[[Graph], float]
 def keep_budget(
     result: Quantized, most: float, drop: Drop, calibration: Calibration, say: Say, progress: Progress
 ) -> Quantized:
-    """The result with as many layers in int16 as its loss of accuracy asks for, `most` being allowed.
+    """The result with better ranges, then with as many layers in int16 as its loss of accuracy asks for.
 
-    Layers come in the order of what they gain for each byte of activations that they add. A layer in int16 reads and
-    writes int16; conversions stand where its neighbours stay int8. Raises AccuracyMissed where even all layers
-    together do not suffice: nothing computes in float.
+    `most` points may be lost. Ranges chosen layer by layer come first: they cost nothing. Layers in int16 come in the
+    order of what they gain for each byte of activations that they add; they read and write int16, and conversions
+    stand where their neighbours stay int8. Raises AccuracyMissed where even all layers together do not suffice:
+    nothing computes in float.
     """
     lost = drop(result.graph)
     steps = [f"{lost:.2f} points lost in int8"]
+    if lost <= most:
+        return replace(result, steps=(*result.steps, *steps))
+    result, lost = _better_ranges(result, lost, drop, calibration, steps, progress)
     if lost <= most:
         return replace(result, steps=(*result.steps, *steps))
     wide: frozenset[int] = frozenset()
@@ -49,6 +54,18 @@ def keep_budget(
         f"Quantization loses {lost:.2f} points with all layers in int16 that can be, more than the {most:g} allowed; "
         "give more or better calibration data, or train the model for integers."
     )
+
+
+def _better_ranges(
+    result: Quantized, lost: float, drop: Drop, calibration: Calibration, steps: list[str], progress: Progress
+) -> tuple[Quantized, float]:
+    """The result with ranges chosen layer by layer, where fewer points are lost so; and the points."""
+    samples = calibration.part(slice(REFINED_SAMPLES))
+    parameters = refine_ranges(result.source, result.parameters, samples, progress)
+    graph = remove_dead(convert(result.source, parameters).graph)
+    found = drop(graph)
+    steps.append(f"ranges layer by layer: {found:.2f} points lost{'' if found < lost else ', not kept'}")
+    return (replace(result, graph=graph, parameters=parameters), found) if found < lost else (result, lost)
 
 
 def _ranked(result: Quantized, samples: Calibration, progress: Progress) -> list[int]:

@@ -23,6 +23,7 @@ from thimble.quantize.loss import Judge
 from thimble.quantize.normalize import normalize
 from thimble.quantize.observers import Observer
 from thimble.quantize.parameters import Parameters
+from thimble.quantize.refine import refine_ranges
 from thimble.quantize.samples import alive_bytes
 
 MOST_SAMPLES = {"fast": 256, "best": 1024}
@@ -103,6 +104,8 @@ def quantize_graph(
     steps += [f"{winner.name}: loss {winner.loss:.3g} (the best of {len(candidates)} ways to choose ranges)"]
     say("Correcting biases")
     winner = _corrected(winner, rest, chosen, steps)
+    if best and not symmetric:
+        winner = _refined(winner, rest, chosen, steps, progress)
     if best:
         winner = _taught(winner, rest, chosen, steps, say, progress)
     return Quantized(
@@ -149,6 +152,18 @@ def _corrected(winner: _Candidate, samples: Calibration, chosen: Calibration, st
     loss = Judge(winner.source, chosen).loss(parameters)
     kept = loss < winner.loss
     steps.append(f"bias correction: loss {loss:.3g}{'' if kept else ', not kept'}")
+    return replace(winner, parameters=parameters, loss=loss) if kept else winner
+
+
+def _refined(
+    winner: _Candidate, samples: Calibration, chosen: Calibration, steps: list[str], progress: Progress
+) -> _Candidate:
+    """The candidate with ranges chosen layer by layer and biases corrected for them, where that lowers the loss."""
+    parameters = refine_ranges(winner.source, winner.parameters, samples, progress)
+    parameters = correct_biases(winner.source, parameters, samples.part(slice(CORRECTED_SAMPLES)))
+    loss = Judge(winner.source, chosen).loss(parameters)
+    kept = loss < winner.loss
+    steps.append(f"ranges layer by layer: loss {loss:.3g}{'' if kept else ', not kept'}")
     return replace(winner, parameters=parameters, loss=loss) if kept else winner
 
 

@@ -33,12 +33,14 @@ from thimble.compiler.passes.pipeline import run_passes
 from thimble.quantize.budget import all_wide, keep_budget
 from thimble.quantize.calibration import Calibration, calibration_for, observe, warnings_of
 from thimble.quantize.compare import correct_biases, layer_figures
+from thimble.quantize.convert import convert
 from thimble.quantize.decide import Scheme, decide
 from thimble.quantize.equalize import equalize
 from thimble.quantize.loss import Judge, loss_values, run_values
 from thimble.quantize.normalize import normalize
 from thimble.quantize.parameters import store
 from thimble.quantize.quantizer import Method, Quantized, quantize_graph
+from thimble.quantize.refine import with_quant
 from thimble.quantize.samples import alive_bytes
 
 NETWORKS = (small_classifier, many_operators)
@@ -247,6 +249,22 @@ def test_budget_moves_layers_to_int16_until_it_is_met() -> None:
     assert drop(kept.graph) <= lost - 2
     assert_equals_tflite_micro(kept.graph, samples(graph, 6, seed=11))
     assert keep_budget(result, lost, drop, calibration, lambda _: None, silent).graph is result.graph
+
+
+def test_budget_tries_ranges_first() -> None:
+    """One layer's range is spoiled: choosing it anew is enough, so that everything stays int8."""
+    graph = small_classifier(3)
+    calibration = samples(graph, 64)
+    good = quantize_graph(graph, calibration)
+    drop = lost_decibels(good, samples(graph, 100, seed=8))
+    (last,) = loss_values(good.source)
+    coarse = replace(good.parameters.values[last], scales=(good.parameters.values[last].scale * 32,))
+    parameters = with_quant(good.source, good.parameters, [last], coarse)
+    spoiled = replace(good, parameters=parameters, graph=convert(good.source, parameters).graph)
+    assert drop(spoiled.graph) > drop(good.graph) + 5
+    kept = keep_budget(spoiled, drop(good.graph) + 1, drop, calibration, lambda _: None, silent)
+    assert not kept.parameters.wide
+    assert "ranges layer by layer" in kept.steps[-1]
 
 
 def test_budget_that_cannot_be_met() -> None:
