@@ -1,6 +1,6 @@
 """`python -m tests.bench.quantization [ic kws vww ad] [--method fast|best]`: what quantization costs real models.
 
-Prints, for each, the float model's figure, that of the integers, and the seconds that quantization took. The integers
+Prints, for each, the float model's figure, that of the integers, and the CPU seconds that quantization took. The integers
 run in LiteRT's kernels without delegates, which give the bytes of tflite-micro's on these convolutional networks; on
 ad, whose matrix products LiteRT rounds otherwise, they run in the integer reference.
 """
@@ -47,11 +47,11 @@ def run_integers(graph: Graph, inputs: Array) -> Array:
 
 
 def figures(task: Task, method: Method) -> tuple[list[tuple[str, float, float]], tuple[str, ...], float]:
-    """(evaluation, float, integers) for each evaluation, the steps of quantization, and its seconds."""
+    """(evaluation, float, integers) for each evaluation, the steps of quantization, and its CPU seconds."""
     graph = import_model(read_file(task.model), task.model)
-    start = time.perf_counter()
+    start = time.process_time()
     made = quantize_graph(graph, calibration_for(graph, [task.calibration]), method)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     rows = []
     for evaluation in task.evaluations:
         samples = calibration_for(graph, [evaluation.inputs]).inputs
@@ -64,14 +64,14 @@ def figures(task: Task, method: Method) -> tuple[list[tuple[str, float, float]],
 def main() -> None:
     """Quantize, evaluate, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tasks", nargs="*", default=TASKS, choices=(*TASKS, []))
+    parser.add_argument("tasks", nargs="*", metavar="|".join(TASKS))
     parser.add_argument("--method", choices=[method.value for method in Method], default=Method.FAST.value)
     arguments = parser.parse_args()
     console = Console(width=130)
     table = Table(title=f"--quantize {arguments.method}", title_justify="left")
-    for column in ("evaluation", "float", "integers", "lost", "seconds"):
+    for column in ("evaluation", "float", "integers", "lost", "CPU, s"):
         table.add_column(column, justify="left" if column == "evaluation" else "right")
-    for name in arguments.tasks:
+    for name in arguments.tasks or TASKS:
         rows, steps, seconds = figures(load_task(name), Method(arguments.method))
         for line in steps:
             console.print(f"{name}: {line}", markup=False)
