@@ -41,7 +41,7 @@ def keep_budget(
     if lost <= most:
         return replace(result, steps=(*result.steps, *steps))
     wide: frozenset[int] = frozenset()
-    for position in _ranked(result, calibration.part(slice(RANKED_SAMPLES)), progress):
+    for position in _ranked(result, calibration.spread(RANKED_SAMPLES), progress):
         wide |= {position}
         parameters = replace(result.parameters, wide=wide)
         graph = remove_dead(convert(result.source, parameters).graph)
@@ -60,7 +60,7 @@ def _better_ranges(
     result: Quantized, lost: float, drop: Drop, calibration: Calibration, steps: list[str], progress: Progress
 ) -> tuple[Quantized, float]:
     """The result with ranges chosen layer by layer, where fewer points are lost so; and the points."""
-    samples = calibration.part(slice(REFINED_SAMPLES))
+    samples = calibration.spread(REFINED_SAMPLES)
     parameters = refine_ranges(result.source, result.parameters, samples, progress)
     graph = remove_dead(convert(result.source, parameters).graph)
     found = drop(graph)

@@ -36,6 +36,11 @@ class Calibration:
         """Some of the samples."""
         return Calibration(tuple(x[indices] for x in self.inputs))
 
+    def spread(self, count: int) -> Calibration:
+        """At most `count` samples, evenly spread: files often hold one class after another."""
+        total = len(self)
+        return self if total <= count else self.part(np.arange(count) * total // count)
+
 
 def calibration_for(graph: Graph, arrays: Sequence[Array]) -> Calibration:
     """The samples (N, ...) of each input, as float32 and of the graph's shapes.

@@ -94,13 +94,13 @@ def quantize_graph(
     float_only(graph)
     source = normalize(graph)
     most = min(MOST_SAMPLES[method.value], max(MOST_BYTES // alive_bytes(source), 1))
-    samples = calibration.part(slice(most))
+    samples = calibration.spread(most)
     chosen, rest = _divide(samples)
     best = method is Method.BEST
     say(f"Choosing ranges on {len(rest)} calibration samples")
     candidates = _candidates(source, rest, chosen, best, symmetric, progress)
     winner = min(candidates, key=lambda candidate: candidate.loss)
-    steps = [] if len(samples) == len(calibration) else [f"the first {most} of {len(calibration)} samples used"]
+    steps = [] if len(samples) == len(calibration) else [f"{most} of {len(calibration)} samples used"]
     steps += [f"{winner.name}: loss {winner.loss:.3g} (the best of {len(candidates)} ways to choose ranges)"]
     say("Correcting biases")
     winner = _corrected(winner, rest, chosen, steps)
@@ -123,7 +123,7 @@ def _divide(samples: Calibration) -> tuple[Calibration, Calibration]:
     if count < 2 * HELD_BACK:
         return samples, samples
     held = np.arange(count) % HELD_BACK == 0
-    return samples.part(np.flatnonzero(held)[:JUDGED_SAMPLES]), samples.part(np.flatnonzero(~held))
+    return samples.part(np.flatnonzero(held)).spread(JUDGED_SAMPLES), samples.part(np.flatnonzero(~held))
 
 
 def _candidates(
@@ -148,7 +148,7 @@ def _candidates(
 
 def _corrected(winner: _Candidate, samples: Calibration, chosen: Calibration, steps: list[str]) -> _Candidate:
     """The candidate with corrected biases, where they bring the loss down."""
-    parameters = correct_biases(winner.source, winner.parameters, samples.part(slice(CORRECTED_SAMPLES)))
+    parameters = correct_biases(winner.source, winner.parameters, samples.spread(CORRECTED_SAMPLES))
     loss = Judge(winner.source, chosen).loss(parameters)
     kept = loss < winner.loss
     steps.append(f"bias correction: loss {loss:.3g}{'' if kept else ', not kept'}")
@@ -160,7 +160,7 @@ def _refined(
 ) -> _Candidate:
     """The candidate with ranges chosen layer by layer and biases corrected for them, where that lowers the loss."""
     parameters = refine_ranges(winner.source, winner.parameters, samples, progress)
-    parameters = correct_biases(winner.source, parameters, samples.part(slice(CORRECTED_SAMPLES)))
+    parameters = correct_biases(winner.source, parameters, samples.spread(CORRECTED_SAMPLES))
     loss = Judge(winner.source, chosen).loss(parameters)
     kept = loss < winner.loss
     steps.append(f"ranges layer by layer: loss {loss:.3g}{'' if kept else ', not kept'}")
@@ -172,7 +172,8 @@ def _taught(
 ) -> _Candidate:
     """The candidate with learned rounding and ranges, where they bring the loss down and can be learned at all.
 
-    Ranges are tried without the roundings too, their biases corrected for the weights that are nearest.
+    Ranges are tried without the roundings too. Biases are corrected again: those that were learned belong to weights
+    between two integers, which rounding for good moves.
     """
     say("Learning roundings and ranges")
     source = winner.source
@@ -182,9 +183,9 @@ def _taught(
         steps.append(f"learned rounding and ranges left out: {error}")
         say(steps[-1])
         return winner
-    ranges = correct_biases(source, lessons.ranges, samples.part(slice(CORRECTED_SAMPLES)))
     judge, best = Judge(source, chosen), winner
-    for title, parameters in (("learned ranges", ranges), ("learned rounding and ranges", lessons.all)):
+    for title, learned in (("learned ranges", lessons.ranges), ("learned rounding and ranges", lessons.all)):
+        parameters = correct_biases(source, learned, samples.spread(CORRECTED_SAMPLES))
         loss = judge.loss(parameters)
         steps.append(f"{title}: loss {loss:.3g}{'' if loss < best.loss else ', not kept'}")
         if loss < best.loss:

@@ -29,7 +29,7 @@ def refine_ranges(graph: Graph, parameters: Parameters, calibration: Calibration
     firmware nothing.
     """
     histograms = observe(graph, calibration)
-    judge = Judge(graph, calibration.part(slice(REFINED_SAMPLES)))
+    judge = Judge(graph, calibration.spread(REFINED_SAMPLES))
     best, loss = parameters, judge.loss(parameters)
     groups = _free_groups(graph, parameters)
     for members in progress(groups, "ranges layer by layer", len(groups)):

@@ -105,7 +105,7 @@ def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress
     if options.max_drop_percent is not None:
         result = _within_budget(graph, result, options.max_drop_percent, calibration, data, say, progress)
     say("Comparing layers")
-    shown = calibration.part(slice(FIGURE_SAMPLES))
+    shown = calibration.spread(FIGURE_SAMPLES)
     figures = sorted(layer_figures(result.source, result.parameters, shown), key=lambda f: f.sqnr_db)
     report = {
         "method": options.method.value,

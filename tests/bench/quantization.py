@@ -1,8 +1,8 @@
 """`python -m tests.bench.quantization [ic kws vww ad] [--method fast|best]`: what quantization costs real models.
 
-Prints, for each, the float model's figure, that of the integers, and the CPU seconds that quantization took. The integers
-run in LiteRT's kernels without delegates, which give the bytes of tflite-micro's on these convolutional networks; on
-ad, whose matrix products LiteRT rounds otherwise, they run in the integer reference.
+Prints, for each, the float model's figure, that of the integers, and the CPU seconds that quantization took. The
+integers run in LiteRT's kernels without delegates, which give the bytes of tflite-micro's on these convolutional
+networks; on ad, whose matrix products LiteRT rounds otherwise, they run in the integer reference.
 """
 
 from __future__ import annotations
