@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from thimble.compiler.importers.onnx import import_onnx, self_contained
+from thimble.compiler.importers.pytorch import import_pytorch
 from thimble.compiler.importers.tflite import import_tflite
-from thimble.compiler.ir.errors import MalformedModel, UsageError
+from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding, Shape
 from thimble.compiler.ops.support import check_supported
@@ -29,7 +30,8 @@ FLOAT_FILE = "float_model"
 
 MODEL_FILE = "model"
 """The model's copy in a build folder, before the suffix of its format."""
-FORMATS = ("tflite", "onnx")
+FORMATS = ("tflite", "onnx", "pt2")
+PICKLED = ("pt", "pth", "pkl", "ckpt")
 REPORT_FILE = "report.json"
 MAX_MODEL_BYTES = 1 << 28
 
@@ -90,8 +92,13 @@ def graph_of(data: bytes, path: Path, disabled_passes: Collection[str] = ()) -> 
 def source_format(path: Path) -> str:
     """The format of a model file: one of FORMATS. Raises UsageError for any other suffix."""
     suffix = path.suffix.lower().removeprefix(".")
+    if suffix in PICKLED:
+        raise UnsupportedOp(
+            f"{path} is a pickled file, and unpickling runs code; "
+            "save the model with torch.export.save(torch.export.export(module, inputs), 'model.pt2')."
+        )
     if suffix not in FORMATS:
-        raise UsageError(f"{path}: only .tflite and .onnx models are taken; this is a '{path.suffix}' file.")
+        raise UsageError(f"{path}: only .tflite, .onnx and .pt2 models are taken; this is a '{path.suffix}' file.")
     return suffix
 
 
@@ -108,7 +115,9 @@ def import_model(data: bytes, path: Path, input_shapes: Mapping[str, Shape] | No
     if source_format(path) == "onnx":
         return prepare(import_onnx(data, path.stem, path.parent, input_shapes))
     if input_shapes:
-        raise UsageError("--input-shape is for ONNX models; the shapes of a TFLite model are fixed.")
+        raise UsageError("--input-shape is for ONNX models; the shapes of other models are fixed.")
+    if source_format(path) == "pt2":
+        return prepare(import_pytorch(data, path.stem))
     return prepare(import_tflite(data, path.stem))
 
 

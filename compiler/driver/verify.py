@@ -18,6 +18,7 @@ from thimble.compiler.driver.localize import first_differing_layer
 from thimble.compiler.driver.oracle import onnx_runtime_name, oracle_name, run_onnx, run_oracle
 from thimble.compiler.driver.quantize import top1
 from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, places, run_host, run_target
+from thimble.compiler.importers.pytorch import onnx_form
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.dequantize import dequantized
@@ -109,11 +110,12 @@ def _bytes(array: Array) -> Array:
 def _run_given(build: Build, samples: Samples) -> Iterator[list[Array]]:
     """Outputs of the given model in its own runtime.
 
-    They define what is correct for a TFLite model; for an ONNX model, whose runtime rounds otherwise, the integer
-    reference does, and the runtime says what accuracy was before.
+    They define what is correct for a TFLite model; for others, whose runtime rounds otherwise, the integer reference
+    does, and the runtime says what accuracy was before. Programs of PyTorch run in onnxruntime too.
     """
-    if build.source_format == "onnx":
-        return run_onnx(build.model, build.graph, samples)
+    if build.source_format != "tflite":
+        model = onnx_form(build.model) if build.source_format == "pt2" else build.model
+        return run_onnx(model, build.graph, samples)
     return run_oracle(build.model, build.graph, samples, build.rounding)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.graph import Graph, Site
+from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.support import computes_in_float
 from thimble.compiler.passes.cancel_transposes import cancel_transposes
 from thimble.compiler.passes.fold_padding import fold_padding
@@ -28,6 +29,17 @@ FLOAT_PASSES: tuple[Pass, ...] = (
 """They keep what a float graph computes up to rounding; integer nodes they leave alone."""
 
 
+MAX_NODES = 1 << 12
+"""Networks with more nodes fit no microcontroller; they are left alone, as the passes would take long over them."""
+
+
 def prepare(graph: Graph) -> Graph:
     """The graph with batch normalization, activations and padding folded, and integer operators where it has them."""
-    return run_passes(graph, FLOAT_PASSES) if any(map(computes_in_float, graph.sites)) else graph
+    if len(graph.nodes) > MAX_NODES or not any(map(_is_unfinished, graph.sites)):
+        return graph
+    return run_passes(graph, FLOAT_PASSES)
+
+
+def _is_unfinished(site: Site) -> bool:
+    """Whether a node computes in float, or quantizes as ONNX does."""
+    return computes_in_float(site) or (isinstance(site.op, Quantize) and site.op.ties_to_even)

@@ -50,7 +50,7 @@ _OWN_OUTPUT: dict[type[Operator], dict[DType, QuantParams]] = {
 
 def integer_form(graph: Graph) -> Graph:
     """Replace each such operator; those whose constants are no integers in the model stay float."""
-    if not any(isinstance(node.op, Dequantize) for node in graph.nodes):
+    if not any(isinstance(node.op, Quantize | Dequantize) for node in graph.nodes):
         return graph
     return _Rewriter(graph).run()
 

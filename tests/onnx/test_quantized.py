@@ -156,3 +156,68 @@ def test_qlinear_conv_is_the_same_as_its_qdq_form() -> None:
     assert [n.op.name for n in graph.nodes] == ["quantize", "conv_2d", "dequantize"]
     assert graph.sites[1].input(0).quant.zero_point == 2
     assert graph.sites[1].output().quant.zero_point == -8
+
+
+IMAGE, ROWS = (1, 4, 8, 6), (1, 5, 8)
+BETWEEN: dict[str, tuple[tuple[int, ...], Any, dict[str, Any], float]] = {
+    # the float operators between DequantizeLinear (a, and b of the same shape) and QuantizeLinear: y; output scale
+    "Add": (IMAGE, node("Add", "a b", "y"), {}, 0.06),
+    "Sub": (IMAGE, node("Sub", "a b", "y"), {}, 0.06),
+    "Mul": (IMAGE, node("Mul", "a b", "y"), {}, 0.1),
+    "Max": (IMAGE, node("Max", "a b", "y"), {}, 0.04),
+    "Relu": (IMAGE, node("Relu", "a", "y"), {}, 0.02),
+    "LeakyRelu": (IMAGE, node("LeakyRelu", "a", "y", alpha=0.1), {}, 0.03),
+    "Sigmoid": (IMAGE, node("Sigmoid", "a", "y"), {}, 0.005),
+    "Tanh": (IMAGE, node("Tanh", "a", "y"), {}, 0.01),
+    "HardSwish": (IMAGE, node("HardSwish", "a", "y"), {}, 0.03),
+    "Elu": (IMAGE, node("Elu", "a", "y"), {}, 0.03),
+    "Exp": (IMAGE, node("Exp", "a", "y"), {}, 0.4),
+    "Erf": (IMAGE, node("Erf", "a", "y"), {}, 0.01),
+    "Softplus": (IMAGE, node("Softplus", "a", "y"), {}, 0.03),
+    "Softmax of channels": (IMAGE, node("Softmax", "a", "y", axis=1), {}, 0.005),
+    "Concat": (IMAGE, node("Concat", "a b", "y", axis=1), {}, 0.04),
+    "AveragePool": (IMAGE, node("AveragePool", "a", "y", kernel_shape=[2, 2], strides=[2, 2]), {}, 0.03),
+    "MaxPool": (IMAGE, node("MaxPool", "a", "y", kernel_shape=[3, 3], pads=[1, 1, 1, 1]), {}, 0.04),
+    "GlobalAveragePool": (IMAGE, node("GlobalAveragePool", "a", "y"), {}, 0.01),
+    "ReduceMean": (ROWS, node("ReduceMean", "a", "y", axes=[1], keepdims=0), {}, 0.02),
+    "Pad": (IMAGE, node("Pad", "a p", "y"), {"p": np.int64([0, 0, 1, 2, 0, 0, 3, 0])}, 0.04),
+    "Resize": (IMAGE, node("Resize", "a - s", "y", mode="linear"), {"s": np.float32([1, 1, 2, 2])}, 0.04),
+    "Transpose": (IMAGE, node("Transpose", "a", "y", perm=[0, 3, 1, 2]), {}, 0.04),
+    "Slice": (IMAGE, node("Slice", "a b1 e1", "y"), {"b1": np.int64([0, 1]), "e1": np.int64([1, 3])}, 0.04),
+    "Reshape": (IMAGE, node("Reshape", "a t", "y"), {"t": np.int64([1, -1])}, 0.04),
+    "MatMul": ((1, 8, 8), node("MatMul", "a b", "y"), {}, 0.2),
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_operator_between_becomes_integers(name: str) -> None:
+    shape, between, constants, scale = BETWEEN[name]
+    constants = {
+        **constants,
+        **{"as": np.float32(0.035), "az": np.int8(5), "bs": np.float32(0.04), "bz": np.int8(-9)},
+        **{"ys": np.float32(scale), "yz": np.int8(-20)},
+    }
+    nodes = [
+        *(node("QuantizeLinear", "xa as az", "qa"), node("DequantizeLinear", "qa as az", "a")),
+        *(node("QuantizeLinear", "xb bs bz", "qb"), node("DequantizeLinear", "qb bs bz", "b")),
+        between,
+        *(node("QuantizeLinear", "y ys yz", "qy"), node("DequantizeLinear", "qy ys yz", "out")),
+        *(node("Identity", "b", "other"),),
+    ]
+    proto = model(nodes, {"xa": shape, "xb": shape}, ["out", "other"], constants)
+    graph = run_passes(prepare(import_onnx(proto.SerializeToString(), "between")))
+    check_supported(graph)
+    assert not any(map(computes_in_float, graph.sites))
+    rng = np.random.default_rng(9)
+    given = {x: rng.normal(0, 1.2, shape).astype(np.float32) for x in ("xa", "xb")}
+    session: Any = pytest.importorskip("onnxruntime").InferenceSession(proto.SerializeToString())
+    expected = session.run(None, given)[0]
+    orders = [graph.values[i].source_order for i in graph.inputs]
+    pairs = zip(given.values(), orders, strict=True)
+    inputs = [x if order is None else np.ascontiguousarray(x.transpose(order)) for x, order in pairs]
+    ours = Executor(graph).invoke(inputs)[0]
+    order = graph.values[graph.outputs[0]].source_order
+    ours = ours if order is None else ours.transpose(np.argsort(order))
+    steps = np.abs(ours - expected) / scale
+    assert steps.max() <= 2.01
+    assert (steps < 0.5).mean() > 0.7  # most of them are the very same step

@@ -5,18 +5,32 @@ The functions mirror the command line's verbs; each returns what `--json` prints
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 __version__ = metadata.version("thimble")
 
 
-def compile(model: str | Path, target: str, out: str | Path, **options: Any) -> dict[str, Any]:
-    """Compile a model to a build folder; `options` are the fields of CompileOptions. Returns the report."""
+def compile(
+    model: Any, target: str, out: str | Path, *, example_inputs: Sequence[Any] = (), **options: Any
+) -> dict[str, Any]:
+    """Compile a model to a build folder; `options` are the fields of CompileOptions. Returns the report.
+
+    `model` is the path of a file, or a torch.nn.Module, which `example_inputs` give the shapes of its inputs.
+    """
     from thimble.compiler.driver.stages import CompileOptions, compile_model
 
-    return compile_model(Path(model), target, Path(out), CompileOptions(**options))
+    if isinstance(model, str | Path):
+        return compile_model(Path(model), target, Path(out), CompileOptions(**options))
+    from thimble.compiler.driver.torch_export import export_module
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{type(model).__name__}.pt2"
+        export_module(model, example_inputs, path)
+        return compile_model(path, target, Path(out), CompileOptions(**options))
 
 
 def quantize_model(

@@ -22,6 +22,9 @@ Order = tuple[int, ...]
 MAX_CONSTANT_BYTES = 4 * MAX_TENSOR_BYTES
 """Of all constants together, those computed at import included."""
 
+MAX_CONSTANT_MACS = 1 << 28
+"""Multiply-accumulates of one node whose inputs are all constant: seconds in numpy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -113,6 +116,8 @@ class Builder:
         return results
 
     def _computed(self, site: Site) -> list[Value]:
+        if site.op.macs(site) > MAX_CONSTANT_MACS:
+            raise UnsupportedOp(f"{self.source}: its inputs are constant, and it is too large to compute at import.")
         arrays = [np.zeros(0, np.int8) if value is None else value.constant for value in site.inputs]
         results = compute(site, arrays, Rounding.TFLM)
         return [

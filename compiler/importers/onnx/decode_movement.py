@@ -230,7 +230,7 @@ def _tile(node: FileNode) -> Sequence[Tensor]:
         raise node.malformed(f"it repeats {shape} {repeats} times.")
     checked_shape(tuple(a * b for a, b in zip(shape, repeats, strict=True)), 8, node.source)
     for axis, count in enumerate(repeats):
-        x = pick(node.builder, x, axis, list(range(shape[axis])) * count)
+        x = pick(node.builder, x, axis, np.tile(np.arange(shape[axis]), count))
     return [x]
 
 

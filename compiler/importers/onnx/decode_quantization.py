@@ -65,7 +65,7 @@ def _spread(node: FileNode, parameter: Tensor) -> Tensor:
     block = node.integer("block_size", 0)
     if block < 1 or len(given) != len(shape) or -(-shape[axis] // block) != given[axis]:
         raise node.malformed(f"it has parameters of shape {given} for a tensor {shape}.")
-    return pick(b, parameter, axis, [i // block for i in range(shape[axis])])
+    return pick(b, parameter, axis, np.arange(shape[axis]) // block)
 
 
 def quantize(b: Builder, x: Tensor, params: QuantParams, dtype: DType) -> Tensor:

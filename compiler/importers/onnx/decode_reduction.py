@@ -88,7 +88,7 @@ def _arg_extreme(kind: type[ArgMax] | type[ArgMin]) -> Decoder:
             raise node.refused("its input is a scalar.")
         axis = node.axis(node.integer("axis", 0), len(shape))
         last = bool(node.integer("select_last_index", 0))
-        searched = pick(b, x, axis, range(shape[axis] - 1, -1, -1)) if last else x
+        searched = pick(b, x, axis, np.arange(shape[axis])[::-1]) if last else x
         found = b.apply(kind(axis), [searched], DType.INT32)
         if last:
             found = element_wise(b, SUB, [scalar(b, shape[axis] - 1, found), found])

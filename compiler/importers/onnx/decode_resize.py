@@ -22,6 +22,9 @@ from thimble.compiler.ops.resize import Resize, ResizeBilinear, ResizeNearestNei
 MAX_MATRIX = 1 << 22
 """Elements of the matrix that resizes an axis."""
 
+MAX_OUTPUT = 1 << 13
+"""Elements along an axis that is resized in mode linear or cubic."""
+
 _FLAGS = ((False, True), (False, False), (True, False))
 """(align_corners, half_pixel_centers) of TFLite's operators."""
 
@@ -100,7 +103,7 @@ def _resize(node: FileNode) -> Sequence[Tensor]:
             (made,) = b.emit(op, [b.ordered(x, channels_last(4)).index])
             return [b.tensor(made, channels_last(4))]
     for axis, table in tables.items():
-        x = pick(b, x, axis, table.tolist()) if table.ndim == 1 else _mixed(b, x, axis, table)
+        x = pick(b, x, axis, table) if table.ndim == 1 else _mixed(b, x, axis, table)
     return [x]
 
 
@@ -111,7 +114,7 @@ def _table(node: FileNode, axis: Resampling, mode: str) -> Array:
         if rounding not in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
             raise node.malformed("its nearest_mode does not exist.")
         return nearest(axis, rounding)
-    if axis.input * axis.output > MAX_MATRIX:
+    if axis.input * axis.output > MAX_MATRIX or axis.output > MAX_OUTPUT:
         raise node.refused(f"resizing {axis.input} elements to {axis.output} is not supported.")
     cubic = node.number("cubic_coeff_a", -0.75)
     outside, antialias = bool(node.integer("exclude_outside", 0)), bool(node.integer("antialias", 0))

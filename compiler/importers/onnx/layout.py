@@ -8,7 +8,7 @@ import numpy as np
 
 from thimble.compiler.importers.onnx.builder import Builder, Order, Tensor
 from thimble.compiler.ir.errors import MalformedModel
-from thimble.compiler.ir.operator import Operator
+from thimble.compiler.ir.operator import Array, Operator
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.gather import Gather
 
@@ -52,10 +52,10 @@ def scalar(builder: Builder, value: float, like: Tensor) -> Tensor:
         return builder.constant(np.asarray(value, dtype.numpy))
 
 
-def pick(builder: Builder, tensor: Tensor, axis: int, indices: Sequence[int]) -> Tensor:
+def pick(builder: Builder, tensor: Tensor, axis: int, indices: Array) -> Tensor:
     """The slices of `tensor` along `axis` (of the ONNX shape) at constant positions, in the order given."""
-    if list(indices) == list(range(builder.shape(tensor)[axis])):
+    if np.array_equal(indices, np.arange(builder.shape(tensor)[axis])):
         return tensor
-    positions = builder.constant(np.asarray(indices, np.int32))
+    positions = builder.constant(indices.astype(np.int32))
     (result,) = builder.emit(Gather(tensor.order.index(axis), 0), [tensor.index, positions.index])
     return builder.tensor(result, tensor.order)

@@ -13,7 +13,7 @@ from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, quoted
 MIN_OPSET, MAX_OPSET = 7, 28
 """Of the default domain: what the node tests of the onnx package cover."""
 
-MAX_NODES = 1 << 13
+MAX_NODES = 1 << 12
 """Nodes of a model, with those of the functions that it calls: far above any network for microcontrollers."""
 
 _DEFAULT_DOMAINS = ("", "ai.onnx")

@@ -35,7 +35,7 @@ def pad_tensor(
         if shape[axis] + before + after < 0 or max(before, after) > MAX_TENSOR_BYTES:
             raise MalformedModel(f"{builder.source} pads a dimension of {shape[axis]} by ({before}, {after}).")
         if before < 0 or after < 0:
-            x = pick(builder, x, axis, range(max(-before, 0), shape[axis] - max(-after, 0)))
+            x = pick(builder, x, axis, np.arange(max(-before, 0), shape[axis] - max(-after, 0)))
     added = [(max(before, 0), max(after, 0)) for before, after in paddings]
     if not any(map(any, added)):
         return x
@@ -58,5 +58,5 @@ def _picked(builder: Builder, x: Tensor, paddings: Sequence[tuple[int, int]], mo
         if not size or sum(pair) + size > MAX_TENSOR_BYTES // 8:
             raise MalformedModel(f"{builder.source} pads a dimension of {size} by {pair}.")
         places = np.pad(np.arange(size), pair, mode=_NUMPY_MODES[mode])  # type: ignore[call-overload]
-        x = pick(builder, x, axis, places.tolist())
+        x = pick(builder, x, axis, places)
     return x
