@@ -17,6 +17,7 @@ import thimble
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.quantize import QuantizeOptions
+from thimble.compiler.driver.quantize_options import quantization, quantize_options
 from thimble.compiler.driver.stages import (
     CompileOptions,
     analyze_model,
@@ -31,10 +32,8 @@ from thimble.compiler.ir.errors import (
     OutputsDiffer,
     ThimbleError,
     UnsupportedOp,
-    UsageError,
 )
 from thimble.compiler.ir.operator import Rounding
-from thimble.quantize.quantizer import Method
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -120,66 +119,6 @@ def model_options(function: F) -> F:
     return function
 
 
-def quantize_options(required: bool) -> Callable[[F], F]:
-    """Options of the verbs that can quantize a float model; in one of them it is all they do."""
-
-    def add(function: F) -> F:
-        for option in reversed(
-            (
-                click.option(
-                    "--quantize" if not required else "--method",
-                    "method",
-                    type=click.Choice([m.value for m in Method]),
-                    default=Method.FAST.value if required else None,
-                    show_default=required,
-                    help="Quantize a float model to int8: in seconds, or as well as minutes of learning can.",
-                ),
-                click.option(
-                    "--calibration",
-                    type=click.Path(path_type=Path),
-                    required=required,
-                    help="What to calibrate on: an .npz (x, or keyed by input name) or a folder of .npy.",
-                ),
-                click.option(
-                    "--data",
-                    type=click.Path(path_type=Path),
-                    help="An .npz with x and y to compare the accuracy of float and integers on.",
-                ),
-                click.option("--symmetric", is_flag=True, help="Zero points of 0 for all activations."),
-                click.option(
-                    "--activations",
-                    type=click.Choice(["int8", "int16"]),
-                    default="int8",
-                    show_default=True,
-                    help="Type of all activations; weights are int8.",
-                ),
-            )
-        ):
-            function = option(function)
-        return function
-
-    return add
-
-
-def _quantization(
-    method: str | None,
-    calibration: Path | None,
-    data: Path | None,
-    symmetric: bool,
-    activations: str,
-    max_drop: float | None,
-) -> QuantizeOptions | None:
-    """How to quantize; None where it is not asked for. Raises UsageError for options that need one another."""
-    if method is None:
-        if calibration is not None or data is not None or symmetric or activations != "int8":
-            raise UsageError("--calibration, --data, --symmetric and --activations go with --quantize fast or best.")
-        return None
-    if calibration is None:
-        raise UsageError(f"--quantize {method} needs --calibration: samples of the model's input.")
-    budget = max_drop if data is not None else None
-    return QuantizeOptions(Method(method), calibration, data, budget, symmetric, activations == "int16")
-
-
 def _options(
     name: str | None,
     max_sram: str | None,
@@ -245,7 +184,7 @@ def compile_command(
 
     So far `--schedule auto` is layer by layer and `--kernels auto` is the plain C kernels.
     """
-    quantize = _quantization(method, calibration, data, symmetric, activations, max_drop)
+    quantize = quantization(method, calibration, data, symmetric, activations, max_drop)
     options = _options(name, max_sram, max_flash, rounding, disabled_passes, input_shapes, max_drop, quantize)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
@@ -290,7 +229,7 @@ def quantize_command(
     ui = Ui(as_json, quiet)
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --data: labelled samples to measure the loss on.")
-    options = _quantization(method, calibration, data, symmetric, activations, max_drop)
+    options = quantization(method, calibration, data, symmetric, activations, max_drop)
     assert options is not None
     options = replace(options, input_shapes=tuple(map(parse_input_shape, input_shapes)))
     report = quantize_to(model, out, options, ui.say, ui.track)
