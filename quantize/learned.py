@@ -25,6 +25,9 @@ WORK = 4e11
 
 MOST_STEPS, FEWEST_STEPS = 1000, 250
 
+MOST_PASSES = 100
+"""Passes over the samples: with few of them, more steps would learn them by heart."""
+
 _STRETCH_LOW, _STRETCH_HIGH = -0.1, 1.1
 """The sigmoid of a rounding is stretched over these and cut, so that it reaches 0 and 1 (AdaRound, equation 23)."""
 
@@ -89,9 +92,10 @@ def learn(graph: Graph, parameters: Parameters, calibration: Calibration, progre
         torch.set_num_threads(threads)
 
 
-def steps_for(graph: Graph) -> int:
-    """How many steps the network's size allows."""
-    return int(np.clip(WORK / (BATCH * max(graph.macs, 1)), FEWEST_STEPS, MOST_STEPS))
+def steps_for(graph: Graph, samples: int) -> int:
+    """How many steps the network's size and the number of samples allow."""
+    most = min(WORK / (BATCH * max(graph.macs, 1)), MOST_PASSES * samples / BATCH)
+    return int(np.clip(most, FEWEST_STEPS, MOST_STEPS))
 
 
 class _Learner:
@@ -115,7 +119,7 @@ class _Learner:
 
     def run(self, calibration: Calibration, progress: Any) -> Lessons:
         """Train, then round for good."""
-        torch, steps = self._torch, steps_for(self._graph)
+        torch, steps = self._torch, steps_for(self._graph, len(calibration))
         inputs = [torch.from_numpy(x.reshape(len(x), *x.shape[2:])) for x in calibration.inputs]
         learned = self._learned
         optimizer = torch.optim.Adam(

@@ -36,6 +36,9 @@ get fewer samples."""
 HELD_BACK = 4
 """Every so-manieth calibration sample chooses among candidates, and none is made from it."""
 
+MARGIN = 0.02
+"""By what share a candidate must lower the loss for each thing more that it does: few samples judge it."""
+
 JUDGED_SAMPLES = 64
 """Samples on which candidates are compared."""
 
@@ -72,10 +75,13 @@ class Quantized:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """`extras` counts what was done beyond choosing ranges."""
+
     name: str
     source: Graph
     parameters: Parameters
     loss: float
+    extras: int = 0
 
 
 def quantize_graph(
@@ -99,7 +105,7 @@ def quantize_graph(
     best = method is Method.BEST
     say(f"Choosing ranges on {len(rest)} calibration samples")
     candidates = _candidates(source, rest, chosen, best, symmetric, progress)
-    winner = min(candidates, key=lambda candidate: candidate.loss)
+    winner = min(candidates, key=lambda candidate: candidate.loss * (1 + MARGIN * candidate.extras))
     steps = [] if len(samples) == len(calibration) else [f"{most} of {len(calibration)} samples used"]
     steps += [f"{winner.name}: loss {winner.loss:.3g} (the best of {len(candidates)} ways to choose ranges)"]
     say("Correcting biases")
@@ -142,7 +148,8 @@ def _candidates(
     for name, observer, clip in progress(ways, "ways to choose ranges", len(ways)):
         parameters = decide(sources[name], histograms[name], Scheme(observer, clip, symmetric))
         title = f"{name}{observer.value} ranges{', clipped weights' if clip else ''}"
-        found.append(_Candidate(title, sources[name], parameters, judges[name].loss(parameters)))
+        loss, extras = judges[name].loss(parameters), int(clip) + int(bool(name))
+        found.append(_Candidate(title, sources[name], parameters, loss, extras))
     return found
 
 

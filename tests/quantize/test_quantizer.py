@@ -295,6 +295,7 @@ def test_learning_lowers_the_loss_and_is_repeatable(monkeypatch: pytest.MonkeyPa
     from thimble.quantize import learned
 
     monkeypatch.setattr(learned, "MOST_STEPS", 400)
+    monkeypatch.setattr(learned, "MOST_PASSES", 400)
     graph = normalize(small_classifier(2))
     calibration = samples(graph, 64)
     parameters = decide(graph, observe(graph, calibration), Scheme())
