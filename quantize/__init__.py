@@ -1,1 +1,1 @@
-"""Float graph to integer graph. Empty so far: Thimble takes models that are already int8."""
+"""Float graph to integer graph: calibration, ranges, weights, bias correction and learned rounding."""

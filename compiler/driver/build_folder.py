@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from thimble.compiler.passes.pipeline import REMOVE_DEAD, choose_passes, run_pas
 from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
 
+FLOAT_FILE = "float_model"
+"""The model that was quantized, with its own suffix; in builds that were quantized."""
+
 MODEL_FILE = "model"
 """The model's copy in a build folder, before the suffix of its format."""
 FORMATS = ("tflite", "onnx", "pt2")
@@ -42,6 +45,7 @@ class Build:
     """An existing build folder, opened: `report` is the contents of its report.json.
 
     `interface` leads from the model's own inputs and outputs to those of `graph`, which are the firmware's.
+    `float_graph` is the model that the build was quantized from, where it was.
     """
 
     folder: Path
@@ -53,6 +57,7 @@ class Build:
     name: str
     rounding: Rounding
     source_format: str = "tflite"
+    float_graph: Graph | None = None
 
     @property
     def sim_elf(self) -> Path:
@@ -153,6 +158,39 @@ def stored_model(data: bytes, path: Path) -> bytes:
     return self_contained(data, path.parent) if source_format(path) == "onnx" else data
 
 
+def keep_float_model(folder: Path, report: dict[str, Any], data: bytes, path: Path) -> None:
+    """Lay the float model that was quantized into the build folder and name it in the report."""
+    kind = source_format(path)
+    file = f"{FLOAT_FILE}.{kind}"
+    (folder / file).write_bytes(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    report["model"]["float_model"] = {"file": file, "source_format": kind, "sha256": sha256}
+
+
+def integers_of(data: bytes, float_graph: Graph) -> Graph:
+    """The graph of a quantized model's file, its inputs and outputs in the order that the float model's user knows."""
+    graph = import_tflite(data, float_graph.name)
+    values = list(graph.values)
+    pairs = zip((*graph.inputs, *graph.outputs), (*float_graph.inputs, *float_graph.outputs), strict=True)
+    for index, source in pairs:
+        values[index] = replace(values[index], source_order=float_graph.values[source].source_order)
+    return replace(graph, values=tuple(values))
+
+
+def _float_graph(folder: Path, report: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Graph | None:
+    """The float graph that a build was quantized from; None for a build of an integer model."""
+    kept = report["model"].get("float_model")
+    if kept is None:
+        return None
+    if kept["source_format"] not in FORMATS:
+        raise ValueError(f"its float model is a '{kept['source_format']}' file")
+    path = folder / f"{FLOAT_FILE}.{kept['source_format']}"
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != kept["sha256"]:
+        raise UsageError(f"{path} is not the model that was quantized; compile again.")
+    return import_model(data, path, shapes)
+
+
 def open_build(folder: Path) -> Build:
     """Open what `thimble compile` made. Raises UsageError where it is no build folder."""
     report = read_report(folder)
@@ -174,13 +212,17 @@ def open_build(folder: Path) -> Build:
         scratch_limit = report["build"]["scratch_limit_bytes"]
         if scratch_limit is not None and not isinstance(scratch_limit, int):
             raise ValueError(f"scratch_limit_bytes is {scratch_limit!r}")
+        float_graph = _float_graph(folder, report, shapes)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
-    source = import_model(model, folder / f"{report['model']['name']}.{kind}", shapes)
+    if float_graph is None:
+        source = import_model(model, folder / f"{report['model']['name']}.{kind}", shapes)
+    else:
+        source = replace(integers_of(model, float_graph), name=report["model"]["name"])
     graph, interface = optimize(source, disabled, io)
     chip = load_target(target)
     graph = choose_kernels(graph, chip, family, scratch_limit)
-    return Build(folder, report, model, graph, interface, chip, name, rounding, kind)
+    return Build(folder, report, model, graph, interface, chip, name, rounding, kind, float_graph)
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

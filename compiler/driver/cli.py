@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,16 @@ import thimble
 from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
-from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, choose, parse_bytes, parse_input_shape
+from thimble.compiler.driver.options import (
+    CompileOptions,
+    InputFeed,
+    Io,
+    QuantizeOptions,
+    choose,
+    parse_bytes,
+    parse_input_shape,
+)
+from thimble.compiler.driver.quantize_options import quantization, quantize_options
 from thimble.compiler.driver.stages import analyze_model, compile_model, emit
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
 from thimble.compiler.ir.operator import Rounding
@@ -131,6 +141,7 @@ def compile_options(
     plan_time: float | None,
     input_shapes: tuple[str, ...],
     max_drop: float | None = None,
+    quantize: QuantizeOptions | None = None,
     **choices: Any,
 ) -> CompileOptions:
     """The options of a model's verbs as the stages take them."""
@@ -140,6 +151,7 @@ def compile_options(
         max_drop_percent=max_drop,
         input=choose(InputFeed, feed, "--input"),
         plan_time_s=plan_time,
+        quantize=quantize,
         input_shapes=tuple(map(parse_input_shape, input_shapes)),
         **choices,
     )
@@ -155,22 +167,75 @@ def cli() -> None:
 @model_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The build folder to write.")
 @click.option("--max-drop", type=click.FloatRange(min=0), help="Most top-1 percent that `verify` may find lost.")
+@quantize_options(required=False)
 @click.option("--emit", "what", type=click.Choice(["graph", "plan", "c"]), help="Print one stage and write nothing.")
 @verb
 def compile_command(
-    model: Path, target: str, out: Path | None, what: str | None, as_json: bool, quiet: bool, **given: Any
+    model: Path,
+    target: str,
+    out: Path | None,
+    max_drop: float | None,
+    method: str | None,
+    calibration: Path | None,
+    data: Path | None,
+    symmetric: bool,
+    activations: str,
+    what: str | None,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
 ) -> None:
     """Compile MODEL to a C99 project and firmware for a chip."""
-    options = compile_options(**given)
+    quantize = quantization(method, calibration, data, symmetric, activations, max_drop)
+    options = compile_options(max_drop=max_drop, quantize=quantize, **given)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
         return
     if out is None:
         raise click.UsageError("Missing option '-o' / '--out': the build folder to write.")
     ui = Ui(as_json, quiet)
-    report = compile_model(model, target, out, options, ui.say, ui.planning)
-    ui.show(report, tables.memory_table(report))
+    report = compile_model(model, target, out, options, ui.say, ui.planning, ui.track)
+    ui.show(report, tables.compile_view(report))
     ui.text(f"Firmware: {out}/build/{report['build']['name']}.elf   next: thimble verify {out}")
+
+
+@cli.command("quantize")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The .onnx or .tflite to write.")
+@click.option("--max-drop", type=click.FloatRange(min=0), help="Most points that may be lost against float on --data.")
+@click.option(
+    "--input-shape",
+    "input_shapes",
+    multiple=True,
+    metavar="NAME=1x3x32x32",
+    help="Shape of an ONNX input with dynamic dimensions; can be given several times.",
+)
+@quantize_options(required=True)
+@verb
+def quantize_command(
+    model: Path,
+    out: Path,
+    max_drop: float | None,
+    input_shapes: tuple[str, ...],
+    method: str,
+    calibration: Path,
+    data: Path | None,
+    symmetric: bool,
+    activations: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Quantize a float MODEL to int8 and write it as QDQ ONNX or as TFLite, with the figures of every layer."""
+    from thimble.compiler.driver.quantize import quantize_to
+
+    ui = Ui(as_json, quiet)
+    if max_drop is not None and data is None:
+        raise click.UsageError("--max-drop needs --data: labelled samples to measure the loss on.")
+    options = quantization(method, calibration, data, symmetric, activations, max_drop)
+    assert options is not None
+    options = replace(options, input_shapes=tuple(map(parse_input_shape, input_shapes)))
+    report = quantize_to(model, out, options, ui.say, ui.track)
+    ui.show(report, tables.quantization_view(report))
 
 
 @cli.command("analyze")

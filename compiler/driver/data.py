@@ -148,10 +148,10 @@ def _convert(array: Array, value: Value, border: Border, path: Path) -> Array:
     type_ = value.type
     if border.sites and not (array.dtype == type_.dtype.numpy and _fits(array.shape, type_.shape)):
         own = border.sites[0].input(0)
-        if _in_order(array, own) is not None and _same_kind(array, own.type.dtype):
+        if in_order(array, own) is not None and _same_kind(array, own.type.dtype):
             return np.stack([border.apply(sample) for sample in _convert(array, own, Border(), path)])
     dtype = type_.dtype
-    batched = _in_order(array, value)
+    batched = in_order(array, value)
     if batched is None:
         shape = source_shape(value)
         raise UsageError(f"{path}: input {quoted(value.name)} has shape {array.shape}; the model takes (N, *{shape}).")
@@ -167,7 +167,7 @@ def _convert(array: Array, value: Value, border: Border, path: Path) -> Array:
     )
 
 
-def _in_order(array: Array, value: Value) -> Array | None:
+def in_order(array: Array, value: Value) -> Array | None:
     """Samples in the order of dimensions of the model's file, or as they are stored; None where neither fits."""
     if value.source_order is not None and _fits(array.shape, source_shape(value)):
         samples = array.reshape(-1, *source_shape(value))

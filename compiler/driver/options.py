@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeVar
 
 from thimble.codegen.kernels import KernelFamily
+from thimble.compiler.driver.calibration_data import Source
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.options import Objective, Schedule
+from thimble.quantize.quantizer import Method
 
 E = TypeVar("E", bound=Enum)
 
@@ -26,6 +29,19 @@ class InputFeed(Enum):
 
     RESIDENT = "resident"
     ROWS = "rows"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeOptions:
+    """What the user may choose of quantization; `calibration` as load_calibration takes it, `data` an .npz."""
+
+    method: Method
+    calibration: Source
+    data: Path | None = None
+    max_drop_percent: float | None = None
+    symmetric: bool = False
+    wide: bool = False  # int16 activations throughout
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of ONNX inputs with dynamic dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +65,7 @@ class CompileOptions:
     plan_time_s: float | None = None
     kernels: KernelFamily = KernelFamily.AUTO
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    quantize: QuantizeOptions | None = None
 
     def __post_init__(self) -> None:
         for field, kind in _CHOICES.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
     empty_folder,
     import_model,
+    integers_of,
+    keep_float_model,
     new_build_folder,
     optimize,
     read_file,
@@ -35,11 +37,13 @@ from thimble.compiler.driver.planning import (
     silent,
     sram_limit,
 )
+from thimble.compiler.driver.quantize import quantize_imported
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
 from thimble.compiler.plan.plan import Plan
+from thimble.quantize.quantizer import Progress
 from thimble.targets.build import build_firmware
 from thimble.targets.elf import read_sizes
 from thimble.targets.model import Target, load_target
@@ -51,9 +55,26 @@ ROOM_ATTEMPTS = 3
 """Plans that may be built to make room for stack and static RAM, which only a build knows."""
 
 
+def untracked(items: Iterable[Any], what: str, count: int) -> Iterable[Any]:
+    """No progress shown."""
+    return items
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The float model that was quantized, as a build folder keeps it, and what quantization says of itself."""
+
+    data: bytes
+    path: Path
+    figures: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that is being compiled: `source` is its own graph, `graph` what is left of it to execute."""
+    """A model that is being compiled: `source` is its own graph, `graph` what is left of it to execute.
+
+    `origin` is the float model behind a `source` that was quantized here; `data` is then the integers' TFLite file.
+    """
 
     data: bytes
     source_format: str
@@ -63,6 +84,7 @@ class Model:
     target: Target
     name: str
     options: CompileOptions
+    origin: Origin | None = None
 
     def build(self, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
         """Generate and build a plan's firmware in an empty folder, and measure it; the report."""
@@ -85,22 +107,32 @@ class Model:
             options=self.options,
             scratch_limit_bytes=self.scratch_limit_bytes,
         )
+        if self.origin is not None:
+            keep_float_model(folder, report, self.origin.data, self.origin.path)
+            report["quantization"] = self.origin.figures
         say(f"Measuring one inference on the simulated {self.target.name}")
         measure(report, images.sim_elf, self.target, say)
         return report
 
 
-def open_model(model_path: Path, target_name: str, options: CompileOptions) -> Model:
-    """Read a model and run the graph's passes."""
+def open_model(
+    model_path: Path, target_name: str, options: CompileOptions, say: Say = lambda _: None, track: Progress = untracked
+) -> Model:
+    """Read a model, quantize it where the options say how, run the graph's passes and choose its kernels."""
     target = load_target(target_name)
     data = read_file(model_path)
     source = import_model(data, model_path, dict(options.input_shapes))
-    check_supported(source)
+    kind, stored, origin = source_format(model_path), stored_model(data, model_path), None
+    if options.quantize is None:
+        check_supported(source)
+    else:
+        quantized = quantize_imported(source, options.quantize, say, track)
+        origin = Origin(stored, model_path, quantized.report)
+        kind, stored, source = "tflite", quantized.file, integers_of(quantized.file, source)
     passed, _ = optimize(source, options.disabled_passes, options.io)
     graph, scratch_limit = fit_kernels(passed, target, options)
     name = c_text.identifier(options.name or model_path.stem)
-    kind, stored = source_format(model_path), stored_model(data, model_path)
-    return Model(stored, kind, source, graph, scratch_limit, target, name, options)
+    return Model(stored, kind, source, graph, scratch_limit, target, name, options, origin)
 
 
 def compile_model(
@@ -110,14 +142,18 @@ def compile_model(
     options: CompileOptions | None = None,
     say: Say = lambda _: None,
     show: ShowProgress = silent,
+    track: Progress = untracked,
 ) -> dict[str, Any]:
-    """Model file to build folder; returns its report. `say` gets one line a stage, `show` the progress of planning.
+    """Model file to build folder; returns its report. `say` gets one line a stage, `show` the progress of planning,
+    `track` that of quantizing.
 
+    A float model is quantized first where the options say how: the build then holds the integer model as a TFLite
+    file, with which everything behind it works, and the float model beside it, for accuracy to be compared with.
     Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
     options = options or CompileOptions()
     say("Reading the model")
-    model = open_model(model_path, target_name, options)
+    model = open_model(model_path, target_name, options, say, track)
     limit = sram_limit(model.target, options)
     say(f"Planning {len(model.graph.nodes)} layers")
     model, plan = plan_model(model, limit, show)

@@ -7,6 +7,7 @@ from typing import Any
 from rich import box
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from thimble.targets.model import list_targets, load_target
 from thimble.targets.sim.trace import Trace
@@ -39,6 +40,32 @@ def memory_table(report: dict[str, Any]) -> Table:
     table.add_row("code", _bytes(memory["code_bytes"]), "")
     table.add_row("flash, total", _bytes(memory["flash_total_bytes"]), f"{flash:,}", style="bold")
     return table
+
+
+def compile_view(report: dict[str, Any]) -> Group:
+    """Memory of a build, behind what quantization did where the model was float."""
+    quantization = report.get("quantization")
+    return Group(*([] if quantization is None else [quantization_view(quantization)]), memory_table(report))
+
+
+def quantization_view(report: dict[str, Any], most: int = 12) -> Group:
+    """The layers of a quantization, worst first, cut where there are many; then accuracy and warnings."""
+    numbers = ("SQNR, dB", "scale", "zero", "range used", "clipped")
+    table = _table(
+        f"Quantized by '{report['method']}', worst layers first", "#", "layer", "type", *numbers, right=numbers
+    )
+    for row in report["layers"][:most]:
+        sqnr = "exact" if row["sqnr_db"] is None else f"{row['sqnr_db']:.1f}"
+        used, clipped = f"{row['used_percent']:.1f}%", f"{row['clipped_percent']:.2f}%"
+        cells = (sqnr, f"{row['scale']:.4g}", str(row["zero_point"]), used, clipped)
+        table.add_row(str(row["layer"]), row["op"], row["dtype"], *cells)
+    lines = [*report["steps"], *(f"Warning: {warning}" for warning in report["warnings"])]
+    if len(report["layers"]) > most:
+        lines.insert(0, f"{len(report['layers']) - most} better layers are not shown; --json lists them all")
+    if (accuracy := report["accuracy"]) is not None:
+        found = f"float {accuracy['float']:.2f}, integers {accuracy['integers']:.2f}"
+        lines.append(f"Accuracy ({accuracy['metric']}): {found} over {accuracy['samples']} samples")
+    return Group(table, *(Text(line) for line in lines))
 
 
 def verify_table(report: dict[str, Any]) -> Group:

@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 
 from thimble.compiler.driver.build_folder import Build, open_build, write_report
-from thimble.compiler.driver.data import Samples, model_samples
+from thimble.compiler.driver.data import Samples, load_samples, model_samples
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.localize import first_differing_layer
 from thimble.compiler.driver.oracle import onnx_runtime_name, oracle_name, run_onnx, run_oracle
+from thimble.compiler.driver.quantize import top1
 from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, open_samples, places, run_host, run_target
 from thimble.compiler.importers.pytorch import onnx_form
+from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.ops.executor import Executor
+from thimble.quantize.calibration import calibration_for
 
 REFERENCE = "integer reference"
 Progress = Callable[[Iterable[list[Array]], str, int], Iterable[list[Array]]]
@@ -77,7 +81,7 @@ def verify_build(
     oracle = outputs.pop(REFERENCE) if integers_define else model_outputs
     comparisons = [compare(runtime, result, oracle) for runtime, result in outputs.items()]
     build.report["verify"] = _summary(build, samples, reference, comparisons)
-    build.report["accuracy"] = _accuracy(samples, model_outputs, outputs)
+    build.report["accuracy"] = _accuracy(samples, model_outputs, outputs, _float_top1(build, samples, data, limit))
     write_report(folder, build.report)
     return build.report
 
@@ -159,14 +163,37 @@ def _first_mismatch(build: Build, samples: Samples, comparison: Comparison) -> d
     }
 
 
-def _accuracy(samples: Samples, oracle: Outputs, outputs: dict[str, Outputs]) -> dict[str, Any] | None:
-    """Top-1 in percent of the reference runtime and of the last place that ran; None without labels."""
+def _float_top1(build: Build, samples: Samples, data: Path | None, limit: int | None) -> float | None:
+    """Top-1 in percent of the float model that a build was quantized from; None where there is none, or no labels.
+
+    It gets the data as it is; where that is stored integers, the real numbers that they stand for.
+    """
+    graph = build.float_graph
+    if graph is None or data is None or samples.labels is None or len(graph.outputs) != 1:
+        return None
+    try:
+        inputs = load_samples(data, graph, limit).inputs
+    except UsageError:
+        quants = [build.graph.values[i].quant for i in build.graph.inputs]
+        inputs = tuple(dequantized(x, quant) for x, quant in zip(samples.inputs, quants, strict=True))
+    return top1(graph, calibration_for(graph, inputs), samples.labels)
+
+
+def _accuracy(
+    samples: Samples, oracle: Outputs, outputs: dict[str, Outputs], float_top1: float | None
+) -> dict[str, Any] | None:
+    """Top-1 in percent of the given model and of the last place that ran; None without labels.
+
+    The given model is the float one where the build quantized it, else the integer one in its reference runtime.
+    """
     if samples.labels is None or len(oracle[0]) != 1:
         return None
     runtime, ours = list(outputs.items())[-1]
+    integers = _top1(oracle, samples.labels)
     return {
         "metric": "top-1 percent",
-        "reference": _top1(oracle, samples.labels),
+        "reference": integers if float_top1 is None else float_top1,
+        "reference_model": "float" if float_top1 is not None else "given",
         "simulated": _top1(ours, samples.labels),
         "simulated_on": runtime,
         "samples": len(samples),

@@ -34,6 +34,21 @@ def compile(
         return compile_model(path, target, Path(out), CompileOptions(**options))
 
 
+def quantize_model(
+    model: str | Path, out: str | Path, calibration: Any, method: str = "fast", **options: Any
+) -> dict[str, Any]:
+    """Quantize a float model and write it as .onnx or .tflite; returns the figures of every layer (`thimble quantize`).
+
+    `calibration` is a path, or yields arrays of samples; `options` are the further fields of QuantizeOptions. It has a
+    longer name than its verb because `thimble.quantize` is the package that does it.
+    """
+    from thimble.compiler.driver.options import QuantizeOptions
+    from thimble.compiler.driver.quantize import quantize_to
+    from thimble.quantize.quantizer import Method
+
+    return quantize_to(Path(model), Path(out), QuantizeOptions(Method(method), calibration, **options))
+
+
 def analyze(model: str | Path, target: str, **options: Any) -> dict[str, Any]:
     """Whether a model fits a target, by how many bytes, and every blocker. Writes nothing."""
     from thimble.compiler.driver.options import CompileOptions

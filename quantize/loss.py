@@ -1,0 +1,65 @@
+"""How far an integer graph is from its float graph on samples: the one number by which candidates are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Array
+from thimble.compiler.ops.dequantize import dequantized
+from thimble.compiler.ops.executor import BatchExecutor
+from thimble.compiler.ops.sigmoid import Logistic
+from thimble.compiler.ops.softmax import Softmax
+from thimble.quantize.calibration import Calibration
+from thimble.quantize.convert import convert
+from thimble.quantize.parameters import Parameters, store
+from thimble.quantize.samples import CHUNK
+
+
+def loss_values(graph: Graph) -> tuple[int, ...]:
+    """The values to compare: the outputs, before a last softmax or logistic, which would hide differences."""
+    squashing = {node.outputs[0]: node.inputs[0] for node in graph.nodes if isinstance(node.op, Softmax | Logistic)}
+    return tuple(squashing.get(i) or i for i in graph.outputs)
+
+
+class Judge:
+    """Compares integer forms of one float graph over the same samples."""
+
+    def __init__(self, graph: Graph, samples: Calibration) -> None:
+        self._graph = graph
+        self._samples = samples
+        self._points = loss_values(graph)
+        self._wanted = run_values(graph, samples.inputs, self._points)
+
+    def loss(self, parameters: Parameters) -> float:
+        """Mean squared error of the compared values, in units of their variance, summed over them."""
+        graph = convert(self._graph, parameters).graph
+        inputs = [store(x, graph.values[i].quant, graph.values[i].type.dtype) for i, x in self._pairs()]
+        total = 0.0
+        for index, wanted, got in zip(self._points, self._wanted, run_values(graph, inputs, self._points), strict=True):
+            quant = graph.values[index].type.quant
+            real = got if quant is None else dequantized(got, quant)
+            variance = float(wanted.var()) or 1.0
+            total += float(((real.astype(np.float64) - wanted) ** 2).mean()) / variance
+        return total
+
+    def _pairs(self) -> list[tuple[int, Array]]:
+        return list(zip(self._graph.inputs, self._samples.inputs, strict=True))
+
+
+def run_values(graph: Graph, inputs: Sequence[Array], wanted: Sequence[int]) -> list[Array]:
+    """Some values of a graph over samples (N, *shape): one array (N, ...) each."""
+    executor = BatchExecutor(graph)
+    parts: list[list[Array]] = [[] for _ in wanted]
+    for start in range(0, len(inputs[0]), CHUNK):
+        traced = executor.trace([_joined(x[start : start + CHUNK]) for x in inputs])
+        for part, index in zip(parts, wanted, strict=True):
+            part.append(traced[index])
+    return [np.concatenate(part) for part in parts]
+
+
+def _joined(samples: Array) -> Array:
+    """(N, 1, ...) as (N, ...), which is what a graph for N samples takes."""
+    return samples.reshape(len(samples), *samples.shape[2:]) if samples.shape[1:2] == (1,) else samples

@@ -1,0 +1,1 @@
+"""Quantization: observers, weights, conversion, files, figures on real data."""
