@@ -12,8 +12,10 @@ from thimble.compiler.ir.graph import Role
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
+from thimble.compiler.plan.regions import Region
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.runs import Parts, Run
+from thimble.compiler.plan.spread import spread_plan
 from thimble.compiler.plan.stages import RanStage, Staged, StoredTile, stage_runs
 
 MEMORY_ALIGNMENT = 8
@@ -24,14 +26,17 @@ EXACT_REQUESTS = 120
 """Beyond so many bodies the exact search gets only what effort there is above the usual: it rarely finds anything."""
 
 
-def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT) -> Plan:
-    """The plan of a schedule. `effort` bounds the search for offsets (layout.py, exact_layout.py)."""
+def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT, regions: Sequence[Region] = ()) -> Plan:
+    """The plan of a schedule. `effort` bounds the search for offsets (layout.py, exact_layout.py).
+
+    It is one block where no regions are given, or where it does not fit them.
+    """
     staged = stage_runs(graph, runs)
     pieces = _Pieces(graph, staged)
     slides = pieces.slides()
     exact_effort = effort if len(pieces.requests) <= EXACT_REQUESTS else max(effort - EFFORT, 0.0)
     placement = place_exactly(pieces.requests, place(pieces.requests, slides, effort), slides, exact_effort)
-    return Plan(
+    plan = Plan(
         buffers=tuple(replace(b, offset=placement.offsets[request]) for b, request in pieces.buffers),
         stages=tuple(ran.stage for ran in staged.stages),
         tiles=tuple(stored.tile for stored in staged.tiles),
@@ -40,6 +45,8 @@ def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT) -> P
         bound_bytes=placement.bound_bytes,
         views=tuple(View(*pair) for pair in graph.views.items()),
     )
+    bodies = [request for _, request in pieces.buffers]
+    return spread_plan(graph.graph, plan, pieces.requests, bodies, slides, regions, effort) if regions else plan
 
 
 class _Pieces:
