@@ -15,7 +15,7 @@ import numpy as np
 
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.exact_layout import place_exactly
-from thimble.compiler.plan.layout import place
+from thimble.compiler.plan.layout import lower_bound, place
 from thimble.compiler.plan.live_bytes import LiveBytes
 from thimble.compiler.plan.plan import Block
 from thimble.compiler.plan.requests import Request, Slide, arena_bytes
@@ -61,16 +61,14 @@ def spread(bodies: Bodies, regions: Sequence[Region], effort: float) -> Spread |
     `effort` bounds the search for offsets (layout.py, exact_layout.py). There must be bodies and regions.
     """
     by_speed = sorted(regions, key=lambda r: r.wait_states)
-    for number, region in enumerate(by_speed):
-        if region.wait_states == by_speed[0].wait_states:
-            alone = _lay_out(bodies, by_speed, [number] * len(bodies.accesses), effort)
-            if alone is not None:
-                return alone
-    assignments = list(assign_regions(bodies, by_speed))
+    together = [[number] * len(bodies.accesses) for number in range(len(by_speed))]
+    apart = list(assign_regions(bodies, by_speed))
+    assignments = sorted((*together, *apart), key=lambda homes: (waits(bodies, by_speed, homes), len(set(homes))))
     for tried in dict.fromkeys((0.0, effort)):
-        found = [homes for homes in assignments if _lay_out(bodies, by_speed, homes, tried) is not None]
-        if found:
-            return _lay_out(bodies, by_speed, min(found, key=lambda homes: waits(bodies, by_speed, homes)), effort)
+        for homes in assignments:
+            found = _lay_out(bodies, by_speed, homes, tried)
+            if found is not None:
+                return found
     return None
 
 
@@ -120,10 +118,10 @@ def _orders(bodies: Bodies, profiles: Sequence[Array], excess: Array) -> Iterato
 
 def _sent_home(bodies: Bodies, regions: Sequence[Region], homes: list[int], moved: list[int], home: int) -> list[int]:
     """The assignment after the groups that came last have left those regions whose layout is larger than they are."""
-    for group in reversed(moved):
-        number = homes[group]
-        if _place(bodies, homes, number, 0.0)[1] > regions[number].bytes // BLOCK_ALIGNMENT * BLOCK_ALIGNMENT:
-            homes[group] = home
+    for number in set(homes) - {home}:
+        inside = [group for group in moved if homes[group] == number]
+        while inside and _lay_out_one(bodies, regions, homes, number, 0.0) is None:
+            homes[inside.pop()] = home
     return homes
 
 
@@ -131,29 +129,38 @@ def _lay_out(bodies: Bodies, regions: Sequence[Region], homes: Sequence[int], ef
     """Offsets and blocks of an assignment; None where a region is too small."""
     offsets, blocks, start, bound = [0] * len(bodies.requests), [], 0, 0
     for number in sorted(set(homes)):
-        placed, size, least = _place(bodies, homes, number, effort)
-        size = -(-max(size, 1) // BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT
-        if size > regions[number].bytes:
+        placed = _lay_out_one(bodies, regions, homes, number, effort)
+        if placed is None:
             return None
-        for index, offset in placed.items():
+        for index, offset in placed.offsets.items():
             offsets[index] = start + offset
-        blocks.append(Block(regions[number].name, start, size))
-        start += size
-        bound += least
+        blocks.append(Block(regions[number].name, start, placed.bytes))
+        start += placed.bytes
+        bound += placed.bound_bytes
     return Spread(tuple(offsets), tuple(blocks), bound)
 
 
-def _place(bodies: Bodies, homes: Sequence[int], number: int, effort: float) -> tuple[dict[int, int], int, int]:
-    """The offsets of the bodies in one region, from its start, the bytes that they take and a bound of them."""
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """Offsets of the bodies of one region from its start, the bytes of its block, and what these cannot be below."""
+
+    offsets: dict[int, int]
+    bytes: int
+    bound_bytes: int
+
+
+def _lay_out_one(
+    bodies: Bodies, regions: Sequence[Region], homes: Sequence[int], number: int, effort: float
+) -> _Placed | None:
+    """The block of one region; None where the region is too small for it."""
     inside = [i for i, group in enumerate(bodies.groups) if homes[group] == number]
     at = {body: position for position, body in enumerate(inside)}
     requests = [bodies.requests[i] for i in inside]
     slides = [Slide(at[s.over], at[s.under], s.distance) for s in bodies.slides if s.over in at and s.under in at]
-    if not requests:
-        return {}, 0, 0
+    if lower_bound(requests, slides) > regions[number].bytes:
+        return None
     placement = place_exactly(requests, place(requests, slides, effort), slides, effort)
-    return (
-        dict(zip(inside, placement.offsets, strict=True)),
-        arena_bytes(requests, placement.offsets),
-        placement.bound_bytes,
-    )
+    size = -(-max(arena_bytes(requests, placement.offsets), 1) // BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT
+    if size > regions[number].bytes:
+        return None
+    return _Placed(dict(zip(inside, placement.offsets, strict=True)), size, placement.bound_bytes)
