@@ -55,8 +55,8 @@ class Project:
 class _Tensor:
     """Input or output `index` as the header describes it.
 
-    `address` is its place in the arena as a C expression, empty for an input that is read by rows through `callback`; `file_offset` its place
-    in a sample of a file.
+    `address` is its place in the arena as a C expression, empty for an input that is read by rows through `callback`;
+    `file_offset` its place in a sample of a file.
     """
 
     index: int
@@ -172,11 +172,17 @@ def render_trace_main(graph: Graph, plan: Plan, name: str, rounding: Rounding) -
     traced = trace_steps(graph, plan, lowered)
     copies = [copy for step in traced.steps for copy in step.copies]
     functions = (*lowered.readers, *lowered.layers)
-    context = {"name": name, "NAME": name.upper(), "readers": lowered.readers, "functions": functions}
-    return _render(
-        "trace_main.c.j2",
-        {**context, **_arena(plan, name), **_interface(graph, plan, name), "traced": traced, "copies": copies},
-    )
+    context = {
+        "name": name,
+        "NAME": name.upper(),
+        "readers": lowered.readers,
+        "functions": functions,
+        "traced": traced,
+        "copies": copies,
+        **_arena(plan, name),
+        **_interface(graph, plan, name),
+    }
+    return _render("trace_main.c.j2", context)
 
 
 def _context(
@@ -227,14 +233,12 @@ def _usage(graph: Graph, plan: Plan, name: str) -> str:
 
 def _arena(plan: Plan, name: str, main_memory: str = "") -> dict[str, object]:
     """The blocks of the arena, the types of pointers to it outside and inside of the model, and the one in main.c."""
-    several = len(plan.blocks) > 1
+    several, prefix = len(plan.blocks) > 1, f"{name.upper()}_ARENA"
     blocks = [
         _Block(
             name=block_name(block),
             array=f"arena_{block_name(block)}" if several else "arena",
-            bytes_macro=f"{name.upper()}_ARENA_{block_name(block).upper()}_BYTES"
-            if several
-            else f"{name.upper()}_ARENA_BYTES",
+            bytes_macro=f"{prefix}_{block_name(block).upper()}_BYTES" if several else f"{prefix}_BYTES",
             start=block.start,
             bytes=block.bytes,
             apart=block.memory not in ("", main_memory),

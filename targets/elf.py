@@ -49,7 +49,8 @@ class ElfSizes:
 
     `rodata_bytes` holds all other constant sections too, such as the vector table. `flash_total_bytes` is what
     the chip's flash holds: code, constants, the load image of .data, and the gaps between them.
-    `ram_static_bytes` is .data and .bss with all copied constants and blocks of the arena; the reserve for the stack is in `stack_reserve_bytes` only.
+    `ram_static_bytes` is .data and .bss, with copied constants and all blocks of the arena; the reserve for the stack
+    is in `stack_reserve_bytes` only.
     """
 
     text_bytes: int

@@ -17,7 +17,7 @@ from rich.progress import Progress
 import thimble
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
-from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, choose, parse_bytes
+from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, Regions, choose, parse_bytes
 from thimble.compiler.driver.stages import analyze_model, compile_model, emit
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
 from thimble.compiler.ir.operator import Rounding
@@ -98,6 +98,8 @@ def model_options(function: F) -> F:
             choice("--objective", Objective, "What the plan is to be good for."),
             choice("--input", InputFeed, "The input whole in SRAM, or pulled by rows through a callback.", name="feed"),
             choice("--io", Io, "Take and give the model's own tensors, or the integers behind its conversions."),
+            choice("--regions", Regions, "The arena over several memories where that helps, or in one block."),
+            click.option("--fast-weights", metavar="SIZE", help="Most bytes of constants that are copied to fast RAM."),
             click.option(
                 "--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Seconds to search for a layout."
             ),
@@ -119,6 +121,7 @@ def compile_options(
     max_sram: str | None,
     max_flash: str | None,
     feed: str,
+    fast_weights: str | None,
     plan_time: float | None,
     max_drop: float | None = None,
     **choices: Any,
@@ -129,6 +132,7 @@ def compile_options(
         max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         max_drop_percent=max_drop,
         input=choose(InputFeed, feed, "--input"),
+        fast_weights_bytes=0 if fast_weights is None else parse_bytes(fast_weights),
         plan_time_s=plan_time,
         **choices,
     )

@@ -295,6 +295,8 @@ _FLAGS = {
     "objective": "--objective",
     "input": "--input",
     "io": "--io",
+    "regions": "--regions",
+    "fast_weights_bytes": "--fast-weights",
     "max_sram_bytes": "--max-sram",
     "max_flash_bytes": "--max-flash",
     "plan_time_s": "--plan-time",

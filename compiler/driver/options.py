@@ -27,10 +27,18 @@ class InputFeed(Enum):
     ROWS = "rows"
 
 
+class Regions(Enum):
+    """Over how many of the chip's memories the arena may be spread: several where that helps, or one."""
+
+    AUTO = "auto"
+    ONE = "one"
+
+
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
     """Sizes in bytes; None means the target's own limit. `plan_time_s` bounds the exact search for a layout, in
-    CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine.
+    CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine. Up
+    to `fast_weights_bytes` of constants are copied to the chip's fastest RAM before main.
 
     Choices may be given as their names. Raises UsageError for a name that is none.
     """
@@ -45,6 +53,8 @@ class CompileOptions:
     objective: Objective = Objective.BALANCED
     input: InputFeed = InputFeed.RESIDENT
     io: Io = Io.MODEL
+    regions: Regions = Regions.AUTO
+    fast_weights_bytes: int = 0
     plan_time_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +69,7 @@ class CompileOptions:
             "disabled_passes": list(self.disabled_passes),
             "max_sram_bytes": self.max_sram_bytes,
             "max_flash_bytes": self.max_flash_bytes,
+            "fast_weights_bytes": self.fast_weights_bytes,
             "plan_time_s": self.plan_time_s,
         }
 
@@ -69,6 +80,7 @@ _CHOICES: dict[str, type[Enum]] = {
     "objective": Objective,
     "input": InputFeed,
     "io": Io,
+    "regions": Regions,
 }
 
 

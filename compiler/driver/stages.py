@@ -58,7 +58,9 @@ class Model:
     def build(self, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
         """Generate and build a plan's firmware in an empty folder, and measure it; the report."""
         say("Generating C")
-        project = generate_project(self.graph, plan, self.target, self.name, self.options.rounding)
+        project = generate_project(
+            self.graph, plan, self.target, self.name, self.options.rounding, self.options.fast_weights_bytes
+        )
         for file, text in project.files.items():
             (folder / file).write_text(text, encoding="utf-8")
         (folder / MODEL_FILE).write_bytes(self.data)
@@ -106,15 +108,16 @@ def compile_model(
     graph, target = model.graph, model.target
     limit = sram_limit(target, options)
     say(f"Planning {len(graph.nodes)} layers")
-    plan = make_plan(graph, options, limit, show)
+    plan = make_plan(graph, options, limit, show, target)
     say(plan_text(plan))
     check_ram(graph, plan, target, options)
     with new_build_folder(out) as folder:
         report = model.build(plan, folder, say)
+        limit = sram_limit(target, options, plan)
         beyond = report["memory"]["sram_total_bytes"] - plan.arena_bytes
         if plan.arena_bytes > limit - beyond > 0:
             say(f"Planning again: stack and static RAM take {beyond} bytes besides the arena")
-            smaller = make_plan(graph, options, limit - beyond, show)
+            smaller = make_plan(graph, options, limit - beyond, show, target)
             if smaller.arena_bytes < plan.arena_bytes:
                 say(plan_text(smaller))
                 empty_folder(folder)
@@ -133,11 +136,11 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     if what == "graph":
         return print_graph(graph)
     target = load_target(target_name)
-    plan = make_plan(graph, options, sram_limit(target, options))
+    plan = make_plan(graph, options, sram_limit(target, options), target=target)
     if what == "plan":
         return print_plan(graph, plan)
     name = c_text.identifier(options.name or model_path.stem)
-    project: Project = generate_project(graph, plan, target, name, options.rounding)
+    project: Project = generate_project(graph, plan, target, name, options.rounding, options.fast_weights_bytes)
     return "".join(f"/* ==== {file} ==== */\n{text}\n" for file, text in project.files.items())
 
 
@@ -158,7 +161,7 @@ def check_limits(report: dict[str, Any], target: Target, options: CompileOptions
     """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit."""
     memory = report["memory"]
     for label, need, have, asked in (
-        ("SRAM", memory["sram_total_bytes"], target.ram_bytes, options.max_sram_bytes),
+        ("SRAM", memory["sram_total_bytes"], report["target"]["ram_bytes"], options.max_sram_bytes),
         ("flash", memory["flash_total_bytes"], target.flash_bytes, options.max_flash_bytes),
     ):
         limit = have if asked is None else min(have, asked)
@@ -187,8 +190,9 @@ def analyze_model(
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
     graph, _ = optimize(source, options.disabled_passes, options.io)
     ram_limit = sram_limit(target, options)
-    plan = make_plan(graph, options, ram_limit, show)
-    project = generate_project(graph, plan, target, "model", options.rounding)
+    plan = make_plan(graph, options, ram_limit, show, target)
+    ram_limit = sram_limit(target, options, plan)
+    project = generate_project(graph, plan, target, "model", options.rounding, options.fast_weights_bytes)
     flash_limit = min(target.flash_bytes, options.max_flash_bytes or target.flash_bytes)
     return {
         "supported": True,

@@ -82,6 +82,8 @@ def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOp
             plan = search.spread(found.runs)
         if plan.blocks and plan.arena_bytes <= limit:
             return plan
+    if found.arena_bytes <= options.regions[0].bytes:
+        return found.plan
     return search.best(min(limit, options.regions[0].bytes)).plan
 
 
