@@ -237,6 +237,9 @@ def _check(target: Target) -> None:
             raise ThimbleError(f"Target {target.name}: it has no {kind}.")
     if any(m.arena and (m.kind != "ram" or target.ram.origin <= m.origin < target.ram.end) for m in target.memories):
         raise ThimbleError(f"Target {target.name}: only RAM that firmware is not linked to can be marked as arena.")
+    for memory in target.arena_memories[1:]:
+        if not memory.name.isidentifier() or memory.name != memory.name.lower():
+            raise ThimbleError(f"Target {target.name}: arena memory {memory.name} needs a name that C can use.")
     ordered = sorted(target.memories, key=lambda m: m.origin)
     for first, second in itertools.pairwise(ordered):
         if first.end > second.origin:
