@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from thimble.codegen import c_text
@@ -36,7 +37,7 @@ def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lo
     """Lower every stage but those of views; `prefix` begins the name of each constant array, which is external."""
     places, constants = Places(graph, plan), _Constants()
     steps, names = steps_of_stages(plan), stage_names(graph, plan)
-    layers, readers = [], []
+    layers, readers, sources = [], [], _Sources()
     for index, stage in enumerate(plan.stages):
         if stage.node is None:
             readers.append(lower_reader(graph, plan, places, prefix, index, names[index], steps[index]))
@@ -44,6 +45,7 @@ def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lo
             part = part_of_stage(graph, plan, places, stage)
             lowering = _StageLowering(graph, plan, index, part, steps[index], constants, prefix, rounding)
             layers.append(lowering.layer(names[index]))
+            sources.add(lowering.calls)
     kernels = sorted({call.kernel for layer in layers for call in layer.calls})
     return Lowered(
         tuple(layers),
@@ -52,7 +54,23 @@ def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lo
         places.tables,
         make_schedule(plan, (*readers, *layers)),
         tuple(kernels),
+        tuple(sorted(sources.plain_kernels)),
+        sources.generated,
     )
+
+
+class _Sources:
+    """Where the kernels of all calls come from."""
+
+    def __init__(self) -> None:
+        self.plain_kernels: set[str] = set()
+        self.generated: dict[str, str] = {}
+
+    def add(self, calls: Sequence[KernelCall]) -> None:
+        """Take in what the calls of one layer need."""
+        for call in calls:
+            self.plain_kernels.update(call.source.needs if call.source else (call.kernel,))
+            self.generated.update(call.source.files if call.source else ())
 
 
 class _Constants:
@@ -101,12 +119,14 @@ class _StageLowering:
         self._locals: dict[str, Local] = {}
         self._row_locals: dict[str, Local] = {}
         self._used: dict[BufferKind, int] = {}
+        self.calls: tuple[KernelCall, ...] = ()
 
     def layer(self, function: str) -> Layer:
         """The function: whole tensors by the operator's `lower`, rows by its `lower_rows`."""
         site, node = self._site, self._plan.stages[self._index].node
         assert node is not None
-        calls = site.op.lower(site, self._rounding) if self._whole else site.op.lower_rows(site, self._rounding)
+        calls = site.lower(self._rounding) if self._whole else site.lower_rows(self._rounding)
+        self.calls = calls
         self._row_by_row = not self._whole and any(map(_is_for_one_row, calls))
         name = function.replace(f"_{site.op.name}", "", 1)  # layer_03, layer_03_strip_1
         lowered = tuple(self._call(call, name, f"_{i}" if len(calls) > 1 else "") for i, call in enumerate(calls))
@@ -130,7 +150,7 @@ class _StageLowering:
         if BufferKind.ACCUMULATOR in self._memories:
             return False
         scratch = self._memories.get(BufferKind.SCRATCH)
-        needed = max((call.scratch_bytes for call in self._site.op.lower(self._site, self._rounding)), default=0)
+        needed = max((call.scratch_bytes for call in self._site.lower(self._rounding)), default=0)
         return needed <= (scratch.bytes if scratch else 0)
 
     def _extent(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -125,7 +126,10 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name."""
+    """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name.
+
+    `plain_kernels` are those of the runtime; `generated` are the files of kernels made for this graph.
+    """
 
     layers: tuple[Layer, ...]
     readers: tuple[Reader, ...]
@@ -133,3 +137,12 @@ class Lowered:
     tables: tuple[RowTable, ...]
     schedule: Schedule
     kernels: tuple[str, ...]
+    plain_kernels: tuple[str, ...]
+    generated: Mapping[str, str]
+
+    def kernels_of_nodes(self) -> dict[int, tuple[str, ...]]:
+        """The kernels that the stages of each node call, by name; views have none."""
+        found: dict[int, set[str]] = {}
+        for layer in self.layers:
+            found.setdefault(layer.node, set()).update(call.kernel for call in layer.calls)
+        return {node: tuple(sorted(kernels)) for node, kernels in found.items()}

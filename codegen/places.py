@@ -9,13 +9,7 @@ import numpy as np
 from thimble.codegen import c_text
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Span
-from thimble.compiler.plan.plan import Block, Buffer, Plan, Tile
-
-ROW_UNIT = 4
-"""THIMBLE_ROW_UNIT of runtime_c/kernels/thimble_rows.h: the unit of the offsets in a table, in bytes."""
-
-ADDRESSABLE_BYTES = ROW_UNIT << 16
-"""First offset that a table of uint16_t cannot hold."""
+from thimble.compiler.plan.plan import ADDRESSABLE_BYTES, ROW_UNIT, Block, Buffer, Plan, Tile
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,15 @@ HOST_CFLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A generated project: `files` by relative path; `weights_bytes` is the size of all constant arrays."""
+    """A generated project: `files` by relative path; `weights_bytes` is the size of all constant arrays.
+
+    `kernels` are the names of the kernels that each node's stages call; nodes that are views have none.
+    """
 
     name: str
     files: Mapping[str, str]
     weights_bytes: int
-    kernels: tuple[str, ...]
+    kernels: Mapping[int, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +122,12 @@ def generate_sources(
         f"{name}.h": _render("model.h.j2", context),
         f"{name}.c": _render("model.c.j2", context),
         "host_main.c": _render("host_main.c.j2", context),
-        **kernel_files(lowered.kernels, _row_headers(lowered)),
+        **kernel_files(lowered.plain_kernels, _row_headers(lowered), lowered.generated),
     }
     if constants:
         files[f"{name}_weights.h"] = _render("weights.h.j2", context)
         files[f"{name}_weights.c"] = _render("weights.c.j2", context)
-    return Project(name, files, weights_bytes, lowered.kernels)
+    return Project(name, files, weights_bytes, lowered.kernels_of_nodes())
 
 
 def generate_project(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thimble.codegen.kernels import KernelFamily, choose_kernels
 from thimble.compiler.driver.options import Io
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import MalformedModel, UsageError, quoted
@@ -122,11 +123,16 @@ def open_build(folder: Path) -> Build:
         name, target = report["build"]["name"], report["target"]["name"]
         rounding = Rounding(report["build"]["rounding"])
         disabled = tuple(report["build"]["disabled_passes"])
-        io = Io(report["build"]["io"])
+        io, family = Io(report["build"]["io"]), KernelFamily(report["build"]["kernels"])
+        scratch_limit = report["build"]["scratch_limit_bytes"]
+        if scratch_limit is not None and not isinstance(scratch_limit, int):
+            raise ValueError(f"scratch_limit_bytes is {scratch_limit!r}")
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
     graph, interface = optimize(import_model(model, Path(f"{report['model']['name']}.tflite")), disabled, io)
-    return Build(folder, report, model, graph, interface, load_target(target), name, rounding)
+    chip = load_target(target)
+    graph = choose_kernels(graph, chip, family, scratch_limit)
+    return Build(folder, report, model, graph, interface, chip, name, rounding)
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

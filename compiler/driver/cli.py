@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 import thimble
+from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Io, Regions, choose, parse_bytes
@@ -100,6 +101,7 @@ def model_options(function: F) -> F:
             choice("--io", Io, "Take and give the model's own tensors, or the integers behind its conversions."),
             choice("--regions", Regions, "The arena over several memories where that helps, or in one block."),
             click.option("--fast-weights", metavar="SIZE", help="Most bytes of constants that are copied to fast RAM."),
+            choice("--kernels", KernelFamily, "The chip's own kernels where there are any, or portable C everywhere."),
             click.option(
                 "--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Seconds to search for a layout."
             ),
@@ -148,13 +150,12 @@ def cli() -> None:
 @model_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The build folder to write.")
 @click.option("--max-drop", type=click.FloatRange(min=0), help="Most top-1 percent that `verify` may find lost.")
-@click.option("--kernels", type=click.Choice(["auto", "c"]), default="auto", show_default=True, help="Kernel family.")
 @click.option("--emit", "what", type=click.Choice(["graph", "plan", "c"]), help="Print one stage and write nothing.")
 @verb
 def compile_command(
-    model: Path, target: str, out: Path | None, kernels: str, what: str | None, as_json: bool, quiet: bool, **given: Any
+    model: Path, target: str, out: Path | None, what: str | None, as_json: bool, quiet: bool, **given: Any
 ) -> None:
-    """Compile MODEL to a C99 project and firmware for a chip. So far `--kernels auto` is the plain C kernels."""
+    """Compile MODEL to a C99 project and firmware for a chip."""
     options = compile_options(**given)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)

@@ -14,7 +14,7 @@ import jinja2
 from thimble.compiler.driver.frontier_chart import draw_frontier
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, Regions
-from thimble.compiler.driver.planning import ShowProgress, check_input_feed, plan_options, silent, sram_limit
+from thimble.compiler.driver.planning import ShowProgress, plan_options, silent, sram_limit
 from thimble.compiler.driver.stages import Model, open_model
 from thimble.compiler.ir.errors import ThimbleError, UsageError
 from thimble.compiler.plan.checker import check_plan
@@ -52,7 +52,6 @@ def measure_frontier(
     Raises ThimbleError where the target's simulator counts no cycles.
     """
     model = open_model(model_path, target_name, options or CompileOptions())
-    check_input_feed(model.graph, model.options)
     limit = sram_limit(model.target, replace(model.options, regions=Regions.ONE))
     with show() as progress:
         asked = plan_options(model.options, None, progress)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.options import Objective, Schedule
@@ -56,6 +57,7 @@ class CompileOptions:
     regions: Regions = Regions.AUTO
     fast_weights_bytes: int = 0
     plan_time_s: float | None = None
+    kernels: KernelFamily = KernelFamily.AUTO
 
     def __post_init__(self) -> None:
         for field, kind in _CHOICES.items():
@@ -81,6 +83,7 @@ _CHOICES: dict[str, type[Enum]] = {
     "input": InputFeed,
     "io": Io,
     "regions": Regions,
+    "kernels": KernelFamily,
 }
 
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
+from thimble.codegen.kernels import choose_kernels
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
-from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import plan_graph
+from thimble.compiler.plan.planner import MOST_ROWS, plan_graph
 from thimble.compiler.plan.regions import Region
 from thimble.targets.build import DEFAULT_STACK_BYTES
 from thimble.targets.model import Target
@@ -117,6 +118,11 @@ def check_input_feed(graph: Graph, options: CompileOptions) -> None:
     """Raise UsageError where inputs are to be read by rows and none has more than one."""
     if options.input is InputFeed.RESIDENT:
         return
+    for value in graph.values:
+        if value.role is not Role.CONSTANT and value.type.rows > MOST_ROWS:
+            raise UsageError(
+                f"--input rows takes tensors of at most {MOST_ROWS} rows; {quoted(value.name)} is {value.type}."
+            )
     inputs = [graph.values[i] for i in graph.inputs]
     if all(value.type.rows < 2 for value in inputs):
         listed = ", ".join(f"{quoted(v.name)} is {v.type}" for v in inputs[:4]) or "there is none"
@@ -133,7 +139,7 @@ def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions)
     raise DoesNotFit(
         f"The model does not fit {target.name}: its arena takes {plan.arena_bytes} bytes of SRAM, "
         f"{plan.arena_bytes - limit} more than {limit_text(limit, sram_bytes(target, options, plan))}; "
-        f"the peak is {peak_text(graph, plan)}. {advice(graph, plan, options)}",
+        f"the peak is {peak_text(graph, plan)}. {advice(graph, plan, target, options)}",
         plan.arena_bytes,
         limit,
     )
@@ -164,10 +170,10 @@ def peak_text(graph: Graph, plan: Plan) -> str:
     return f"at layer {stage.node} ({graph.nodes[stage.node].op.name}{rows})"
 
 
-def advice(graph: Graph, plan: Plan, options: CompileOptions) -> str:
+def advice(graph: Graph, plan: Plan, target: Target, options: CompileOptions) -> str:
     """What would take less SRAM than a plan, as a sentence."""
     better: list[Alternative] = []
-    for alternative in alternatives(graph, options):
+    for alternative in alternatives(graph, target, options):
         if alternative.arena_bytes < min((a.arena_bytes for a in better), default=plan.arena_bytes):
             better.append(alternative)
     if not better:
@@ -179,8 +185,9 @@ def advice(graph: Graph, plan: Plan, options: CompileOptions) -> str:
     return f"It would take {told}."
 
 
-def alternatives(graph: Graph, options: CompileOptions) -> Iterator[Alternative]:
-    """The smallest plans under other schedules, and with the input by rows."""
+def alternatives(graph: Graph, target: Target, options: CompileOptions) -> Iterator[Alternative]:
+    """The smallest plans under other schedules, and with the input by rows; their kernels take no scratch."""
+    graph = choose_kernels(graph, target, options.kernels, 0)
     for feed in dict.fromkeys((options.input, InputFeed.ROWS)):
         for schedule in (Schedule.ROWS, Schedule.PATCH):
             other = replace(options, input=feed, schedule=schedule, objective=Objective.SRAM)

@@ -10,8 +10,7 @@ from thimble.codegen.project import Project
 from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import sram_bytes
-from thimble.compiler.ir.graph import Graph, Site
-from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.plan import Plan
 from thimble.targets.elf import ElfSizes
 from thimble.targets.model import Target
@@ -29,6 +28,7 @@ def build_report(
     project: Project,
     sizes: ElfSizes,
     options: CompileOptions,
+    scratch_limit_bytes: int | None,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -38,7 +38,7 @@ def build_report(
     return {
         "schema": SCHEMA,
         "thimble": __version__,
-        "build": {"name": project.name, **options.recorded()},
+        "build": {"name": project.name, **options.recorded(), "scratch_limit_bytes": scratch_limit_bytes},
         "model": {
             "name": graph.name,
             "sha256": hashlib.sha256(model).hexdigest(),
@@ -58,7 +58,7 @@ def build_report(
         },
         "memory": memory_report(graph, plan, target, project, sizes),
         "latency": {"cycles": None, "instructions": None, "ms": None},
-        "layers": _layers(graph, plan, options.rounding, macs),
+        "layers": _layers(graph, plan, project, macs),
         "functions": [],
         "flash_symbols": _flash_symbols(sizes),
         "verify": None,
@@ -66,14 +66,14 @@ def build_report(
     }
 
 
-def _layers(graph: Graph, plan: Plan, rounding: Rounding, macs: list[int]) -> list[dict[str, Any]]:
+def _layers(graph: Graph, plan: Plan, project: Project, macs: list[int]) -> list[dict[str, Any]]:
     """One row a node of the graph; a view is one that calls no kernel."""
     return [
         {
             "index": index,
             "name": site.outputs[0].name if site.outputs else site.source,
             "op": site.op.name,
-            "kernel": "view" if any(map(plan.is_view, node.outputs)) else _kernels(site, rounding),
+            "kernel": "view" if any(map(plan.is_view, node.outputs)) else ", ".join(project.kernels.get(index, ())),
             "output": str(site.outputs[0].type) if site.outputs else "",
             "macs": macs[index],
             "cycles": None,
@@ -81,10 +81,6 @@ def _layers(graph: Graph, plan: Plan, rounding: Rounding, macs: list[int]) -> li
         }
         for index, (node, site) in enumerate(zip(graph.nodes, graph.sites, strict=True))
     ]
-
-
-def _kernels(site: Site, rounding: Rounding) -> str:
-    return ", ".join(sorted({call.kernel for call in site.op.lower(site, rounding)}))
 
 
 def _flash_symbols(sizes: ElfSizes) -> list[dict[str, Any]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
+from thimble.codegen.kernels import choose_kernels
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -16,9 +17,9 @@ from thimble.compiler.driver.build_folder import (
     new_build_folder,
     optimize,
     read_file,
-    read_model,
     write_report,
 )
+from thimble.compiler.driver.kernel_choice import fit_kernels
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
 from thimble.compiler.driver.options import CompileOptions
@@ -43,6 +44,9 @@ from thimble.targets.sim.simulate import simulate, time_limit_s
 
 Say = Callable[[str], None]
 
+ROOM_ATTEMPTS = 3
+"""Plans that may be built to make room for stack and static RAM, which only a build knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -51,16 +55,20 @@ class Model:
     data: bytes
     source: Graph
     graph: Graph
+    scratch_limit_bytes: int | None
     target: Target
     name: str
     options: CompileOptions
 
+    def project(self, plan: Plan) -> Project:
+        """The firmware project of a plan."""
+        options = self.options
+        return generate_project(self.graph, plan, self.target, self.name, options.rounding, options.fast_weights_bytes)
+
     def build(self, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
         """Generate and build a plan's firmware in an empty folder, and measure it; the report."""
         say("Generating C")
-        project = generate_project(
-            self.graph, plan, self.target, self.name, self.options.rounding, self.options.fast_weights_bytes
-        )
+        project = self.project(plan)
         for file, text in project.files.items():
             (folder / file).write_text(text, encoding="utf-8")
         (folder / MODEL_FILE).write_bytes(self.data)
@@ -75,6 +83,7 @@ class Model:
             project=project,
             sizes=read_sizes(images.chip_elf),
             options=self.options,
+            scratch_limit_bytes=self.scratch_limit_bytes,
         )
         say(f"Measuring one inference on the simulated {self.target.name}")
         measure(report, images.sim_elf, self.target, say)
@@ -86,8 +95,10 @@ def open_model(model_path: Path, target_name: str, options: CompileOptions) -> M
     target = load_target(target_name)
     data = read_file(model_path)
     source = import_model(data, model_path)
-    graph, _ = optimize(source, options.disabled_passes, options.io)
-    return Model(data, source, graph, target, c_text.identifier(options.name or model_path.stem), options)
+    passed, _ = optimize(source, options.disabled_passes, options.io)
+    graph, scratch_limit = fit_kernels(passed, target, options)
+    name = c_text.identifier(options.name or model_path.stem)
+    return Model(data, source, graph, scratch_limit, target, name, options)
 
 
 def compile_model(
@@ -105,26 +116,42 @@ def compile_model(
     options = options or CompileOptions()
     say("Reading the model")
     model = open_model(model_path, target_name, options)
-    graph, target = model.graph, model.target
-    limit = sram_limit(target, options)
-    say(f"Planning {len(graph.nodes)} layers")
-    plan = make_plan(graph, options, limit, show, target)
+    limit = sram_limit(model.target, options)
+    say(f"Planning {len(model.graph.nodes)} layers")
+    model, plan = plan_model(model, limit, show)
     say(plan_text(plan))
-    check_ram(graph, plan, target, options)
+    check_ram(model.graph, plan, model.target, options)
     with new_build_folder(out) as folder:
         report = model.build(plan, folder, say)
-        limit = sram_limit(target, options, plan)
-        beyond = report["memory"]["sram_total_bytes"] - plan.arena_bytes
-        if plan.arena_bytes > limit - beyond > 0:
+        limit = sram_limit(model.target, options, plan)
+        for _ in range(ROOM_ATTEMPTS):
+            beyond = report["memory"]["sram_total_bytes"] - plan.arena_bytes
+            if plan.arena_bytes <= limit - beyond or limit <= beyond:
+                break
             say(f"Planning again: stack and static RAM take {beyond} bytes besides the arena")
-            smaller = make_plan(graph, options, limit - beyond, show, target)
-            if smaller.arena_bytes < plan.arena_bytes:
-                say(plan_text(smaller))
-                empty_folder(folder)
-                report = model.build(smaller, folder, say)
-        check_limits(report, target, options)
+            model, smaller = plan_model(model, limit - beyond, show)
+            if smaller.arena_bytes >= plan.arena_bytes:
+                break
+            plan = smaller
+            limit = sram_limit(model.target, options, plan)
+            say(plan_text(plan))
+            empty_folder(folder)
+            report = model.build(plan, folder, say)
+        check_limits(report, model.target, options)
         write_report(folder, report)
     return report
+
+
+def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
+    """The model and its plan; with kernels that take no scratch where those that were chosen do not fit."""
+    plan = make_plan(model.graph, model.options, limit_bytes, show, model.target)
+    if plan.arena_bytes <= limit_bytes or model.graph.specialise is None or model.scratch_limit_bytes == 0:
+        return model, plan
+    spare = choose_kernels(model.graph, model.target, model.options.kernels, 0)
+    smaller = make_plan(spare, model.options, limit_bytes, show, model.target)
+    if smaller.arena_bytes >= plan.arena_bytes:
+        return model, plan
+    return replace(model, graph=spare, scratch_limit_bytes=0), smaller
 
 
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:
@@ -132,15 +159,13 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     from thimble.compiler.driver.printing import print_plan
     from thimble.compiler.ir.printer import print_graph
 
-    _, graph = read_model(model_path, options.disabled_passes, options.io)
+    model = open_model(model_path, target_name, options)
     if what == "graph":
-        return print_graph(graph)
-    target = load_target(target_name)
-    plan = make_plan(graph, options, sram_limit(target, options), target=target)
+        return print_graph(model.graph)
+    model, plan = plan_model(model, sram_limit(model.target, options))
     if what == "plan":
-        return print_plan(graph, plan)
-    name = c_text.identifier(options.name or model_path.stem)
-    project: Project = generate_project(graph, plan, target, name, options.rounding, options.fast_weights_bytes)
+        return print_plan(model.graph, plan)
+    project = model.project(plan)
     return "".join(f"/* ==== {file} ==== */\n{text}\n" for file, text in project.files.items())
 
 
@@ -182,24 +207,21 @@ def analyze_model(
     Flash is estimated as weights and tables alone, and marked so: only a build knows the code's size.
     """
     options = options or CompileOptions()
-    target = load_target(target_name)
     try:
-        data = read_file(model_path)
-        source = import_model(data, model_path)
+        model = open_model(model_path, target_name, options)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
-    graph, _ = optimize(source, options.disabled_passes, options.io)
-    ram_limit = sram_limit(target, options)
-    plan = make_plan(graph, options, ram_limit, show, target)
-    ram_limit = sram_limit(target, options, plan)
-    project = generate_project(graph, plan, target, "model", options.rounding, options.fast_weights_bytes)
+    model, plan = plan_model(model, sram_limit(model.target, options), show)
+    ram_limit = sram_limit(model.target, options, plan)
+    graph, target = model.graph, model.target
+    project = model.project(plan)
     flash_limit = min(target.flash_bytes, options.max_flash_bytes or target.flash_bytes)
     return {
         "supported": True,
         "blockers": [],
         "fits": plan.arena_bytes <= ram_limit and project.weights_bytes <= flash_limit,
         "target": target.name,
-        "macs": source.macs,
+        "macs": model.source.macs,
         "macs_executed": sum(macs_by_layer(graph, plan)),
         "layers": len(graph.nodes),
         "arena_bytes": plan.arena_bytes,

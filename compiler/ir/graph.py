@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel, listed, quoted
-from thimble.compiler.ir.operator import Array, Operator
+from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, Specialise
 from thimble.compiler.ir.types import QuantParams, TensorType
 
 
@@ -65,6 +65,20 @@ class Site:
     inputs: tuple[Value | None, ...]
     outputs: tuple[Value, ...]
     source: str = ""
+    specialise: Specialise | None = None
+
+    def lower(self, rounding: Rounding) -> tuple[KernelCall, ...]:
+        """The kernel calls that compute the node whole, specialised where the target has something better."""
+        return self._specialised(self.op.lower(self, rounding), True)
+
+    def lower_rows(self, rounding: Rounding) -> tuple[KernelCall, ...]:
+        """Those of one step of the node's row form."""
+        return self._specialised(self.op.lower_rows(self, rounding), False)
+
+    def _specialised(self, calls: tuple[KernelCall, ...], whole: bool) -> tuple[KernelCall, ...]:
+        if self.specialise is None:
+            return calls
+        return tuple(self.specialise(self, call, whole) or call for call in calls)
 
     def input(self, index: int = 0) -> Value:
         """Input `index`, which must be present."""
@@ -86,13 +100,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network. Immutable: a pass returns a new one."""
+    """A network. Immutable: a pass returns a new one.
+
+    `specialise` gives the target's own kernels in place of plain ones; None keeps all plain.
+    """
 
     name: str
     values: tuple[Value, ...]
     nodes: tuple[Node, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    specialise: Specialise | None = None
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:
@@ -103,6 +121,7 @@ class Graph:
                 tuple(None if i is None else self.values[i] for i in node.inputs),
                 tuple(self.values[i] for i in node.outputs),
                 node.source,
+                self.specialise,
             )
             for node in self.nodes
         )

@@ -91,21 +91,41 @@ ParamValue = int | float | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratedKernel:
+    """The text of a kernel that is generated for a layer: its C files, and the runtime's .c files that they call.
+
+    `files` are pairs of name and text, among them thimble_<kernel>.h; `needs` are kernel names as in KernelCall.
+    """
+
+    files: tuple[tuple[str, str], ...]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class KernelCall:
     """One call of a C kernel: `thimble_<kernel>(&params, arguments...)`.
 
-    `kernel` names runtime_c/kernels/thimble_<kernel>.c and .h; `params` are the fields of its
+    `kernel` names the runtime's thimble_<kernel>.c and .h, or those of `source`; `params` are the fields of its
     `thimble_<kernel>_params` struct in order: int, float (emitted as float) or a tuple (an array field).
     """
 
     kernel: str
     params: tuple[tuple[str, ParamValue], ...]
     arguments: tuple[Argument, ...]
+    source: GeneratedKernel | None = None
 
     @property
     def scratch_bytes(self) -> int:
         """Working memory that the call needs in the arena."""
         return sum(a.bytes for a in self.arguments if isinstance(a, Scratch))
+
+
+Specialise = Callable[["Site", KernelCall, bool], KernelCall | None]
+"""A kernel call with the same bytes that suits the target better; None where there is none.
+
+The flag says that the call is for whole tensors, whose rows lie one behind the other.
+It reads and writes in an order under which the operator's overlaps (Operator.overlaps, RowForm.overlaps) stay true.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.run_costs import RunCosts
 from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
@@ -20,14 +21,20 @@ from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
 MAX_RUN = 48
 """The most nodes of a run."""
 
+MAX_NODES = 8000
+"""Nodes of the longest runs that end at each node, summed up: graphs of more than 166 nodes get shorter runs."""
+
 MAX_STEPS = 8192
 """The most steps of a run, at one row a call."""
 
 MAX_WORK = 400_000
 """Steps of the longest runs that end at each node, summed up: long networks of tall tensors get shorter runs."""
 
-MAX_REPEATED_WORK = 8_000_000
-"""Calls simulated of runs that compute something twice, about ten seconds; what comes behind them is not looked at."""
+MAX_REPEATED_WORK = 40_000_000
+"""Calls simulated of runs that compute something twice; recipes that come behind so many are not looked at."""
+
+CALLS_PER_NODE = 80
+"""As much work as so many calls: what a node of such a run costs beside its calls."""
 
 NEVER = 1 << 60
 
@@ -37,7 +44,7 @@ FRONTIER_STEP = 0.01
 
 @dataclass(frozen=True, slots=True)
 class PricedRun:
-    """A run with its peak of live bytes, its cycles beyond one call a node, and its multiply-accumulates."""
+    """A run with its peak of live bytes, its cycles beyond whole layers, and its multiply-accumulates."""
 
     run: Run
     peak_bytes: int
@@ -63,11 +70,15 @@ class Cuts:
     """
 
     def __init__(
-        self, graph: RowGraph, recipes: Sequence[Recipe], progress: Callable[[float], None] = lambda part: None
+        self,
+        graph: RowGraph,
+        recipes: Sequence[Recipe],
+        progress: Callable[[float], None] = lambda part: None,
+        kernels: KernelCosts = PLAIN_C,
     ) -> None:
         self._graph = graph
         self._count = len(graph.nodes)
-        self._costs = RunCosts(graph)
+        self._costs = RunCosts(graph, kernels)
         self._work = 0
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []
@@ -96,9 +107,10 @@ class Cuts:
                 yield PricedRun(Run(cost.first, end, recipe), cost.peak_bytes, cost.cycles, cost.macs)
 
     def _steps_of(self, first: int, end: int, recipe: Recipe) -> int:
-        """About how many calls a run takes."""
+        """About how many calls a run takes, with what its nodes cost beside them."""
         passes = recipe.row_parts * recipe.column_parts if recipe.gate is None else 2
-        return passes * sum(node.steps for node in self._graph.nodes[first:end]) // max(recipe.rows, 1)
+        calls = sum(node.steps for node in self._graph.nodes[first:end]) // max(recipe.rows, 1)
+        return passes * (calls + CALLS_PER_NODE * (end - first))
 
     def _least_of(self, end: int) -> int:
         """Bytes that any run takes that ends here: all that its last node makes lies there whole."""
@@ -108,8 +120,9 @@ class Cuts:
     def _lowest(self, end: int) -> int:
         """The first node with which a run may begin: it holds one node at most that touches a state."""
         most = min(MAX_STEPS, MAX_WORK // self._count)
+        longest = min(MAX_RUN, max(MAX_NODES // self._count, 2))
         lowest, touching, steps = end, 0, 0
-        while lowest > max(end - MAX_RUN, 0):
+        while lowest > max(end - longest, 0):
             node = self._graph.nodes[lowest - 1]
             touching += node.touches_state
             steps += node.steps

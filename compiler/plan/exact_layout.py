@@ -7,6 +7,7 @@ first tick, the output begins with the second, and the slide itself is a constra
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
@@ -16,6 +17,9 @@ from thimble.compiler.plan.requests import Request, Slide, arena_bytes
 
 EFFORT = 1.0
 """Deterministic seconds of CP-SAT: it counts work, not time, so that every machine finds the same plan."""
+
+EXACT_PAIRS = 20_000
+"""Beyond so many pairs of parts that are live together, the usual effort goes into nothing but building the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,16 @@ def place_exactly(
 ) -> Placement:
     """The best placement found within `effort`; `offsets`, which must be sound, where nothing better is."""
     bound, size = lower_bound(requests, slides), arena_bytes(requests, offsets)
-    if size <= bound or effort <= 0:
+    if size <= bound or effort <= 0 or (effort <= EFFORT and _live_pairs(requests) > EXACT_PAIRS):
         return Placement(tuple(offsets), bound)
     found, proved = _solve(requests, offsets, slides, bound, effort)
     return Placement(found, max(bound, proved))
+
+
+def _live_pairs(requests: Sequence[Request]) -> int:
+    """How many pairs of parts are live together."""
+    firsts, lasts = (sorted(getattr(p, side) for r in requests for p in r.parts) for side in ("first", "last"))
+    return sum(begun - bisect_left(lasts, first) for begun, first in enumerate(firsts))
 
 
 def _solve(

@@ -25,6 +25,9 @@ HILL_CLIMBS = 400
 HILL_CLIMB_WORK = 1_000_000
 """Conflicts looked at in all hill climbs at an effort of 1: about half a second."""
 
+SIMPLE_WORK = 20_000_000
+"""Conflicts looked at in the simple orders, of which at least two are tried: some ten seconds."""
+
 SKYLINE_WORK = 60_000
 """Requests placed by the skyline at an effort of 1: about two seconds."""
 
@@ -145,7 +148,8 @@ class _Greedy:
         best = None
         live = LiveBytes(self._requests)
         fullest = live.most(live.bytes, np.array(indices)).tolist()
-        for key in _ORDERS:
+        each = sum(map(len, self._conflicts)) + len(self._requests)
+        for key in _ORDERS[: max(SIMPLE_WORK // (2 * each), 1)]:
             order = sorted(indices, key=lambda i: (key(self._requests[i], fullest[i]), i))
             for tightest in (False, True):
                 attempt = self._place(order, tightest)
@@ -153,7 +157,6 @@ class _Greedy:
                 yield attempt
         assert best is not None
         random = Random(0)
-        each = sum(map(len, self._conflicts)) + len(self._requests)
         for _ in range(min(HILL_CLIMBS, work // each)):
             order = self._neighbour(best, random)
             attempt = self._place(order, False)

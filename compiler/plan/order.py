@@ -61,7 +61,7 @@ def memory_of(graph: Graph) -> tuple[list[Step], list[Block]]:
     steps = []
     for step, site in enumerate(graph.sites):
         viewed = any(i in views for i in graph.nodes[step].outputs)
-        calls = () if viewed else site.op.lower(site, Rounding.TFLM)
+        calls = () if viewed else site.lower(Rounding.TFLM)
         scratch = max((call.scratch_bytes for call in calls), default=0)
         reuse = tuple(
             (places[base], most_shared(site.output().type.bytes, _bytes(graph, base), distance))

@@ -7,6 +7,12 @@ from enum import Enum
 
 from thimble.compiler.ir.operator import Span
 
+ROW_UNIT = 4
+"""What offsets of rows that lie alone are counted in (THIMBLE_ROW_UNIT of runtime_c/kernels/thimble_rows.h)."""
+
+ADDRESSABLE_BYTES = ROW_UNIT << 16
+"""The first offset that a table of uint16_t cannot hold: rows that lie alone must begin before it."""
+
 
 class BufferKind(Enum):
     """What a buffer is for."""

@@ -9,7 +9,7 @@ from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Request, arena_bytes, place
-from thimble.compiler.plan.options import Objective, PlanOptions
+from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Stage, Step, Tile, View
 from thimble.compiler.plan.regions import Region
@@ -19,6 +19,9 @@ from thimble.compiler.plan.views import find_views
 
 ALIGNMENT = 4
 """Offsets are multiples of a word, so that kernels may load words; 8-byte elements get 8."""
+
+MOST_ROWS = 1 << 14
+"""Rows of the tallest tensor of a graph that is planned by rows; no microcontroller's input has more."""
 
 ARENA_ALIGNMENT = 16
 """What the arena itself must be aligned to."""
@@ -42,7 +45,7 @@ def plan_layers(
     for step, site in enumerate(graph.sites):
         if any(i in views for i in graph.nodes[step].outputs):
             continue
-        scratch = max((call.scratch_bytes for call in site.op.lower(site, rounding)), default=0)
+        scratch = max((call.scratch_bytes for call in site.lower(rounding)), default=0)
         if scratch:
             buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, stage=step))
     requests = [Request.block(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
@@ -69,6 +72,8 @@ def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOp
     in them where it is too large for the first one or where latency is the objective; else it is one block.
     """
     options = options or PlanOptions()
+    if only_whole(graph) and not options.input_by_rows:
+        return _plan_whole(graph, rounding, options)
     search = _search(graph, rounding, options)
     if not options.regions:
         return search.best(options.max_sram_bytes).plan
@@ -87,11 +92,42 @@ def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOp
     return search.best(min(limit, options.regions[0].bytes)).plan
 
 
+def _plan_whole(graph: Graph, rounding: Rounding, options: PlanOptions) -> Plan:
+    """The plan of whole layers, in the regions of the options as `plan_graph` says."""
+    plan = plan_layers(graph, rounding, options.effort)
+    if not options.regions:
+        return plan
+    if plan.arena_bytes > options.regions[0].bytes or options.objective is Objective.LATENCY:
+        spread = plan_layers(graph, rounding, options.effort, options.regions)
+        if spread.blocks and spread.arena_bytes <= (options.max_sram_bytes or spread.arena_bytes):
+            return spread
+    return plan
+
+
 def frontier(
     graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOptions | None = None
 ) -> tuple[FrontierPoint, ...]:
     """Plans from the fewest cycles to the least bytes, none dominated; cycles are estimates."""
-    return _search(graph, rounding, options or PlanOptions()).frontier()
+    options = options or PlanOptions()
+    if only_whole(graph) and not options.input_by_rows:
+        return (FrontierPoint(plan_layers(graph, rounding, options.effort), 0, graph.macs),)
+    return _search(graph, rounding, options).frontier()
+
+
+def least_live_bytes(graph: Graph, rounding: Rounding, options: PlanOptions) -> int:
+    """About the bytes of the smallest plan of the options' schedule that computes nothing twice: found before any
+    layout by rows, and after a quick one of whole layers."""
+    layers = None if options.input_by_rows else plan_layers(graph, rounding, 0.0)
+    if layers is not None and (options.schedule is Schedule.LAYER or only_whole(graph)):
+        return layers.arena_bytes
+    least = Search(graph, rounding, options, layers).least_live_bytes()
+    return least if layers is None else min(least, layers.arena_bytes)
+
+
+def only_whole(graph: Graph) -> bool:
+    """Whether nodes can only run whole: no tensor has several rows, or one has more than are worth a look."""
+    rows = max((v.type.rows for v in graph.values if v.role is not Role.CONSTANT), default=1)
+    return rows < 2 or rows > MOST_ROWS
 
 
 def _search(graph: Graph, rounding: Rounding, options: PlanOptions) -> Search:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,6 +57,8 @@ class RowNode:
 
     It runs in `steps` steps, in order. Step s makes row s of all that it makes, unless it `gathers`: then all rows
     come with the last step. A node without row form is one that gathers in one step.
+
+    `outputs` are the elements that it makes.
     """
 
     node: int | None
@@ -66,9 +69,14 @@ class RowNode:
     accumulator_bytes: int = 0
     scratch_bytes: int = 0
     touches_state: bool = False
+    op: str = ""
     macs: int = 0
-    channels: int = 0
-    weight_bytes: int = 0
+    outputs: int = 0
+
+    @property
+    def runs_whole(self) -> bool:
+        """Whether it has no row form, or none that is used."""
+        return self.node is not None and self.gathers and not self.accumulator_bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,12 +137,13 @@ def _depths(nodes: list[RowNode], makers: Mapping[int, int]) -> tuple[int, ...]:
 
 def _most_rows(graph: Graph) -> int:
     """The most rows that a tensor may have, so that those that have no more have few enough together."""
+    rows = Counter(v.type.rows for v in graph.values if v.role is not Role.CONSTANT)
     total, most = 0, 0
-    for rows in sorted(v.type.rows for v in graph.values if v.role is not Role.CONSTANT):
-        total += rows
-        if total > MAX_ROWS_IN_ALL or rows > MAX_ROWS:
+    for height, count in sorted(rows.items()):
+        total += height * count
+        if total > MAX_ROWS_IN_ALL or height > MAX_ROWS:
             break
-        most = rows
+        most = height
     return most
 
 
@@ -209,11 +218,11 @@ def _row_node(
         makes=node.outputs,
         gathers=form is None or form.accumulator_bytes > 0,
         accumulator_bytes=form.accumulator_bytes if form else 0,
-        scratch_bytes=scratch_bytes(site.op.lower_rows(site, rounding) if form else site.op.lower(site, rounding)),
+        scratch_bytes=scratch_bytes(site.lower_rows(rounding) if form else site.lower(rounding)),
         touches_state=any(homes[views.get(value, value)].role is Role.STATE for _, value in operands),
+        op=site.op.name,
         macs=site.op.macs(site),
-        channels=site.outputs[0].type.shape[-1] if site.outputs and site.outputs[0].type.shape else 1,
-        weight_bytes=sum(v.type.bytes for v in site.inputs if v is not None and v.role is Role.CONSTANT),
+        outputs=sum(v.type.elements for v in site.outputs),
     )
 
 

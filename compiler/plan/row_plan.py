@@ -11,7 +11,7 @@ import numpy as np
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place
-from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
+from thimble.compiler.plan.plan import ADDRESSABLE_BYTES, Buffer, BufferKind, Plan, View
 from thimble.compiler.plan.regions import Region
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.runs import Parts, Run
@@ -29,9 +29,34 @@ EXACT_REQUESTS = 120
 def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT, regions: Sequence[Region] = ()) -> Plan:
     """The plan of a schedule. `effort` bounds the search for offsets (layout.py, exact_layout.py).
 
-    It is one block where no regions are given, or where it does not fit them.
+    Where rows would lie beyond the reach of a table of offsets, all tensors lie in one piece, in which each row still
+    has a life of its own. It is one block where no regions are given, or where it does not fit them.
     """
-    staged = stage_runs(graph, runs)
+    return lay_out(graph, stage_runs(graph, runs), effort, regions)
+
+
+def lay_out(graph: RowGraph, staged: Staged, effort: float = EFFORT, regions: Sequence[Region] = ()) -> Plan:
+    """The plan of a schedule that has stages and tiles already, as plan_runs makes it."""
+    plan = _place(graph, staged, effort, regions)
+    if any(b.row is not None and b.offset - plan.block_at(b.offset).start >= ADDRESSABLE_BYTES for b in plan.buffers):
+        # Large tensors lie lowest, so that what is left alone would lie behind them: no tensor is.
+        for stored in staged.tiles:
+            stored.whole = True
+        plan = _place(graph, staged, effort, regions)
+    return plan
+
+
+def live_pairs(staged: Staged) -> int:
+    """How many pairs of rows are live together, each counted as if it lay alone: a layout's work goes with them."""
+    lives = [(stored.births, stored.deaths) for stored in staged.tiles if not stored.whole]
+    if not lives:
+        return 0
+    births, deaths = (np.sort(np.concatenate(sides)) for sides in zip(*lives, strict=True))
+    begun, ended = np.arange(len(births)), np.searchsorted(deaths, births)
+    return int((begun - ended).sum())
+
+
+def _place(graph: RowGraph, staged: Staged, effort: float, regions: Sequence[Region]) -> Plan:
     pieces = _Pieces(graph, staged)
     slides = pieces.slides()
     exact_effort = effort if len(pieces.requests) <= EXACT_REQUESTS else max(effort - EFFORT, 0.0)

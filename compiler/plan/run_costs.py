@@ -7,24 +7,26 @@ each node adds to the live bytes is summed up while a goes down; only the values
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.plan.cycles import extra_cycles
+from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts, extra_cycles
 from thimble.compiler.plan.layout import most_shared
-from thimble.compiler.plan.row_graph import RowGraph
+from thimble.compiler.plan.row_graph import Home, RowGraph
 from thimble.compiler.plan.runs import LAYER, Parts, Pass, Recipe, aligned_row_bytes, part_row_bytes, passes_of
 from thimble.compiler.plan.schedule import Demand, pull, steps_reading
 
 
 @dataclass(frozen=True, slots=True)
 class RunCost:
-    """The run [first, end): its peak of live bytes with all that must be kept meanwhile, its work beyond one call a
-    node, and the multiply-accumulates that it executes."""
+    """The run [first, end): its peak of live bytes with all that must be kept meanwhile, its cycles beyond
+    those of whole layers, and the multiply-accumulates that it executes."""
 
     first: int
     peak_bytes: int
@@ -35,13 +37,15 @@ class RunCost:
 class RunCosts:
     """Costs of runs of one graph."""
 
-    def __init__(self, graph: RowGraph) -> None:
+    def __init__(self, graph: RowGraph, kernels: KernelCosts = PLAIN_C) -> None:
+        self._kernels = kernels
         self._graph, self._parts = graph, Parts(graph)
         homes = graph.homes.values()
         self._states = sum(home.rows * home.row_bytes for home in homes if home.role is Role.STATE)
         in_one_piece = [home for home in homes if home.whole]
         self._least = max((home.rows * home.row_bytes for home in in_one_piece), default=0)
-        self._lasting = {home.value: graph.last_reader(home.value) for home in homes if home.role is not Role.STATE}
+        self._later = {home.value: _Later(graph, home) for home in homes}
+        self._kept_at = _bytes_read_later(graph, self._later)
 
     def ending_at(self, lowest: int, end: int, recipe: Recipe) -> Iterator[RunCost]:
         """The costs of the runs [a, end), for a from end - 1 down to `lowest` as far as the recipe is possible."""
@@ -49,23 +53,25 @@ class RunCosts:
         if found is None:
             return
         timelines = [
-            _Timeline(self._graph, self._parts, end, recipe, found.passes, number)
+            _Timeline(self._graph, self._parts, self._later, end, recipe, found.passes, number)
             for number in range(len(found.passes))
         ]
         first_possible = _first_possible(end, recipe, found.passes)
+        passing, counted = int(self._kept_at[end]), set[int]()
         cycles = macs = 0
         for node in range(end - 1, found.lowest - 1, -1):
             calls = [timeline.include(node) for timeline in timelines]
+            passing -= self._leaving(node, end, counted)
             done = sum(
                 self._parts.macs(node, part.spans[node], _columns(self._graph, part, node))
                 for part in found.passes
                 if node in part.spans
             )
-            cycles += extra_cycles(self._graph.nodes[node], sum(calls), done)
+            if recipe != LAYER:
+                cycles += extra_cycles(self._kernels, self._graph.nodes[node], sum(calls), done)
             macs += done
             if node <= first_possible:
-                kept = self._states + self._passing(node, end, timelines[0])
-                peak = kept + max(timeline.peak() for timeline in timelines)
+                peak = self._states + passing + max(timeline.peak() for timeline in timelines)
                 pieces = self._largest_operand(node) if recipe == LAYER else 0
                 yield RunCost(node, max(peak, self._least, pieces), cycles, macs)
 
@@ -75,15 +81,62 @@ class RunCosts:
         homes = [self._graph.homes[value] for value in (*(read.home for read in info.reads), *info.makes)]
         return max((home.rows * home.row_bytes for home in homes), default=0)
 
-    def _passing(self, first: int, end: int, timeline: _Timeline) -> int:
-        """Bytes of values that are made before a run, are read behind it and play no part in it."""
-        total = 0
-        for value, last in self._lasting.items():
-            if last >= end and self._graph.makers.get(value, -1) < first and not timeline.enters(value):
-                home = self._graph.homes[value]
-                rows = int(rows_read_from(self._graph, value, end).sum())
-                total += rows * aligned_row_bytes(home, (0, home.columns))
-        return total
+    def _leaving(self, node: int, end: int, counted: set[int]) -> int:
+        """Bytes that do not only pass by a run [.., end) any more when it gets a node: of values which that makes or
+        reads, but for those that `counted` holds already."""
+        info = self._graph.nodes[node]
+        values = {*info.makes, *(read.home for read in info.reads)} - counted
+        counted |= values
+        return sum(self._later[value].bytes(end) for value in values if self._graph.homes[value].role is not Role.STATE)
+
+
+class _Later:
+    """Which rows of a home are read by a node or one behind it: all that the readers from each one on read."""
+
+    def __init__(self, graph: RowGraph, home: Home) -> None:
+        self._home, self._graph = home, graph
+        self.readers = graph.readers.get(home.value, ())
+        self._rows: list[Array] = []
+
+    def rows(self, node: int) -> Array:
+        """For each row, whether it is still read by `node` or one behind it; all are where the home is kept."""
+        if self._home.kept:
+            return np.ones(self._home.rows, bool)
+        return self._suffixes()[bisect_left(self.readers, node)]
+
+    def bytes(self, node: int) -> int:
+        """Bytes that these rows take."""
+        home = self._home
+        return int(np.count_nonzero(self.rows(node))) * aligned_row_bytes(home, (0, home.columns))
+
+    def _suffixes(self) -> list[Array]:
+        """The rows by number of the first reader that counts; none is read behind the last."""
+        if not self._rows:
+            read = np.zeros(self._home.rows, bool)
+            self._rows = [read]
+            for reader in reversed(self.readers):
+                for other in self._graph.nodes[reader].reads:
+                    if other.home == self._home.value:
+                        read = read | (other.last >= 0)
+                self._rows.append(read)
+            self._rows.reverse()
+        return self._rows
+
+
+def _bytes_read_later(graph: RowGraph, later: Mapping[int, _Later]) -> Array:
+    """For each node, the bytes of values made before it that it or one behind it reads; states do not count."""
+    changes = np.zeros(len(graph.nodes) + 2, np.int64)
+    for value, home in graph.homes.items():
+        first = graph.makers.get(value, -1) + 1
+        if home.role is Role.STATE:
+            continue
+        ends = [reader + 1 for reader in later[value].readers if reader >= first]
+        for begin, end in pairwise((first, *ends, len(graph.nodes) + 1)):
+            if begin < end:
+                size = later[value].bytes(begin)
+                changes[begin] += size
+                changes[end] -= size
+    return np.cumsum(changes)
 
 
 def _first_possible(end: int, recipe: Recipe, passes: Sequence[Pass]) -> int:
@@ -91,20 +144,6 @@ def _first_possible(end: int, recipe: Recipe, passes: Sequence[Pass]) -> int:
     if recipe.gate is not None:
         return max(passes[0].spans.keys() & passes[1].spans.keys())
     return end - 2 if recipe.repeats else end - 1
-
-
-def rows_read_from(graph: RowGraph, value: int, node: int) -> Array:
-    """For each row of a home, whether it is still read by `node` or one behind it."""
-    home = graph.homes[value]
-    if home.kept:
-        return np.ones(home.rows, bool)
-    read = np.zeros(home.rows, bool)
-    for reader in graph.readers.get(value, ()):
-        if reader >= node:
-            for other in graph.nodes[reader].reads:
-                if other.home == value:
-                    read |= other.last >= 0
-    return read
 
 
 def _columns(graph: RowGraph, part: Pass, node: int) -> tuple[int, int]:
@@ -149,9 +188,16 @@ class _Timeline:
     """The calls of one pass, and the live bytes at each as far as nodes are included."""
 
     def __init__(
-        self, graph: RowGraph, parts: Parts, end: int, recipe: Recipe, passes: Sequence[Pass], number: int
+        self,
+        graph: RowGraph,
+        parts: Parts,
+        later: Mapping[int, _Later],
+        end: int,
+        recipe: Recipe,
+        passes: Sequence[Pass],
+        number: int,
     ) -> None:
-        self._graph, self._parts, self._end = graph, parts, end
+        self._graph, self._parts, self._later, self._end = graph, parts, later, end
         self._before, self._part, self._after = passes[:number], passes[number], passes[number + 1 :]
         self._layers = recipe == LAYER
         calls = pull(graph, Demand(min(self._part.spans), end, recipe.rows, self._part.spans))
@@ -210,13 +256,9 @@ class _Timeline:
             changes -= size * np.bincount(ends + 1, minlength=len(changes))
         return int((np.cumsum(changes)[: self._length] + self._points).max(initial=0))
 
-    def enters(self, value: int) -> bool:
-        """Whether a value plays a part in the pass as far as nodes are included."""
-        return value in self._entering
-
     def _enter(self, value: int) -> _Entering:
         if value not in self._entering:
-            later = rows_read_from(self._graph, value, self._end)
+            later = self._later[value].rows(self._end).copy()
             self._entering[value] = _Entering(np.full(len(later), -1), later)
         return self._entering[value]
 

@@ -223,7 +223,7 @@ class Parts:
                 site = graph.graph.sites[info.node]
                 declared = {overlap.input: overlap.distance for overlap in site.op.overlaps(site)}
                 distances = home_distances(graph.graph, info.node, graph.views, declared)
-                scratch = scratch_bytes(site.op.lower(site, graph.rounding))
+                scratch = scratch_bytes(site.lower(graph.rounding))
             self._layers[node] = distances, scratch
         return self._layers[node]
 
@@ -254,7 +254,7 @@ class Parts:
         declared = {overlap.input: overlap.distance for overlap in form.overlaps} if form else {}
         return (
             home_distances(graph.graph, info.node, graph.views, declared),
-            scratch_bytes(site.op.lower_rows(site, graph.rounding)),
+            scratch_bytes(site.lower_rows(graph.rounding)),
         )
 
 

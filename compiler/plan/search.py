@@ -11,8 +11,9 @@ from thimble.compiler.plan.cuts import Choice, Cuts
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.row_graph import RowGraph, row_graph
-from thimble.compiler.plan.row_plan import plan_runs
+from thimble.compiler.plan.row_plan import lay_out, live_pairs, plan_runs
 from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run, find_gates
+from thimble.compiler.plan.stages import stage_runs
 
 ROWS = tuple(Recipe(rows) for rows in (1, 2, 3, 4, 6, 8, 16))
 """Rows a call; more than 16 took as much memory as whole layers in all networks that were looked at."""
@@ -41,6 +42,15 @@ CAREFUL_LAYOUTS = 2
 
 FITTING_ATTEMPTS = 8
 """Layouts tried until one stays within a limit: what is live at once can be less than what a layout takes."""
+
+FITTING_SEARCHES = 3
+"""Of these, how many get a layout with care."""
+
+MAX_LIVE_PAIRS = 600_000
+"""Schedules with more pairs of rows that are live together get no layout: three times those of large real networks."""
+
+QUICK_PAIRS = 2_500_000
+"""Such pairs in all quick layouts together: about ten seconds."""
 
 FRONTIER_POINTS = 20
 """Points of the frontier that get a layout."""
@@ -103,8 +113,13 @@ class Search:
         points = [] if self._options.schedule in (Schedule.ROWS, Schedule.PATCH) else [self.layers]
         for number, choice in enumerate(chosen):
             self._options.progress("Laying out the frontier", number / len(chosen))
-            points.append(self._planned(choice, FRONTIER_EFFORT * self._options.effort))
-        return undominated(points)
+            point = self._planned(choice, FRONTIER_EFFORT * self._options.effort)
+            points += [] if point is None else [point]
+        return undominated(points or [self.layers])
+
+    def least_live_bytes(self) -> int:
+        """The least peak of live bytes of any schedule by rows that computes nothing twice."""
+        return self._all_cuts(False).least_peak()
 
     @property
     def _may_repeat(self) -> bool:
@@ -131,7 +146,10 @@ class Search:
         if repeats not in self._cuts:
             what = "Cutting the graph into runs, strips and patches" if repeats else "Cutting the graph into runs"
             self._cuts[repeats] = Cuts(
-                self._graph, self._recipes(repeats), lambda part: self._options.progress(what, part)
+                self._graph,
+                self._recipes(repeats),
+                lambda part: self._options.progress(what, part),
+                self._options.kernels,
             )
         return self._cuts[repeats]
 
@@ -143,24 +161,45 @@ class Search:
             return (LAYER, AT_ONCE, *STRIPS, *PATCHES)
         return (LAYER, AT_ONCE, *ROWS, *STRIPS, *gates)
 
-    def _planned(self, choice: Choice, effort: float) -> FrontierPoint:
-        return FrontierPoint(plan_runs(self._graph, choice.runs, effort), choice.cycles, choice.macs, choice.runs)
+    def _planned(self, choice: Choice, effort: float) -> FrontierPoint | None:
+        """A schedule with a layout; None where so many rows are live together that it would take too long."""
+        staged = stage_runs(self._graph, choice.runs)
+        if live_pairs(staged) > MAX_LIVE_PAIRS:
+            return None
+        return FrontierPoint(lay_out(self._graph, staged, effort), choice.cycles, choice.macs, choice.runs)
 
     def _smallest(self, repeats: bool) -> FrontierPoint:
         """The plan of the least bytes that is found: schedules of about the least live bytes, quickly laid out, and
-        the best of them with care."""
-        cuts = self._all_cuts(repeats)
-        limits = [int(cuts.least_peak() * slack) for slack in SLACKS]
-        choices = [cuts.cheapest(limit, int(limit * share)) for limit in limits for share in LAYER_SHARES]
-        quick = [(self._planned(choice, 0.0), choice) for choice in dict.fromkeys(choices) if choice is not None]
-        quick.sort(key=lambda item: _by_bytes(item[0]))
+        the best of them with care. Whole layers, where no schedule could be laid out."""
+        quick = sorted(self._quickly_planned(self._all_cuts(repeats)), key=lambda item: _by_bytes(item[0]))
+        if not quick:
+            return self.layers
         best = quick[0][0]
         for number, (_, choice) in enumerate(quick[:CAREFUL_LAYOUTS]):
             if best.arena_bytes > best.plan.bound_bytes:
                 self._options.progress("Laying out the arena", number / CAREFUL_LAYOUTS)
-                best = min(best, self._planned(choice, self._options.effort), key=_by_bytes)
+                careful = self._planned(choice, self._options.effort)
+                best = best if careful is None else min(best, careful, key=_by_bytes)
         points = [best] if self._options.schedule is not Schedule.AUTO else [self.layers, best]
         return min(points, key=_by_bytes)
+
+    def _quickly_planned(self, cuts: Cuts) -> list[tuple[FrontierPoint, Choice]]:
+        """Schedules of about the least live bytes with quick layouts, as many as the work for them allows."""
+        limits = [int(cuts.least_peak() * slack) for slack in SLACKS]
+        choices = [cuts.cheapest(limit, int(limit * share)) for limit in limits for share in LAYER_SHARES]
+        quick: list[tuple[FrontierPoint, Choice]] = []
+        work = 0
+        for choice in dict.fromkeys(choices):
+            if choice is None:
+                continue
+            staged = stage_runs(self._graph, choice.runs)
+            pairs = live_pairs(staged)
+            if pairs > MAX_LIVE_PAIRS or (quick and work + pairs > QUICK_PAIRS):
+                continue
+            work += pairs
+            plan = lay_out(self._graph, staged, 0.0)
+            quick.append((FrontierPoint(plan, choice.cycles, choice.macs, choice.runs), choice))
+        return quick
 
     def _fitting(self, limit_bytes: int, repeats: bool) -> FrontierPoint | None:
         """A plan of few cycles whose arena stays within a limit; None where none was found."""
@@ -169,14 +208,18 @@ class Search:
         cuts = self._all_cuts(False)
         if repeats and cuts.least_peak() > limit_bytes:
             cuts = self._all_cuts(True)
-        live = limit_bytes
+        live, searches = limit_bytes, FITTING_SEARCHES
         for _ in range(FITTING_ATTEMPTS):
             choice = cuts.cheapest(live)
             if choice is None:
                 return None
             found = self._planned(choice, 0.0)
-            if found.plan.bound_bytes <= limit_bytes < found.arena_bytes:
+            if found is not None and searches and found.plan.bound_bytes <= limit_bytes < found.arena_bytes:
                 found = self._planned(choice, self._options.effort)
+                searches -= 1
+            if found is None:
+                live = choice.peak_bytes - 1
+                continue
             if found.arena_bytes <= limit_bytes:
                 return found
             live = min(choice.peak_bytes - 1, live * limit_bytes // found.arena_bytes)

@@ -42,6 +42,10 @@ class _Rule:
     downwards: bool
 
 
+_STEPS_PER_WORK = 50_000
+"""So many steps of the lives of all that a body meets are looked at while one body is placed otherwise."""
+
+
 class Skyline:
     """The bodies to place, with what the search needs to know of each."""
 
@@ -63,6 +67,9 @@ class Skyline:
             (i, j, sizes[j] - sizes[i] - low) for i, mine in enumerate(conflicts) for j, low, _ in mine
         )
 
+        spans = (self._live.ends - self._live.begins).tolist()
+        self._work = [1 + sum(spans[j] for j, _, _ in mine) // _STEPS_PER_WORK for mine in conflicts]
+
     def _find_above(self, distances: Iterable[Conflict]) -> list[tuple[Array, Array]]:
         """For each body those that it meets, and how far behind its own start they begin if they rest on it.
 
@@ -74,7 +81,7 @@ class Skyline:
         return [(np.array(list(a), np.int64), np.array(list(a.values()), np.int64)) for a in above]
 
     def search(self, bound: int, size: int, work: int) -> tuple[int, ...] | None:
-        """The best placement below `size` bytes, or None; stops at `bound`, or when `work` bodies were placed."""
+        """The best placement below `size` bytes, or None; stops at `bound`, or when `work` is done."""
         random = np.random.RandomState(0)  # numpy promises that its numbers never change
         best: tuple[int, ...] | None = None
         rule = self._draw(random)
@@ -82,8 +89,8 @@ class Skyline:
             trial = self._vary(rule, random) if best is not None and random.randint(3) == 0 else self._draw(random)
             # Half of the time just below the best, or else anywhere down to the bound: tight limits guide better.
             limit = size - 1 if random.randint(2) == 0 else random.randint(bound, size)
-            placed, offsets = self._place(trial, limit)
-            work -= placed
+            done, offsets = self._place(trial, limit)
+            work -= done
             if offsets is not None:
                 if trial.downwards:
                     offsets = self._turned_over(offsets)
@@ -112,7 +119,7 @@ class Skyline:
         return replace(rule, ties=rule.ties + random.randint(0, reach, len(self._sizes)))
 
     def _place(self, rule: _Rule, limit: int) -> tuple[int, Array | None]:
-        """How many bodies were placed, and all offsets if that was all of them."""
+        """How much work that was (1 for each body, more where it meets many long lives), and all offsets if all fit."""
         sizes, alignments = self._sizes, self._alignments
         unplaced = self._live.bytes.copy()
         count = len(sizes)
@@ -124,7 +131,8 @@ class Skyline:
         needs = self._live.most(unplaced, np.arange(count))  # bytes to place at the fullest step of each life
         fixed = rule.ties - _GRAIN * (rule.size * sizes + rule.life * self._lives)
         left = np.arange(count)
-        for placed in range(count):
+        work = 0
+        for _ in range(count):
             lowest = offsets[left]
             candidates = left[lowest < (lowest + sizes[left]).min()]  # others have room for one of these beneath them
             at, need = offsets[candidates], needs[candidates]
@@ -133,8 +141,9 @@ class Skyline:
             if offsets[chosen] + needs[chosen] > limit:
                 fits = at + need <= limit
                 if not fits.any():
-                    return placed + 1, None
+                    return work + 1, None
                 chosen = candidates[fits][keys[fits].argmin()]
+            work += self._work[chosen]
             waiting[chosen] = False
             left = left[left != chosen]
             for begin, end, size in self._parts[chosen]:
@@ -146,7 +155,7 @@ class Skyline:
                 lowest = offsets[chosen] + distances[still]
                 offsets[others] = np.maximum(offsets[others], lowest + -(lowest + spare[others]) % alignments[others])
                 needs[others] = self._live.most(unplaced, others)
-        return count, offsets
+        return work, offsets
 
     def _turned_over(self, offsets: Array) -> Array:
         """Offsets from the bottom of those from the top."""

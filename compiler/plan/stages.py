@@ -161,7 +161,8 @@ class _Builder:
             stage.calls.append(start + offset)
             stage.single &= end - first == 1
             origin = stage.steps[0]
-            self._made.steps.append(Step(stages[node], first - origin, end - origin))
+            span = stage.stage.rows if self._graph.nodes[node].runs_whole else (first - origin, end - origin)
+            self._made.steps.append(Step(stages[node], *span))
         for node, number in stages.items():
             self._note_lives(node, self._made.stages[number], calls, start)
 

@@ -31,7 +31,9 @@ static int32_t window_sum(const thimble_conv_2d_s8_params *p, const thimble_rows
 void thimble_conv_2d_s8(const thimble_conv_2d_s8_params *params, const thimble_rows *input, const int8_t *weights,
                         const int32_t *bias, const int32_t *multipliers, const int8_t *shifts,
                         const thimble_rows *output, int32_t first, int32_t end) {
-    const thimble_conv_2d_s8_params *p = params;
+    /* Bytes that are stored may alias anything but this copy: the original would be read from flash at every tap. */
+    const thimble_conv_2d_s8_params copy = *params;
+    const thimble_conv_2d_s8_params *p = &copy;
     const int32_t outputs_per_group = p->output_channels / (p->input_channels / p->group_channels);
     const int32_t kernel_size = p->kernel_height * p->kernel_width * p->group_channels;
     for (int32_t row = first; row < end; row++) {

@@ -29,7 +29,9 @@ static int32_t window_sum(const thimble_depthwise_conv_2d_s8_params *p, const th
 void thimble_depthwise_conv_2d_s8(const thimble_depthwise_conv_2d_s8_params *params, const thimble_rows *input,
                                   const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
                                   const int8_t *shifts, const thimble_rows *output, int32_t first, int32_t end) {
-    const thimble_depthwise_conv_2d_s8_params *p = params;
+    /* Bytes that are stored may alias anything but this copy: the original would be read from flash at every tap. */
+    const thimble_depthwise_conv_2d_s8_params copy = *params;
+    const thimble_depthwise_conv_2d_s8_params *p = &copy;
     for (int32_t row = first; row < end; row++) {
         const int32_t image = row / p->output_height;
         const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;

@@ -51,7 +51,7 @@ def report() -> Report:
     return {
         "schema": 1,
         "thimble": "0.1.0",
-        "build": {"name": "tiny_net", **CompileOptions().recorded()},
+        "build": {"name": "tiny_net", **CompileOptions().recorded(), "scratch_limit_bytes": None},
         "model": {
             "name": "tiny_net",
             "sha256": hashlib.sha256(demo.model_path().read_bytes()).hexdigest(),
@@ -173,7 +173,7 @@ def test_figures_of_the_report_stand_on_the_page(report: Report) -> None:
     for figure in ("2,048", "1,793", "2,272", "655,360", "208 B", "5,004", "2,097,152", "3,001", "2,003", "5,000"):
         assert figure in text
     assert "peak: step 1 mix, 1,793 B live" in text
-    assert "255 bytes below the top" in text
+    assert "is proved to be below 1,793 bytes, 255 under the top" in text
     assert report["model"]["sha256"] in text
 
 

@@ -98,19 +98,23 @@ int main(void) { return (int)caller(3) + 1; }
 
 def build_tiny(folder: Path, main: str, target: Target) -> FirmwareImages:
     """Build `main` as main.c for a target in `folder`; the ELFs are tiny.elf and tiny_sim.elf."""
+    (folder / "main.c").write_text(main)
+    return build_tiny_sources(folder, target)
+
+
+def build_tiny_sources(folder: Path, target: Target) -> FirmwareImages:
+    """Build all C files that `folder` holds, one of them with main(), for a target."""
     flags = make_flags(target)
     board = board_files(target)
-    sources = ["main.c", *(name for name in board if name.endswith(".c"))]
-    files = board | {
-        "main.c": main,
-        "Makefile": MAKEFILE.format(
-            objects=" ".join(f"build/{Path(name).stem}.o" for name in sources),
-            cc=flags.cc,
-            cflags=" ".join(flags.cflags),
-            ldflags_chip=" ".join(flags.ldflags_chip),
-            ldflags_sim=" ".join(flags.ldflags_sim),
-        ),
-    }
-    for name, text in files.items():
+    for name, text in board.items():
         (folder / name).write_text(text)
+    sources = sorted(path.name for path in folder.glob("*.c"))
+    makefile = MAKEFILE.format(
+        objects=" ".join(f"build/{Path(name).stem}.o" for name in sources),
+        cc=flags.cc,
+        cflags=" ".join(flags.cflags),
+        ldflags_chip=" ".join(flags.ldflags_chip),
+        ldflags_sim=" ".join(flags.ldflags_sim),
+    )
+    (folder / "Makefile").write_text(makefile)
     return build_firmware(folder, target, "tiny")

@@ -1,0 +1,101 @@
+"""A listing of Thumb-2 assembly as text for a file-scope __asm__ of a C file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+FPU_REGISTERS = 16
+"""s0 to s15 are the caller's to save, so that a function may use them freely."""
+
+
+@dataclass(slots=True)
+class Listing:
+    """The body of one function, line by line. `name` is its C symbol; local labels are made unique with it."""
+
+    name: str
+    _lines: list[str] = field(default_factory=list)
+
+    def op(self, mnemonic: str, *operands: object, note: str = "") -> None:
+        """One instruction; `note` says why, as a comment behind it."""
+        self._add(f"    {mnemonic} {', '.join(map(str, operands))}".rstrip(), note)
+
+    def label(self, name: str, note: str = "") -> None:
+        """A place to branch to."""
+        self._add(f"{self.local(name)}:", note)
+
+    def branch(self, mnemonic: str, name: str, note: str = "") -> None:
+        """A branch to a label of this function."""
+        self.op(mnemonic, self.local(name), note=note)
+
+    def note(self, text: str) -> None:
+        """A comment on a line of its own."""
+        self._lines.append(f"    /* {text} */")
+
+    def local(self, name: str) -> str:
+        """The label `name` as the assembler knows it."""
+        return f".L{self.name}_{name}"
+
+    @property
+    def text(self) -> str:
+        """The whole file-scope __asm__, in a section of its own, so that the linker can drop it."""
+        head = [
+            ".syntax unified",
+            f'.section .text.{self.name},\\"ax\\",%progbits',
+            ".balign 16",
+            f".global {self.name}",
+            f".type {self.name},%function",
+            ".thumb_func",
+            f"{self.name}:",
+        ]
+        tail = [f".size {self.name}, .-{self.name}", ".text"]
+        lines = [_quoted(line) for line in head] + self._lines + [_quoted(line) for line in tail]
+        return "__asm__(\n" + "\n".join(lines) + ");"
+
+    def _add(self, line: str, note: str) -> None:
+        self._lines.append(_quoted(line) + (f" /* {note} */" if note else ""))
+
+
+def _quoted(line: str) -> str:
+    return f'    "{line}\\n"'
+
+
+def registers(names: Sequence[str]) -> str:
+    """A register list as LDM, STM, PUSH and POP take it."""
+    return "{" + ", ".join(names) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Variables for which a function has no core register: on its stack, or, in one cycle, in FPU registers.
+
+    `names` are the variables in order; the first ones are the fields of the job that the function gets, words all.
+    With an FPU the first FPU_REGISTERS of `fast` are there.
+    """
+
+    names: tuple[str, ...]
+    fast: tuple[str, ...]
+    has_fpu: bool
+
+    @property
+    def bytes(self) -> int:
+        """Stack that the frame takes, so that with 9 registers pushed the stack stays aligned to 8."""
+        return 4 * (len(self.names) + (len(self.names) + 1) % 2)
+
+    def load(self, a: Listing, register: str, name: str) -> None:
+        """Fetch a variable."""
+        if self._fast(name):
+            a.op("vmov", register, self._fast(name), note=name)
+        else:
+            a.op("ldr", register, f"[sp, #{4 * self.names.index(name)}]", note=name)
+
+    def store(self, a: Listing, register: str, name: str) -> None:
+        """Keep a variable."""
+        if self._fast(name):
+            a.op("vmov", self._fast(name), register, note=name)
+        else:
+            a.op("str", register, f"[sp, #{4 * self.names.index(name)}]", note=name)
+
+    def _fast(self, name: str) -> str:
+        names = self.fast[:FPU_REGISTERS]
+        return f"s{names.index(name)}" if self.has_fpu and name in names else ""

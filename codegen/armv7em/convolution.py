@@ -1,0 +1,249 @@
+"""CONV_2D on Armv7E-M: which layers the packed matrix product takes, their packed weights and their kernel call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thimble.codegen.armv7em.core import Core
+from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
+from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
+from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
+from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import (
+    Argument,
+    Array,
+    EndRow,
+    FirstRow,
+    GeneratedKernel,
+    InputRows,
+    KernelCall,
+    OutputRows,
+    Scratch,
+    Table,
+)
+
+PANEL_BYTES = 4608
+"""Most scratch for the columns of one matrix product, unless four columns alone need more."""
+
+ROWS_BYTES = 10240
+"""Most scratch for widened rows and one pair's weights, unless the rows of one output row alone need more."""
+
+MAX_ROWS_BYTES = 1 << 16
+"""Layers whose widened rows would need more than this become columns."""
+
+MAX_DEPTH = 1 << 13
+"""Deepest window taken: its four columns take 64 KiB of scratch."""
+
+MAX_KERNEL_HEIGHT = 16
+"""Highest window taken: THIMBLE_MAX_KERNEL_HEIGHT in the runtime."""
+
+MAX_COLUMNS = 16
+"""THIMBLE_MAX_COLUMNS in the runtime."""
+
+MAX_ROWS = 8
+"""THIMBLE_MAX_WIDE_ROWS in the runtime."""
+
+PIXELS_AT_ONCE = 32
+"""Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
+
+MIN_PIXELS = 4
+"""Shortest row of pixels: THIMBLE_MIN_PIXELS in the runtime."""
+
+MIN_POINTWISE_WIDTH = 24
+"""Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
+
+Sizes = dict[str, int]
+
+
+def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool) -> KernelCall | None:
+    """A packed matrix product in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
+    layer = plain_layer(site, call, channel_axis=0)
+    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    if layer is None or sizes["group_channels"] != sizes["input_channels"] or len(layer.weights) < 2:
+        return None
+    found = fuse_sums(layer)
+    if found is None:
+        return None
+    arithmetic, constants = found
+    given = site, layer, sizes, arithmetic, constants, core
+    flat = _by_flat_pixels(*given) if whole else None
+    return flat or _by_rows(*given) or _by_columns(*given)
+
+
+def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
+    """How the sums are made, and the constants of their requantization; None where nothing can be proved."""
+    plain = layer.requantization
+    folded = plain.with_bits(MAX_SCALE_BITS) if layer.weights.min() >= -127 else None
+    constants = folded or plain.with_equal_bits()
+    if constants is None:
+        return None
+    bits = constants.uniform_bits
+    return Arithmetic(folded is not None, bits, layer.rounds_ties, layer.limits_inside), constants
+
+
+def _by_columns(
+    site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, constants: Requantization, core: Core
+) -> KernelCall | None:
+    channels, taps = layer.weights.shape
+    depth = -(-taps // 4) * 4
+    if depth > MAX_DEPTH or sizes["kernel_height"] > MAX_KERNEL_HEIGHT:
+        return None
+    weights = np.zeros((channels, depth), np.int64)
+    weights[:, :taps] = layer.weights
+    form = MatmulForm(arithmetic, depth // 4 % UNROLL)
+    columns = _columns_at_once(depth, site.output().type.elements // channels)
+    dropped = ("group_channels", "output_zero_point")
+    params = (
+        *((name, value) for name, value in sizes.items() if name not in dropped),
+        ("depth", depth),
+        ("columns", columns),
+        ("folded", int(arithmetic.folded)),
+    )
+    words = _words(weights, layer.start, constants, arithmetic.folded)
+    arguments = _arguments(words, 2 * columns * depth + depth)
+    return KernelCall(f"conv_2d_dsp_{form.name}", params, arguments, conv_2d_source(form, core.has_fpu))
+
+
+def _columns_at_once(depth: int, pixels: int) -> int:
+    """Columns of one matrix product: more of them read the weights from flash less often."""
+    fitting = max(PANEL_BYTES // (2 * depth) // 4 * 4, 4)
+    return min(fitting, MAX_COLUMNS, -(-pixels // 4) * 4)
+
+
+def _by_rows(
+    site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, constants: Requantization, core: Core
+) -> KernelCall | None:
+    depth, kernel = sizes["input_channels"], (sizes["kernel_height"], sizes["kernel_width"])
+    dilated = (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1)
+    if dilated or depth == 1 or (depth > 4 and depth % 4) or sizes["output_width"] < MIN_PIXELS:
+        return None
+    if kernel == (1, 1) and sizes["output_width"] % 4 and sizes["output_width"] < MIN_POINTWISE_WIDTH:
+        return None
+    reach = (sizes["output_width"] - 1) * sizes["stride_width"] + kernel[1]
+    row_pixels = max(reach, sizes["pad_left"] + sizes["input_width"])
+    pixel_bytes = 2 * -(-depth // 4) * 4
+    strides = sizes["stride_height"], sizes["stride_width"]
+    form = RowMatmulForm(arithmetic, *kernel, *strides, pixel_bytes, pixel_bytes * row_pixels, len(layer.weights))
+    rows = _rows_at_once(form, site.output().type.rows, sizes["output_width"])
+    if not form.fits or _rows_bytes(form, rows) > MAX_ROWS_BYTES:
+        return None
+    source = conv_2d_rows_source(form, core.has_fpu)
+    return _row_call(layer, sizes, form, constants, source, row_pixels, rows, _rows_bytes(form, rows))
+
+
+def _by_flat_pixels(
+    site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, constants: Requantization, core: Core
+) -> KernelCall | None:
+    """Pointwise convolutions of whole tensors: all pixels are one row."""
+    depth, pixels = sizes["input_channels"], site.output().type.elements // len(layer.weights)
+    ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
+    padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
+    if any(sizes[name] != 1 for name in ones) or padded or depth % 4 or pixels < MIN_PIXELS:
+        return None
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, len(layer.weights))
+    spare = _rows_bytes(form, 1)
+    portion = _portion(pixels, (ROWS_BYTES - spare) // form.pixel_bytes)
+    scratch = spare + portion * form.pixel_bytes
+    if not form.fits or scratch > MAX_ROWS_BYTES:
+        return None
+    source = conv_2d_rows_source(form, core.has_fpu)
+    flat = sizes | {"output_height": pixels // sizes["output_width"]}  # of all images
+    return _row_call(layer, flat, form, constants, source, portion, 1, scratch)
+
+
+def _portion(pixels: int, most: int) -> int:
+    """Pixels at once: as few as make the copy of the weights cheap, the last portion not below MIN_PIXELS."""
+    wanted = min(max(most // 4 * 4, MIN_PIXELS), PIXELS_AT_ONCE)
+    fitting = (n for n in range(wanted, MIN_PIXELS - 1, -1) if pixels % n == 0 or pixels % n >= MIN_PIXELS)
+    return min(next(fitting, pixels), pixels)
+
+
+def _row_call(
+    layer: PlainLayer,
+    sizes: Sizes,
+    form: RowMatmulForm,
+    constants: Requantization,
+    source: GeneratedKernel,
+    row_pixels: int,
+    rows: int,
+    scratch_bytes: int,
+) -> KernelCall:
+    depth, kernel = sizes["input_channels"], (form.kernel_height, form.kernel_width)
+    weights = np.zeros((form.channels, *kernel, form.pixel_bytes // 2), np.int64)
+    weights[..., :depth] = layer.weights.reshape(form.channels, *kernel, depth)
+    packed = _words(weights.reshape(form.channels, -1), layer.start, constants, form.arithmetic.folded)
+    words = np.concatenate([packed.reshape(-1), np.zeros(_spare_words(form), np.int32)])
+    dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
+    params = (
+        *((name, value) for name, value in sizes.items() if name not in dropped),
+        ("row_pixels", row_pixels),
+        ("rows_at_once", rows),
+        ("folded", int(form.arithmetic.folded)),
+        ("scale_bits", form.arithmetic.scale_bits),
+        ("rounds_ties", int(form.arithmetic.rounds_ties)),
+    )
+    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, _arguments(words, scratch_bytes), source)
+
+
+def _pair_bytes(form: RowMatmulForm) -> int:
+    return 8 * form.steps * form.kernel_height + 32
+
+
+def _spare_words(form: RowMatmulForm) -> int:
+    """What the last pair's copy in portions of 32 bytes reads behind the table."""
+    return -_pair_bytes(form) % 32 // 4
+
+
+def _rows_bytes(form: RowMatmulForm, rows: int) -> int:
+    """Scratch: one pair's weights, and the widened rows of `rows` output rows."""
+    wide_rows = (rows - 1) * form.stride_height + form.kernel_height
+    return _pair_bytes(form) + 4 * _spare_words(form) + wide_rows * form.row_bytes
+
+
+def _rows_at_once(form: RowMatmulForm, rows: int, columns: int) -> int:
+    """Output rows of one matrix product."""
+    wanted = min(-(-PIXELS_AT_ONCE // columns), rows, MAX_ROWS)
+    return next((n for n in range(wanted, 1, -1) if _rows_bytes(form, n) <= ROWS_BYTES), 1)
+
+
+def _arguments(words: Array, scratch_bytes: int) -> tuple[Argument, ...]:
+    table, scratch = Table("packed", words), Scratch(scratch_bytes, "uint32_t")
+    return (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
+
+
+def _words(weights: Array, start: Array, constants: Requantization, folded: bool) -> Array:
+    """(ceil(channels / 2), 8 + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3).
+
+    The last pair of an odd number of channels holds the last channel but one again.
+    """
+    channels = len(weights)
+    start, words = weight_words(weights, start, folded)
+    order = np.minimum(np.arange(0, channels, 2)[:, None] + [0, 1], [channels - 2, channels - 1])
+    tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
+    parts = (start[order], words[order].transpose(0, 2, 1), tail[order])
+    return int32_words(np.concatenate([part.reshape(len(order), -1) for part in parts], axis=1))
+
+
+def weight_words(weights: Array, start: Array, folded: bool) -> tuple[Array, Array]:
+    """What sums begin with, and the words (channels, depth / 4) of weights (channels, depth), a multiple of 4 deep.
+
+    A word's bytes are w0, w1, w2, w3 as they are, or the lanes 256 * w1 + w0 and 256 * w3 + w2 where `folded`.
+    """
+    if folded:
+        lanes = 256 * weights[:, 1::2] + weights[:, ::2]
+        words = _unsigned(lanes[:, ::2], 16) | _unsigned(lanes[:, 1::2], 16) << 16
+        return 256 * start - 127 * weights[:, ::2].sum(axis=1), words
+    quarters = [_unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
+    return start, quarters[0] | quarters[1] | quarters[2] | quarters[3]
+
+
+def int32_words(values: Array) -> Array:
+    """Values modulo 2**32 as int32."""
+    return np.asarray(_unsigned(values, 32).astype(np.uint32).view(np.int32))
+
+
+def _unsigned(values: Array, bits: int) -> Array:
+    """Values modulo 2**bits, not negative."""
+    return np.asarray(values & ((1 << bits) - 1))

@@ -1,0 +1,20 @@
+"""What the kernels of this family must know of the core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.targets.model import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """`has_fpu`: FPU registers may hold what core registers have no room for."""
+
+    has_fpu: bool
+
+
+def core_of(target: Target) -> Core | None:
+    """The core of a target, None where it lacks the DSP instructions."""
+    extensions = target.isa.split("+")[1:]
+    return Core(any(e.startswith("fp") for e in extensions)) if "dsp" in extensions else None

@@ -1,0 +1,152 @@
+"""The matrix product of columns of any windows: a panel of four columns lies in scratch word by word.
+
+For each four values of depth a panel holds the first words of its four columns, then the second ones, so that all
+offsets of a turn of the inner loop fit 16-bit loads and one function serves layers of all shapes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.codegen.armv7em.assembly import Frame, Listing, registers
+from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.sums import (
+    PIXELS,
+    SUMS,
+    Arithmetic,
+    extend_weights,
+    join_channels,
+    load_weights,
+    multiply,
+    next_pair,
+    requantize,
+    start_sums,
+)
+from thimble.compiler.ir.operator import GeneratedKernel
+
+UNROLL = 4
+"""Steps of four products in one turn of the inner loop."""
+
+_JOB = ("panel", "weights", "pair_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset")
+_NAMES = (*_JOB, "channel", "pairs_done", "weights_end", "next_panel", "next_output")
+
+
+@dataclass(frozen=True, slots=True)
+class MatmulForm:
+    """What one function is generated for: `first_steps` is depth / 4 modulo UNROLL."""
+
+    arithmetic: Arithmetic
+    first_steps: int
+
+    @property
+    def name(self) -> str:
+        """A short name that tells forms apart."""
+        return f"{self.arithmetic.name}{self.first_steps}"
+
+    @property
+    def comment(self) -> str:
+        """What the form means, for the reader of the C."""
+        return f"{self.arithmetic.comment} Depth / 4 modulo {UNROLL} is {self.first_steps}."
+
+
+def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
+    """The function of a form, to be called with a thimble_matmul_job."""
+    a, frame = Listing(f"thimble_matmul_dsp_{form.name}"), Frame(_NAMES, _NAMES, has_fpu)
+    a.op("push", registers(["r4-r11", "lr"]))
+    a.op("ldm", "r0", "{r1-r8}", note="the job's fields")
+    a.op("sub", "sp", "sp", f"#{frame.bytes}")
+    for register, name in zip(("r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"), _JOB, strict=True):
+        frame.store(a, register, name)
+    a.op("add", "r0", "r2", "r3")
+    a.op("sub", "r0", "r0", "#28")
+    frame.store(a, "r0", "weights_end")
+    a.op("movs", "r0", "#0")
+    frame.store(a, "r0", "channel")
+    frame.store(a, "r0", "pairs_done")
+    a.label("pair")
+    frame.load(a, "r3", "outputs")
+    frame.load(a, "r0", "panel")
+    frame.store(a, "r3", "next_output")
+    frame.load(a, "r1", "weights")
+    a.label("group", "4 columns, 2 channels")
+    _enter_turn(a, form)
+    a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
+    a.label("turn", f"{UNROLL * form.arithmetic.step_cycles + 6} cycles, {UNROLL * 32} products")
+    for step in range(UNROLL):
+        if form.first_steps and step == UNROLL - form.first_steps:
+            a.label("entry")
+        _step(a, form.arithmetic, step)
+    a.op("adds", "r0", f"#{32 * UNROLL}")
+    a.op("adds", "r1", f"#{8 * UNROLL}")
+    frame.load(a, "r2", "weights_end")
+    a.op("cmp", "r1", "r2")
+    a.branch("bne", "turn")
+    frame.store(a, "r0", "next_panel")
+    a.op("adds", "r1", "#4")
+    requantize(a, form.arithmetic)
+    _write(a, frame, form.arithmetic)
+    _next(a, frame)
+    return a
+
+
+def _enter_turn(a: Listing, form: MatmulForm) -> None:
+    """Start the sums; the inner loop is entered in its middle where the depth is no multiple of a turn."""
+    start_sums(a)
+    if form.first_steps:
+        missing = UNROLL - form.first_steps
+        a.op("sub", "r0", "r0", f"#{32 * missing}")
+        a.op("sub", "r1", "r1", f"#{8 * missing}")
+        a.branch("b", "entry")
+
+
+def _step(a: Listing, arithmetic: Arithmetic, step: int) -> None:
+    """32 products: r2, r3 weights of two channels, r4, r5 two columns."""
+    for half in range(2):
+        load_weights(a, arithmetic, step, half)
+        for pair in range(2):
+            at = 32 * step + 16 * half + 8 * pair
+            a.op("ldr", PIXELS[0], f"[r0, #{at}]")
+            a.op("ldr", PIXELS[1], f"[r0, #{at + 4}]")
+            if pair == 0:
+                extend_weights(a, arithmetic, half)
+            multiply(a, (2 * pair, 2 * pair + 1))
+
+
+def _write(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
+    """Both channels of each column to where its pixel lies."""
+    frame.load(a, "r0", "next_output")
+    a.op("ldm", "r0!", "{r2-r5}", note="four pixels")
+    frame.store(a, "r0", "next_output")
+    join_channels(a, frame, arithmetic)
+    frame.load(a, SUMS[1], "channel")
+    for total, pixel in zip(SUMS[::2], ("r2", "r3", "r4", "r5"), strict=True):
+        a.op("strh", total, f"[{pixel}, {SUMS[1]}]")
+
+
+def _next(a: Listing, frame: Frame) -> None:
+    """The next four columns, then the next pair of channels."""
+    frame.load(a, "r2", "outputs_end")
+    frame.load(a, "r1", "weights")
+    a.op("cmp", "r0", "r2")
+    frame.load(a, "r0", "next_panel")
+    a.branch("bne", "group")
+    frame.load(a, "r3", "pair_bytes")
+    frame.load(a, "r4", "weights_end")
+    a.op("add", "r1", "r1", "r3")
+    a.op("add", "r4", "r4", "r3")
+    frame.store(a, "r1", "weights")
+    frame.store(a, "r4", "weights_end")
+    next_pair(a, frame)
+    a.branch("blt", "pair")
+    a.op("add", "sp", "sp", f"#{frame.bytes}")
+    a.op("pop", registers(["r4-r11", "pc"]))
+
+
+def conv_2d_source(form: MatmulForm, has_fpu: bool) -> GeneratedKernel:
+    """The files of kernel conv_2d_dsp_<form>: the assembly, its portable twin, and the kernel that uses them."""
+    name = f"thimble_conv_2d_dsp_{form.name}"
+    files = (
+        (f"{name}.c", render("conv_2d_dsp.c.j2", form=form, assembly=matmul_listing(form, has_fpu).text)),
+        (f"{name}.h", render("conv_2d_dsp.h.j2", form=form)),
+    )
+    return GeneratedKernel(files, needs=("columns_dsp",))

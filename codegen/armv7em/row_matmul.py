@@ -1,0 +1,238 @@
+"""The matrix product straight from rows: for dense convolutions, whose windows share most of what they read.
+
+Input rows are widened once, borders included, to two words for each four channels of a pixel, so that a row of a window
+is one run of words and neighbouring pixels lie a fixed number of bytes apart. The weights of a pair of channels are
+copied to scratch once for all pixels of some output rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.codegen.armv7em.assembly import Frame, Listing, registers
+from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.sums import (
+    PIXELS,
+    SUMS,
+    Arithmetic,
+    extend_weights,
+    join_channels,
+    load_weights,
+    multiply,
+    next_pair,
+    requantize,
+    start_sums,
+)
+from thimble.compiler.ir.operator import GeneratedKernel
+
+MAX_UNROLL = 6
+"""Most steps in one turn of the inner loop: more would leave small instruction caches."""
+
+MAX_OFFSET = 4095
+
+_JOB = (
+    *("rows", "weights", "pair_bytes", "staged", "outputs", "outputs_end", "channels", "ceiling", "offset"),
+    *("last_column", "last_pixel"),
+)
+_FAST = ("segment_end", "weights_end", "x", "output", "last_output", "staged", "channel", "ceiling", "offset", "row")
+_NAMES = (*_JOB, "channel", "pairs_done", "weights_end", "segment_end", "row", "x", "output", "last_output", "next_row")
+
+
+@dataclass(frozen=True, slots=True)
+class RowMatmulForm:
+    """What one function is generated for, sizes in pixels.
+
+    `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
+    windows have one row and calls make one. `channels` are the output's.
+    """
+
+    arithmetic: Arithmetic
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    pixel_bytes: int
+    row_bytes: int
+    channels: int
+
+    @property
+    def name(self) -> str:
+        """A short name that tells forms apart."""
+        window = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
+        return f"{window}_p{self.pixel_bytes}r{self.row_bytes}c{self.channels}_{self.arithmetic.name}"
+
+    @property
+    def steps(self) -> int:
+        """Steps of four products in a row of a window."""
+        return self.kernel_width * self.pixel_bytes // 8
+
+    @property
+    def unroll(self) -> int:
+        """Steps in one turn of the inner loop."""
+        return next(n for n in range(MAX_UNROLL, 0, -1) if self.steps % n == 0)
+
+    @property
+    def column_bytes(self) -> int:
+        """Bytes from the window of one output to that of the next."""
+        return self.stride_width * self.pixel_bytes
+
+    @property
+    def fits(self) -> bool:
+        """Whether all offsets and immediates can be encoded."""
+        offsets = (
+            3 * self.column_bytes + 8 * self.unroll + 8,
+            4 * self.column_bytes,
+            4 * self.channels,
+            self.row_bytes * self.stride_height,
+        )
+        return max(offsets) <= MAX_OFFSET
+
+
+def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
+    """The function of a form, to be called with a thimble_row_matmul_job."""
+    a = Listing(f"thimble_row_matmul_dsp_{form.name}")
+    frame = Frame(_NAMES, (*_FAST, *(name for name in _NAMES if name not in _FAST)), has_fpu)
+    a.op("push", registers(["r4-r11", "lr"]))
+    a.op("ldm", "r0", "{r1-r11}", note="the job's fields")
+    a.op("sub", "sp", "sp", f"#{frame.bytes}")
+    for register, name in enumerate(_JOB, start=1):
+        frame.store(a, f"r{register}", name)
+    a.op("add", "r4", "r4", "r3")
+    a.op("sub", "r4", "r4", "#28", note="where r1 is behind the last weights, 4 bytes low, before 6 constants")
+    frame.store(a, "r4", "weights_end")
+    a.op("movs", "r0", "#0")
+    frame.store(a, "r0", "channel")
+    frame.store(a, "r0", "pairs_done")
+    a.label("pair")
+    _stage(a, frame)
+    a.label("row")
+    _start_row(a, frame, form)
+    a.label("group", "4 pixels, 2 channels")
+    frame.store(a, "r0", "x")
+    frame.load(a, "r1", "staged")
+    _add(a, "r2", "r0", form.steps * 8)
+    frame.store(a, "r2", "segment_end")
+    start_sums(a)
+    a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
+    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 6} cycles, {form.unroll * 32} products")
+    for step in range(form.unroll):
+        _step(a, form, step)
+    _end_turn(a, frame, form)
+    a.op("adds", "r1", "#4")
+    requantize(a, form.arithmetic)
+    join_channels(a, frame, form.arithmetic)
+    frame.load(a, "r2", "output")
+    frame.load(a, "r0", "x")
+    frame.load(a, "r3", "last_output")
+    for pixel, total in enumerate(SUMS[::2]):
+        a.op("strh", total, f"[r2, #{pixel * form.channels}]")
+    _next(a, frame, form)
+    return a
+
+
+def _add(a: Listing, to: str, register: str, amount: int) -> None:
+    if amount > MAX_OFFSET:
+        a.op("movw", to, f"#{amount}")
+        a.op("add", to, to, register)
+    else:
+        a.op("add", to, register, f"#{amount}")
+
+
+def _stage(a: Listing, frame: Frame) -> None:
+    """The pair's weights from flash to scratch, 32 bytes a turn; the table is padded for the last one."""
+    frame.load(a, "r1", "weights")
+    frame.load(a, "r2", "staged")
+    frame.load(a, "r3", "pair_bytes")
+    a.op("add", "r3", "r3", "r1")
+    frame.store(a, "r3", "weights")
+    a.label("stage")
+    a.op("ldm", "r1!", "{r4-r11}")
+    a.op("stm", "r2!", "{r4-r11}")
+    a.op("cmp", "r1", "r3")
+    a.branch("blo", "stage")
+    frame.load(a, "r2", "outputs")
+    frame.load(a, "r0", "rows")
+
+
+def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
+    """r0 is the first widened row of the output row, r2 where the output row's pointer is."""
+    a.op("ldr", "r3", "[r2], #4", note="the output row")
+    frame.load(a, "r4", "channel")
+    frame.store(a, "r2", "next_row")
+    frame.store(a, "r0", "row")
+    a.op("add", "r3", "r3", "r4")
+    frame.load(a, "r5", "last_pixel")
+    frame.store(a, "r3", "output")
+    a.op("add", "r4", "r3", "r5")
+    frame.store(a, "r4", "last_output")
+    a.op("sub", "r0", "r0", "#4", note="loads are 4 bytes ahead of their base")
+
+
+def _step(a: Listing, form: RowMatmulForm, step: int) -> None:
+    """32 products: r2, r3 weights of two channels, r4, r5 two pixels; the turn's last load moves r0 on."""
+    for half, pairs in enumerate((((0, 1), (2, 3)), ((2, 3), (1, 0)))):
+        load_weights(a, form.arithmetic, step, half)
+        for i, pair in enumerate(pairs):
+            for register, pixel in zip(PIXELS, pair, strict=True):
+                at = pixel * form.column_bytes + 8 * step + 4 * half + 4
+                ends = step == form.unroll - 1 and half == 1 and pixel == 0
+                a.op("ldr.w", register, f"[r0, #{at}]" + "!" * ends)
+            if i == 0:
+                extend_weights(a, form.arithmetic, half)
+            multiply(a, pair)
+
+
+def _end_turn(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
+    """On to the next turn, or to the window's next row."""
+    a.op("adds", "r1", f"#{8 * form.unroll}")
+    if form.steps > form.unroll:
+        frame.load(a, "r2", "segment_end")
+        a.op("cmp", "r0", "r2")
+        a.branch("bne", "turn")
+    if form.kernel_height > 1:
+        frame.load(a, "r3", "weights_end")
+        _add(a, "r0", "r0", form.row_bytes - form.steps * 8)
+        if form.steps > form.unroll:
+            a.op("add", "r2", "r2", f"#{form.row_bytes}")
+            frame.store(a, "r2", "segment_end")
+        a.op("cmp", "r1", "r3")
+        a.branch("bne", "turn")
+
+
+def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
+    """The next four pixels, which at the end of a row may overlap the last ones; the next row; the next channels."""
+    a.op("cmp", "r2", "r3")
+    a.branch("beq", "row_end")
+    a.op("add", "r2", "r2", f"#{4 * form.channels}")
+    a.op("add", "r0", "r0", f"#{4 * form.column_bytes}")
+    a.op("cmp", "r2", "r3")
+    a.branch("bls", "inside")
+    a.op("mov", "r2", "r3", note="the last four pixels overlap the ones before")
+    frame.load(a, "r0", "row")
+    frame.load(a, "r3", "last_column")
+    a.op("sub", "r0", "r0", "#4")
+    a.op("add", "r0", "r0", "r3")
+    a.label("inside")
+    frame.store(a, "r2", "output")
+    a.branch("b", "group")
+    a.label("row_end")
+    frame.load(a, "r2", "next_row")
+    frame.load(a, "r3", "outputs_end")
+    frame.load(a, "r0", "row")
+    a.op("cmp", "r2", "r3")
+    _add(a, "r0", "r0", form.stride_height * form.row_bytes)
+    a.branch("bne", "row")
+    next_pair(a, frame)
+    a.branch("blt", "pair")
+    a.op("add", "sp", "sp", f"#{frame.bytes}")
+    a.op("pop", registers(["r4-r11", "pc"]))
+
+
+def conv_2d_rows_source(form: RowMatmulForm, has_fpu: bool) -> GeneratedKernel:
+    """The files of kernel conv_2d_rows_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
+    name = f"thimble_conv_2d_rows_dsp_{form.name}"
+    files = (
+        (f"{name}.c", render("conv_2d_rows_dsp.c.j2", form=form, assembly=row_matmul_listing(form, has_fpu).text)),
+        (f"{name}.h", render("conv_2d_rows_dsp.h.j2", form=form)),
+    )
+    return GeneratedKernel(files, needs=("wide_rows_dsp",))

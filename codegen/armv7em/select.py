@@ -1,0 +1,38 @@
+"""Which kernel calls of a layer have a specialised form on Armv7E-M with DSP instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from thimble.codegen.armv7em.addition import specialise_add
+from thimble.codegen.armv7em.convolution import specialise_conv_2d
+from thimble.codegen.armv7em.core import Core
+from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
+from thimble.codegen.armv7em.vector_matmul import specialise_fully_connected
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import KernelCall
+
+KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool], KernelCall | None]] = {
+    "add_s8": specialise_add,
+    "conv_2d_s8": specialise_conv_2d,
+    "depthwise_conv_2d_s8": specialise_depthwise,
+    "fully_connected_s8": specialise_fully_connected,
+}
+"""By the plain kernel's name; each gives None where its preconditions cannot be proved."""
+
+
+def specialise(
+    site: Site, call: KernelCall, whole: bool, core: Core, scratch_limit_bytes: int | None = None
+) -> KernelCall | None:
+    """The specialised call with the same bytes, or None where the plain kernel has to stay.
+
+    `whole`: the call is for whole tensors, whose rows lie one behind the other. A call that needs more scratch than
+    the limit is none.
+    """
+    find = KERNELS.get(call.kernel)
+    if find is None:
+        return None
+    found = find(site, call, core, whole)
+    if found is None or (scratch_limit_bytes is not None and found.scratch_bytes > scratch_limit_bytes):
+        return None
+    return found

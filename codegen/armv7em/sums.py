@@ -1,0 +1,135 @@
+"""Sums of products of four pixels and two output channels: what the matrix products of this family share.
+
+Weights stay int8 and are read by words of four; one SXTB16 in place makes both operands of them. Pairs of weights are
+stored as the exact 16-bit value 256 * w1 + w0, so that the word itself is the operand (w1, w3) of a sum that is scaled
+by 256, and its sign-extended even bytes are (w0, w2). The pixels are widened to match:
+
+    odd  = (x1, x3)                                    sum += odd . (256 w1 + w0, 256 w3 + w2)
+    even = (256 x0 - x1 + 127, 256 x2 - x3 + 127)      sum += even . (w0, w2)
+
+which gives 256 * (x . w) + 127 * (w0 + w2), exactly; the last term is taken off the bias. It fills 16 bits to the last
+value, and needs |w1| <= 127 and final sums below 2**23. Where that cannot be proved, the plain form multiplies
+(x0, x2) . (w0, w2) + (x1, x3) . (w1, w3), at two loads and two SXTB16 more for 32 products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.codegen.armv7em.assembly import Frame, Listing
+
+SUMS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
+"""Sum of pixel p and channel c: SUMS[2 * p + c]."""
+
+WEIGHTS = ("r2", "r3")
+PIXELS = ("r4", "r5")
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """How sums are made and requantized.
+
+    `folded`: weights as 256 * w1 + w0, else plain bytes. `scale_bits`: sums are scaled by this power of 2 before
+    requantization; 8 where folded. `rounds_ties`: results below the zero point matter, so that halves must be rounded
+    away from zero. `clamps`: the output limits lie inside those of int8.
+    """
+
+    folded: bool
+    scale_bits: int
+    rounds_ties: bool
+    clamps: bool
+
+    @property
+    def name(self) -> str:
+        """A short name, a part of C names."""
+        weights = "f" if self.folded else f"p{self.scale_bits}"
+        return f"{weights}{'t' * self.rounds_ties}{'c' * self.clamps}"
+
+    @property
+    def comment(self) -> str:
+        """What it means, for the reader of the C."""
+        weights = "Weights folded as 256 * w1 + w0" if self.folded else "Weights as plain bytes"
+        limits = "inside int8" if self.clamps else "of int8"
+        ties = "halves away from zero" if self.rounds_ties else "nothing below the zero point"
+        return f"{weights}; output limits {limits}, {ties}."
+
+    @property
+    def step_cycles(self) -> int:
+        """Cycles of 32 products: loads of a group pipeline, the first taking 2 cycles and each other one 1."""
+        loads, groups, others = (10, 4, 18) if self.folded else (12, 4, 20)
+        return loads + groups + others
+
+
+def start_sums(a: Listing) -> None:
+    """All sums begin with the biases at r1, which is then 4 bytes low of the weights."""
+    a.op("ldr", SUMS[1], "[r1, #4]", note="bias of the second channel")
+    a.op("ldr", SUMS[0], "[r1], #4", note="of the first")
+    for pixel in range(1, 4):
+        a.op("mov", SUMS[2 * pixel], SUMS[0])
+        a.op("mov", SUMS[2 * pixel + 1], SUMS[1])
+
+
+def load_weights(a: Listing, arithmetic: Arithmetic, step: int, half: int) -> None:
+    """The words of both channels for a step of a turn; two 16-bit loads, so that what follows stays aligned."""
+    if half == 0 or not arithmetic.folded:
+        a.op("ldr", "r2", f"[r1, #{8 * step + 4}]")
+        a.op("ldr", "r3", f"[r1, #{8 * step + 8}]")
+
+
+def extend_weights(a: Listing, arithmetic: Arithmetic, half: int) -> None:
+    """Make the words the operands of the first half of a step, or of the second."""
+    if arithmetic.folded and half == 0:
+        return
+    odd = () if arithmetic.folded or half == 0 else ("ror #8",)
+    for register in WEIGHTS:
+        a.op("sxtb16", register, register, *odd)
+
+
+def multiply(a: Listing, pixels: tuple[int, int]) -> None:
+    """Two products each of the two pixels in r4 and r5 with both channels: 4 cycles, 8 products."""
+    for pixel, register in zip(pixels, PIXELS, strict=True):
+        for channel, weights in enumerate(WEIGHTS):
+            total = SUMS[2 * pixel + channel]
+            a.op("smlad", total, register, weights, total)
+
+
+def requantize(a: Listing, arithmetic: Arithmetic) -> None:
+    """All sums to int8: SMMLA with both rounding terms and the zero point in its addend. r1 is at the constants."""
+    for channel in range(2):
+        a.op("ldm", "r1!", "{r2, r3, r4}", note="multiplier, addend, shift")
+        for total in SUMS[channel::2]:
+            if not arithmetic.folded:
+                a.op("lsl", total, total, f"#{arithmetic.scale_bits}")
+            if arithmetic.rounds_ties:
+                a.op("asr", "r5", total, "#31")
+            a.op("smmla", total, total, "r2", "r3")
+            if arithmetic.rounds_ties:
+                a.op("add", total, total, "r5", f"lsl #{arithmetic.scale_bits - 1}", note="halves away from zero")
+            a.op("asr", total, total, "r4")
+            a.op("usat" if arithmetic.clamps else "ssat", total, "#8", total)
+
+
+def join_channels(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
+    """Both channels of each pixel as one halfword in the pixel's first sum; the second sums are free afterwards."""
+    for pixel in range(4):
+        a.op("bfi", SUMS[2 * pixel], SUMS[2 * pixel + 1], "#8", "#8")
+    if arithmetic.clamps:
+        frame.load(a, SUMS[1], "ceiling")
+        frame.load(a, SUMS[3], "offset")
+        for total in SUMS[::2]:
+            a.op("uqadd8", total, total, SUMS[1], note="saturates at the upper limit")
+            a.op("uadd8", total, total, SUMS[3])
+
+
+def next_pair(a: Listing, frame: Frame) -> None:
+    """The next two channels, in `channel`; leaves the flags of a signed comparison with their number for a branch."""
+    frame.load(a, "r2", "pairs_done")
+    frame.load(a, "r5", "channels")
+    a.op("adds", "r2", "#2")
+    frame.store(a, "r2", "pairs_done")
+    a.op("subs", "r3", "r5", "#2", note="the last pair of an odd number of channels begins one earlier")
+    a.op("cmp", "r2", "r3")
+    a.op("it", "lt")
+    a.op("movlt", "r3", "r2")
+    frame.store(a, "r3", "channel")
+    a.op("cmp", "r2", "r5")

@@ -1,0 +1,217 @@
+"""FULLY_CONNECTED on Armv7E-M: one row of inputs by packed weights, a few output channels at a time.
+
+There is no second pixel to share weights with, so that every weight is read from flash once and flash sets the pace.
+The row is widened once for all channels; words of weights and sums are those of sums.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble.codegen.armv7em.assembly import Frame, Listing, registers
+from thimble.codegen.armv7em.convolution import fuse_sums, int32_words, weight_words
+from thimble.codegen.armv7em.core import Core
+from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array, GeneratedKernel, Input, KernelCall, Output, Scratch, Table
+
+MAX_UNROLL = 4
+MAX_DEPTH = 1 << 14
+"""Longest row taken: it takes 32 KiB of scratch, widened."""
+
+_JOB = ("row", "weights", "row_end", "output", "channels", "constants", "ceiling", "offset")
+_NAMES = (*_JOB, "channel")
+
+
+@dataclass(frozen=True, slots=True)
+class VectorForm:
+    """What one function is generated for: `block` channels at a time, `unroll` steps in a turn of the inner loop.
+
+    `shares_constants`: all channels have one multiplier, addend and shift, as with weights of one scale.
+    """
+
+    arithmetic: Arithmetic
+    block: int
+    unroll: int
+    shares_constants: bool
+
+    @property
+    def name(self) -> str:
+        """A short name that tells forms apart."""
+        return f"{self.block}u{self.unroll}{self.arithmetic.name}{'s' * self.shares_constants}"
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The registers of the sums."""
+        return ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11")[: self.block]
+
+
+def specialise_fully_connected(site: Site, call: KernelCall, core: Core, whole: bool) -> KernelCall | None:
+    """Packed weights in place of thimble_fully_connected_s8; None where the preconditions do not hold."""
+    layer = plain_layer(site, call, channel_axis=0)
+    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    if layer is None or sizes["weights_zero_point"] != 0 or len(layer.weights) < 2 or sizes["depth"] > MAX_DEPTH:
+        return None
+    found = fuse_sums(layer)
+    if found is None:
+        return None
+    arithmetic, constants = found
+    depth = -(-sizes["depth"] // 4) * 4
+    unroll = next(n for n in range(MAX_UNROLL, 0, -1) if depth // 4 % n == 0)
+    columns = (constants.multipliers, constants.addends, constants.shifts)
+    shares = all((column == column[0]).all() for column in columns)
+    form = VectorForm(arithmetic, _block(len(layer.weights)), unroll, shares)
+    params = (
+        ("rows", sizes["rows"]),
+        ("depth", sizes["depth"]),
+        ("channels", len(layer.weights)),
+        ("input_zero_point", layer.input_zero_point),
+        ("output_min", layer.output_min),
+        ("output_max", layer.output_max),
+        ("folded", int(arithmetic.folded)),
+        ("scale_bits", arithmetic.scale_bits),
+        ("rounds_ties", int(arithmetic.rounds_ties)),
+        ("block", form.block),
+        ("shares_constants", int(shares)),
+    )
+    table = Table("packed", _packed(layer, form, constants, depth))
+    arguments = (Input(0), table, Scratch(2 * depth, "uint32_t"), Output())
+    return KernelCall(f"fully_connected_dsp_{form.name}", params, arguments, vector_source(form, core.has_fpu))
+
+
+def _block(channels: int) -> int:
+    """Channels at a time: many where they divide the layer, or where the overlap of the last block is small."""
+    if channels % 8 == 0 or channels >= 32:
+        return 8
+    return 4 if channels % 4 == 0 else 2
+
+
+def _packed(layer: PlainLayer, form: VectorForm, constants: Requantization, depth: int) -> Array:
+    """int32: constants (3) that all channels share; a block: biases (block), words (depth / 4, block), constants."""
+    channels, taps = layer.weights.shape
+    weights = np.zeros((channels, depth), np.int64)
+    weights[:, :taps] = layer.weights
+    start, words = weight_words(weights, layer.start, form.arithmetic.folded)
+    firsts = np.minimum(np.arange(0, channels, form.block), channels - form.block)
+    order = firsts[:, None] + np.arange(form.block)
+    tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
+    parts = [start[order], words[order].transpose(0, 2, 1)]
+    parts += [] if form.shares_constants else [tail[order]]
+    packed = np.concatenate([part.reshape(len(order), -1) for part in parts], axis=1).reshape(-1)
+    shared = tail[0] if form.shares_constants else np.zeros(0, np.int64)
+    return int32_words(np.concatenate([shared, packed]))
+
+
+def vector_listing(form: VectorForm, has_fpu: bool) -> Listing:
+    """The function of a form, to be called with a thimble_vector_job."""
+    a, frame = Listing(f"thimble_vector_dsp_{form.name}"), Frame(_NAMES, _NAMES, has_fpu)
+    a.op("push", registers(["r4-r11", "lr"]))
+    a.op("ldm", "r0", "{r1-r8}", note="the job's fields")
+    a.op("sub", "sp", "sp", f"#{frame.bytes}")
+    for register, name in zip(("r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"), _JOB, strict=True):
+        frame.store(a, register, name)
+    a.op("movs", "r0", "#0")
+    frame.store(a, "r0", "channel")
+    a.op("mov", "r1", "r2")
+    a.label("block", f"{form.block} channels")
+    frame.load(a, "r0", "row")
+    a.op("ldm", "r1!", registers(form.sums), note="biases")
+    a.op(".balign", 4)
+    a.label("turn", f"{form.unroll * 4 * form.block} products")
+    for step in range(form.unroll):
+        _step(a, form, step)
+    frame.load(a, "r2", "row_end")
+    a.op("adds", "r1", f"#{4 * form.block * form.unroll}")
+    a.op("adds", "r0", f"#{8 * form.unroll}")
+    a.op("cmp", "r0", "r2")
+    a.branch("bne", "turn")
+    _requantize(a, frame, form)
+    _next(a, frame, form)
+    return a
+
+
+def _step(a: Listing, form: VectorForm, step: int) -> None:
+    """Four products for each channel: r2, r3 the row, r12, lr weights of two channels."""
+    a.op("ldr", "r2", f"[r0, #{8 * step}]")
+    a.op("ldr", "r3", f"[r0, #{8 * step + 4}]")
+    for first in range(0, form.block, 2):
+        totals = form.sums[first : first + 2]
+        at = 4 * (form.block * step + first)
+        a.op("ldr", "r12", f"[r1, #{at}]")
+        if form.arithmetic.folded:
+            a.op("ldr", "lr", f"[r1, #{at + 4}]")
+            for total, weights in zip(totals, ("r12", "lr"), strict=True):
+                a.op("smlad", total, weights, "r2", total)
+                a.op("sxtb16", weights, weights)
+                a.op("smlad", total, weights, "r3", total)
+        else:
+            for i, total in enumerate(totals):
+                if i:
+                    a.op("ldr", "r12", f"[r1, #{at + 4}]")
+                a.op("sxtb16", "lr", "r12")
+                a.op("sxtb16", "r12", "r12", "ror #8")
+                a.op("smlad", total, "lr", "r2", total)
+                a.op("smlad", total, "r12", "r3", total)
+
+
+def _requantize(a: Listing, frame: Frame, form: VectorForm) -> None:
+    """All sums to int8 and to the output; r0, r2, r3, r12 and lr are free."""
+    how = form.arithmetic
+    if form.shares_constants:
+        frame.load(a, "r0", "constants")
+        a.op("ldm", "r0", "{r2, r3, r12}", note="multiplier, addend, shift")
+    for total in form.sums:
+        if not form.shares_constants:
+            a.op("ldm", "r1!", "{r2, r3, r12}", note="multiplier, addend, shift")
+        if not how.folded:
+            a.op("lsl", total, total, f"#{how.scale_bits}")
+        if how.rounds_ties:
+            a.op("asr", "lr", total, "#31")
+        a.op("smmla", total, total, "r2", "r3")
+        if how.rounds_ties:
+            a.op("add", total, total, "lr", f"lsl #{how.scale_bits - 1}", note="halves away from zero")
+        a.op("asr", total, total, "r12")
+        a.op("usat" if how.clamps else "ssat", total, "#8", total)
+    if how.clamps:
+        frame.load(a, "r2", "ceiling")
+        frame.load(a, "r3", "offset")
+        for total in form.sums:
+            a.op("uqadd8", total, total, "r2", note="saturates at the upper limit")
+            a.op("uadd8", total, total, "r3")
+    frame.load(a, "r0", "output")
+    frame.load(a, "r2", "channel")
+    a.op("add", "r0", "r0", "r2")
+    for i, total in enumerate(form.sums):
+        a.op("strb", total, f"[r0, #{i}]")
+
+
+def _next(a: Listing, frame: Frame, form: VectorForm) -> None:
+    """The next channels; r2 is the last block's first. The last block of all may overlap the one before."""
+    frame.load(a, "r3", "channels")
+    a.op("sub", "r0", "r3", f"#{form.block}", note="where the last block begins")
+    a.op("cmp", "r2", "r0")
+    a.op("add", "r2", "r2", f"#{form.block}")
+    a.branch("beq", "end")
+    a.op("cmp", "r2", "r0")
+    a.op("it", "gt")
+    a.op("movgt", "r2", "r0")
+    frame.store(a, "r2", "channel")
+    a.branch("b", "block")
+    a.label("end")
+    a.op("add", "sp", "sp", f"#{frame.bytes}")
+    a.op("pop", registers(["r4-r11", "pc"]))
+
+
+def vector_source(form: VectorForm, has_fpu: bool) -> GeneratedKernel:
+    """The files of kernel fully_connected_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
+    name = f"thimble_fully_connected_dsp_{form.name}"
+    files = (
+        (f"{name}.c", render("fully_connected_dsp.c.j2", form=form, assembly=vector_listing(form, has_fpu).text)),
+        (f"{name}.h", render("fully_connected_dsp.h.j2", form=form)),
+    )
+    return GeneratedKernel(files, needs=("vector_dsp",))

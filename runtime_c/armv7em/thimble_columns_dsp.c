@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "thimble_columns_dsp.h"
+
+/* Code for borders stays out of the loops for the inside, which then fit small instruction caches. */
+#define SELDOM __attribute__((noinline))
+
+/* A column of a panel: word `step` of its first half lies at panel[8 * step], of its second at panel[8 * step + 4]. */
+
+static inline void put_folded(uint32_t *column, uint32_t x) {
+    column[0] = thimble_first_folded(x);
+    column[4] = thimble_second_folded(x);
+}
+
+static inline void put_plain(uint32_t *column, uint32_t x) {
+    column[0] = thimble_first_plain(x);
+    column[4] = thimble_second_plain(x);
+}
+
+/* `words` words of four bytes into a column, four at a time where there are as many. */
+static inline void widen(int32_t folded, const int8_t *from, uint32_t *panel, int32_t words) {
+    if (!folded) {
+        for (; words > 0; words--) {
+            put_plain(panel, thimble_load_4(from));
+            from += 4;
+            panel += 8;
+        }
+        return;
+    }
+    for (; words >= 4; words -= 4) {
+        put_folded(panel, thimble_load_4(from));
+        put_folded(panel + 8, thimble_load_4(from + 4));
+        put_folded(panel + 16, thimble_load_4(from + 8));
+        put_folded(panel + 24, thimble_load_4(from + 12));
+        from += 16;
+        panel += 32;
+    }
+    for (; words > 0; words--) {
+        put_folded(panel, thimble_load_4(from));
+        from += 4;
+        panel += 8;
+    }
+}
+
+static inline void copy(int8_t *to, const int8_t *from, int32_t bytes) {
+    for (; bytes >= 4; bytes -= 4) {
+        thimble_store_4(to, thimble_load_4(from));
+        to += 4;
+        from += 4;
+    }
+    for (; bytes > 0; bytes--) {
+        *to++ = *from++;
+    }
+}
+
+static inline void fill(int8_t *to, int32_t value, int32_t bytes) {
+    const uint32_t word = ((uint32_t)value & 0xFFu) * 0x01010101u;
+    for (; bytes >= 4; bytes -= 4) {
+        thimble_store_4(to, word);
+        to += 4;
+    }
+    for (; bytes > 0; bytes--) {
+        *to++ = (int8_t)value;
+    }
+}
+
+/* One row of a window that begins at column `left` of an input row, or outside of the input (`row` null): taps outside
+ * hold the zero point. */
+static SELDOM void gather(const thimble_columns_dsp_params *p, const int8_t *row, int32_t left, int8_t *to) {
+    const int32_t channels = p->input_channels;
+    const int32_t width = p->kernel_width;
+    if (row == 0) {
+        fill(to, p->input_zero_point, width * channels);
+        return;
+    }
+    if (p->dilation_width == 1) { /* neighbours in one piece, with the borders on both sides */
+        const int32_t right = left + width;
+        const int32_t before = left >= 0 ? 0 : (left > -width ? -left : width);
+        const int32_t after =
+            right <= p->input_width ? 0 : (right - p->input_width < width ? right - p->input_width : width);
+        const int32_t inside = width - before - after;
+        fill(to, p->input_zero_point, before * channels);
+        if (inside > 0) {
+            copy(to + before * channels, row + (left + before) * channels, inside * channels);
+        }
+        fill(to + (width - after) * channels, p->input_zero_point, after * channels);
+        return;
+    }
+    for (int32_t kx = 0; kx < width; kx++) {
+        const int32_t x = left + kx * p->dilation_width;
+        if (x >= 0 && x < p->input_width) {
+            copy(to, row + x * channels, channels);
+        } else {
+            fill(to, p->input_zero_point, channels);
+        }
+        to += channels;
+    }
+}
+
+/* The input rows under the windows of one output row; null where they lie outside of the input. */
+static int find_lines(const thimble_columns_dsp_params *p, const thimble_rows *input, int32_t y, const int8_t **lines) {
+    const int32_t image = y / p->output_height;
+    int32_t line = (y - image * p->output_height) * p->stride_height - p->pad_top;
+    int all_inside = 1;
+    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+        const int inside = line >= 0 && line < p->input_height;
+        lines[ky] = inside ? (const int8_t *)thimble_row(input, image * p->input_height + line) : 0;
+        all_inside = all_inside && inside;
+        line += p->dilation_height;
+    }
+    return all_inside;
+}
+
+/* A window that lies inside of the input, its rows made of whole words, as a column. */
+static __attribute__((noinline)) void inner_column(const thimble_columns_dsp_params *p, const int8_t *const *lines,
+                                                   int32_t left, uint32_t *column) {
+    const int32_t row_bytes = p->kernel_width * p->input_channels;
+    const int32_t from = left * p->input_channels;
+    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+        widen(p->folded, lines[ky] + from, column, row_bytes / 4);
+        column += 2 * row_bytes;
+    }
+}
+
+/* Any window as a column, by way of its bytes in `window`. */
+static SELDOM void outer_column(const thimble_columns_dsp_params *p, const int8_t *const *lines, int32_t left,
+                                int8_t *window, uint32_t *column) {
+    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+        gather(p, lines[ky], left, window + ky * p->kernel_width * p->input_channels);
+    }
+    widen(p->folded, window, column, p->depth / 4);
+}
+
+void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmul_function matmul,
+                         const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                         const thimble_rows *output, int32_t first, int32_t end) {
+    const thimble_columns_dsp_params *p = params;
+    const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
+    const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
+    const int32_t last_inside = p->input_width - p->kernel_width;
+    const int by_words = p->dilation_width == 1 && p->kernel_width * p->input_channels % 4 == 0;
+    int8_t *outputs[THIMBLE_MAX_COLUMNS];
+    const int8_t *lines[THIMBLE_MAX_KERNEL_HEIGHT];
+    thimble_matmul_job job = {
+        .panel = scratch,
+        .weights = packed,
+        .pair_bytes = 2 * p->depth + 32,
+        .outputs = outputs,
+        .channels = p->output_channels,
+        .ceiling = ceiling * 0x01010101u,
+        .offset = offset * 0x01010101u,
+    };
+    int8_t *window = (int8_t *)(scratch + p->columns * p->depth / 2);
+    int32_t columns = 0;
+    for (int32_t y = first; y < end; y++) {
+        const int inner_row = find_lines(p, input, y, lines) && by_words;
+        int8_t *row = thimble_row(output, y);
+        int32_t left = -p->pad_left;
+        for (int32_t x = 0; x < p->output_width; x++) {
+            const int is_last = y + 1 == end && x + 1 == p->output_width;
+            do { /* the last column is made again until its group of four is full */
+                uint32_t *column = scratch + columns / 4 * (2 * p->depth) + columns % 4;
+                if (inner_row && left >= 0 && left <= last_inside) {
+                    inner_column(p, lines, left, column);
+                } else {
+                    outer_column(p, lines, left, window, column);
+                }
+                outputs[columns++] = row;
+            } while (is_last && columns % 4 != 0);
+            if (columns == p->columns || is_last) {
+                job.outputs_end = outputs + columns;
+                matmul(&job);
+                columns = 0;
+            }
+            row += p->output_channels;
+            left += p->stride_width;
+        }
+    }
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: 0BSD */
+/* Convolutions as matrix products: windows become columns, a few at a time. */
+#ifndef THIMBLE_COLUMNS_DSP_H
+#define THIMBLE_COLUMNS_DSP_H
+
+#include <stdint.h>
+
+#include "thimble_matmul_dsp.h"
+#include "thimble_rows.h"
+
+/* Most columns of one matrix product. */
+#define THIMBLE_MAX_COLUMNS 16
+
+/* Highest window. */
+#define THIMBLE_MAX_KERNEL_HEIGHT 16
+
+/* Sizes in elements. */
+typedef struct {
+    int32_t input_height;
+    int32_t input_width;
+    int32_t input_channels;
+    int32_t kernel_height;
+    int32_t kernel_width;
+    int32_t stride_height;
+    int32_t stride_width;
+    int32_t dilation_height;
+    int32_t dilation_width;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t output_height;
+    int32_t output_width;
+    int32_t output_channels; /* at least 2 */
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t depth;   /* kernel_height * kernel_width * input_channels, rounded up to a multiple of 4 */
+    int32_t columns; /* of one matrix product: a multiple of 4, at most THIMBLE_MAX_COLUMNS */
+    int32_t folded;  /* whether weights are packed as 256 * w1 + w0 */
+} thimble_columns_dsp_params;
+
+/* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels: output rows [first, end).
+ * All windows of some columns are read before any of their outputs is written, and columns come in order of the
+ * output: so the output may lie over the input wherever that of thimble_conv_2d_s8 may.
+ * packed   weights, bias and requantization of each pair of channels, see thimble_matmul_dsp.h
+ * scratch  2 * columns * depth bytes for the columns, and depth bytes for one window */
+void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmul_function matmul,
+                         const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                         const thimble_rows *output, int32_t first, int32_t end);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: 0BSD */
+/* Matrix product of columns (pixels) and packed weights: four columns and two output channels at a time. */
+#ifndef THIMBLE_MATMUL_DSP_H
+#define THIMBLE_MATMUL_DSP_H
+
+#include <stdint.h>
+
+#include "thimble_sums_dsp.h"
+
+/* One product of all channels with some groups of four columns; the generated assembly reads the fields in this order.
+ * panel    (groups, depth / 4, 2, 4): for each four values of depth two words of each column, see thimble_columns_dsp.h
+ * weights  a pair of channels: bias (2); (depth / 4, 2) words of four bytes; multiplier, addend and shift (2, 3)
+ * outputs  (4 * groups): where each column's channels are written; columns may repeat */
+typedef struct {
+    const uint32_t *panel;
+    const int32_t *weights;
+    int32_t pair_bytes; /* of the weights of a pair of channels: 2 * depth + 32 */
+    int8_t *const *outputs;
+    int8_t *const *outputs_end;
+    int32_t channels; /* at least 2; the last pair of an odd number begins one channel earlier */
+    uint32_t ceiling; /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
+    uint32_t offset;  /* and min - ceiling */
+} thimble_matmul_job;
+
+typedef void (*thimble_matmul_function)(const thimble_matmul_job *job);
+
+/* The portable twin of the generated functions, with the same bytes. */
+static inline void thimble_matmul_portable(thimble_sums_form form, const thimble_matmul_job *job) {
+    const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
+    const int32_t steps = (job->pair_bytes - 32) / 8;
+    const int32_t *weights = job->weights;
+    for (int32_t pair = 0; pair < job->channels; pair += 2) {
+        const int32_t first = pair + 2 > job->channels ? job->channels - 2 : pair;
+        for (int32_t i = 0; i < 2; i++) {
+            const uint32_t *panel = job->panel;
+            for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
+                uint32_t sum = (uint32_t)weights[i];
+                for (int32_t step = 0; step < steps; step++) {
+                    const uint32_t w = (uint32_t)weights[2 + 2 * step + i];
+                    sum += thimble_sums_step(form, panel[8 * step], panel[8 * step + 4], w);
+                }
+                (*output)[first + i] = thimble_sums_output(form, tail, sum, weights + 2 + 2 * steps + 3 * i);
+                panel += (output - job->outputs) % 4 == 3 ? 8 * steps - 3 : 1;
+            }
+        }
+        weights += job->pair_bytes / 4;
+    }
+}
+
+#endif

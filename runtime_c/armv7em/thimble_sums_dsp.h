@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: 0BSD */
+/* Pixels and weights of the matrix products, four values at a time, and their sums: the generator's sums.py says how.
+ */
+#ifndef THIMBLE_SUMS_DSP_H
+#define THIMBLE_SUMS_DSP_H
+
+#include <stdint.h>
+
+#include "thimble_dsp.h"
+
+/* What a generated function is made for: see Arithmetic in the generator. */
+typedef struct {
+    int folded;
+    int scale_bits;
+    int rounds_ties;
+    int clamps;
+} thimble_sums_form;
+
+/* Bytes x0..x3 of a pixel as (x1, x3) and 256 * (x0, x2) - (x1, x3) + 127, for folded weights. */
+static inline uint32_t thimble_first_folded(uint32_t x) {
+    return thimble_odd_bytes(x);
+}
+
+static inline uint32_t thimble_second_folded(uint32_t x) {
+    return thimble_add_lanes(thimble_subtract_lanes(x << 8 & 0xFF00FF00u, thimble_odd_bytes(x)), 0x007F007Fu);
+}
+
+/* Bytes x0..x3 of a pixel as (x0, x2) and (x1, x3), for plain weights. */
+static inline uint32_t thimble_first_plain(uint32_t x) {
+    return thimble_even_bytes(x);
+}
+
+static inline uint32_t thimble_second_plain(uint32_t x) {
+    return thimble_odd_bytes(x);
+}
+
+/* a . b of two lanes, modulo 2^32. */
+static inline uint32_t thimble_dot(uint32_t a, uint32_t b) {
+    return (uint32_t)(thimble_low(a) * thimble_low(b)) + (uint32_t)(thimble_high(a) * thimble_high(b));
+}
+
+/* The portable twin of one step for one pixel and channel: four products, modulo 2^32. */
+static inline uint32_t thimble_sums_step(thimble_sums_form form, uint32_t first, uint32_t second, uint32_t weights) {
+    if (form.folded) {
+        return thimble_dot(first, weights) + thimble_dot(second, thimble_even_bytes(weights));
+    }
+    return thimble_dot(first, thimble_even_bytes(weights)) + thimble_dot(second, thimble_odd_bytes(weights));
+}
+
+/* The portable twin of requantization: a finished sum to the output's byte; multiplier, addend and shift. */
+static inline int8_t thimble_sums_output(thimble_sums_form form, thimble_tail tail, uint32_t sum,
+                                         const int32_t *constants) {
+    const int32_t scaled = (int32_t)(form.folded ? sum : sum << form.scale_bits);
+    const int32_t tie = form.rounds_ties && scaled < 0 ? 1 << (form.scale_bits - 1) : 0;
+    const int32_t value = thimble_high_product(scaled, constants[0]) + constants[1] - tie;
+    return thimble_tail_byte(tail, value >> constants[2]);
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "thimble_vector_dsp.h"
+
+/* The row as words; values beyond its end meet weights of 0. */
+static uint32_t *widen_row(const thimble_vector_dsp_params *p, const int8_t *input, uint32_t *to) {
+    for (int32_t d = 0; d < p->depth; d += 4) {
+        uint32_t x = 0;
+        if (d + 4 <= p->depth) {
+            x = thimble_load_4(input + d);
+        } else {
+            for (int32_t i = 0; i < p->depth - d; i++) {
+                x |= (uint32_t)(uint8_t)input[d + i] << (8 * i);
+            }
+        }
+        to[0] = p->folded ? thimble_first_folded(x) : thimble_first_plain(x);
+        to[1] = p->folded ? thimble_second_folded(x) : thimble_second_plain(x);
+        to += 2;
+    }
+    return to;
+}
+
+/* The portable twin of the generated functions, with the same bytes. */
+static void vector_portable(const thimble_vector_dsp_params *p, const thimble_vector_job *job) {
+    const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
+                                    p->output_min != -128 || p->output_max != 127};
+    const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
+    const int32_t steps = (int32_t)(job->row_end - job->row) / 2;
+    const int32_t *block = job->weights;
+    for (int32_t first = 0; first < job->channels; first += p->block) {
+        const int32_t channel = first + p->block > job->channels ? job->channels - p->block : first;
+        const int32_t *constants = block + p->block * (1 + steps);
+        for (int32_t i = 0; i < p->block; i++) {
+            uint32_t sum = (uint32_t)block[i];
+            for (int32_t step = 0; step < steps; step++) {
+                const uint32_t weights = (uint32_t)block[p->block * (1 + step) + i];
+                sum += thimble_sums_step(form, job->row[2 * step], job->row[2 * step + 1], weights);
+            }
+            const int32_t *own = p->shares_constants ? job->constants : constants + 3 * i;
+            job->output[channel + i] = thimble_sums_output(form, tail, sum, own);
+        }
+        block = p->shares_constants ? constants : constants + 3 * p->block;
+    }
+}
+
+void thimble_vector_dsp(const thimble_vector_dsp_params *params, thimble_vector_function function, const int8_t *input,
+                        const int32_t *packed, uint32_t *scratch, int8_t *output) {
+    const thimble_vector_dsp_params *p = params;
+    const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
+    const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
+    thimble_vector_job job = {
+        .row = scratch,
+        .weights = packed + (p->shares_constants ? 3 : 0),
+        .channels = p->channels,
+        .constants = packed,
+        .ceiling = ceiling * 0x01010101u,
+        .offset = offset * 0x01010101u,
+    };
+    for (int32_t row = 0; row < p->rows; row++) {
+        job.row_end = widen_row(p, input, scratch);
+        job.output = output;
+        if (function != 0) {
+            function(&job);
+        } else {
+            vector_portable(p, &job);
+        }
+        input += p->depth;
+        output += p->channels;
+    }
+}

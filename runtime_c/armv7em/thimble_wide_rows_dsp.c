@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "thimble_wide_rows_dsp.h"
+
+static inline void put_word(int32_t folded, uint32_t *to, uint32_t x) {
+    to[0] = folded ? thimble_first_folded(x) : thimble_first_plain(x);
+    to[1] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
+}
+
+/* `words` words of four values of the zero point; returns the place behind them. */
+static uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to, int32_t words) {
+    uint32_t border[2];
+    put_word(p->folded, border, ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u);
+    for (; words > 0; words--) {
+        to[0] = border[0];
+        to[1] = border[1];
+        to += 2;
+    }
+    return to;
+}
+
+/* `words` words of an input row whose pixels are made of whole words. */
+static void widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words) {
+    if (!folded) {
+        for (; words > 0; words--) {
+            put_word(0, to, thimble_load_4(from));
+            from += 4;
+            to += 2;
+        }
+        return;
+    }
+    for (; words >= 2; words -= 2) {
+        put_word(1, to, thimble_load_4(from));
+        put_word(1, to + 2, thimble_load_4(from + 4));
+        from += 8;
+        to += 4;
+    }
+    if (words > 0) {
+        put_word(1, to, thimble_load_4(from));
+    }
+}
+
+/* An input row of two or three channels, one word a pixel; channels that are not there are 0. */
+static inline void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
+    const uint32_t mask = ((uint32_t)1 << (8 * channels)) - 1;
+    for (; pixels > 1; pixels--) { /* the word of the last pixel could lie behind the tensor */
+        put_word(folded, to, thimble_load_4(from) & mask);
+        from += channels;
+        to += 2;
+    }
+    uint32_t x = 0;
+    for (int32_t c = 0; c < channels; c++) {
+        x |= (uint32_t)(uint8_t)from[c] << (8 * c);
+    }
+    put_word(folded, to, x);
+}
+
+/* A widened row: an input row between its borders, or a border where `from` is null. */
+static void fill_row(const thimble_wide_rows_dsp_params *p, const int8_t *from, uint32_t *to) {
+    const int32_t words = (p->input_channels + 3) / 4;
+    if (from == 0) {
+        put_border(p, to, p->row_pixels * words);
+        return;
+    }
+    to = put_border(p, to, p->pad_left * words);
+    if (p->input_channels % 4 == 0) {
+        widen_words(p->folded, from, to, p->input_width * words);
+    } else if (p->folded) {
+        widen_pixels(1, from, to, p->input_width, p->input_channels);
+    } else {
+        widen_pixels(0, from, to, p->input_width, p->input_channels);
+    }
+    put_border(p, to + 2 * p->input_width * words, (p->row_pixels - p->pad_left - p->input_width) * words);
+}
+
+/* The portable twin of the generated functions, with the same bytes: output (x, channel) of one row. */
+static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimble_row_matmul_job *job,
+                              const uint32_t *rows, int32_t x, const int32_t *weights, int32_t channel) {
+    const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
+                                    p->output_min != -128 || p->output_max != 127};
+    const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
+    const int32_t pixel_words = (p->input_channels + 3) / 4;
+    const int32_t steps = p->kernel_width * pixel_words;
+    uint32_t sum = (uint32_t)weights[channel];
+    weights += 2 + channel;
+    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+        const uint32_t *pixels = rows + 2 * pixel_words * (ky * p->row_pixels + x * p->stride_width);
+        for (int32_t step = 0; step < steps; step++) {
+            sum += thimble_sums_step(form, pixels[2 * step], pixels[2 * step + 1], (uint32_t)*weights);
+            weights += 2;
+        }
+    }
+    return thimble_sums_output(form, tail, sum, weights + 2 * channel);
+}
+
+static void row_matmul_portable(const thimble_wide_rows_dsp_params *p, const thimble_row_matmul_job *job) {
+    const int32_t row_words = p->row_pixels * ((p->input_channels + 3) / 4) * 2;
+    const int32_t *weights = job->weights;
+    for (int32_t pair = 0; pair < job->channels; pair += 2) {
+        const int32_t first = pair + 2 > job->channels ? job->channels - 2 : pair;
+        const uint32_t *rows = job->rows;
+        for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
+            const int32_t pixels = job->last_pixel / p->output_channels + 4;
+            for (int32_t x = 0; x < pixels; x++) {
+                for (int32_t c = 0; c < 2; c++) {
+                    (*output)[x * p->output_channels + first + c] = portable_output(p, job, rows, x, weights, c);
+                }
+            }
+            rows += p->stride_height * row_words;
+        }
+        weights += job->pair_bytes / 4;
+    }
+}
+
+static int32_t smaller(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+
+/* What all matrix products of a call share; the widened rows come behind the weights of one pair. */
+static thimble_row_matmul_job make_job(const thimble_wide_rows_dsp_params *p, const int32_t *packed,
+                                       uint32_t *scratch) {
+    const int32_t pixel_words = (p->input_channels + 3) / 4;
+    const int32_t pair_bytes = 8 * pixel_words * p->kernel_height * p->kernel_width + 32;
+    const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
+    const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
+    const thimble_row_matmul_job job = {
+        .rows = scratch + (pair_bytes + 31) / 32 * 8,
+        .weights = packed,
+        .pair_bytes = pair_bytes,
+        .staged = scratch,
+        .channels = p->output_channels,
+        .ceiling = ceiling * 0x01010101u,
+        .offset = offset * 0x01010101u,
+        .last_column = (p->output_width - 4) * p->stride_width * 8 * pixel_words,
+        .last_pixel = (p->output_width - 4) * p->output_channels,
+    };
+    return job;
+}
+
+static void run(const thimble_wide_rows_dsp_params *p, thimble_row_matmul_function function,
+                const thimble_row_matmul_job *job) {
+    if (function != 0) {
+        function(job);
+    } else {
+        row_matmul_portable(p, job);
+    }
+}
+
+void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                           const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                           const thimble_rows *output, int32_t first, int32_t end) {
+    const thimble_wide_rows_dsp_params *p = params;
+    const int32_t row_words = 2 * ((p->input_channels + 3) / 4) * p->row_pixels;
+    int8_t *outputs[THIMBLE_MAX_WIDE_ROWS];
+    thimble_row_matmul_job job = make_job(p, packed, scratch);
+    uint32_t *rows = scratch + (job.rows - scratch);
+    int32_t done = 0; /* output rows of the image that rows were widened for last */
+    int32_t held = 0; /* widened rows */
+    for (int32_t y = first; y < end; y += done) {
+        const int32_t image = y / p->output_height;
+        const int32_t row = y - image * p->output_height;
+        const int32_t passed = done * p->stride_height;
+        const int32_t kept = row > 0 && held > passed ? held - passed : 0;
+        for (int32_t i = 0; i < kept * row_words; i++) {
+            rows[i] = rows[passed * row_words + i];
+        }
+        done = smaller(smaller(p->output_height - row, end - y), p->rows_at_once);
+        held = (done - 1) * p->stride_height + p->kernel_height;
+        for (int32_t i = kept; i < held; i++) {
+            const int32_t line = row * p->stride_height - p->pad_top + i;
+            const int inside = line >= 0 && line < p->input_height;
+            const int8_t *from = inside ? thimble_row(input, image * p->input_height + line) : 0;
+            fill_row(p, from, rows + i * row_words);
+        }
+        for (int32_t i = 0; i < done; i++) {
+            outputs[i] = thimble_row(output, y + i);
+        }
+        job.outputs = outputs;
+        job.outputs_end = outputs + done;
+        run(p, function, &job);
+    }
+}
+
+void thimble_flat_pixels_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                             const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                             const thimble_rows *output) {
+    const thimble_wide_rows_dsp_params *p = params;
+    const int8_t *from = (const int8_t *)input->base;
+    int8_t *to = (int8_t *)output->base;
+    thimble_row_matmul_job job = make_job(p, packed, scratch);
+    uint32_t *rows = scratch + (job.rows - scratch);
+    job.outputs = &to;
+    job.outputs_end = &to + 1;
+    int32_t left = p->output_height * p->output_width;
+    while (left > 0) {
+        const int32_t pixels = smaller(left, p->row_pixels);
+        widen_words(p->folded, from, rows, pixels * (p->input_channels / 4));
+        job.last_column = (pixels - 4) * 2 * p->input_channels;
+        job.last_pixel = (pixels - 4) * p->output_channels;
+        run(p, function, &job);
+        from += pixels * p->input_channels;
+        to += pixels * p->output_channels;
+        left -= pixels;
+    }
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: 0BSD */
+/* Dense convolutions as matrix products straight from rows that are widened once. */
+#ifndef THIMBLE_WIDE_ROWS_DSP_H
+#define THIMBLE_WIDE_ROWS_DSP_H
+
+#include <stdint.h>
+
+#include "thimble_rows.h"
+#include "thimble_sums_dsp.h"
+
+/* Most output rows of one matrix product. */
+#define THIMBLE_MAX_WIDE_ROWS 8
+
+/* Sizes in elements. */
+typedef struct {
+    int32_t input_height;
+    int32_t input_width;
+    int32_t input_channels; /* below 4, or a multiple of 4 */
+    int32_t kernel_height;
+    int32_t kernel_width;
+    int32_t stride_height;
+    int32_t stride_width;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t output_height;
+    int32_t output_width;    /* at least 4 */
+    int32_t output_channels; /* at least 2 */
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t row_pixels;   /* of a widened row, borders included */
+    int32_t rows_at_once; /* output rows of one matrix product */
+    int32_t folded;       /* how sums are made: thimble_sums_form */
+    int32_t scale_bits;
+    int32_t rounds_ties;
+} thimble_wide_rows_dsp_params;
+
+/* Fewest pixels of an output row. */
+#define THIMBLE_MIN_PIXELS 4
+
+/* All channels of some output rows; the generated assembly reads the fields in this order.
+ * rows     (rows, row_pixels, channels / 4, 2): two words for each four channels of a pixel, see thimble_sums_dsp.h
+ * weights  a pair of channels: bias (2); (kernel_height, kernel_width, channels / 4, 2) words of four bytes;
+ *          multiplier, addend and shift (2, 3)
+ * staged   pair_bytes, rounded up to 32: for the weights of one pair
+ * outputs  where the rows are written */
+typedef struct {
+    const uint32_t *rows;
+    const int32_t *weights;
+    int32_t pair_bytes;
+    uint32_t *staged;
+    int8_t *const *outputs;
+    int8_t *const *outputs_end;
+    int32_t channels;    /* at least 2; the last pair of an odd number begins one channel earlier */
+    uint32_t ceiling;    /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
+    uint32_t offset;     /* and min - ceiling */
+    int32_t last_column; /* bytes of a widened row before its last four windows */
+    int32_t last_pixel;  /* bytes of an output row before its last four pixels */
+} thimble_row_matmul_job;
+
+typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
+
+/* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels and no dilation: output rows [first, end).
+ * All input rows of some output rows are read before any of these is written: so the output may lie over the input
+ * wherever that of thimble_conv_2d_s8 may. `function` null takes the portable twin.
+ * packed   weights, bias and requantization of each pair of channels, and up to 24 bytes that are read and not used
+ * scratch  what `staged` and `rows` of the job need */
+void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                           const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                           const thimble_rows *output, int32_t first, int32_t end);
+
+/* The same for pointwise convolutions of stride 1 on whole tensors, whose rows lie one behind the other: all pixels are
+ * one row of output_height * output_width, made in portions of row_pixels; the last one may have less, but no less than
+ * THIMBLE_MIN_PIXELS. */
+void thimble_flat_pixels_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                             const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                             const thimble_rows *output);
+
+#endif

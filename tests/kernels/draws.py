@@ -1,0 +1,121 @@
+"""Random layers of the shapes that specialised kernels take, and of those that they must leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.ops.draws import activation_code, bias_for, output_scale, same_or_valid, scale, weights, zero_point
+from tests.tflite_builder import ModelBuilder
+
+Rng = np.random.Generator
+
+
+def _size(rng: Rng, kernel: int, most: int = 14) -> int:
+    return int(rng.integers(kernel, max(kernel + 1, most)))
+
+
+def _scaled_output(rng: Rng, x_scale: float, w_scales: np.ndarray, taps: int) -> float:
+    """Mostly scales that use all of int8; some far too large, so that all last shifts occur."""
+    spread = output_scale(rng, x_scale, w_scales, taps)
+    return spread * float(np.float32(10 ** rng.uniform(0, 3))) if rng.random() < 0.15 else spread
+
+
+def conv_2d(rng: Rng) -> bytes:
+    """Convolution: pointwise, dense, with 1 or 3 input channels, of any stride, padding and number of channels."""
+    kernel_h, kernel_w = (1, 1) if rng.random() < 0.4 else (int(k) for k in rng.integers(1, 6, 2))
+    depth = int(rng.choice([1, 3, 4, 8, 16, 32, int(rng.integers(1, 40))]))
+    channels = int(rng.choice([2, 8, 16, int(rng.integers(1, 24))]))
+    stride_h, stride_w = (int(s) for s in rng.integers(1, 3, 2))
+    dilation = int(rng.choice([1, 1, 1, 2]))
+    height = _size(rng, (kernel_h - 1) * dilation + 1)
+    width = _size(rng, (kernel_w - 1) * dilation + 1)
+    padding, out_size = same_or_valid(rng)
+    batch = int(rng.choice([1, 1, 2]))
+    m = ModelBuilder()
+    x = m.tensor((batch, height, width, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, kernel_h, kernel_w, depth), axis=0)
+    b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
+    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, kernel_h * kernel_w * depth)
+    shape = (batch, out_size(height, kernel_h, stride_h, dilation), out_size(width, kernel_w, stride_w, dilation))
+    y = m.tensor((*shape, channels), np.int8, y_scale, zero_point(rng))
+    m.op(
+        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=stride_h, strideW=stride_w, padding=padding,
+        dilationHFactor=dilation, dilationWFactor=dilation, fusedActivationFunction=activation_code(rng),
+    )  # fmt: skip
+    m.interface([x], [y])
+    return m.build()
+
+
+def depthwise_conv_2d(rng: Rng) -> bytes:
+    """Depthwise convolution of kernels up to 7 x 7, mostly 3 x 3 and 5 x 5."""
+    kernel_h, kernel_w = _kernel(rng)
+    channels = int(rng.choice([1, 2, 4, 8, 16, int(rng.integers(1, 40))]))
+    stride = int(rng.integers(1, 3))
+    height, width = _size(rng, kernel_h, 16), _size(rng, kernel_w, 20)
+    if rng.random() < 0.2:  # steps in time
+        kernel_h, kernel_w, width = int(rng.integers(1, 20)), 1, 1
+        height = _size(rng, kernel_h, 30)
+    padding, out_size = same_or_valid(rng)
+    batch = int(rng.choice([1, 1, 2]))
+    m = ModelBuilder()
+    x = m.tensor((batch, height, width, channels), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (1, kernel_h, kernel_w, channels), axis=3)
+    b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
+    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, kernel_h * kernel_w)
+    shape = (batch, out_size(height, kernel_h, stride, 1), out_size(width, kernel_w, stride, 1), channels)
+    y = m.tensor(shape, np.int8, y_scale, zero_point(rng))
+    m.op(
+        "DEPTHWISE_CONV_2D", [x, w, b], [y], "DepthwiseConv2DOptions", strideH=stride, strideW=stride,
+        padding=padding, depthMultiplier=1, fusedActivationFunction=activation_code(rng),
+    )  # fmt: skip
+    m.interface([x], [y])
+    return m.build()
+
+
+def _kernel(rng: Rng) -> tuple[int, int]:
+    square = int(rng.choice([3, 3, 5, 0]))
+    if square:
+        return square, square
+    return int(rng.integers(1, 8)), int(rng.integers(1, 8))
+
+
+def fully_connected(rng: Rng) -> bytes:
+    """Matrix product of a few rows, with weights of one scale or one for each output."""
+    depth = int(rng.choice([int(rng.integers(1, 40)), 4 * int(rng.integers(1, 60))]))
+    channels, rows = int(rng.choice([8, 16, int(rng.integers(1, 70))])), int(rng.choice([1, 1, 3]))
+    m = ModelBuilder()
+    x = m.tensor((rows, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, depth), axis=0, per_axis=bool(rng.random() < 0.3))
+    b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
+    y = m.tensor((rows, channels), np.int8, _scaled_output(rng, m.scale_of(x), w_scales, depth), zero_point(rng))
+    m.op("FULLY_CONNECTED", [x, w, b], [y], "FullyConnectedOptions", fusedActivationFunction=activation_code(rng))
+    m.interface([x], [y])
+    return m.build()
+
+
+def add(rng: Rng) -> bytes:
+    """ADD or SUB of two tensors of one shape, of any scales."""
+    shape = tuple(int(n) for n in rng.integers(1, 8, int(rng.integers(1, 5))))
+    m = ModelBuilder()
+    x_scale = scale(rng)
+    y_scale = x_scale * float(np.float32(10 ** rng.uniform(-1, 1)))
+    z_scale = max(x_scale, y_scale) * float(np.float32(10 ** rng.uniform(-0.3, 0.7)))
+    x = m.tensor(shape, np.int8, x_scale, zero_point(rng))
+    y = m.tensor(shape, np.int8, y_scale, zero_point(rng))
+    z = m.tensor(shape, np.int8, z_scale, zero_point(rng))
+    operator = str(rng.choice(["ADD", "ADD", "SUB"]))
+    options = {"ADD": "AddOptions", "SUB": "SubOptions"}[operator]
+    m.op(operator, [x, y], [z], options, fusedActivationFunction=activation_code(rng))
+    m.interface([x, y], [z])
+    return m.build()
+
+
+DRAWS: dict[str, Callable[[Rng], bytes]] = {
+    "add": add,
+    "conv_2d": conv_2d,
+    "depthwise_conv_2d": depthwise_conv_2d,
+    "fully_connected": fully_connected,
+}
+"""By the operator whose kernels are specialised."""
