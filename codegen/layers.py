@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from thimble.codegen import c_text
 from thimble.codegen.lowered import Call, ConstantArray, Layer, Local, Lowered
 from thimble.codegen.names import stage_names
 from thimble.codegen.parts import Part, part_of_stage, row_form
-from thimble.codegen.places import Places, Rows
+from thimble.codegen.places import Places, Rows, block_pointer
 from thimble.codegen.readers import lower_reader
 from thimble.codegen.schedule import make_schedule
 from thimble.codegen.steps import StageSteps, row_expression, steps_of_stages
@@ -76,14 +78,16 @@ class _Constants:
 
     def __init__(self) -> None:
         self._arrays: dict[object, ConstantArray] = {}
+        self._reads: Counter[object] = Counter()
 
     @property
     def arrays(self) -> tuple[ConstantArray, ...]:
         """All arrays in order of first use."""
-        return tuple(self._arrays.values())
+        return tuple(replace(array, reads=self._reads[key]) for key, array in self._arrays.items())
 
-    def name(self, key: object, name: str, data: Array, comment: str) -> str:
-        """The name of the array that `key` stands for, which is made where it is new."""
+    def name(self, key: object, name: str, data: Array, comment: str, site: Site) -> str:
+        """The name of the array that `key` stands for, which is made where it is new, and now read by `site` too."""
+        self._reads[key] += _bytes_read(site, data)
         if key not in self._arrays:
             lines = tuple(c_text.array_lines(data))
             text = f"{c_text.shape_text(data.shape)} {comment}"
@@ -177,7 +181,7 @@ class _StageLowering:
         if isinstance(argument, Table):
             content = (argument.data.dtype.name, argument.data.tobytes())  # equal tables stand in flash once
             name = f"{self._prefix}_{layer}_{argument.name}{suffix}"
-            return self._constants.name(content, name, argument.data, argument.name)
+            return self._constants.name(content, name, argument.data, argument.name, self._site)
         if isinstance(argument, Scratch):
             return self._memory(argument, BufferKind.SCRATCH)
         if isinstance(argument, Accumulator):
@@ -192,7 +196,8 @@ class _StageLowering:
         self._used[kind] = offset + -(-argument.bytes // 8) * 8
         name = f"{kind.value}_{offset}" if offset else kind.value
         place = self._memories[kind].offset + offset
-        self._locals[name] = _pointer(name, argument.dtype, f"arena + {place}", f"{argument.bytes} bytes")
+        address = block_pointer(self._plan, place).address(place)
+        self._locals[name] = _pointer(name, argument.dtype, address, f"{argument.bytes} bytes")
         return name
 
     def _input(self, argument: Input | InputRows, layer: str) -> str:
@@ -221,7 +226,8 @@ class _StageLowering:
         given = value.constant is self._graph.values[tensor].constant
         key: object = tensor if given else (value.constant.dtype.name, value.constant.tobytes())
         name = f"{self._prefix}_{layer}_{_constant_label(self._site, index)}"
-        return self._constants.name(key, name, value.constant, f"tensor {c_text.comment_text(value.name)}")
+        comment = f"tensor {c_text.comment_text(value.name)}"
+        return self._constants.name(key, name, value.constant, comment, self._site)
 
     def _output(self, argument: Output | OutputRows) -> str:
         name, value = f"output_{argument.index}", self._site.output(argument.index)
@@ -246,7 +252,7 @@ class _StageLowering:
         else:
             if not place.packed:
                 raise ValueError(f"stage {self._index} needs {name} whole, but its rows lie apart")
-            self._locals[name] = _pointer(name, c_type, f"arena + {place.offset}", shape + comment)
+            self._locals[name] = _pointer(name, c_type, place.block.address(place.offset), shape + comment)
         return name
 
     def _shared(self, output: Rows) -> str:
@@ -265,6 +271,12 @@ def _one_call(site: Site, whole: bool) -> StageSteps:
     """The steps of a stage that runs in one call: whole layers count the rows of their output."""
     rows = (site.output().type.rows if site.outputs else 1) if whole else row_form(site).steps
     return StageSteps(rows, rows, 1)
+
+
+def _bytes_read(site: Site, data: Array) -> int:
+    """About how many bytes of a constant are read: weights by each multiply-accumulate, others for each output."""
+    weights = site.op.macs(site) if data.ndim > 1 else 0
+    return max(weights, sum(value.type.elements for value in site.outputs)) * data.itemsize
 
 
 def _is_for_one_row(call: KernelCall) -> bool:

@@ -11,7 +11,10 @@ from thimble.codegen.places import RowTable
 
 @dataclass(frozen=True, slots=True)
 class ConstantArray:
-    """A constant array in flash: `comment` gives shape and source."""
+    """A constant array in flash: `comment` gives shape and source.
+
+    `reads` is about how many of its bytes an inference reads, `fast` tells whether it is copied to RAM before main.
+    """
 
     name: str
     c_type: str
@@ -19,6 +22,8 @@ class ConstantArray:
     lines: tuple[str, ...]
     comment: str
     bytes: int
+    reads: int = 0
+    fast: bool = False
 
 
 @dataclass(frozen=True, slots=True)

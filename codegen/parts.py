@@ -76,7 +76,7 @@ def _operand(graph: Graph, plan: Plan, places: Places, type_: TensorType, tile: 
     whole = places.part(tile, (0, stored.rows), (0, stored.columns))
     if not whole.packed or (rows, columns) != ((0, type_.rows), (0, type_.columns)):
         raise ValueError(f"a view of tile {tile} needs its rows one behind the other")
-    return Rows(whole.offset, type_.row_bytes, "", type_.rows, type_.row_bytes)
+    return Rows(whole.offset, type_.row_bytes, "", type_.rows, type_.row_bytes, whole.block)
 
 
 def _whole_operands(site: Site, stage: Stage) -> list[tuple[Span, Span] | None]:

@@ -9,12 +9,37 @@ import numpy as np
 from thimble.codegen import c_text
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Span
-from thimble.compiler.plan.plan import ADDRESSABLE_BYTES, ROW_UNIT, Buffer, Plan, Tile
+from thimble.compiler.plan.plan import ADDRESSABLE_BYTES, ROW_UNIT, Block, Buffer, Plan, Tile
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPointer:
+    """What begins at offset `start` of the arena, as a C expression: the arena itself, or one of its blocks."""
+
+    expression: str = "arena"
+    start: int = 0
+
+    def address(self, offset: int) -> str:
+        """The address of an offset in the arena, as a C expression."""
+        return f"{self.expression} + {offset - self.start}"
+
+
+def block_name(block: Block) -> str:
+    """What the block in a memory is called in C."""
+    return c_text.identifier(block.memory)
+
+
+def block_pointer(plan: Plan, offset: int, arena: str = "arena") -> BlockPointer:
+    """The block that holds an offset: functions are handed a struct of blocks, or where there is one, `arena`."""
+    if len(plan.blocks) < 2:
+        return BlockPointer(arena)
+    block = plan.block_at(offset)
+    return BlockPointer(f"arena->{block_name(block)}", block.start)
 
 
 @dataclass(frozen=True, slots=True)
 class RowTable:
-    """Offsets of rows from the start of the arena, in units of ROW_UNIT: a constant array in flash."""
+    """Offsets of rows from the start of their block, in units of ROW_UNIT: a constant array in flash."""
 
     name: str
     elements: int
@@ -25,7 +50,7 @@ class RowTable:
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Rows of a tensor in the arena: row y begins at `offset` + `pitch` * y, or where there is a table, at
-    `offset` + ROW_UNIT * table[y].
+    `offset` + ROW_UNIT * table[y]. All of them lie in one `block`.
 
     `table` is a C expression, empty where the rows lie evenly apart. `packed` tells whether they lie one behind the
     other, `count` how many they are, of `row_bytes` bytes each.
@@ -36,6 +61,7 @@ class Rows:
     table: str
     count: int
     row_bytes: int
+    block: BlockPointer
 
     @property
     def packed(self) -> bool:
@@ -61,7 +87,8 @@ class Rows:
         return self._base() if self.count == 1 else f"{self._base()} + {self.pitch} * {factor}"
 
     def _base(self) -> str:
-        return f"arena + {self.offset}" if self.offset or not self.table else "arena"
+        block = self.block
+        return block.address(self.offset) if self.offset > block.start or not self.table else block.expression
 
 
 class Places:
@@ -97,14 +124,17 @@ class Places:
         count, row_bytes = rows[1] - rows[0], (columns[1] - columns[0]) * column_bytes
         if index not in self._rows:
             pitch = (tile.columns[1] - tile.columns[0]) * column_bytes
-            return Rows(self._whole_offset(index, tile) + first * pitch + shift, pitch, "", count, row_bytes)
+            start = self._whole_offset(index, tile)
+            block = block_pointer(self._plan, start)
+            return Rows(start + first * pitch + shift, pitch, "", count, row_bytes, block)
         offsets = self._row_offsets(index, tile)
+        block = block_pointer(self._plan, offsets[0])
         part = offsets[first : first + count]
         pitches = set(np.diff(part).tolist()) or {row_bytes}
         if len(pitches) == 1:
-            return Rows(part[0] + shift, pitches.pop(), "", count, row_bytes)
-        name = self._table(index, tile, offsets)
-        return Rows(shift, 0, f"{name} + {first}" if first else name, count, row_bytes)
+            return Rows(part[0] + shift, pitches.pop(), "", count, row_bytes, block)
+        name = self._table(index, tile, tuple(offset - block.start for offset in offsets))
+        return Rows(block.start + shift, 0, f"{name} + {first}" if first else name, count, row_bytes, block)
 
     def _column_bytes(self, tile: Tile) -> int:
         type_ = self._graph.values[tile.value].type

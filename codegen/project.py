@@ -10,8 +10,10 @@ import jinja2
 import numpy as np
 
 from thimble.codegen import c_text
+from thimble.codegen.fast_weights import mark_fast
 from thimble.codegen.layers import lower_graph
 from thimble.codegen.lowered import ConstantArray, Lowered
+from thimble.codegen.places import block_name, block_pointer
 from thimble.codegen.readers import Callback, callbacks
 from thimble.codegen.schedule_text import schedule_text
 from thimble.codegen.trace import trace_steps
@@ -21,6 +23,7 @@ from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import ARENA_ALIGNMENT
 from thimble.runtime_c import kernel_files
 from thimble.targets.build import board_files, make_flags
+from thimble.targets.elf import FAST_SECTION
 from thimble.targets.model import Target
 
 HOST_CFLAGS = (
@@ -55,8 +58,8 @@ class Project:
 class _Tensor:
     """Input or output `index` as the header describes it.
 
-    `offset` is its place in the arena, 0 for an input that is read by rows through `callback`; `file_offset` its place
-    in a sample of a file.
+    `address` is its place in the arena as a C expression, empty for an input that is read by rows through `callback`;
+    `file_offset` its place in a sample of a file.
     """
 
     index: int
@@ -66,7 +69,7 @@ class _Tensor:
     shape: tuple[int, ...]
     elements: int
     bytes: int
-    offset: int
+    address: str
     file_offset: int
     scale: str
     zero_point: int
@@ -81,18 +84,38 @@ class _Tensor:
 class _State:
     """A state as reset() restores it: filled with one byte, or copied from a constant array."""
 
-    offset: int
+    address: str
     bytes: int
     fill: int | None
     array: str
     comment: str
 
 
-def generate_sources(graph: Graph, plan: Plan, name: str, rounding: Rounding = Rounding.TFLM) -> Project:
-    """The model and its kernels, without anything of a chip: what compiles on any machine. `name` is a C identifier."""
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block of the arena: its member of the struct of blocks, the array that main.c keeps for it.
+
+    `apart` tells whether it lies in another RAM than all other variables.
+    """
+
+    name: str
+    array: str
+    bytes_macro: str
+    start: int
+    bytes: int
+    apart: bool
+
+
+def generate_sources(
+    graph: Graph, plan: Plan, name: str, rounding: Rounding = Rounding.TFLM, fast_weights_bytes: int = 0
+) -> Project:
+    """The model and its kernels, without anything of a chip: what compiles on any machine. `name` is a C identifier.
+
+    The constants that are read most, `fast_weights_bytes` of them at most, are copied to RAM before main.
+    """
     lowered = lower_graph(graph, plan, name, rounding)
     states, state_arrays = _states(graph, plan, name)
-    constants = (*lowered.constants, *state_arrays)
+    constants = mark_fast((*lowered.constants, *state_arrays), fast_weights_bytes)
     weights_bytes = sum(c.bytes for c in constants)
     context = _context(graph, plan, name, lowered, states, constants)
     files = {
@@ -108,10 +131,15 @@ def generate_sources(graph: Graph, plan: Plan, name: str, rounding: Rounding = R
 
 
 def generate_project(
-    graph: Graph, plan: Plan, target: Target, name: str, rounding: Rounding = Rounding.TFLM
+    graph: Graph,
+    plan: Plan,
+    target: Target,
+    name: str,
+    rounding: Rounding = Rounding.TFLM,
+    fast_weights_bytes: int = 0,
 ) -> Project:
     """The whole firmware project for a chip: sources, main.c, start-up code, linker scripts, build files."""
-    project = generate_sources(graph, plan, name, rounding)
+    project = generate_sources(graph, plan, name, rounding, fast_weights_bytes)
     board = board_files(target)
     sources = sorted(f for f in project.files if f.endswith(".c") and f != "host_main.c")
     flags = make_flags(target)
@@ -123,6 +151,7 @@ def generate_project(
         "host_cflags": HOST_CFLAGS,
         "sources": sources,
         "board_sources": sorted(f for f in board if f.endswith((".c", ".S"))),
+        **_arena(plan, name, target.ram.name),
         **_interface(graph, plan, name),
         "input_bytes": sum(graph.values[i].type.bytes for i in graph.inputs),
         "output_bytes": sum(graph.values[i].type.bytes for i in graph.outputs),
@@ -146,8 +175,17 @@ def render_trace_main(graph: Graph, plan: Plan, name: str, rounding: Rounding) -
     traced = trace_steps(graph, plan, lowered)
     copies = [copy for step in traced.steps for copy in step.copies]
     functions = (*lowered.readers, *lowered.layers)
-    context = {"name": name, "NAME": name.upper(), "readers": lowered.readers, "functions": functions}
-    return _render("trace_main.c.j2", {**context, **_interface(graph, plan, name), "traced": traced, "copies": copies})
+    context = {
+        "name": name,
+        "NAME": name.upper(),
+        "readers": lowered.readers,
+        "functions": functions,
+        "traced": traced,
+        "copies": copies,
+        **_arena(plan, name),
+        **_interface(graph, plan, name),
+    }
+    return _render("trace_main.c.j2", context)
 
 
 def _context(
@@ -176,6 +214,8 @@ def _context(
         "arena_alignment": ARENA_ALIGNMENT,
         "states": states,
         "stateful": bool(states),
+        "fast_section": FAST_SECTION,
+        **_arena(plan, name),
         **_interface(graph, plan, name),
     }
 
@@ -188,9 +228,33 @@ def _row_headers(lowered: Lowered) -> tuple[str, ...]:
 def _usage(graph: Graph, plan: Plan, name: str) -> str:
     """What an application does for an inference, in words."""
     invoke = f"{name}_{'step' if graph.states else 'invoke'}"
+    arena = _arena(plan, name)["arena"]
     if callbacks(graph, plan, name):
-        return f"define the input's function below, call {invoke}(arena, ctx), read {name}_output_0(arena)"
-    return f"fill {name}_input_0(arena), call {invoke}(arena), read {name}_output_0(arena)"
+        return f"define the input's function below, call {invoke}({arena}, ctx), read {name}_output_0({arena})"
+    return f"fill {name}_input_0({arena}), call {invoke}({arena}), read {name}_output_0({arena})"
+
+
+def _arena(plan: Plan, name: str, main_memory: str = "") -> dict[str, object]:
+    """The blocks of the arena, the types of pointers to it outside and inside of the model, and the one in main.c."""
+    several, prefix = len(plan.blocks) > 1, f"{name.upper()}_ARENA"
+    blocks = [
+        _Block(
+            name=block_name(block),
+            array=f"arena_{block_name(block)}" if several else "arena",
+            bytes_macro=f"{prefix}_{block_name(block).upper()}_BYTES" if several else f"{prefix}_BYTES",
+            start=block.start,
+            bytes=block.bytes,
+            apart=block.memory not in ("", main_memory),
+        )
+        for block in plan.blocks or (plan.block_at(0),)
+    ]
+    struct = f"const {name}_arena *"
+    return {
+        "blocks": blocks,
+        "handle": struct if several else "void *",
+        "bytes_handle": struct if several else "uint8_t *",
+        "arena": "&arena" if several else "arena",
+    }
 
 
 def _interface(graph: Graph, plan: Plan, name: str) -> dict[str, object]:
@@ -198,14 +262,20 @@ def _interface(graph: Graph, plan: Plan, name: str) -> dict[str, object]:
     asked = callbacks(graph, plan, name)
     inputs, at = [], 0
     for index, value in enumerate(graph.inputs):
-        offset = 0 if index in asked else plan.value_offset(value)
-        inputs.append(_tensor(graph.values[value], index, offset, at, asked.get(index)))
+        address = "" if index in asked else _address(plan, value)
+        inputs.append(_tensor(graph.values[value], index, address, at, asked.get(index)))
         at += graph.values[value].type.bytes
-    outputs = [_tensor(graph.values[v], i, plan.value_offset(v)) for i, v in enumerate(graph.outputs)]
+    outputs = [_tensor(graph.values[v], i, _address(plan, v)) for i, v in enumerate(graph.outputs)]
     return {"inputs": inputs, "outputs": outputs, "pulls": bool(asked), "resident": len(asked) < len(inputs)}
 
 
-def _tensor(value: Value, index: int, offset: int, file_offset: int = 0, callback: Callback | None = None) -> _Tensor:
+def _address(plan: Plan, value: int) -> str:
+    """Where a value lies, from the `arena` that the application hands over: untyped, or a struct of blocks."""
+    offset = plan.value_offset(value)
+    return block_pointer(plan, offset, "(uint8_t *)arena").address(offset)
+
+
+def _tensor(value: Value, index: int, address: str, file_offset: int = 0, callback: Callback | None = None) -> _Tensor:
     quant, type_ = value.type.quant, value.type
     per_tensor = quant is not None and quant.per_tensor
     column_bytes = type_.row_bytes // max(type_.columns, 1)
@@ -217,7 +287,7 @@ def _tensor(value: Value, index: int, offset: int, file_offset: int = 0, callbac
         shape=type_.shape,
         elements=type_.elements,
         bytes=type_.bytes,
-        offset=offset,
+        address=address,
         file_offset=file_offset,
         scale=c_text.real(quant.scale) if quant is not None and per_tensor else "",
         zero_point=quant.zero_point if quant is not None and per_tensor else 0,
@@ -237,7 +307,7 @@ def _states(graph: Graph, plan: Plan, name: str) -> tuple[tuple[_State, ...], tu
         comment = f"state {number}: {value.type}, {c_text.comment_text(value.name)}"
         fill = int(raw[0]) if raw.size and (raw == raw[0]).all() else None
         array = f"{name}_state_{number}"
-        states.append(_State(plan.value_offset(index), value.type.bytes, fill, array, comment))
+        states.append(_State(_address(plan, index), value.type.bytes, fill, array, comment))
         if fill is None:
             data = value.constant
             lines = tuple(c_text.array_lines(data))

@@ -6,14 +6,15 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import jinja2
 
 from thimble.compiler.ir.errors import DoesNotFit, ThimbleError
 from thimble.targets import tools
-from thimble.targets.model import BOARDS_DIR, Target
+from thimble.targets.model import BOARDS_DIR, Target, simulated_address
 
 DEFAULT_STACK_BYTES = 4096
 
@@ -82,24 +83,24 @@ def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[
     )
     files["board.h"] = environment.get_template("board.h.j2").render(target=target)
     script = environment.get_template("link.ld.j2")
-    simulator = target.simulator
     boot_bytes = boot_stage.bytes if boot_stage else 0
-    for name, purpose, flash_origin, ram_origin, reserved in (
-        ("chip.ld", "the chip's own memory map", target.flash.origin, target.ram.origin, boot_bytes),
+    for name, purpose, at, reserved in (
+        ("chip.ld", "the chip's own memory map", lambda memory: memory.origin, boot_bytes),
         (
             "sim.ld",
-            f"addresses of the simulator's {simulator.machine}, sizes of the chip",
-            simulator.flash_origin,
-            simulator.ram_origin,
+            f"addresses of the simulator's {target.simulator.machine}, sizes of the chip",
+            partial(simulated_address, target),
             0,
         ),
     ):
         files[name] = script.render(
             target=target,
             purpose=purpose,
-            flash_origin=flash_origin,
-            ram_origin=ram_origin,
+            flash_origin=at(target.flash),
+            ram_origin=at(target.ram),
             boot_bytes=reserved,
+            others=[replace(m, origin=at(m)) for m in target.arena_memories[1:]],
+            fast_ram="RAM" if target.fast_ram == target.ram else target.fast_ram.name.upper(),
             stack_bytes=stack_bytes,
         )
     return files
@@ -151,13 +152,14 @@ def build_error(output: str, target: Target) -> ThimbleError:
 
 
 def _does_not_fit(overflows: dict[str, int], target: Target) -> DoesNotFit:
-    """One sentence a memory; the numbers are those of the RAM where it overflows, else of the flash."""
-    have = {"RAM": target.ram_bytes, "FLASH": target.flash_bytes}
+    """One sentence a memory; the numbers are those of a RAM where one overflows, else of the flash."""
+    have = {m.name.upper(): m.bytes for m in target.arena_memories[1:]}
+    have |= {"RAM": target.ram_bytes, "FLASH": target.flash_bytes}
     parts = [
         f"{have[region] + over} bytes of {region}, {over} more than its {have[region]}"
         for region, over in sorted(overflows.items(), reverse=True)
     ]
-    region = "RAM" if "RAM" in overflows else "FLASH"
+    region = next((name for name in ("RAM", *have) if name in overflows and name != "FLASH"), "FLASH")
     return DoesNotFit(
         f"The firmware does not fit {target.name}: it needs {' and '.join(parts)}.",
         need_bytes=have[region] + overflows[region],

@@ -18,6 +18,8 @@ from thimble.compiler.ir.errors import UsageError
 SymbolKind = Literal["function", "object", "other"]
 
 STACK_SECTION = ".stack"
+FAST_SECTION = ".fast_weights"
+"""Constants that start-up code copies to RAM: no code writes them, so that their section is marked read-only."""
 _KIND_OF_TYPE: dict[str, SymbolKind] = {"STT_FUNC": "function", "STT_OBJECT": "object"}
 
 
@@ -47,7 +49,8 @@ class ElfSizes:
 
     `rodata_bytes` holds all other constant sections too, such as the vector table. `flash_total_bytes` is what
     the chip's flash holds: code, constants, the load image of .data, and the gaps between them.
-    `ram_static_bytes` is .data and .bss; the reserve for the stack is in `stack_reserve_bytes` only.
+    `ram_static_bytes` is .data and .bss, with copied constants and all blocks of the arena; the reserve for the stack
+    is in `stack_reserve_bytes` only.
     """
 
     text_bytes: int
@@ -142,7 +145,8 @@ def _section_kind(section: Section) -> str:
         return "bss"
     if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR:
         return "text"
-    return "data" if section["sh_flags"] & SH_FLAGS.SHF_WRITE else "rodata"
+    is_data = section["sh_flags"] & SH_FLAGS.SHF_WRITE or section.name == FAST_SECTION
+    return "data" if is_data else "rodata"
 
 
 def _flash_bytes(file: ELFFile) -> int:

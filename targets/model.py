@@ -26,7 +26,8 @@ class Memory:
 
     `data_wait_states`, where it is given, is what a load waits instead. A load that no other access comes right before
     waits `grant_cycles` more, until the bus matrix has connected the memory. `cached` RAM is read through the data
-    lines of the flash cache, which then is a cache of the core itself; flash always is.
+    lines of the flash cache, which then is a cache of the core itself; flash always is. In `arena` RAM, which is on
+    after reset, blocks of an arena may lie besides the RAM that firmware is linked to.
     """
 
     name: str
@@ -37,6 +38,12 @@ class Memory:
     data_wait_states: int | None = None
     grant_cycles: int = 0
     cached: bool = False
+    arena: bool = False
+
+    @property
+    def load_wait_states(self) -> int:
+        """What a load waits."""
+        return self.wait_states if self.data_wait_states is None else self.data_wait_states
 
     @property
     def end(self) -> int:
@@ -126,6 +133,16 @@ class Target:
         return main_region(self.memories, "ram")
 
     @property
+    def arena_memories(self) -> tuple[Memory, ...]:
+        """Where blocks of an arena may lie: the RAM that firmware is linked to, then others."""
+        return (self.ram, *(memory for memory in self.memories if memory.arena))
+
+    @property
+    def fast_ram(self) -> Memory:
+        """The fastest of these, where constants are copied to; of equals the first."""
+        return min(self.arena_memories, key=lambda memory: memory.load_wait_states)
+
+    @property
     def flash_bytes(self) -> int:
         """Bytes of flash that firmware can use."""
         return self.flash.bytes
@@ -134,6 +151,21 @@ class Target:
     def ram_bytes(self) -> int:
         """Bytes of RAM that firmware can use."""
         return self.ram.bytes
+
+
+def simulated_address(target: Target, memory: Memory) -> int:
+    """Where the simulated machine has a memory: the main flash and RAM are moved there, arena RAM behind the latter.
+
+    All others stay, and arena RAM too where the machine has the main RAM at its own address.
+    """
+    simulator = target.simulator
+    for main, origin in ((target.flash, simulator.flash_origin), (target.ram, simulator.ram_origin)):
+        if memory.kind == main.kind and main.origin <= memory.origin < main.end:
+            return origin + memory.origin - main.origin
+    if memory.arena and simulator.ram_origin != target.ram.origin:
+        others = target.arena_memories[1:]
+        return simulator.ram_origin + target.ram_bytes + sum(m.bytes for m in others[: others.index(memory)])
+    return memory.origin
 
 
 def main_region(memories: tuple[Memory, ...], kind: MemoryKind) -> Memory:
@@ -203,12 +235,18 @@ def _check(target: Target) -> None:
     for kind in ("flash", "ram"):
         if not any(memory.kind == kind and memory.bytes > 0 for memory in target.memories):
             raise ThimbleError(f"Target {target.name}: it has no {kind}.")
+    if any(m.arena and (m.kind != "ram" or target.ram.origin <= m.origin < target.ram.end) for m in target.memories):
+        raise ThimbleError(f"Target {target.name}: only RAM that firmware is not linked to can be marked as arena.")
+    for memory in target.arena_memories[1:]:
+        if not memory.name.isidentifier() or memory.name != memory.name.lower():
+            raise ThimbleError(f"Target {target.name}: arena memory {memory.name} needs a name that C can use.")
     ordered = sorted(target.memories, key=lambda m: m.origin)
     for first, second in itertools.pairwise(ordered):
         if first.end > second.origin:
             raise ThimbleError(f"Target {target.name}: memories {first.name} and {second.name} overlap.")
     room = target.simulator
-    if target.flash_bytes > room.flash_bytes or target.ram_bytes > room.ram_bytes:
+    moved = target.arena_memories if room.ram_origin != target.ram.origin else (target.ram,)
+    if target.flash_bytes > room.flash_bytes or sum(memory.bytes for memory in moved) > room.ram_bytes:
         raise ThimbleError(f"Target {target.name}: machine {room.machine} has less memory than the chip.")
 
 

@@ -24,6 +24,7 @@ from thimble.compiler.driver.options import (
     InputFeed,
     Io,
     QuantizeOptions,
+    Regions,
     choose,
     parse_bytes,
     parse_input_shape,
@@ -109,6 +110,8 @@ def model_options(function: F) -> F:
             choice("--objective", Objective, "What the plan is to be good for."),
             choice("--input", InputFeed, "The input whole in SRAM, or pulled by rows through a callback.", name="feed"),
             choice("--io", Io, "Take and give the model's own tensors, or the integers behind its conversions."),
+            choice("--regions", Regions, "The arena over several memories where that helps, or in one block."),
+            click.option("--fast-weights", metavar="SIZE", help="Most bytes of constants that are copied to fast RAM."),
             choice("--kernels", KernelFamily, "The chip's own kernels where there are any, or portable C everywhere."),
             click.option(
                 "--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Seconds to search for a layout."
@@ -138,6 +141,7 @@ def compile_options(
     max_sram: str | None,
     max_flash: str | None,
     feed: str,
+    fast_weights: str | None,
     plan_time: float | None,
     input_shapes: tuple[str, ...],
     max_drop: float | None = None,
@@ -150,6 +154,7 @@ def compile_options(
         max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         max_drop_percent=max_drop,
         input=choose(InputFeed, feed, "--input"),
+        fast_weights_bytes=0 if fast_weights is None else parse_bytes(fast_weights),
         plan_time_s=plan_time,
         quantize=quantize,
         input_shapes=tuple(map(parse_input_shape, input_shapes)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import jinja2
 
 from thimble.compiler.driver.frontier_chart import draw_frontier
 from thimble.compiler.driver.memory_report import macs_by_layer
-from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.options import CompileOptions, Regions
 from thimble.compiler.driver.planning import ShowProgress, plan_options, silent, sram_limit
 from thimble.compiler.driver.stages import Model, open_model
 from thimble.compiler.ir.errors import ThimbleError, UsageError
@@ -52,7 +52,7 @@ def measure_frontier(
     Raises ThimbleError where the target's simulator counts no cycles.
     """
     model = open_model(model_path, target_name, options or CompileOptions())
-    limit = sram_limit(model.target, model.options)
+    limit = sram_limit(model.target, replace(model.options, regions=Regions.ONE))
     with show() as progress:
         asked = plan_options(model.options, None, progress)
         plans = [point.plan for point in frontier(model.graph, model.options.rounding, asked)]

@@ -296,6 +296,8 @@ _FLAGS = {
     "input": "--input",
     "io": "--io",
     "kernels": "--kernels",
+    "regions": "--regions",
+    "fast_weights_bytes": "--fast-weights",
     "max_sram_bytes": "--max-sram",
     "max_flash_bytes": "--max-flash",
     "plan_time_s": "--plan-time",

@@ -74,7 +74,8 @@ def _host_trace(build: Build, samples: Samples, sample: int, folder: Path) -> by
     The layers run whole, one by one, with the build's kernels: a fault in a schedule by rows shows in no layer.
     """
     plan = plan_layers(build.graph, build.rounding)
-    project = generate_sources(build.graph, plan, build.name, build.rounding)
+    fast = build.report["build"].get("fast_weights_bytes", 0)
+    project = generate_sources(build.graph, plan, build.name, build.rounding, fast)
     main = render_trace_main(build.graph, plan, build.name, build.rounding)
     for file, text in {**project.files, "trace_main.c": main}.items():
         (folder / file).write_text(_own_text(build, file, project.files) or text, encoding="utf-8")

@@ -7,12 +7,14 @@ from typing import Any
 
 from thimble.codegen.project import Project
 from thimble.compiler.ir.graph import Graph
-from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Tile
+from thimble.compiler.plan.accesses import part_of
+from thimble.compiler.plan.plan import Block, Buffer, BufferKind, Plan, Tile
 from thimble.targets.elf import ElfSizes
+from thimble.targets.model import Target
 
 
-def memory_report(graph: Graph, plan: Plan, project: Project, sizes: ElfSizes) -> dict[str, Any]:
-    """Bytes by kind. The arena is a static array of main.c, so it is a part of the ELF's static RAM."""
+def memory_report(graph: Graph, plan: Plan, target: Target, project: Project, sizes: ElfSizes) -> dict[str, Any]:
+    """Bytes by kind. Blocks of the arena are static arrays of main.c, and so a part of the ELF's static RAM."""
     return {
         "arena_bytes": plan.arena_bytes,
         "arena_bound_bytes": plan.bound_bytes,
@@ -30,7 +32,8 @@ def memory_report(graph: Graph, plan: Plan, project: Project, sizes: ElfSizes) -
         "peak_layer": peak_layer(plan),
         "schedule": [[plan.stages[step.stage].node, step.first, step.end] for step in plan.steps],
         "tiles": [_tile(graph, plan, tile) for tile in plan.tiles],
-        "buffers": [_buffer(buffer) for buffer in plan.buffers],
+        "regions": [_region(plan, target, block) for block in plan.blocks or (plan.block_at(0),)],
+        "buffers": [_buffer(plan, buffer) for buffer in plan.buffers],
     }
 
 
@@ -55,12 +58,7 @@ def macs_by_layer(graph: Graph, plan: Plan) -> list[int]:
     macs = [0] * len(graph.nodes)
     for stage in plan.stages:
         if stage.node is not None:
-            site = graph.sites[stage.node]
-            whole = not site.outputs or (stage.rows, stage.columns) == (
-                (0, site.outputs[0].type.rows),
-                (0, site.outputs[0].type.columns),
-            )
-            part = site if whole else site.op.restricted(site, stage.rows, stage.columns)
+            part = part_of(graph, stage)
             macs[stage.node] += part.op.macs(part)
     return macs
 
@@ -90,12 +88,30 @@ def _tile(graph: Graph, plan: Plan, tile: Tile) -> dict[str, Any]:
     }
 
 
-def _buffer(buffer: Buffer) -> dict[str, Any]:
+def _region_name(plan: Plan, block: Block) -> str:
+    """A block goes by its memory where there are several, else it is the arena."""
+    return block.memory if len(plan.blocks) > 1 else "arena"
+
+
+def _region(plan: Plan, target: Target, block: Block) -> dict[str, Any]:
+    memory = next((m for m in target.arena_memories if m.name == block.memory), target.ram)
+    return {
+        "name": _region_name(plan, block),
+        "bytes": block.bytes,
+        "memory": memory.name,
+        "memory_bytes": memory.bytes,
+        "wait_states": memory.load_wait_states,
+    }
+
+
+def _buffer(plan: Plan, buffer: Buffer) -> dict[str, Any]:
+    """A buffer; its offset counts from the start of its region."""
+    block = plan.block_at(buffer.offset)
     return {
         "name": buffer.name,
         "kind": buffer.kind.value,
-        "region": "arena",
-        "offset": buffer.offset,
+        "region": _region_name(plan, block),
+        "offset": buffer.offset - block.start,
         "bytes": buffer.bytes,
         "first_step": buffer.first_step,
         "last_step": buffer.last_step,

@@ -31,6 +31,13 @@ class InputFeed(Enum):
     ROWS = "rows"
 
 
+class Regions(Enum):
+    """Over how many of the chip's memories the arena may be spread: several where that helps, or one."""
+
+    AUTO = "auto"
+    ONE = "one"
+
+
 @dataclass(frozen=True, slots=True)
 class QuantizeOptions:
     """What the user may choose of quantization; `calibration` as load_calibration takes it, `data` an .npz."""
@@ -47,7 +54,8 @@ class QuantizeOptions:
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
     """Sizes in bytes; None means the target's own limit. `plan_time_s` bounds the exact search for a layout, in
-    CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine.
+    CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine. Up
+    to `fast_weights_bytes` of constants are copied to the chip's fastest RAM before main.
 
     Choices may be given as their names. Raises UsageError for a name that is none.
     """
@@ -62,6 +70,8 @@ class CompileOptions:
     objective: Objective = Objective.BALANCED
     input: InputFeed = InputFeed.RESIDENT
     io: Io = Io.MODEL
+    regions: Regions = Regions.AUTO
+    fast_weights_bytes: int = 0
     plan_time_s: float | None = None
     kernels: KernelFamily = KernelFamily.AUTO
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -79,6 +89,7 @@ class CompileOptions:
             "disabled_passes": list(self.disabled_passes),
             "max_sram_bytes": self.max_sram_bytes,
             "max_flash_bytes": self.max_flash_bytes,
+            "fast_weights_bytes": self.fast_weights_bytes,
             "plan_time_s": self.plan_time_s,
             "input_shapes": {name: list(shape) for name, shape in self.input_shapes},
         }
@@ -90,6 +101,7 @@ _CHOICES: dict[str, type[Enum]] = {
     "objective": Objective,
     "input": InputFeed,
     "io": Io,
+    "regions": Regions,
     "kernels": KernelFamily,
 }
 

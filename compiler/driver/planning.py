@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 
 from thimble.codegen.kernels import choose_kernels
 from thimble.compiler.driver.memory_report import macs_by_layer
-from thimble.compiler.driver.options import CompileOptions, InputFeed
+from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import MOST_ROWS, plan_graph
+from thimble.compiler.plan.regions import Region
+from thimble.targets.build import DEFAULT_STACK_BYTES
 from thimble.targets.model import Target
 
 Progress = Callable[[str, float], None]
@@ -24,6 +26,10 @@ ShowProgress = Callable[[], AbstractContextManager[Progress]]
 
 ADVICE_EFFORT = 0.0
 """What would take less is told from layouts that are not searched for exactly: it may take a little less still."""
+
+
+OTHER_BYTES = DEFAULT_STACK_BYTES + 512
+"""Of the main RAM: the reserve for the stack and room for variables, which lie in no block of the arena."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +48,22 @@ def silent() -> Iterator[Progress]:
 
 
 def make_plan(
-    graph: Graph, options: CompileOptions, limit_bytes: int | None = None, show: ShowProgress = silent
+    graph: Graph,
+    options: CompileOptions,
+    limit_bytes: int | None = None,
+    show: ShowProgress = silent,
+    target: Target | None = None,
 ) -> Plan:
     """The plan of a graph that fits into a limit, or the smallest where none does, checked by the independent checker.
 
-    Raises UsageError where an option does not suit the model.
+    It may lie in several memories of a target (`arena_regions`); without one, it is one block. Raises UsageError where
+    an option does not suit the model.
     """
     check_input_feed(graph, options)
     with show() as progress:
-        plan = plan_graph(graph, options.rounding, plan_options(options, limit_bytes, progress))
+        regions = () if target is None else arena_regions(target, options)
+        asked = replace(plan_options(options, limit_bytes, progress), regions=regions)
+        plan = plan_graph(graph, options.rounding, asked)
     check_plan(graph, plan)
     return plan
 
@@ -69,9 +82,36 @@ def plan_options(
     return asked if options.plan_time_s is None else replace(asked, effort=options.plan_time_s)
 
 
-def sram_limit(target: Target, options: CompileOptions) -> int:
-    """The bytes of SRAM that the firmware may use."""
-    return min(target.ram_bytes, options.max_sram_bytes or target.ram_bytes)
+def arena_regions(target: Target, options: CompileOptions) -> tuple[Region, ...]:
+    """The memories over which the arena may be spread, the main RAM first; none where it must be one block.
+
+    Stack and variables take some of the main RAM, constants that are copied some of the fastest one.
+    """
+    memories = target.arena_memories
+    if options.regions is Regions.ONE or len(memories) == 1:
+        return ()
+    taken = {target.ram.name: OTHER_BYTES}
+    taken[target.fast_ram.name] = taken.get(target.fast_ram.name, 0) + options.fast_weights_bytes
+    left = [(memory, memory.bytes - taken.get(memory.name, 0)) for memory in memories]
+    return tuple(Region(memory.name, size, memory.load_wait_states) for memory, size in left if size > 0)
+
+
+def sram_bytes(target: Target, options: CompileOptions, plan: Plan | None = None) -> int:
+    """The bytes of the RAMs that an arena may lie in; with a plan, of those that its firmware uses."""
+    if plan is None:
+        used = {region.name for region in arena_regions(target, options)}
+    else:
+        used = {block.memory for block in plan.blocks}
+    used.add(target.ram.name)
+    if options.fast_weights_bytes:
+        used.add(target.fast_ram.name)
+    return sum(memory.bytes for memory in target.arena_memories if memory.name in used)
+
+
+def sram_limit(target: Target, options: CompileOptions, plan: Plan | None = None) -> int:
+    """The bytes of SRAM that the firmware may use; with a plan, in the RAMs that its firmware uses."""
+    have = sram_bytes(target, options, plan)
+    return min(have, options.max_sram_bytes or have)
 
 
 def check_input_feed(graph: Graph, options: CompileOptions) -> None:
@@ -93,12 +133,12 @@ def check_input_feed(graph: Graph, options: CompileOptions) -> None:
 
 def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions) -> None:
     """Raise DoesNotFit where the arena alone is over the limit, naming the peak and what would take less."""
-    limit = sram_limit(target, options)
+    limit = sram_limit(target, options, plan)
     if plan.arena_bytes <= limit:
         return
     raise DoesNotFit(
         f"The model does not fit {target.name}: its arena takes {plan.arena_bytes} bytes of SRAM, "
-        f"{plan.arena_bytes - limit} more than {limit_text(limit, target.ram_bytes)}; "
+        f"{plan.arena_bytes - limit} more than {limit_text(limit, sram_bytes(target, options, plan))}; "
         f"the peak is {peak_text(graph, plan)}. {advice(graph, plan, target, options)}",
         plan.arena_bytes,
         limit,
@@ -114,7 +154,9 @@ def plan_text(plan: Plan) -> str:
     """A plan in one line, with its distance from what is proved to be needed."""
     gap = plan.arena_bytes - plan.bound_bytes
     worth = f"{gap} above what is proved to be needed" if gap else "no layout of this schedule is smaller"
-    return f"Planned {plan.arena_bytes} bytes in {len(plan.steps)} steps; {worth}"
+    blocks = ", ".join(f"{block.bytes} in {block.memory}" for block in plan.blocks)
+    where = f" ({blocks})" if blocks else ""
+    return f"Planned {plan.arena_bytes} bytes{where} in {len(plan.steps)} steps; {worth}"
 
 
 def peak_text(graph: Graph, plan: Plan) -> str:

@@ -15,6 +15,7 @@ def print_plan(graph: Graph, plan: Plan) -> str:
         f"arena {plan.arena_bytes} bytes in {len(plan.steps)} steps; no layout is below {plan.bound_bytes}; most "
         f"bytes, {plan.live_bytes(plan.peak_step)}, hold something at step {plan.peak_step}"
     ]
+    lines += [f"  block [{b.start:7d}, {b.end:7d})  in {b.memory}" for b in plan.blocks]
     ordered = sorted(plan.buffers, key=lambda buffer: (buffer.offset, buffer.first_step))
     lines += [_buffer_line(graph, plan, buffer) for buffer in ordered]
     return "\n".join([*lines, *_step_lines(graph, plan)]) + "\n"

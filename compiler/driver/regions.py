@@ -50,7 +50,7 @@ def build_regions(report: Report) -> tuple[Region, ...]:
     memory = report["memory"]
     if not memory["steps"]:
         return ()
-    names = sorted({b["region"] for b in memory["buffers"]} | {"arena"}, key=lambda name: (name != "arena", name))
+    names = sorted({b["region"] for b in memory["buffers"]} or {"arena"}, key=lambda name: (name != "arena", name))
     schedule = _schedule(report)
     by_rows = len(schedule.steps) != len(schedule.names) or any(b["row"] is not None for b in memory["buffers"])
     return tuple(_region(name, report, schedule, by_rows) for name in names)

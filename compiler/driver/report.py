@@ -9,6 +9,7 @@ from thimble import __version__
 from thimble.codegen.project import Project
 from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
 from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.planning import sram_bytes
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.plan import Plan
 from thimble.targets.elf import ElfSizes
@@ -51,12 +52,12 @@ def build_report(
             "title": target.title,
             "core": target.core,
             "clock_hz": target.clock_hz,
-            "ram_bytes": target.ram_bytes,
+            "ram_bytes": sram_bytes(target, options, plan),
             "flash_bytes": target.flash_bytes,
             "timing": target.timing,
             "timing_error_percent": target.timing_error_percent,
         },
-        "memory": memory_report(graph, plan, project, sizes),
+        "memory": memory_report(graph, plan, target, project, sizes),
         "latency": {"cycles": None, "instructions": None, "ms": None},
         "layers": _layers(graph, plan, project, macs),
         "functions": [],
@@ -85,6 +86,6 @@ def _layers(graph: Graph, plan: Plan, project: Project, macs: list[int]) -> list
 
 def _flash_symbols(sizes: ElfSizes) -> list[dict[str, Any]]:
     """What takes flash, largest first: functions and constants of the linked firmware."""
-    kept = [s for s in sizes.symbols if s.bytes and s.section not in (".bss", ".stack")]
+    kept = [s for s in sizes.symbols if s.bytes and s.section != ".stack" and not s.section.startswith(".bss")]
     ordered = sorted(kept, key=lambda s: (-s.bytes, s.name))
     return [{"name": s.name, "bytes": s.bytes, "kind": s.kind} for s in ordered]

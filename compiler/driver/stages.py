@@ -86,10 +86,15 @@ class Model:
     options: CompileOptions
     origin: Origin | None = None
 
+    def project(self, plan: Plan) -> Project:
+        """The firmware project of a plan."""
+        options = self.options
+        return generate_project(self.graph, plan, self.target, self.name, options.rounding, options.fast_weights_bytes)
+
     def build(self, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
         """Generate and build a plan's firmware in an empty folder, and measure it; the report."""
         say("Generating C")
-        project = generate_project(self.graph, plan, self.target, self.name, self.options.rounding)
+        project = self.project(plan)
         for file, text in project.files.items():
             (folder / file).write_text(text, encoding="utf-8")
         (folder / f"{MODEL_FILE}.{self.source_format}").write_bytes(self.data)
@@ -161,6 +166,7 @@ def compile_model(
     check_ram(model.graph, plan, model.target, options)
     with new_build_folder(out) as folder:
         report = model.build(plan, folder, say)
+        limit = sram_limit(model.target, options, plan)
         for _ in range(ROOM_ATTEMPTS):
             beyond = report["memory"]["sram_total_bytes"] - plan.arena_bytes
             if plan.arena_bytes <= limit - beyond or limit <= beyond:
@@ -170,6 +176,7 @@ def compile_model(
             if smaller.arena_bytes >= plan.arena_bytes:
                 break
             plan = smaller
+            limit = sram_limit(model.target, options, plan)
             say(plan_text(plan))
             empty_folder(folder)
             report = model.build(plan, folder, say)
@@ -180,11 +187,11 @@ def compile_model(
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
     """The model and its plan; with kernels that take no scratch where those that were chosen do not fit."""
-    plan = make_plan(model.graph, model.options, limit_bytes, show)
+    plan = make_plan(model.graph, model.options, limit_bytes, show, model.target)
     if plan.arena_bytes <= limit_bytes or model.graph.specialise is None or model.scratch_limit_bytes == 0:
         return model, plan
     spare = choose_kernels(model.graph, model.target, model.options.kernels, 0)
-    smaller = make_plan(spare, model.options, limit_bytes, show)
+    smaller = make_plan(spare, model.options, limit_bytes, show, model.target)
     if smaller.arena_bytes >= plan.arena_bytes:
         return model, plan
     return replace(model, graph=spare, scratch_limit_bytes=0), smaller
@@ -201,7 +208,7 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     model, plan = plan_model(model, sram_limit(model.target, options))
     if what == "plan":
         return print_plan(model.graph, plan)
-    project: Project = generate_project(model.graph, plan, model.target, model.name, options.rounding)
+    project = model.project(plan)
     return "".join(f"/* ==== {file} ==== */\n{text}\n" for file, text in project.files.items())
 
 
@@ -222,7 +229,7 @@ def check_limits(report: dict[str, Any], target: Target, options: CompileOptions
     """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit."""
     memory = report["memory"]
     for label, need, have, asked in (
-        ("SRAM", memory["sram_total_bytes"], target.ram_bytes, options.max_sram_bytes),
+        ("SRAM", memory["sram_total_bytes"], report["target"]["ram_bytes"], options.max_sram_bytes),
         ("flash", memory["flash_total_bytes"], target.flash_bytes, options.max_flash_bytes),
     ):
         limit = have if asked is None else min(have, asked)
@@ -247,10 +254,10 @@ def analyze_model(
         model = open_model(model_path, target_name, options)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
-    ram_limit = sram_limit(model.target, options)
-    model, plan = plan_model(model, ram_limit, show)
+    model, plan = plan_model(model, sram_limit(model.target, options), show)
+    ram_limit = sram_limit(model.target, options, plan)
     graph, target = model.graph, model.target
-    project = generate_project(graph, plan, target, model.name, options.rounding)
+    project = model.project(plan)
     flash_limit = min(target.flash_bytes, options.max_flash_bytes or target.flash_bytes)
     return {
         "supported": True,

@@ -30,6 +30,8 @@ def memory_table(report: dict[str, Any]) -> Table:
     table = _table(f"{report['model']['name']} on {target['name']}", "memory", "bytes", "of", right=("bytes", "of"))
     ram, flash = target["ram_bytes"], target["flash_bytes"]
     table.add_row("arena (activations, input, output, scratch, state)", _bytes(memory["arena_bytes"]), "")
+    for region in memory["regions"] if len(memory["regions"]) > 1 else ():
+        table.add_row(f"of it in {region['memory']}", _bytes(region["bytes"]), f"{region['memory_bytes']:,}")
     gap = memory["arena_bytes"] - memory["arena_bound_bytes"]
     if gap:
         table.add_row("of it above what is proved to be needed", _bytes(gap), "")

@@ -8,6 +8,7 @@ from enum import Enum
 
 from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts
 from thimble.compiler.plan.exact_layout import EFFORT
+from thimble.compiler.plan.regions import Region
 
 
 class Schedule(Enum):
@@ -32,8 +33,9 @@ class PlanOptions:
     """`max_sram_bytes` is the largest arena that fits, None without limit; the plan is the smallest where none does.
 
     Under `input_by_rows` the inputs are read row by row when they are needed. `effort` bounds the exact search for
-    offsets, in CP-SAT's deterministic seconds. `kernels` are what
-    calls cost. `progress` hears what is being done, and how much of it is (0 to 1).
+    offsets, in CP-SAT's deterministic seconds. `regions` are the memories over which an arena may be spread, the one
+    that takes it whole first; none if it must be one block. `kernels` are what calls cost. `progress` hears what is
+    being done, and how much of it is (0 to 1).
     """
 
     schedule: Schedule = Schedule.AUTO
@@ -41,5 +43,6 @@ class PlanOptions:
     max_sram_bytes: int | None = None
     input_by_rows: bool = False
     effort: float = EFFORT
+    regions: tuple[Region, ...] = ()
     kernels: KernelCosts = PLAIN_C
     progress: Callable[[str, float], None] = lambda what, part: None

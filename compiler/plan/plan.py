@@ -93,11 +93,29 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Bytes [start, end) of the arena, which lie in the memory `memory` of the chip, apart from its other blocks.
+
+    A block that is the whole arena lies in any RAM if its memory has no name.
+    """
+
+    memory: str
+    start: int
+    bytes: int
+
+    @property
+    def end(self) -> int:
+        """First offset behind the block."""
+        return self.start + self.bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A complete schedule and arena. `bound_bytes` is a proved size that no layout of these buffers can be below.
 
     `steps` run in order; each stage's steps cover it in order. The nodes that make `views` do nothing at their step;
-    the buffer of a view's base lives as long as its views.
+    the buffer of a view's base lives as long as its views. The arena is divided into `blocks`, one behind the other:
+    offsets count through all of them, and no buffer lies in two. Without any, the arena is one block of any RAM.
     """
 
     buffers: tuple[Buffer, ...]
@@ -107,6 +125,11 @@ class Plan:
     arena_bytes: int
     bound_bytes: int
     views: tuple[View, ...] = ()
+    blocks: tuple[Block, ...] = ()
+
+    def block_at(self, offset: int) -> Block:
+        """The block that holds the byte at an offset."""
+        return next((b for b in self.blocks if offset < b.end), Block("", 0, self.arena_bytes))
 
     def value_offset(self, value: int) -> int:
         """Arena offset of a graph value that is stored whole, its rows one behind the other."""

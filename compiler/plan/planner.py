@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Request, arena_bytes, place
-from thimble.compiler.plan.options import PlanOptions, Schedule
+from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Stage, Step, Tile, View
+from thimble.compiler.plan.regions import Region
 from thimble.compiler.plan.search import FrontierPoint, Search
+from thimble.compiler.plan.spread import spread_plan
 from thimble.compiler.plan.views import find_views
 
 ALIGNMENT = 4
@@ -24,10 +27,13 @@ ARENA_ALIGNMENT = 16
 """What the arena itself must be aligned to."""
 
 
-def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float = EFFORT) -> Plan:
+def plan_layers(
+    graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float = EFFORT, regions: Sequence[Region] = ()
+) -> Plan:
     """A plan that runs the nodes one by one in the order of the graph, each tensor whole.
 
-    `effort` bounds the exact search for offsets, in CP-SAT's deterministic seconds; 0 leaves it out.
+    `effort` bounds the exact search for offsets, in CP-SAT's deterministic seconds; 0 leaves it out. It is one block
+    where no regions are given, or where it does not fit them.
     """
     steps = len(graph.nodes)
     views = find_views(graph)
@@ -47,7 +53,7 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
     placement = place_exactly(requests, place(requests, slides), slides, effort)
     placed = tuple(replace(buffer, offset=offset) for buffer, offset in zip(buffers, placement.offsets, strict=True))
     stages = tuple(_whole_stage(graph, node) for node in range(steps))
-    return Plan(
+    plan = Plan(
         buffers=placed,
         stages=stages,
         tiles=_whole_tiles(graph),
@@ -56,17 +62,46 @@ def plan_layers(graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float 
         bound_bytes=placement.bound_bytes,
         views=tuple(View(*pair) for pair in views.items()),
     )
+    return spread_plan(graph, plan, requests, range(len(buffers)), slides, regions, effort) if regions else plan
 
 
 def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOptions | None = None) -> Plan:
     """The plan that the options ask for, of all schedules: layer by layer, by rows, by strips and patches.
 
-    Where nothing stays within `max_sram_bytes`, it is the smallest plan that was found.
+    Where nothing stays within `max_sram_bytes`, it is the smallest plan that was found. With `regions`, it is laid out
+    in them where it is too large for the first one or where latency is the objective; else it is one block.
     """
     options = options or PlanOptions()
     if only_whole(graph) and not options.input_by_rows:
-        return plan_layers(graph, rounding, options.effort)
-    return _search(graph, rounding, options).best().plan
+        return _plan_whole(graph, rounding, options)
+    search = _search(graph, rounding, options)
+    if not options.regions:
+        return search.best(options.max_sram_bytes).plan
+    whole = sum(region.bytes for region in options.regions)
+    limit = min(whole, options.max_sram_bytes or whole)
+    found = search.best(limit)
+    if found.arena_bytes > options.regions[0].bytes or options.objective is Objective.LATENCY:
+        if found.runs is None:
+            plan = plan_layers(graph, rounding, options.effort, options.regions)
+        else:
+            plan = search.spread(found.runs)
+        if plan.blocks and plan.arena_bytes <= limit:
+            return plan
+    if found.arena_bytes <= options.regions[0].bytes:
+        return found.plan
+    return search.best(min(limit, options.regions[0].bytes)).plan
+
+
+def _plan_whole(graph: Graph, rounding: Rounding, options: PlanOptions) -> Plan:
+    """The plan of whole layers, in the regions of the options as `plan_graph` says."""
+    plan = plan_layers(graph, rounding, options.effort)
+    if not options.regions:
+        return plan
+    if plan.arena_bytes > options.regions[0].bytes or options.objective is Objective.LATENCY:
+        spread = plan_layers(graph, rounding, options.effort, options.regions)
+        if spread.blocks and spread.arena_bytes <= (options.max_sram_bytes or spread.arena_bytes):
+            return spread
+    return plan
 
 
 def frontier(

@@ -12,8 +12,10 @@ from thimble.compiler.ir.graph import Role
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place
 from thimble.compiler.plan.plan import ADDRESSABLE_BYTES, Buffer, BufferKind, Plan, View
+from thimble.compiler.plan.regions import Region
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.runs import Parts, Run
+from thimble.compiler.plan.spread import spread_plan
 from thimble.compiler.plan.stages import RanStage, Staged, StoredTile, stage_runs
 
 MEMORY_ALIGNMENT = 8
@@ -24,23 +26,23 @@ EXACT_REQUESTS = 120
 """Beyond so many bodies the exact search gets only what effort there is above the usual: it rarely finds anything."""
 
 
-def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT) -> Plan:
+def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT, regions: Sequence[Region] = ()) -> Plan:
     """The plan of a schedule. `effort` bounds the search for offsets (layout.py, exact_layout.py).
 
     Where rows would lie beyond the reach of a table of offsets, all tensors lie in one piece, in which each row still
-    has a life of its own.
+    has a life of its own. It is one block where no regions are given, or where it does not fit them.
     """
-    return lay_out(graph, stage_runs(graph, runs), effort)
+    return lay_out(graph, stage_runs(graph, runs), effort, regions)
 
 
-def lay_out(graph: RowGraph, staged: Staged, effort: float = EFFORT) -> Plan:
+def lay_out(graph: RowGraph, staged: Staged, effort: float = EFFORT, regions: Sequence[Region] = ()) -> Plan:
     """The plan of a schedule that has stages and tiles already, as plan_runs makes it."""
-    plan = _place(graph, staged, effort)
-    if any(b.row is not None and b.offset >= ADDRESSABLE_BYTES for b in plan.buffers):
+    plan = _place(graph, staged, effort, regions)
+    if any(b.row is not None and b.offset - plan.block_at(b.offset).start >= ADDRESSABLE_BYTES for b in plan.buffers):
         # Large tensors lie lowest, so that what is left alone would lie behind them: no tensor is.
         for stored in staged.tiles:
             stored.whole = True
-        plan = _place(graph, staged, effort)
+        plan = _place(graph, staged, effort, regions)
     return plan
 
 
@@ -54,12 +56,12 @@ def live_pairs(staged: Staged) -> int:
     return int((begun - ended).sum())
 
 
-def _place(graph: RowGraph, staged: Staged, effort: float) -> Plan:
+def _place(graph: RowGraph, staged: Staged, effort: float, regions: Sequence[Region]) -> Plan:
     pieces = _Pieces(graph, staged)
     slides = pieces.slides()
     exact_effort = effort if len(pieces.requests) <= EXACT_REQUESTS else max(effort - EFFORT, 0.0)
     placement = place_exactly(pieces.requests, place(pieces.requests, slides, effort), slides, exact_effort)
-    return Plan(
+    plan = Plan(
         buffers=tuple(replace(b, offset=placement.offsets[request]) for b, request in pieces.buffers),
         stages=tuple(ran.stage for ran in staged.stages),
         tiles=tuple(stored.tile for stored in staged.tiles),
@@ -68,6 +70,8 @@ def _place(graph: RowGraph, staged: Staged, effort: float) -> Plan:
         bound_bytes=placement.bound_bytes,
         views=tuple(View(*pair) for pair in graph.views.items()),
     )
+    bodies = [request for _, request in pieces.buffers]
+    return spread_plan(graph.graph, plan, pieces.requests, bodies, slides, regions, effort) if regions else plan
 
 
 class _Pieces:

@@ -61,11 +61,15 @@ FRONTIER_EFFORT = 0.1
 
 @dataclass(frozen=True, slots=True)
 class FrontierPoint:
-    """A plan, its estimated cycles beyond those of layer by layer, and the multiply-accumulates that it executes."""
+    """A plan, its estimated cycles beyond those of layer by layer, and the multiply-accumulates that it executes.
+
+    `runs` are those that it was made of, None for the layers of the graph one by one.
+    """
 
     plan: Plan
     cycles: int
     macs: int
+    runs: tuple[Run, ...] | None = None
 
     @property
     def arena_bytes(self) -> int:
@@ -80,14 +84,19 @@ class Search:
         self._options = options
         self._graph: RowGraph = row_graph(graph, rounding, options.input_by_rows)
         self._cuts: dict[bool, Cuts] = {}
+        runs = None
         if layers is None:
             runs = tuple(Run(node, node + 1, LAYER) for node in range(len(self._graph.nodes)))
             layers = plan_runs(self._graph, runs, options.effort)
-        self.layers = FrontierPoint(layers, 0, graph.macs)
+        self.layers = FrontierPoint(layers, 0, graph.macs, runs)
 
-    def best(self) -> FrontierPoint:
-        """The plan that the options ask for."""
-        options, limit = self._options, self._options.max_sram_bytes
+    def spread(self, runs: tuple[Run, ...]) -> Plan:
+        """The plan of a schedule in the regions of the options; in one block where it does not fit them."""
+        return plan_runs(self._graph, runs, self._options.effort, self._options.regions)
+
+    def best(self, limit: int | None) -> FrontierPoint:
+        """The plan that the options ask for, within a limit of bytes where any is found."""
+        options = self._options
         if options.schedule is Schedule.LAYER:
             return self.layers
         found = self._by_objective()
@@ -157,7 +166,7 @@ class Search:
         staged = stage_runs(self._graph, choice.runs)
         if live_pairs(staged) > MAX_LIVE_PAIRS:
             return None
-        return FrontierPoint(lay_out(self._graph, staged, effort), choice.cycles, choice.macs)
+        return FrontierPoint(lay_out(self._graph, staged, effort), choice.cycles, choice.macs, choice.runs)
 
     def _smallest(self, repeats: bool) -> FrontierPoint:
         """The plan of the least bytes that is found: schedules of about the least live bytes, quickly laid out, and
@@ -188,7 +197,8 @@ class Search:
             if pairs > MAX_LIVE_PAIRS or (quick and work + pairs > QUICK_PAIRS):
                 continue
             work += pairs
-            quick.append((FrontierPoint(lay_out(self._graph, staged, 0.0), choice.cycles, choice.macs), choice))
+            plan = lay_out(self._graph, staged, 0.0)
+            quick.append((FrontierPoint(plan, choice.cycles, choice.macs, choice.runs), choice))
         return quick
 
     def _fitting(self, limit_bytes: int, repeats: bool) -> FrontierPoint | None:

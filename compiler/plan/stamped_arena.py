@@ -13,6 +13,9 @@ from thimble.compiler.plan.plan import Buffer, BufferKind, Plan
 ROW_UNIT = 4
 """What offsets of rows that lie alone are counted in (THIMBLE_ROW_UNIT of runtime_c/kernels/thimble_rows.h)."""
 
+BLOCK_ALIGNMENT = 16
+"""What the address of a block is a multiple of, so that an offset in the arena is aligned as its address is."""
+
 
 class PlanError(AssertionError):
     """A plan would destroy a tensor that is still needed, or never make it; always a bug in Thimble."""
@@ -54,6 +57,9 @@ class StampedArena:
         for buffer in plan.buffers:
             if buffer.offset < 0 or buffer.end > plan.arena_bytes:
                 raise PlanError(f"{buffer.name} lies outside of the arena")
+            if plan.blocks and not any(b.start <= buffer.offset and buffer.end <= b.end for b in plan.blocks):
+                raise PlanError(f"{buffer.name} lies in no block of the arena, or in several")
+        _check_blocks(plan)
         self._graph, self._plan = graph, plan
         self.tiles = self._place_tiles(split)
         self.scratch = _memory(plan, BufferKind.SCRATCH)
@@ -154,6 +160,17 @@ class StampedArena:
             starts = [rows[row] for row in range(*tile.rows)]
         whole = buffers[0].row is None
         return StampedTile(index, tile.value, tile.rows, tile.columns, row_bytes, pixel, starts, whole, split)
+
+
+def _check_blocks(plan: Plan) -> None:
+    """Blocks must follow each other without a gap, each in a memory of its own, and at a multiple of its alignment."""
+    end = 0
+    for block in plan.blocks:
+        if block.start != end or block.bytes <= 0 or block.start % BLOCK_ALIGNMENT:
+            raise PlanError(f"the block in {block.memory or 'the main RAM'} does not lie behind the one before")
+        end = block.end
+    if plan.blocks and (end != plan.arena_bytes or len({b.memory for b in plan.blocks}) != len(plan.blocks)):
+        raise PlanError("the blocks are not the arena, or two lie in one memory")
 
 
 def _memory(plan: Plan, kind: BufferKind) -> dict[int | None, Buffer]:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import tomllib
 from typing import Any
 
 import pytest
 
 from thimble.compiler.ir.errors import ThimbleError, UsageError
-from thimble.targets.model import Memory, list_targets, load_target, main_region, parse_target
+from thimble.targets.model import (
+    CHIPS_DIR,
+    CORES_DIR,
+    Memory,
+    list_targets,
+    load_target,
+    main_region,
+    parse_target,
+    simulated_address,
+)
 
 KB = 1024
 
@@ -139,3 +150,24 @@ def test_missing_key_is_refused(key: str) -> None:
     del data[key]
     with pytest.raises(ThimbleError, match=f"Target t: bad or incomplete data.*{key}"):
         parse_target("t", data, CORE)
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_arena_memories_have_a_place_of_their_own_in_the_simulator(name: str) -> None:
+    target = load_target(name)
+    assert target.arena_memories[0] == target.ram
+    assert target.fast_ram in target.arena_memories
+    places = sorted((simulated_address(target, memory), memory.bytes) for memory in target.arena_memories)
+    assert all(start + size <= after for (start, size), (after, _) in itertools.pairwise(places))
+    if target.simulator.ram_origin != target.ram.origin:
+        low, high = target.simulator.ram_origin, target.simulator.ram_origin + target.simulator.ram_bytes
+        assert all(low <= start and start + size <= high for start, size in places)
+
+
+def test_only_other_ram_can_be_marked_for_arenas() -> None:
+    chip = tomllib.loads((CHIPS_DIR / "stm32h743zi.toml").read_text())
+    core = tomllib.loads((CORES_DIR / "cortex-m7.toml").read_text())
+    for name in ("flash", "axi_sram"):
+        memories = [{**memory, "arena": True} if memory["name"] == name else memory for memory in chip["memory"]]
+        with pytest.raises(ThimbleError, match="marked as arena"):
+            parse_target("h7", {**chip, "memory": memories}, core)

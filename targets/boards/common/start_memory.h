@@ -13,6 +13,7 @@
 /* Set by the linker script. */
 extern uint32_t __stack_limit[], __stack_top[];
 extern uint32_t __data_start[], __data_end[], __data_load[];
+extern uint32_t __fast_start[], __fast_end[], __fast_load[];
 extern uint32_t __bss_start[], __bss_end[];
 
 /* Paints the stack below the stack pointer. */
@@ -22,12 +23,17 @@ static inline void paint_stack(const uint32_t *stack_pointer) {
     }
 }
 
-/* Gives static variables their first values. */
-static inline void initialize_variables(void) {
-    const uint32_t *load = __data_load;
-    for (volatile uint32_t *word = __data_start; word < __data_end; word++) {
+/* Copies words from flash to [start, end) in RAM. */
+static inline void copy_words(uint32_t *start, const uint32_t *end, const uint32_t *load) {
+    for (volatile uint32_t *word = start; word < end; word++) {
         *word = *load++;
     }
+}
+
+/* Gives static variables and fast constants their first values. */
+static inline void initialize_variables(void) {
+    copy_words(__data_start, __data_end, __data_load);
+    copy_words(__fast_start, __fast_end, __fast_load);
     for (volatile uint32_t *word = __bss_start; word < __bss_end; word++) {
         *word = 0;
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from thimble.targets.model import FlashCache, Memory, Target
+from thimble.targets.model import FlashCache, Memory, Target, simulated_address
 from thimble.targets.sim.arm_timing.request import Cache, MemoryModel, Region
 
 
@@ -43,7 +43,7 @@ def _region(target: Target, memory: Memory, cache: FlashCache | None) -> Region:
         base=simulated_address(target, memory),
         size=memory.bytes,
         fetch_wait=memory.wait_states,
-        data_wait=_data_wait(memory),
+        data_wait=memory.load_wait_states,
         fetch_cache=fetch_cache,
         data_cache=data_cache,
         prefetch=is_flash and cache is not None and cache.prefetch,
@@ -51,19 +51,6 @@ def _region(target: Target, memory: Memory, cache: FlashCache | None) -> Region:
         grant_cycles=memory.grant_cycles,
         lookup_cycles=cache.lookup_cycles if cache is not None and is_flash else 0,
     )
-
-
-def _data_wait(memory: Memory) -> int:
-    return memory.wait_states if memory.data_wait_states is None else memory.data_wait_states
-
-
-def simulated_address(target: Target, memory: Memory) -> int:
-    """Where the simulated machine has `memory`: the main flash and RAM are moved, others stay."""
-    simulator = target.simulator
-    for main, origin in ((target.flash, simulator.flash_origin), (target.ram, simulator.ram_origin)):
-        if memory.kind == main.kind and main.origin <= memory.origin < main.end:
-            return origin + memory.origin - main.origin
-    return memory.origin
 
 
 def stack_range(elf: Path) -> tuple[int, int]:
