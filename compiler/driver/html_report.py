@@ -295,6 +295,7 @@ _FLAGS = {
     "objective": "--objective",
     "input": "--input",
     "io": "--io",
+    "kernels": "--kernels",
     "max_sram_bytes": "--max-sram",
     "max_flash_bytes": "--max-flash",
     "plan_time_s": "--plan-time",

@@ -12,6 +12,8 @@ from rich.table import Table
 from tests.bench.models import BOARD, MLPERF_TINY, OTHERS, measure, model_file
 from thimble.compiler.driver import demo
 
+OBJECTIVES = ("latency", "balanced", "sram")
+
 Rows = list[tuple[dict[str, Any], float]]
 Peers = dict[str, Any]
 
@@ -21,13 +23,14 @@ def memory_table(rows: Rows, peers: Peers) -> Table:
     peer = peers["tflm_cmsis_nn"]
     table = _table(
         f"Bytes on {BOARD}, in brackets the share of what {peer['title']} takes",
-        ("model", "MACs", "arena", "least for this order", "stack", "flash", "compile, s"),
+        ("model", "objective", "MACs", "arena", "least for this order", "stack", "flash", "compile, s"),
     )
     for report, seconds in rows:
         name, memory = report["model"]["name"], report["memory"]
         theirs = peer.get(name, {})
         table.add_row(
             name,
+            report["build"]["objective"],
             f"{report['model']['macs_executed']:,}",
             _beside(memory["arena_bytes"], theirs.get("arena")),
             f"{memory['arena_bound_bytes']:,}",
@@ -44,19 +47,20 @@ def cycles_table(rows: Rows, peers: Peers) -> Table:
     timing = rows[0][0]["target"]["timing"]
     table = _table(
         f"Cycles of one inference on {BOARD} ({timing}), in brackets how many times as fast the other is",
-        ("model", "Thimble", *(other["title"] for other in others)),
+        ("model", "objective", "Thimble", *(other["title"] for other in others)),
     )
     for report, _ in rows:
         name, cycles = report["model"]["name"], report["latency"]["cycles"]
         cells = [_peer_cycles(other.get(name, {}).get("cycles"), cycles) for other in others]
-        table.add_row(name, "not measured" if cycles is None else f"{cycles:,}", *cells)
+        ours = "not measured" if cycles is None else f"{cycles:,}"
+        table.add_row(name, report["build"]["objective"], ours, *cells)
     return table
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, justify="left" if column == "model" else "right")
+        table.add_column(column, justify="left" if column in ("model", "objective") else "right")
     return table
 
 
@@ -77,7 +81,8 @@ def main() -> None:
     console = Console(width=150)
     models = [demo.model_path(), *(model_file(name) for name in (*MLPERF_TINY, *OTHERS))]
     absent = [model for model in models if not model.is_file()]
-    rows = [measure(model) for model in models if model.is_file()]
+    present = [model for model in models if model.is_file()]
+    rows = [measure(model, objective=objective) for model in present for objective in OBJECTIVES]
     with (Path(__file__).parent / "peers.toml").open("rb") as file:
         peers = tomllib.load(file)
     console.print(memory_table(rows, peers))

@@ -41,9 +41,9 @@ def recorded_pairs() -> list[tuple[str, Path]]:
     return [*shipped, *((BOARD, model_file(name)) for name in MLPERF_TINY)]
 
 
-def measure(model: Path, target: str = BOARD) -> tuple[dict[str, Any], float]:
+def measure(model: Path, target: str = BOARD, **options: Any) -> tuple[dict[str, Any], float]:
     """The report of a fresh build, cycles of one inference in it, and the seconds that `compile` took."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        report = thimble.compile(model, target, Path(folder) / "out")
+        report = thimble.compile(model, target, Path(folder) / "out", **options)
         return report, time.perf_counter() - start

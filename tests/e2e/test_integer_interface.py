@@ -43,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def build(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("build") / "out"
-    thimble.compile(model, TARGET, out, io="int8")
+    thimble.compile(model, TARGET, out, io="int8", kernels="c")
     return out
 
 

@@ -274,6 +274,6 @@ def run_on_host(cases: Sequence[Case], folder: Path) -> None:
 def run_on_target(cases: Sequence[Case], folder: Path, target: Target) -> None:
     """Run all cases as firmware on a chip's simulator, and check them."""
     write_sources(cases, folder)
-    images = build_tiny_sources(folder, target)
+    images = build_tiny_sources(folder, target, sorted(path.name for path in folder.glob("*.c")))
     simulate(images.sim_elf, target, folder)
     check_outputs(cases, folder)

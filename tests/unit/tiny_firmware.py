@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from thimble.targets.build import FirmwareImages, board_files, build_firmware, make_flags
@@ -99,16 +100,16 @@ int main(void) { return (int)caller(3) + 1; }
 def build_tiny(folder: Path, main: str, target: Target) -> FirmwareImages:
     """Build `main` as main.c for a target in `folder`; the ELFs are tiny.elf and tiny_sim.elf."""
     (folder / "main.c").write_text(main)
-    return build_tiny_sources(folder, target)
+    return build_tiny_sources(folder, target, ["main.c"])
 
 
-def build_tiny_sources(folder: Path, target: Target) -> FirmwareImages:
-    """Build all C files that `folder` holds, one of them with main(), for a target."""
+def build_tiny_sources(folder: Path, target: Target, own: Sequence[str]) -> FirmwareImages:
+    """Build the C files `own` that `folder` holds, one of them with main(), for a target."""
     flags = make_flags(target)
     board = board_files(target)
     for name, text in board.items():
         (folder / name).write_text(text)
-    sources = sorted(path.name for path in folder.glob("*.c"))
+    sources = [*own, *(name for name in board if name.endswith(".c"))]
     makefile = MAKEFILE.format(
         objects=" ".join(f"build/{Path(name).stem}.o" for name in sources),
         cc=flags.cc,
