@@ -22,6 +22,9 @@ MEMORY_ALIGNMENT = 8
 """Of scratch and accumulators, whatever their element type."""
 
 
+EXACT_SHARE = 0.2
+"""Of the effort, what the exact search gets: a deterministic second takes several real ones on rows."""
+
 EXACT_REQUESTS = 120
 """Beyond so many bodies the exact search gets only what effort there is above the usual: it rarely finds anything."""
 
@@ -59,7 +62,7 @@ def live_pairs(staged: Staged) -> int:
 def _place(graph: RowGraph, staged: Staged, effort: float, regions: Sequence[Region]) -> Plan:
     pieces = _Pieces(graph, staged)
     slides = pieces.slides()
-    exact_effort = effort if len(pieces.requests) <= EXACT_REQUESTS else max(effort - EFFORT, 0.0)
+    exact_effort = EXACT_SHARE * effort if len(pieces.requests) <= EXACT_REQUESTS else max(effort - EFFORT, 0.0)
     placement = place_exactly(pieces.requests, place(pieces.requests, slides, effort), slides, exact_effort)
     plan = Plan(
         buffers=tuple(replace(b, offset=placement.offsets[request]) for b, request in pieces.buffers),

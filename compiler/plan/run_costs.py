@@ -20,7 +20,7 @@ from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts, extra_cycles
 from thimble.compiler.plan.layout import most_shared
 from thimble.compiler.plan.row_graph import Home, RowGraph
 from thimble.compiler.plan.runs import LAYER, Parts, Pass, Recipe, aligned_row_bytes, part_row_bytes, passes_of
-from thimble.compiler.plan.schedule import Demand, pull, steps_reading
+from thimble.compiler.plan.schedule import Demand, pull, rows_kept, steps_reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ class _Timeline:
             self._live(at[:1], at[-1:], info.accumulator_bytes)
             self._points[calls] += self._parts.scratch_bytes(node, span, columns)
         for read in info.reads:
-            last = np.full(len(read.last), span[0]) if self._layers else steps_reading(read, span)
+            last = np.full(len(read.last), span[0]) if self._layers else rows_kept(read, span, len(calls) == 1)
             (rows,) = np.nonzero(last >= 0)
             entering = self._enter(read.home)
             when = at[last[rows] - span[0]]

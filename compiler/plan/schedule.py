@@ -53,6 +53,13 @@ def steps_reading(read: Read, steps: Span) -> Array:
     return last
 
 
+def rows_kept(read: Read, steps: Span, at_once: bool) -> Array:
+    """What `steps_reading` gives, but that a call which makes all of a node keeps its operands whole, as layers do:
+    what no step reads lives until the first one."""
+    last = steps_reading(read, steps)
+    return np.where(last < 0, steps[0], last) if at_once and steps == (0, len(read.end)) else last
+
+
 def _asked(graph: RowGraph, demand: Demand) -> list[tuple[int, int]]:
     """The steps of the nodes that nobody in the run reads, merged in proportion."""
     spans = demand.spans

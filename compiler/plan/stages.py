@@ -12,7 +12,7 @@ from thimble.compiler.ir.operator import Array, Span
 from thimble.compiler.plan.plan import Stage, Step, Tile
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.runs import LAYER, Pass, Run, passes_of
-from thimble.compiler.plan.schedule import Demand, pull, steps_reading
+from thimble.compiler.plan.schedule import Demand, pull, rows_kept
 
 
 @dataclass(slots=True)
@@ -182,7 +182,11 @@ class _Builder:
         by_value = {self._made.tiles[i].tile.value: i for i in stage.stage.inputs if i is not None}
         for read in info.reads:
             index = by_value[read.home]
-            last = np.full(len(read.last), stage.steps[0]) if stage.layer else steps_reading(read, stage.steps)
+            last = (
+                np.full(len(read.last), stage.steps[0])
+                if stage.layer
+                else rows_kept(read, stage.steps, len(spans) == 1)
+            )
             (rows,) = np.nonzero(last >= 0)
             origin = self._made.tiles[index].tile.rows[0]
             self._read.append((index, rows - origin, at[last[rows] - stage.steps[0]]))
