@@ -26,7 +26,7 @@ REACHED = {
     (VWW, InputFeed.RESIDENT, Schedule.ROWS): 28032,
     (VWW, InputFeed.ROWS, Schedule.AUTO): 7616,
     (MCUNET, InputFeed.ROWS, Schedule.ROWS): 13402,
-    (MCUNET, InputFeed.RESIDENT, Schedule.ROWS): 20640,
+    (MCUNET, InputFeed.RESIDENT, Schedule.ROWS): 20752,
     (MCUNET, InputFeed.ROWS, Schedule.AUTO): 11680,
     (MOBILENET, InputFeed.ROWS, Schedule.ROWS): 19088,
     (MOBILENET, InputFeed.ROWS, Schedule.AUTO): 8346,
