@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,12 @@ MAX_PLANE_BYTES = 1 << 16
 OUTPUTS_AT_ONCE = 144
 """Outputs of a channel that are worth reading its weights from flash once; more rows at once bring little."""
 
+BLOCK_CHANNELS = 4
+"""Blocks of channels are multiples of this, so that planes are filled by words of four bytes."""
+
+BLOCK_ROWS = 2
+"""Most output rows from one filling by blocks, in schedules by rows, whose calls are for few rows."""
+
 MAX_ROWS = 16
 MAX_CHANNELS = 1023
 MAX_KERNEL_WIDTH = 7
@@ -46,7 +52,7 @@ MAX_ROW_KERNEL = 96
 Sizes = dict[str, int]
 
 
-def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool) -> KernelCall | None:
+def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """The planes' kernel in place of thimble_depthwise_conv_2d_s8; None where its preconditions do not hold.
 
     Whole images one pixel wide, such as steps in time, are taken as one long row.
@@ -78,8 +84,9 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool) 
         one_row=one_row,
     )
     planes = Planes(form.channels, form.stride, sizes["kernel_height"], 4 * row_words)
-    rows = 1 if one_row else _rows_at_once(planes, form.output_width, site.output().type.rows)
-    if form.kernel_height * form.row_bytes > MAX_OFFSET or planes.bytes(rows) > MAX_PLANE_BYTES:
+    most_rows = 1 if one_row else min(-(-OUTPUTS_AT_ONCE // form.output_width), site.output().type.rows, MAX_ROWS)
+    planes, rows = _portion(planes, most_rows, whole, limit_bytes)
+    if form.kernel_height * form.row_bytes > MAX_OFFSET or planes.bytes(rows) > min(MAX_PLANE_BYTES, limit_bytes):
         return None
     packed = _packed(layer, form, constants, equal_shifts)
     kept = ("input_height", "input_width", "kernel_height", "kernel_width")
@@ -94,6 +101,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool) 
         ("packed_width", form.kernel_width),
         ("packed_pitch", form.row_bytes // 4),
         ("rows_at_once", rows),
+        ("channels_at_once", planes.channels),
         ("channel_words", packed.shape[1]),
         ("total_shift", -1 if form.total_shift is None else form.total_shift),
         ("scale_bits", form.scale_bits),
@@ -101,12 +109,13 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool) 
     )
     table, scratch = Table("packed", packed), Scratch(planes.bytes(rows), "uint32_t")
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
-    return KernelCall(f"depthwise_conv_2d_dsp_{form.name}", params, arguments, depthwise_source(form))
+    in_place = planes.channels == form.channels
+    return KernelCall(f"depthwise_conv_2d_dsp_{form.name}", params, arguments, depthwise_source(form), in_place)
 
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """What planes are made of; `row_bytes` of one row of one channel."""
+    """What planes are made of: `channels` at a time; `row_bytes` of one row of one channel."""
 
     channels: int
     stride: int
@@ -174,10 +183,20 @@ def _row_words(sizes: Sizes, kernel: tuple[int, int]) -> int:
     return -(-max(reach, sizes["pad_left"] + sizes["input_width"]) // 2)
 
 
-def _rows_at_once(planes: Planes, output_width: int, rows: int) -> int:
-    """Output rows for which the planes are filled at once, and a channel's weights read once."""
-    wanted = min(-(-OUTPUTS_AT_ONCE // output_width), rows, MAX_ROWS)
-    return next((n for n in range(wanted, 1, -1) if planes.bytes(n) <= PLANE_BYTES), 1)
+def _portion(planes: Planes, most_rows: int, whole: bool, limit_bytes: int) -> tuple[Planes, int]:
+    """The planes, of all channels or of a block of them, and the output rows that are made from one filling.
+
+    More rows read a channel's weights from flash, and input rows, less often; blocks keep the output off the input.
+    """
+    most = min(PLANE_BYTES, limit_bytes)
+    rows = next((n for n in range(most_rows, 1, -1) if planes.bytes(n) <= most), 1)
+    if planes.bytes(rows) <= limit_bytes or planes.channels <= BLOCK_CHANNELS:
+        return planes, rows
+    block = replace(planes, channels=BLOCK_CHANNELS)
+    wanted = most_rows if whole else min(most_rows, BLOCK_ROWS)
+    rows = next((n for n in range(wanted, 1, -1) if block.bytes(n) <= limit_bytes), 1)
+    blocks = max(limit_bytes // block.bytes(rows), 1)
+    return replace(block, channels=min(BLOCK_CHANNELS * blocks, planes.channels)), rows
 
 
 def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization, equal_shifts: bool) -> Array:
