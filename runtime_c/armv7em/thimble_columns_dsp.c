@@ -157,7 +157,7 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
         int32_t left = -p->pad_left;
         for (int32_t x = 0; x < p->output_width; x++) {
             const int is_last = y + 1 == end && x + 1 == p->output_width;
-            do { /* the last column is made again until its group of four is full */
+            do { /* the last column is made again until its group of four is full, but for few columns */
                 uint32_t *column = scratch + columns / 4 * (2 * p->depth) + columns % 4;
                 if (inner_row && left >= 0 && left <= last_inside) {
                     inner_column(p, lines, left, column);
@@ -165,9 +165,10 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
                     outer_column(p, lines, left, window, column);
                 }
                 outputs[columns++] = row;
-            } while (is_last && columns % 4 != 0);
+            } while (is_last && columns % 4 > THIMBLE_MAX_TAILS);
             if (columns == p->columns || is_last) {
-                job.outputs_end = outputs + columns;
+                job.outputs_end = outputs + columns / 4 * 4;
+                job.tails_end = outputs + columns;
                 matmul(&job);
                 columns = 0;
             }
