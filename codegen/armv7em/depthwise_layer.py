@@ -9,6 +9,7 @@ import numpy as np
 from thimble.codegen.armv7em.convolution import int32_words
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing
+from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.requantize import Requantization
@@ -59,6 +60,12 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     """
     layer = plain_layer(site, call, channel_axis=3)
     sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    if layer is not None and not whole and FORCE and _suits_pixels(sizes):
+        found = _scales(layer)
+        if found is not None:
+            made = pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes)
+            if made is not None:
+                return made
     one_row = whole and _is_column(sizes) and site.output().type.shape[0] == 1
     sizes = _as_row(sizes) if one_row else sizes
     if layer is None or not _is_taken(sizes):
@@ -135,6 +142,14 @@ def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
         (f"{name}.h", render("depthwise_conv_2d_dsp.h.j2", form=form)),
     )
     return GeneratedKernel(files, needs=("planes_dsp",))
+
+
+import os
+FORCE=os.environ.get("FORCE_PIXELS")
+
+
+def _suits_pixels(sizes: Sizes) -> bool:
+    return sizes["multiplier"] == 1 and sizes["dilation_height"] == sizes["dilation_width"] == 1
 
 
 def _is_column(sizes: Sizes) -> bool:
