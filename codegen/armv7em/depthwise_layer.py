@@ -50,30 +50,51 @@ CUT_WIDTH = 6
 """Taps of the rows into which a longer one is cut: even, so that all begin at a whole word."""
 
 MAX_ROW_KERNEL = 96
+
+MAX_NARROW = 12
+"""Widest rows that, a few at a time, take longer by planes of all channels than straight from pixels."""
+
+MAX_BLOCKS_NARROW = 24
+"""And by blocks of channels."""
+
 Sizes = dict[str, int]
 
 
 def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
-    """The planes' kernel in place of thimble_depthwise_conv_2d_s8; None where its preconditions do not hold.
+    """A kernel in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold.
 
-    Whole images one pixel wide, such as steps in time, are taken as one long row.
+    Planes where rows are long or all of them are made at once, else straight from pixels.
     """
     layer = plain_layer(site, call, channel_axis=3)
     sizes = {name: value for name, value in call.params if isinstance(value, int)}
-    if layer is not None and not whole and FORCE and _suits_pixels(sizes):
-        found = _scales(layer)
-        if found is not None:
-            made = pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes)
-            if made is not None:
-                return made
+    dense = sizes["multiplier"] == 1 and sizes["dilation_height"] == sizes["dilation_width"] == 1
+    found = _scales(layer) if layer is not None and dense else None
+    if layer is None or found is None:
+        return None
+    planes = _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
+    if whole and planes is not None:
+        return planes
+    narrow = MAX_NARROW if planes is not None and planes.overlaps else MAX_BLOCKS_NARROW
+    if planes is not None and sizes["output_width"] > narrow:
+        return planes
+    return pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes) or planes
+
+
+def _by_planes(
+    site: Site,
+    layer: PlainLayer,
+    sizes: Sizes,
+    constants: Requantization,
+    equal_shifts: bool,
+    core: Core,
+    whole: bool,
+    limit_bytes: int,
+) -> KernelCall | None:
+    """Whole images one pixel wide, such as steps in time, are taken as one long row."""
     one_row = whole and _is_column(sizes) and site.output().type.shape[0] == 1
     sizes = _as_row(sizes) if one_row else sizes
-    if layer is None or not _is_taken(sizes):
+    if not _is_taken(sizes):
         return None
-    found = _scales(layer)
-    if found is None:
-        return None
-    constants, equal_shifts = found
     kernel = _packed_kernel(sizes, one_row)
     row_words = _row_words(sizes, kernel)
     form = DepthwiseForm(
@@ -144,14 +165,6 @@ def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
     return GeneratedKernel(files, needs=("planes_dsp",))
 
 
-import os
-FORCE=os.environ.get("FORCE_PIXELS")
-
-
-def _suits_pixels(sizes: Sizes) -> bool:
-    return sizes["multiplier"] == 1 and sizes["dilation_height"] == sizes["dilation_width"] == 1
-
-
 def _is_column(sizes: Sizes) -> bool:
     return sizes["input_width"] == sizes["output_width"] == sizes["kernel_width"] == 1 and sizes["pad_left"] == 0
 
@@ -174,9 +187,7 @@ def _packed_kernel(sizes: Sizes, one_row: bool) -> tuple[int, int]:
 
 def _is_taken(sizes: Sizes) -> bool:
     return (
-        sizes["multiplier"] == 1
-        and sizes["dilation_height"] == sizes["dilation_width"] == 1
-        and sizes["stride_height"] == sizes["stride_width"]
+        sizes["stride_height"] == sizes["stride_width"]
         and (sizes["kernel_width"] <= MAX_KERNEL_WIDTH or sizes["kernel_height"] == 1)
         and sizes["kernel_width"] <= MAX_ROW_KERNEL
         and sizes["output_channels"] <= MAX_CHANNELS

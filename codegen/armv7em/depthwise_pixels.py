@@ -1,9 +1,10 @@
 """Depthwise convolution straight from pixels: four channels of one pixel at a time, with next to no scratch.
 
 A table holds for each output pixel the places of the input pixels under its taps, those of borders being one pixel of
-zero points, and its own place, all as distances from the table. For four channels, whose weights then stay in small data caches, all pixels of the table
-are made; a word of four channels becomes two words of two by SXTB16, which meet weights packed in the same way. Taps
-are taken three at a time, so that their loads pipeline; weights of taps that are missing at the end are 0.
+zero points, and its own place, all as distances from the table. All pixels of the table are made for four channels,
+whose weights then stay in small data caches, before the next four; a word of four channels becomes two words of two by
+SXTB16, which meet weights packed in the same way. Taps are taken three at a time, so that their loads pipeline; weights
+of taps that are missing at the end are 0.
 """
 
 from __future__ import annotations
@@ -205,14 +206,14 @@ def pixels_call(
         has_fpu=has_fpu,
     )
     border_bytes, pixel_bytes = -(-channels // 4) * 4, 4 * (GROUP * form.groups + 1)
-    pixels = min((limit_bytes - border_bytes) // pixel_bytes, MAX_PIXELS)
-    if pixels < 1:
+    most = min((limit_bytes - border_bytes) // pixel_bytes, MAX_PIXELS)
+    if most < 1:
         return None
+    pixels = -(-sizes["output_width"] // -(-sizes["output_width"] // most))  # all portions of a row about equal
     packed = _packed(layer, form, constants)
-    kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width")
-    kept = (*kept, "pad_top", "pad_left", "output_height", "output_width")
+    kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_top")
     params = (
-        *((name, sizes[name]) for name in kept),
+        *((name, sizes[name]) for name in (*kept, "pad_left", "output_height", "output_width")),
         ("channels", channels),
         *((name, sizes[name]) for name in ("input_zero_point", "output_min", "output_max")),
         ("groups", form.groups),

@@ -29,7 +29,13 @@ static int32_t *note_pixels(const thimble_pixels_dsp_params *p, const thimble_ro
         int32_t *to = places + ky * p->kernel_width;
         int32_t left = x * p->stride_width - p->pad_left;
         for (int32_t i = 0; i < count; i++) {
-            for (int32_t kx = 0; kx < p->kernel_width; kx++) {
+            const int all_inside = line != 0 && left >= 0 && left <= p->input_width - p->kernel_width;
+            int32_t place = start + left * p->channels;
+            for (int32_t kx = 0; all_inside && kx < p->kernel_width; kx++) {
+                to[kx] = place;
+                place += p->channels;
+            }
+            for (int32_t kx = 0; !all_inside && kx < p->kernel_width; kx++) {
                 const int inside = line != 0 && left + kx >= 0 && left + kx < p->input_width;
                 to[kx] = inside ? start + (left + kx) * p->channels : border;
             }
