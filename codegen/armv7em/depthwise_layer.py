@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,11 +52,14 @@ CUT_WIDTH = 6
 
 MAX_ROW_KERNEL = 96
 
-MAX_NARROW = 12
-"""Widest rows that, a few at a time, take longer by planes of all channels than straight from pixels."""
-
-MAX_BLOCKS_NARROW = 24
-"""And by blocks of channels."""
+PIXELS_WIDTH: Mapping[tuple[bool, bool], int] = {
+    (True, False): 0,
+    (True, True): 12,
+    (False, False): 8,
+    (False, True): 24,
+}
+"""By whether all rows are made at once and whether the stride is above 1: the widest rows, in outputs, that were
+measured to take less time straight from pixels than by planes."""
 
 Sizes = dict[str, int]
 
@@ -63,7 +67,7 @@ Sizes = dict[str, int]
 def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """A kernel in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold.
 
-    Planes where rows are long or all of them are made at once, else straight from pixels.
+    Planes, or straight from pixels where rows are narrow or planes need too much scratch.
     """
     layer = plain_layer(site, call, channel_axis=3)
     sizes = {name: value for name, value in call.params if isinstance(value, int)}
@@ -72,10 +76,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     if layer is None or found is None:
         return None
     planes = _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
-    if whole and planes is not None:
-        return planes
-    narrow = MAX_NARROW if planes is not None and planes.overlaps else MAX_BLOCKS_NARROW
-    if planes is not None and sizes["output_width"] > narrow:
+    if planes is not None and sizes["output_width"] > PIXELS_WIDTH[whole, sizes["stride_width"] > 1]:
         return planes
     return pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes) or planes
 
