@@ -31,8 +31,10 @@ static inline void put_borders(four_planes to, int32_t at, int32_t end, uint32_t
     }
 }
 
-/* One input row of four channels, the first of which lies at `row`, into their planes. */
-static void fill_four(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane, int32_t plane_words) {
+/* One input row of four channels, the first of which lies at `row`, into their planes; a function of its own, so that
+ * its loop has all registers. */
+static __attribute__((noinline)) void fill_four(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane,
+                                                int32_t plane_words) {
     const four_planes to = {plane, plane + plane_words, plane + 2 * plane_words, plane + 3 * plane_words};
     const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
     const uint32_t border_pixel = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u;
