@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -76,9 +77,13 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     if layer is None or found is None:
         return None
     planes = _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
+    pixels = partial(pixels_call, layer, sizes, *found, core.has_fpu, limit_bytes)
+    if whole and (planes is None or not planes.overlaps):
+        # Layers off their inputs take more of the arena than any scratch that a limit is worth setting for.
+        return pixels(in_place=True) or planes or pixels(in_place=False)
     if planes is not None and sizes["output_width"] > PIXELS_WIDTH[whole, sizes["stride_width"] > 1]:
         return planes
-    return pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes) or planes
+    return pixels(in_place=False) or planes
 
 
 def _by_planes(

@@ -189,13 +189,16 @@ def pixels_call(
     equal_shifts: bool,
     has_fpu: bool,
     limit_bytes: int,
+    in_place: bool,
 ) -> KernelCall | None:
-    """The call of a layer, which must keep off its input; None where four channels or a small table are too much.
+    """The call of a layer; None where four channels or a small table are too much.
 
-    `equal_shifts` tells whether all channels share the last shift.
+    `equal_shifts` tells whether all channels share the last shift. Where it is to run `in_place`, a table has one
+    pixel: so all channels of a pixel are made in their order, as the plain kernel makes them, at the price of reading
+    all weights for each pixel. Else the output has to keep off the input.
     """
     taps, channels = sizes["kernel_height"] * sizes["kernel_width"], sizes["output_channels"]
-    if channels < 4 or taps > MAX_TAPS:
+    if channels < 4 or taps > MAX_TAPS or (in_place and channels % 4):
         return None
     form = PixelsForm(
         groups=-(-taps // GROUP),
@@ -206,7 +209,7 @@ def pixels_call(
         has_fpu=has_fpu,
     )
     border_bytes, pixel_bytes = -(-channels // 4) * 4, 4 * (GROUP * form.groups + 1)
-    most = min((limit_bytes - border_bytes) // pixel_bytes, MAX_PIXELS)
+    most = min((limit_bytes - border_bytes) // pixel_bytes, 1 if in_place else MAX_PIXELS)
     if most < 1:
         return None
     pixels = -(-sizes["output_width"] // -(-sizes["output_width"] // most))  # all portions of a row about equal
@@ -225,7 +228,7 @@ def pixels_call(
     )
     table, scratch = Table("packed", packed), Scratch(pixels * pixel_bytes + border_bytes)
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
-    return KernelCall(f"depthwise_pixels_dsp_{form.name}", params, arguments, _source(form), overlaps=False)
+    return KernelCall(f"depthwise_pixels_dsp_{form.name}", params, arguments, _source(form), overlaps=in_place)
 
 
 def _source(form: PixelsForm) -> GeneratedKernel:
