@@ -53,6 +53,9 @@ CUT_WIDTH = 6
 
 MAX_ROW_KERNEL = 96
 
+PIXELS_TAPS = 9
+"""Larger kernels take less time by planes, which read each input once for several taps."""
+
 PIXELS_WIDTH: Mapping[tuple[bool, bool], int] = {
     (True, False): 0,
     (True, True): 12,
@@ -81,7 +84,8 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     if whole and (planes is None or not planes.overlaps):
         # Layers off their inputs take more of the arena than any scratch that a limit is worth setting for.
         return pixels(in_place=True) or planes or pixels(in_place=False)
-    if planes is not None and sizes["output_width"] > PIXELS_WIDTH[whole, sizes["stride_width"] > 1]:
+    large = sizes["kernel_height"] * sizes["kernel_width"] > PIXELS_TAPS
+    if planes is not None and (large or sizes["output_width"] > PIXELS_WIDTH[whole, sizes["stride_width"] > 1]):
         return planes
     return pixels(in_place=False) or planes
 
