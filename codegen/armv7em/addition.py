@@ -49,7 +49,7 @@ class AddForm:
         return f"{self.shift}{'c' * self.clamps}"
 
 
-def specialise_add(site: Site, call: KernelCall, core: Core, whole: bool) -> KernelCall | None:
+def specialise_add(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """The linear form in place of thimble_add_s8; None where operands are broadcast or no constants are exact."""
     params = dict(call.params)
     count = _contiguous_elements(params)

@@ -57,7 +57,7 @@ MIN_POINTWISE_WIDTH = 24
 Sizes = dict[str, int]
 
 
-def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool) -> KernelCall | None:
+def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """A packed matrix product in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
     sizes = {name: value for name, value in call.params if isinstance(value, int)}
@@ -67,7 +67,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool) ->
     if found is None:
         return None
     arithmetic, constants = found
-    given = site, layer, sizes, arithmetic, constants, core
+    given = site, layer, sizes, arithmetic, constants, core, limit_bytes
     flat = _by_flat_pixels(*given) if whole else None
     return flat or _by_rows(*given) or _by_columns(*given)
 
@@ -84,7 +84,13 @@ def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
 
 
 def _by_columns(
-    site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, constants: Requantization, core: Core
+    site: Site,
+    layer: PlainLayer,
+    sizes: Sizes,
+    arithmetic: Arithmetic,
+    constants: Requantization,
+    core: Core,
+    limit: int,
 ) -> KernelCall | None:
     channels, taps = layer.weights.shape
     depth = -(-taps // 4) * 4
@@ -93,7 +99,7 @@ def _by_columns(
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
     form = MatmulForm(arithmetic, depth // 4 % UNROLL)
-    columns = _columns_at_once(depth, site.output().type.elements // channels)
+    columns = _columns_at_once(depth, site.output().type.elements // channels, limit)
     dropped = ("group_channels", "output_zero_point")
     params = (
         *((name, value) for name, value in sizes.items() if name not in dropped),
@@ -106,14 +112,20 @@ def _by_columns(
     return KernelCall(f"conv_2d_dsp_{form.name}", params, arguments, conv_2d_source(form, core.has_fpu))
 
 
-def _columns_at_once(depth: int, pixels: int) -> int:
+def _columns_at_once(depth: int, pixels: int, limit_bytes: int) -> int:
     """Columns of one matrix product: more of them read the weights from flash less often."""
-    fitting = max(PANEL_BYTES // (2 * depth) // 4 * 4, 4)
+    fitting = max(min(PANEL_BYTES, limit_bytes - depth) // (2 * depth) // 4 * 4, 4)
     return min(fitting, MAX_COLUMNS, -(-pixels // 4) * 4)
 
 
 def _by_rows(
-    site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, constants: Requantization, core: Core
+    site: Site,
+    layer: PlainLayer,
+    sizes: Sizes,
+    arithmetic: Arithmetic,
+    constants: Requantization,
+    core: Core,
+    limit: int,
 ) -> KernelCall | None:
     depth, kernel = sizes["input_channels"], (sizes["kernel_height"], sizes["kernel_width"])
     dilated = (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1)
@@ -126,15 +138,21 @@ def _by_rows(
     pixel_bytes = 2 * -(-depth // 4) * 4
     strides = sizes["stride_height"], sizes["stride_width"]
     form = RowMatmulForm(arithmetic, *kernel, *strides, pixel_bytes, pixel_bytes * row_pixels, len(layer.weights))
-    rows = _rows_at_once(form, site.output().type.rows, sizes["output_width"])
-    if not form.fits or _rows_bytes(form, rows) > MAX_ROWS_BYTES:
+    rows = _rows_at_once(form, site.output().type.rows, sizes["output_width"], limit)
+    if not form.fits or _rows_bytes(form, rows) > min(MAX_ROWS_BYTES, limit):
         return None
     source = conv_2d_rows_source(form, core.has_fpu)
     return _row_call(layer, sizes, form, constants, source, row_pixels, rows, _rows_bytes(form, rows))
 
 
 def _by_flat_pixels(
-    site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, constants: Requantization, core: Core
+    site: Site,
+    layer: PlainLayer,
+    sizes: Sizes,
+    arithmetic: Arithmetic,
+    constants: Requantization,
+    core: Core,
+    limit: int,
 ) -> KernelCall | None:
     """Pointwise convolutions of whole tensors: all pixels are one row."""
     depth, pixels = sizes["input_channels"], site.output().type.elements // len(layer.weights)
@@ -144,9 +162,9 @@ def _by_flat_pixels(
         return None
     form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, len(layer.weights))
     spare = _rows_bytes(form, 1)
-    portion = _portion(pixels, (ROWS_BYTES - spare) // form.pixel_bytes)
+    portion = _portion(pixels, (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes)
     scratch = spare + portion * form.pixel_bytes
-    if not form.fits or scratch > MAX_ROWS_BYTES:
+    if not form.fits or scratch > min(MAX_ROWS_BYTES, limit):
         return None
     source = conv_2d_rows_source(form, core.has_fpu)
     flat = sizes | {"output_height": pixels // sizes["output_width"]}  # of all images
@@ -202,10 +220,10 @@ def _rows_bytes(form: RowMatmulForm, rows: int) -> int:
     return _pair_bytes(form) + 4 * _spare_words(form) + wide_rows * form.row_bytes
 
 
-def _rows_at_once(form: RowMatmulForm, rows: int, columns: int) -> int:
+def _rows_at_once(form: RowMatmulForm, rows: int, columns: int, limit_bytes: int) -> int:
     """Output rows of one matrix product."""
     wanted = min(-(-PIXELS_AT_ONCE // columns), rows, MAX_ROWS)
-    return next((n for n in range(wanted, 1, -1) if _rows_bytes(form, n) <= ROWS_BYTES), 1)
+    return next((n for n in range(wanted, 1, -1) if _rows_bytes(form, n) <= min(ROWS_BYTES, limit_bytes)), 1)
 
 
 def _arguments(words: Array, scratch_bytes: int) -> tuple[Argument, ...]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from thimble.codegen.armv7em.convolution import int32_words
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing
+from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.requantize import Requantization
@@ -34,6 +37,12 @@ MAX_PLANE_BYTES = 1 << 16
 OUTPUTS_AT_ONCE = 144
 """Outputs of a channel that are worth reading its weights from flash once; more rows at once bring little."""
 
+BLOCK_CHANNELS = 4
+"""Blocks of channels are multiples of this, so that planes are filled by words of four bytes."""
+
+BLOCK_ROWS = 2
+"""Most output rows from one filling by blocks, in schedules by rows, whose calls are for few rows."""
+
 MAX_ROWS = 16
 MAX_CHANNELS = 1023
 MAX_KERNEL_WIDTH = 7
@@ -43,24 +52,59 @@ CUT_WIDTH = 6
 """Taps of the rows into which a longer one is cut: even, so that all begin at a whole word."""
 
 MAX_ROW_KERNEL = 96
+
+PIXELS_TAPS = 9
+"""Larger kernels take less time by planes, which read each input once for several taps."""
+
+PIXELS_WIDTH: Mapping[tuple[bool, bool], int] = {
+    (True, False): 0,
+    (True, True): 12,
+    (False, False): 8,
+    (False, True): 24,
+}
+"""By whether all rows are made at once and whether the stride is above 1: the widest rows, in outputs, that were
+measured to take less time straight from pixels than by planes."""
+
 Sizes = dict[str, int]
 
 
-def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool) -> KernelCall | None:
-    """The planes' kernel in place of thimble_depthwise_conv_2d_s8; None where its preconditions do not hold.
+def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
+    """A kernel in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold.
 
-    Whole images one pixel wide, such as steps in time, are taken as one long row.
+    Planes, or straight from pixels where rows are narrow or planes need too much scratch.
     """
     layer = plain_layer(site, call, channel_axis=3)
     sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    dense = sizes["multiplier"] == 1 and sizes["dilation_height"] == sizes["dilation_width"] == 1
+    found = _scales(layer) if layer is not None and dense else None
+    if layer is None or found is None:
+        return None
+    planes = _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
+    pixels = partial(pixels_call, layer, sizes, *found, core.has_fpu, limit_bytes)
+    if whole and (planes is None or not planes.overlaps):
+        # Layers off their inputs take more of the arena than any scratch that a limit is worth setting for.
+        return pixels(in_place=True) or planes or pixels(in_place=False)
+    large = sizes["kernel_height"] * sizes["kernel_width"] > PIXELS_TAPS
+    if planes is not None and (large or sizes["output_width"] > PIXELS_WIDTH[whole, sizes["stride_width"] > 1]):
+        return planes
+    return pixels(in_place=False) or planes
+
+
+def _by_planes(
+    site: Site,
+    layer: PlainLayer,
+    sizes: Sizes,
+    constants: Requantization,
+    equal_shifts: bool,
+    core: Core,
+    whole: bool,
+    limit_bytes: int,
+) -> KernelCall | None:
+    """Whole images one pixel wide, such as steps in time, are taken as one long row."""
     one_row = whole and _is_column(sizes) and site.output().type.shape[0] == 1
     sizes = _as_row(sizes) if one_row else sizes
-    if layer is None or not _is_taken(sizes):
+    if not _is_taken(sizes):
         return None
-    found = _scales(layer)
-    if found is None:
-        return None
-    constants, equal_shifts = found
     kernel = _packed_kernel(sizes, one_row)
     row_words = _row_words(sizes, kernel)
     form = DepthwiseForm(
@@ -78,8 +122,9 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool) 
         one_row=one_row,
     )
     planes = Planes(form.channels, form.stride, sizes["kernel_height"], 4 * row_words)
-    rows = 1 if one_row else _rows_at_once(planes, form.output_width, site.output().type.rows)
-    if form.kernel_height * form.row_bytes > MAX_OFFSET or planes.bytes(rows) > MAX_PLANE_BYTES:
+    most_rows = 1 if one_row else min(-(-OUTPUTS_AT_ONCE // form.output_width), site.output().type.rows, MAX_ROWS)
+    planes, rows = _portion(planes, most_rows, whole, limit_bytes)
+    if form.kernel_height * form.row_bytes > MAX_OFFSET or planes.bytes(rows) > min(MAX_PLANE_BYTES, limit_bytes):
         return None
     packed = _packed(layer, form, constants, equal_shifts)
     kept = ("input_height", "input_width", "kernel_height", "kernel_width")
@@ -94,6 +139,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool) 
         ("packed_width", form.kernel_width),
         ("packed_pitch", form.row_bytes // 4),
         ("rows_at_once", rows),
+        ("channels_at_once", planes.channels),
         ("channel_words", packed.shape[1]),
         ("total_shift", -1 if form.total_shift is None else form.total_shift),
         ("scale_bits", form.scale_bits),
@@ -101,12 +147,13 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool) 
     )
     table, scratch = Table("packed", packed), Scratch(planes.bytes(rows), "uint32_t")
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
-    return KernelCall(f"depthwise_conv_2d_dsp_{form.name}", params, arguments, depthwise_source(form))
+    in_place = planes.channels == form.channels
+    return KernelCall(f"depthwise_conv_2d_dsp_{form.name}", params, arguments, depthwise_source(form), in_place)
 
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """What planes are made of; `row_bytes` of one row of one channel."""
+    """What planes are made of: `channels` at a time; `row_bytes` of one row of one channel."""
 
     channels: int
     stride: int
@@ -150,9 +197,7 @@ def _packed_kernel(sizes: Sizes, one_row: bool) -> tuple[int, int]:
 
 def _is_taken(sizes: Sizes) -> bool:
     return (
-        sizes["multiplier"] == 1
-        and sizes["dilation_height"] == sizes["dilation_width"] == 1
-        and sizes["stride_height"] == sizes["stride_width"]
+        sizes["stride_height"] == sizes["stride_width"]
         and (sizes["kernel_width"] <= MAX_KERNEL_WIDTH or sizes["kernel_height"] == 1)
         and sizes["kernel_width"] <= MAX_ROW_KERNEL
         and sizes["output_channels"] <= MAX_CHANNELS
@@ -174,10 +219,20 @@ def _row_words(sizes: Sizes, kernel: tuple[int, int]) -> int:
     return -(-max(reach, sizes["pad_left"] + sizes["input_width"]) // 2)
 
 
-def _rows_at_once(planes: Planes, output_width: int, rows: int) -> int:
-    """Output rows for which the planes are filled at once, and a channel's weights read once."""
-    wanted = min(-(-OUTPUTS_AT_ONCE // output_width), rows, MAX_ROWS)
-    return next((n for n in range(wanted, 1, -1) if planes.bytes(n) <= PLANE_BYTES), 1)
+def _portion(planes: Planes, most_rows: int, whole: bool, limit_bytes: int) -> tuple[Planes, int]:
+    """The planes, of all channels or of a block of them, and the output rows that are made from one filling.
+
+    More rows read a channel's weights from flash, and input rows, less often; blocks keep the output off the input.
+    """
+    most = min(PLANE_BYTES, limit_bytes)
+    rows = next((n for n in range(most_rows, 1, -1) if planes.bytes(n) <= most), 1)
+    if planes.bytes(rows) <= limit_bytes or planes.channels <= BLOCK_CHANNELS:
+        return planes, rows
+    block = replace(planes, channels=BLOCK_CHANNELS)
+    wanted = most_rows if whole else min(most_rows, BLOCK_ROWS)
+    rows = next((n for n in range(wanted, 1, -1) if block.bytes(n) <= limit_bytes), 1)
+    blocks = max(limit_bytes // block.bytes(rows), 1)
+    return replace(block, channels=min(BLOCK_CHANNELS * blocks, planes.channels)), rows
 
 
 def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization, equal_shifts: bool) -> Array:

@@ -1,7 +1,8 @@
 """The matrix product of columns of any windows: a panel of four columns lies in scratch word by word.
 
 For each four values of depth a panel holds the first words of its four columns, then the second ones, so that all
-offsets of a turn of the inner loop fit 16-bit loads and one function serves layers of all shapes.
+offsets of a turn of the inner loop fit 16-bit loads and one function serves layers of all shapes. Up to two
+columns behind the last group of four are multiplied one by one, which takes less than a group that repeats columns.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import (
     PIXELS,
     SUMS,
+    WEIGHTS,
     Arithmetic,
     extend_weights,
     join_channels,
@@ -27,7 +29,7 @@ from thimble.compiler.ir.operator import GeneratedKernel
 UNROLL = 4
 """Steps of four products in one turn of the inner loop."""
 
-_JOB = ("panel", "weights", "pair_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset")
+_JOB = ("panel", "weights", "pair_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset", "tails_end")
 _NAMES = (*_JOB, "channel", "pairs_done", "weights_end", "next_panel", "next_output")
 
 
@@ -53,10 +55,10 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     """The function of a form, to be called with a thimble_matmul_job."""
     a, frame = Listing(f"thimble_matmul_dsp_{form.name}"), Frame(_NAMES, _NAMES, has_fpu)
     a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r8}", note="the job's fields")
+    a.op("ldm", "r0", "{r1-r9}", note="the job's fields")
     a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    for register, name in zip(("r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"), _JOB, strict=True):
-        frame.store(a, register, name)
+    for register, name in enumerate(_JOB, start=1):
+        frame.store(a, f"r{register}", name)
     a.op("add", "r0", "r2", "r3")
     a.op("sub", "r0", "r0", "#28")
     frame.store(a, "r0", "weights_end")
@@ -66,10 +68,14 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     a.label("pair")
     frame.load(a, "r3", "outputs")
     frame.load(a, "r0", "panel")
+    frame.load(a, "r2", "outputs_end")
     frame.store(a, "r3", "next_output")
     frame.load(a, "r1", "weights")
+    a.op("cmp", "r3", "r2")
+    a.branch("beq", "tails")
     a.label("group", "4 columns, 2 channels")
-    _enter_turn(a, form)
+    start_sums(a)
+    _enter_turn(a, form, "entry")
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
     a.label("turn", f"{UNROLL * form.arithmetic.step_cycles + 6} cycles, {UNROLL * 32} products")
     for step in range(UNROLL):
@@ -85,18 +91,19 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     a.op("adds", "r1", "#4")
     requantize(a, form.arithmetic)
     _write(a, frame, form.arithmetic)
-    _next(a, frame)
+    _next_group(a, frame)
+    _tails(a, frame, form)
+    _next_pair(a, frame)
     return a
 
 
-def _enter_turn(a: Listing, form: MatmulForm) -> None:
-    """Start the sums; the inner loop is entered in its middle where the depth is no multiple of a turn."""
-    start_sums(a)
+def _enter_turn(a: Listing, form: MatmulForm, entry: str) -> None:
+    """An inner loop is entered in its middle where the depth is no multiple of a turn."""
     if form.first_steps:
         missing = UNROLL - form.first_steps
         a.op("sub", "r0", "r0", f"#{32 * missing}")
         a.op("sub", "r1", "r1", f"#{8 * missing}")
-        a.branch("b", "entry")
+        a.branch("b", entry)
 
 
 def _step(a: Listing, arithmetic: Arithmetic, step: int) -> None:
@@ -123,13 +130,73 @@ def _write(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
         a.op("strh", total, f"[{pixel}, {SUMS[1]}]")
 
 
-def _next(a: Listing, frame: Frame) -> None:
-    """The next four columns, then the next pair of channels."""
+def _next_group(a: Listing, frame: Frame) -> None:
+    """The next four columns."""
     frame.load(a, "r2", "outputs_end")
     frame.load(a, "r1", "weights")
     a.op("cmp", "r0", "r2")
     frame.load(a, "r0", "next_panel")
     a.branch("bne", "group")
+
+
+def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
+    """The columns behind the last group one by one: r0 is at the first word of the column, r8 the weights' end."""
+    a.label("tails", "1 column, 2 channels")
+    frame.load(a, "r2", "next_output")
+    frame.load(a, "r3", "tails_end")
+    a.op("cmp", "r2", "r3")
+    a.branch("beq", "next_pair")
+    a.op("add", "r2", "r0", "#4")
+    frame.store(a, "r2", "next_panel")
+    frame.load(a, "r1", "weights")
+    frame.load(a, "r8", "weights_end")
+    a.op("ldr", SUMS[1], "[r1, #4]", note="bias of the second channel")
+    a.op("ldr", SUMS[0], "[r1], #4", note="of the first")
+    _enter_turn(a, form, "tail_entry")
+    a.op(".balign", 4)
+    a.label("tail_turn")
+    for step in range(UNROLL):
+        if form.first_steps and step == UNROLL - form.first_steps:
+            a.label("tail_entry")
+        _tail_step(a, form.arithmetic, step)
+    a.op("adds", "r0", f"#{32 * UNROLL}")
+    a.op("adds", "r1", f"#{8 * UNROLL}")
+    a.op("cmp", "r1", "r8")
+    a.branch("bne", "tail_turn")
+    a.op("adds", "r1", "#4")
+    requantize(a, form.arithmetic, pixels=1)
+    frame.load(a, "r2", "next_output")
+    join_channels(a, frame, form.arithmetic, pixels=1)
+    frame.load(a, "r3", "channel")
+    a.op("ldr", "r4", "[r2], #4", note="the pixel")
+    frame.store(a, "r2", "next_output")
+    a.op("strh", SUMS[0], "[r4, r3]")
+    frame.load(a, "r0", "next_panel")
+    a.branch("b", "tails")
+
+
+def _tail_step(a: Listing, arithmetic: Arithmetic, step: int) -> None:
+    """8 products: r2, r3 weights of two channels, r4, r5 both words of the column."""
+    first = WEIGHTS if arithmetic.folded else ("r9", "r10")
+    a.op("ldr", "r2", f"[r1, #{8 * step + 4}]")
+    a.op("ldr", "r3", f"[r1, #{8 * step + 8}]")
+    a.op("ldr", "r4", f"[r0, #{32 * step}]")
+    a.op("ldr", "r5", f"[r0, #{32 * step + 16}]")
+    if not arithmetic.folded:
+        for lanes, word in zip(first, WEIGHTS, strict=True):
+            a.op("sxtb16", lanes, word)
+    for total, lanes in zip(SUMS, first, strict=False):
+        a.op("smlad", total, "r4", lanes, total)
+    for word in WEIGHTS:
+        a.op("sxtb16", word, word, *(() if arithmetic.folded else ("ror #8",)))
+    for total, word in zip(SUMS, WEIGHTS, strict=False):
+        a.op("smlad", total, "r5", word, total)
+
+
+def _next_pair(a: Listing, frame: Frame) -> None:
+    """The next pair of channels."""
+    a.label("next_pair")
+    frame.load(a, "r1", "weights")
     frame.load(a, "r3", "pair_bytes")
     frame.load(a, "r4", "weights_end")
     a.op("add", "r1", "r1", "r3")

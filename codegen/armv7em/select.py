@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 
 from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
-from thimble.codegen.armv7em.core import Core
+from thimble.codegen.armv7em.core import NO_LIMIT, Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
 from thimble.codegen.armv7em.vector_matmul import specialise_fully_connected
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
-KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool], KernelCall | None]] = {
+KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
 }
-"""By the plain kernel's name; each gives None where its preconditions cannot be proved."""
+"""By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 
 
 def specialise(
@@ -26,13 +26,12 @@ def specialise(
 ) -> KernelCall | None:
     """The specialised call with the same bytes, or None where the plain kernel has to stay.
 
-    `whole`: the call is for whole tensors, whose rows lie one behind the other. A call that needs more scratch than
-    the limit is none.
+    `whole`: the call is for whole tensors, whose rows lie one behind the other. Where there is a limit of scratch,
+    kernels work in smaller portions, down to the least that each can do with.
     """
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
-    found = find(site, call, core, whole)
-    if found is None or (scratch_limit_bytes is not None and found.scratch_bytes > scratch_limit_bytes):
-        return None
-    return found
+    limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
+    found = find(site, call, core, whole, limit)
+    return None if found is None or found.scratch_bytes > limit else found

@@ -93,11 +93,14 @@ def multiply(a: Listing, pixels: tuple[int, int]) -> None:
             a.op("smlad", total, register, weights, total)
 
 
-def requantize(a: Listing, arithmetic: Arithmetic) -> None:
-    """All sums to int8: SMMLA with both rounding terms and the zero point in its addend. r1 is at the constants."""
+def requantize(a: Listing, arithmetic: Arithmetic, pixels: int = 4) -> None:
+    """The sums of these pixels to int8: SMMLA with both rounding terms and the zero point in its addend.
+
+    r1 is at the constants.
+    """
     for channel in range(2):
         a.op("ldm", "r1!", "{r2, r3, r4}", note="multiplier, addend, shift")
-        for total in SUMS[channel::2]:
+        for total in SUMS[channel : 2 * pixels : 2]:
             if not arithmetic.folded:
                 a.op("lsl", total, total, f"#{arithmetic.scale_bits}")
             if arithmetic.rounds_ties:
@@ -109,14 +112,14 @@ def requantize(a: Listing, arithmetic: Arithmetic) -> None:
             a.op("usat" if arithmetic.clamps else "ssat", total, "#8", total)
 
 
-def join_channels(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
+def join_channels(a: Listing, frame: Frame, arithmetic: Arithmetic, pixels: int = 4) -> None:
     """Both channels of each pixel as one halfword in the pixel's first sum; the second sums are free afterwards."""
-    for pixel in range(4):
+    for pixel in range(pixels):
         a.op("bfi", SUMS[2 * pixel], SUMS[2 * pixel + 1], "#8", "#8")
     if arithmetic.clamps:
         frame.load(a, SUMS[1], "ceiling")
         frame.load(a, SUMS[3], "offset")
-        for total in SUMS[::2]:
+        for total in SUMS[: 2 * pixels : 2]:
             a.op("uqadd8", total, total, SUMS[1], note="saturates at the upper limit")
             a.op("uadd8", total, total, SUMS[3])
 

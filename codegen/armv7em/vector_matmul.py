@@ -51,7 +51,9 @@ class VectorForm:
         return ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11")[: self.block]
 
 
-def specialise_fully_connected(site: Site, call: KernelCall, core: Core, whole: bool) -> KernelCall | None:
+def specialise_fully_connected(
+    site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
+) -> KernelCall | None:
     """Packed weights in place of thimble_fully_connected_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
     sizes = {name: value for name, value in call.params if isinstance(value, int)}

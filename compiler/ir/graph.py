@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel, listed, quoted
-from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, Specialise
+from thimble.compiler.ir.operator import Array, KernelCall, Operator, Overlap, Rounding, RowForm, Specialise
 from thimble.compiler.ir.types import QuantParams, TensorType
 
 
@@ -84,6 +84,22 @@ class Site:
         if self.specialise is None:
             return calls
         return tuple(self.specialise(self, call, whole) or call for call in calls)
+
+    def overlaps(self) -> tuple[Overlap, ...]:
+        """The operator's overlaps for the node whole, none where one of its calls has to keep off its input."""
+        declared = self.op.overlaps(self)
+        return declared if not declared or self.may_overlap(by_rows=False) else ()
+
+    def row_overlaps(self, form: RowForm) -> tuple[Overlap, ...]:
+        """Those of the node's row form, in the same way."""
+        return form.overlaps if not form.overlaps or self.may_overlap(by_rows=True) else ()
+
+    def may_overlap(self, by_rows: bool) -> bool:
+        """Whether all calls, whatever the rounding, leave the operator's overlaps true."""
+        if self.specialise is None:
+            return True
+        lower = self.lower_rows if by_rows else self.lower
+        return all(call.overlaps for rounding in Rounding for call in lower(rounding))
 
     def input(self, index: int = 0) -> Value:
         """Input `index`, which must be present."""

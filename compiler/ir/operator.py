@@ -109,12 +109,15 @@ class KernelCall:
 
     `kernel` names the runtime's thimble_<kernel>.c and .h, or those of `source`; `params` are the fields of its
     `thimble_<kernel>_params` struct in order: int, float (emitted as float) or a tuple (an array field).
+    Where not `overlaps`, the call writes before it has read all of its input, in an order of its own: what one call
+    writes must then not lie over anything that it reads, whatever the operator's overlaps say.
     """
 
     kernel: str
     params: tuple[tuple[str, ParamValue], ...]
     arguments: tuple[Argument, ...]
     source: GeneratedKernel | None = None
+    overlaps: bool = True
 
     @property
     def scratch_bytes(self) -> int:
@@ -126,7 +129,8 @@ Specialise = Callable[["Site", KernelCall, bool], KernelCall | None]
 """A kernel call with the same bytes that suits the target better; None where there is none.
 
 The flag says that the call is for whole tensors, whose rows lie one behind the other.
-It reads and writes in an order under which the operator's overlaps (Operator.overlaps, RowForm.overlaps) stay true.
+It reads and writes in an order under which the operator's overlaps (Operator.overlaps, RowForm.overlaps) stay true,
+or says with KernelCall.overlaps that it does not.
 """
 
 

@@ -52,6 +52,7 @@ class _Replay:
         self._form = cache(lambda node: graph.sites[node].op.rows(graph.sites[node]))
         self._part = cache(self._find_part)
         self._last = cache(self._find_last_in_row)
+        self._in_place = cache(lambda index: self._part(index).may_overlap(by_rows=True))
         self._calls = Counter(step.stage for step in plan.steps)
         self._summing = {b.stage for b in plan.buffers if b.kind is BufferKind.ACCUMULATOR}
         self._apart = {b.tile for b in plan.buffers if b.row is not None}
@@ -133,6 +134,8 @@ class _Replay:
         for tile in outputs:
             arena.write_all(tile)
         site = self._graph.sites[stage.node]
+        if not site.may_overlap(by_rows=False):
+            check_operands(", whose kernel writes before it has read all,")
         for operand in operands:
             if not arena.holds_all(operand.tile, operand.version):
                 last = last_readers(site, operand.position) if len(outputs) == 1 else None
@@ -161,10 +164,12 @@ class _Replay:
         sums, scratch = arena.accumulators.get(index), arena.scratch.get(index)
         if sums is not None and step.first == 0:
             self._sums[index] = arena.stamp(sums)
+        all_reads: list[tuple[_Operand, int, Span]] = []
         for number in range(step.first, step.end):
             row = number if form.accumulator_bytes else stage.rows[0] + number
             reads = list(self._reads(what, stage, form, operands, row))
             self._check_reads(what, reads)
+            all_reads += reads
             stamp = None if scratch is None else arena.stamp(scratch)
             self._check_reads(f"{what} with its scratch", reads)
             self._check_sums(what, index)
@@ -178,6 +183,8 @@ class _Replay:
             self._check_sums(what, index)
             if scratch is not None and stamp is not None and not arena.is_intact(scratch, stamp):
                 raise PlanError(f"the scratch of {what} overlaps an output")
+        if not self._in_place(index):
+            self._check_reads(f"{what}, whose kernel writes before it has read all,", all_reads)
 
     def _reads(
         self, what: str, stage: Stage, form: RowForm, operands: list[_Operand], row: int

@@ -21,7 +21,7 @@ def node_overlaps(graph: Graph, views: Mapping[int, int]) -> list[dict[int, int]
         found.append(distances)
         if len(node.outputs) != 1 or node.outputs[0] in views:
             continue
-        declared = {overlap.input: overlap.distance for overlap in site.op.overlaps(site)}
+        declared = {overlap.input: overlap.distance for overlap in site.overlaps()}
         bases = [None if i is None else views.get(i, i) for i in node.inputs]
         for base in set(bases):
             if base is None or base in kept or graph.values[base].role not in (Role.INPUT, Role.ACTIVATION):

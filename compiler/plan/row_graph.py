@@ -200,7 +200,7 @@ def _row_node(
         if value is not None and graph.values[value].role is not Role.CONSTANT
     ]
     steps = form.steps if form else 1
-    declared = {overlap.input: overlap.distance for overlap in form.overlaps} if form else {}
+    declared = {overlap.input: overlap.distance for overlap in site.row_overlaps(form)} if form else {}
     distances = home_distances(graph, index, views, declared)
     by_home: dict[int, list[Read]] = {}
     for position, value in operands:

@@ -221,7 +221,7 @@ class Parts:
             scratch = 0
             if info.node is not None:
                 site = graph.graph.sites[info.node]
-                declared = {overlap.input: overlap.distance for overlap in site.op.overlaps(site)}
+                declared = {overlap.input: overlap.distance for overlap in site.overlaps()}
                 distances = home_distances(graph.graph, info.node, graph.views, declared)
                 scratch = scratch_bytes(site.lower(graph.rounding))
             self._layers[node] = distances, scratch
@@ -251,7 +251,7 @@ class Parts:
         full = graph.graph.sites[info.node]
         site = full.op.restricted(full, steps, columns)
         form = site.op.rows(site)
-        declared = {overlap.input: overlap.distance for overlap in form.overlaps} if form else {}
+        declared = {overlap.input: overlap.distance for overlap in site.row_overlaps(form)} if form else {}
         return (
             home_distances(graph.graph, info.node, graph.views, declared),
             scratch_bytes(site.lower_rows(graph.rounding)),

@@ -121,6 +121,18 @@ static __attribute__((noinline)) void inner_column(const thimble_columns_dsp_par
     }
 }
 
+/* A window that lies inside of the input as a column, by way of its bytes in `window`. */
+static __attribute__((noinline)) void copied_column(const thimble_columns_dsp_params *p, const int8_t *const *lines,
+                                                    int32_t left, int8_t *window, uint32_t *column) {
+    const int32_t row_bytes = p->kernel_width * p->input_channels;
+    int8_t *to = window;
+    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+        copy(to, lines[ky] + left * p->input_channels, row_bytes);
+        to += row_bytes;
+    }
+    widen(p->folded, window, column, p->depth / 4);
+}
+
 /* Any window as a column, by way of its bytes in `window`. */
 static SELDOM void outer_column(const thimble_columns_dsp_params *p, const int8_t *const *lines, int32_t left,
                                 int8_t *window, uint32_t *column) {
@@ -137,7 +149,7 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const int32_t last_inside = p->input_width - p->kernel_width;
-    const int by_words = p->dilation_width == 1 && p->kernel_width * p->input_channels % 4 == 0;
+    const int by_words = p->kernel_width * p->input_channels % 4 == 0;
     int8_t *outputs[THIMBLE_MAX_COLUMNS];
     const int8_t *lines[THIMBLE_MAX_KERNEL_HEIGHT];
     thimble_matmul_job job = {
@@ -152,22 +164,25 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
     int8_t *window = (int8_t *)(scratch + p->columns * p->depth / 2);
     int32_t columns = 0;
     for (int32_t y = first; y < end; y++) {
-        const int inner_row = find_lines(p, input, y, lines) && by_words;
+        const int inner_row = find_lines(p, input, y, lines) && p->dilation_width == 1;
         int8_t *row = thimble_row(output, y);
         int32_t left = -p->pad_left;
         for (int32_t x = 0; x < p->output_width; x++) {
             const int is_last = y + 1 == end && x + 1 == p->output_width;
-            do { /* the last column is made again until its group of four is full */
+            do { /* the last column is made again until its group of four is full, but for few columns */
                 uint32_t *column = scratch + columns / 4 * (2 * p->depth) + columns % 4;
-                if (inner_row && left >= 0 && left <= last_inside) {
+                if (inner_row && left >= 0 && left <= last_inside && by_words) {
                     inner_column(p, lines, left, column);
+                } else if (inner_row && left >= 0 && left <= last_inside) {
+                    copied_column(p, lines, left, window, column);
                 } else {
                     outer_column(p, lines, left, window, column);
                 }
                 outputs[columns++] = row;
-            } while (is_last && columns % 4 != 0);
+            } while (is_last && columns % 4 > THIMBLE_MAX_TAILS);
             if (columns == p->columns || is_last) {
-                job.outputs_end = outputs + columns;
+                job.outputs_end = outputs + columns / 4 * 4;
+                job.tails_end = outputs + columns;
                 matmul(&job);
                 columns = 0;
             }

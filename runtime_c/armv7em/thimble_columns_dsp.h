@@ -11,6 +11,9 @@
 /* Most columns of one matrix product. */
 #define THIMBLE_MAX_COLUMNS 16
 
+/* Most columns behind groups of four that take less time one by one than as a group that repeats some. */
+#define THIMBLE_MAX_TAILS 2
+
 /* Highest window. */
 #define THIMBLE_MAX_KERNEL_HEIGHT 16
 

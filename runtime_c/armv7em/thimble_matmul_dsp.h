@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* Matrix product of columns (pixels) and packed weights: four columns and two output channels at a time. */
+/* Matrix product of columns (pixels) and packed weights: four columns and two output channels at a time, or one column
+ * at the end. */
 #ifndef THIMBLE_MATMUL_DSP_H
 #define THIMBLE_MATMUL_DSP_H
 
@@ -7,10 +8,11 @@
 
 #include "thimble_sums_dsp.h"
 
-/* One product of all channels with some groups of four columns; the generated assembly reads the fields in this order.
- * panel    (groups, depth / 4, 2, 4): for each four values of depth two words of each column, see thimble_columns_dsp.h
- * weights  a pair of channels: bias (2); (depth / 4, 2) words of four bytes; multiplier, addend and shift (2, 3)
- * outputs  (4 * groups): where each column's channels are written; columns may repeat */
+/* One product of all channels with some groups of four columns and some single ones behind them; the generated assembly
+ * reads the fields in this order. panel    (groups, depth / 4, 2, 4), the single columns as one more group: for each
+ * four values of depth two words of each column, see thimble_columns_dsp.h weights  a pair of channels: bias (2);
+ * (depth / 4, 2) words of four bytes; multiplier, addend and shift (2, 3) outputs  (4 * groups), and on to tails_end
+ * for single columns: where each column's channels are written; columns may repeat */
 typedef struct {
     const uint32_t *panel;
     const int32_t *weights;
@@ -20,6 +22,7 @@ typedef struct {
     int32_t channels; /* at least 2; the last pair of an odd number begins one channel earlier */
     uint32_t ceiling; /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
     uint32_t offset;  /* and min - ceiling */
+    int8_t *const *tails_end;
 } thimble_matmul_job;
 
 typedef void (*thimble_matmul_function)(const thimble_matmul_job *job);
@@ -33,7 +36,7 @@ static inline void thimble_matmul_portable(thimble_sums_form form, const thimble
         const int32_t first = pair + 2 > job->channels ? job->channels - 2 : pair;
         for (int32_t i = 0; i < 2; i++) {
             const uint32_t *panel = job->panel;
-            for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
+            for (int8_t *const *output = job->outputs; output < job->tails_end; output++) {
                 uint32_t sum = (uint32_t)weights[i];
                 for (int32_t step = 0; step < steps; step++) {
                     const uint32_t w = (uint32_t)weights[2 + 2 * step + i];

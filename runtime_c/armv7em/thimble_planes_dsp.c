@@ -31,8 +31,10 @@ static inline void put_borders(four_planes to, int32_t at, int32_t end, uint32_t
     }
 }
 
-/* One input row of four channels, the first of which lies at `row`, into their planes. */
-static void fill_four(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane, int32_t plane_words) {
+/* One input row of four channels, the first of which lies at `row`, into their planes; a function of its own, so that
+ * its loop has all registers. */
+static __attribute__((noinline)) void fill_four(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane,
+                                                int32_t plane_words) {
     const four_planes to = {plane, plane + plane_words, plane + 2 * plane_words, plane + 3 * plane_words};
     const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
     const uint32_t border_pixel = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u;
@@ -69,23 +71,24 @@ static void fill_one(const thimble_planes_dsp_params *p, const int8_t *row, uint
     }
 }
 
-/* A row of the planes: an input row, or a border where `row` is null. */
+/* A row of the planes: an input row, from the first of their channels on, or a border where `row` is null. */
 static void fill_row(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane, int32_t plane_words) {
     if (row == 0) {
         const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
-        for (int32_t c = 0; c < p->channels; c++) {
+        for (int32_t c = 0; c < p->channels_at_once; c++) {
             for (int32_t at = 0; at < p->row_words; at++) {
                 plane[at] = border;
             }
             plane += plane_words;
         }
-    } else if (p->channels < 4) {
-        for (int32_t c = 0; c < p->channels; c++) {
+    } else if (p->channels_at_once < 4) {
+        for (int32_t c = 0; c < p->channels_at_once; c++) {
             fill_one(p, row + c, plane + c * plane_words);
         }
     } else {
-        for (int32_t c = 0; c < p->channels; c += 4) {
-            const int32_t from = c + 4 > p->channels ? p->channels - 4 : c; /* the last four may overlap */
+        for (int32_t c = 0; c < p->channels_at_once; c += 4) {
+            const int32_t from =
+                c + 4 > p->channels_at_once ? p->channels_at_once - 4 : c; /* the last four may overlap */
             fill_four(p, row + from, plane + from * plane_words, plane_words);
         }
     }
@@ -112,7 +115,7 @@ static inline void move_down(uint32_t *to, const uint32_t *from, int32_t words) 
 /* Moves the last `kept` rows that the planes hold, which begin at row `from`, to their start. */
 static void keep_rows(const thimble_planes_dsp_params *p, uint32_t *planes, int32_t plane_words, int32_t from,
                       int32_t kept) {
-    for (int32_t c = 0; c < p->channels && kept > 0; c++) {
+    for (int32_t c = 0; c < p->channels_at_once && kept > 0; c++) {
         move_down(planes, planes + from * p->row_words, kept * p->row_words);
         planes += plane_words;
     }
@@ -166,9 +169,10 @@ static void planes_portable(const thimble_planes_dsp_params *params, const thimb
     }
 }
 
-void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_function function,
-                        const thimble_rows *input, const int32_t *packed, uint32_t *scratch, const thimble_rows *output,
-                        int32_t first, int32_t end) {
+/* Channels [channel, channel + channels_at_once) of output rows [first, end). */
+static void make_channels(const thimble_planes_dsp_params *params, thimble_planes_function function,
+                          const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                          const thimble_rows *output, int32_t first, int32_t end, int32_t channel) {
     const thimble_planes_dsp_params *p = params;
     const int32_t plane_words = ((p->rows_at_once - 1) * p->stride + p->kernel_height) * p->row_words;
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
@@ -176,10 +180,10 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
     int8_t *outputs[THIMBLE_MAX_PLANE_ROWS];
     thimble_planes_job job = {
         .planes = scratch,
-        .packed = packed,
+        .packed = packed + channel * p->channel_words,
         .plane_bytes = 4 * plane_words,
         .outputs = outputs,
-        .channels = p->channels,
+        .channels = p->channels_at_once,
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
     };
@@ -196,11 +200,12 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
         for (int32_t i = kept; i < held; i++) {
             const int32_t line = row * p->stride - p->pad_top + i;
             const int inside = line >= 0 && line < p->input_height;
-            const int8_t *from = inside ? thimble_row(input, image * p->input_height + line) : 0;
+            const int8_t *from =
+                inside ? (const int8_t *)thimble_row(input, image * p->input_height + line) + channel : 0;
             fill_row(p, from, scratch + i * p->row_words, plane_words);
         }
         for (int32_t i = 0; i < done; i++) {
-            outputs[i] = thimble_row(output, y + i);
+            outputs[i] = (int8_t *)thimble_row(output, y + i) + channel;
         }
         job.outputs_end = outputs + done;
         if (function != 0) {
@@ -208,5 +213,15 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
         } else {
             planes_portable(p, &job);
         }
+    }
+}
+
+void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_function function,
+                        const thimble_rows *input, const int32_t *packed, uint32_t *scratch, const thimble_rows *output,
+                        int32_t first, int32_t end) {
+    const int32_t last = params->channels - params->channels_at_once;
+    for (int32_t channel = 0; channel < params->channels; channel += params->channels_at_once) {
+        const int32_t from = channel < last ? channel : last; /* the last block may overlap the one before */
+        make_channels(params, function, input, packed, scratch, output, first, end, from);
     }
 }

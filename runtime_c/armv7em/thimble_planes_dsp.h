@@ -26,19 +26,21 @@ typedef struct {
     int32_t row_words;     /* words of two elements in a plane's row, borders included */
     int32_t packed_height; /* the kernel as it is packed: its own size, or a long row cut into shorter ones, */
     int32_t packed_width;
-    int32_t packed_pitch;  /* and the words from the data of one such row to that of the next */
-    int32_t rows_at_once;  /* output rows that are made from one filling of the planes */
-    int32_t channel_words; /* packed words of a channel */
-    int32_t total_shift;   /* last shift of all channels, or -1 where each channel has its own */
-    int32_t scale_bits;    /* where each has: the sums' scale */
-    int32_t rounds_ties;   /* where each has: whether halves below the zero point are rounded away from it */
+    int32_t packed_pitch;     /* and the words from the data of one such row to that of the next */
+    int32_t rows_at_once;     /* output rows that are made from one filling of the planes */
+    int32_t channels_at_once; /* channels of the planes: all, or a multiple of 4 below */
+    int32_t channel_words;    /* packed words of a channel */
+    int32_t total_shift;      /* last shift of all channels, or -1 where each channel has its own */
+    int32_t scale_bits;       /* where each has: the sums' scale */
+    int32_t rounds_ties;      /* where each has: whether halves below the zero point are rounded away from it */
 } thimble_planes_dsp_params;
 
-/* All channels of some output rows; the generated assembly reads the fields in this order.
- * planes   (channels, rows, row_words) pairs of elements, the first one under the first tap of the first output
+/* The planes' channels of some output rows; the generated assembly reads the fields in this order.
+ * planes   (channels_at_once, rows, row_words) pairs of elements, the first one under the first tap of the first output
  * packed   (channels, channel_words): for each kernel row words of two weights, word i taps i and i + 1; then bias,
  *          multiplier, addend and, where each channel has its own, shift
- * outputs  where the rows are written */
+ * outputs  where the first of these channels is written in each row
+ * channels those of the planes */
 typedef struct {
     const uint32_t *planes;
     const int32_t *packed;
@@ -56,9 +58,10 @@ typedef void (*thimble_planes_function)(const thimble_planes_job *job);
 #define THIMBLE_MAX_PLANE_ROWS 16
 
 /* Depthwise convolution, int8, as thimble_depthwise_conv_2d_s8 with a multiplier of 1: output rows [first, end).
- * All input rows of some output rows are read before any of these is written: so the output may lie over the input
- * wherever that of thimble_depthwise_conv_2d_s8 may. `function` null takes the portable twin.
- * scratch  channels * ((rows_at_once - 1) * stride + kernel_height) * row_words words */
+ * With all channels at once, all input rows of some output rows are read before any of these is written: so the output
+ * may lie over the input wherever that of thimble_depthwise_conv_2d_s8 may. Blocks of channels are made one behind the
+ * other, for all rows of the call: the output must not lie over the input. `function` null takes the portable twin.
+ * scratch  channels_at_once * ((rows_at_once - 1) * stride + kernel_height) * row_words words */
 void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_function function,
                         const thimble_rows *input, const int32_t *packed, uint32_t *scratch, const thimble_rows *output,
                         int32_t first, int32_t end);

@@ -74,13 +74,17 @@ class _CaseMaker:
         self._site, self._number, self._rng, self._whole = site, number, rng, whole
         self._regions: list[Region] = []
         self._free: list[Region] = []
-        self._contents: list[tuple[Region, np.ndarray, np.ndarray]] = []
+        self._contents: list[tuple[Region, np.ndarray | None, np.ndarray]] = []
+        self._over: Region | None = None  # where the output lies, over the input
+        self._input = Region(0, 0)
         self._lines: list[str] = []
         self._statics: list[str] = []
         self._next = ALIGN
 
     def make(self, call: KernelCall, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> Case:
         name = f"case_{self._number}"
+        if self._whole and call.overlaps and len(inputs) == 1 and self._site.overlaps():
+            self._put_over_input(inputs[0], outputs[0])
         operands = iter(inputs)
         data = [None if v is None or v.role is Role.CONSTANT else next(operands) for v in self._site.inputs]
         arguments = [self._argument(argument, data, outputs, name) for argument in call.arguments]
@@ -95,7 +99,8 @@ class _CaseMaker:
             image[region.offset : region.offset + region.bytes] = self._rng.integers(0, 256, region.bytes)
         expected = image.copy()
         for region, before, after in self._contents:
-            image[region.offset : region.offset + region.bytes] = before
+            if before is not None:
+                image[region.offset : region.offset + region.bytes] = before
             expected[region.offset : region.offset + region.bytes] = after
         body = "\n".join([*self._statics, f"static void {name}(void) {{", *self._lines, *calls, "}"])
         return Case(call, image, expected, self._regions, self._free, body)
@@ -164,7 +169,24 @@ class _CaseMaker:
         self._statics.append(f"static const {c_text.c_type(data)} {name}[] = {{{values}}};")
         return name
 
+    def _put_over_input(self, data: np.ndarray, output: np.ndarray) -> None:
+        """Place the output over the input, as far as the operator's overlap allows; what is left of that is free."""
+        (overlap,) = self._site.overlaps()
+        behind = -(-overlap.distance // 4) * 4
+        first, shift = max(-behind, 0), max(behind, 0)
+        whole = self._place(max(shift + data.size, first + output.size))
+        self._over = Region(whole.offset + first, output.size)
+        self._input = Region(whole.offset + shift, data.size)
+        rest = self._over.offset + self._over.bytes
+        self._free.append(Region(whole.offset, first))
+        self._free.append(Region(rest, whole.offset + whole.bytes - rest))
+        raw = data.reshape(-1).view(np.uint8)
+        self._contents.append((self._input, raw, raw))
+        self._contents.append((self._over, None, output.reshape(-1).view(np.uint8)))
+
     def _put(self, raw: np.ndarray, is_input: bool) -> Region:
+        if self._over is not None:
+            return self._input if is_input else self._over
         region = self._place(raw.size)
         self._contents.append((region, raw if is_input else np.full(raw.size, GUARD, np.uint8), raw))
         return region

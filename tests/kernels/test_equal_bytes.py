@@ -18,6 +18,9 @@ from thimble.compiler.ir.operator import Rounding
 from thimble.targets.model import load_target
 
 LAYERS = int(os.environ.get("THIMBLE_KERNEL_LAYERS", "60"))
+LIMITS = (None, None, 4096, 2048, 1024, 512)
+"""Of scratch, so that kernels work in portions of all sizes."""
+
 TARGETS = (
     "stm32l4r5zi",
     *(pytest.param(name, marks=pytest.mark.full) for name in ("stm32h743zi", "stm32u575zi", "mps3-an547")),
@@ -33,9 +36,11 @@ def draw_cases(operator: str, count: int, core: Core) -> list[Case]:
         (site,) = graph.sites
         (plain,) = site.op.lower(site, Rounding.TFLM)
         whole = bool(rng.random() < 0.5)
-        call = specialise(site, plain, whole, core)
+        limit = LIMITS[int(rng.integers(len(LIMITS)))]
+        call = specialise(site, plain, whole, core, limit)
         if call is None:
             continue
+        assert limit is None or call.scratch_bytes <= limit
         inputs = [draw_input(rng, v.type.shape, seed % 6) for v in site.inputs if v is not None and v.data is None]
         operands = iter(inputs)
         arrays = [v.constant if v is not None and v.data is not None else next(operands) for v in site.inputs]
