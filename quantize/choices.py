@@ -24,7 +24,7 @@ _SWEEPS = 12
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """What may be narrowed: `groups` of activations that share a grid, by value, and `layers` by position of the node."""
+    """What may be narrowed: `groups` of activations with one grid, by value, and `layers` by position of the node."""
 
     groups: tuple[tuple[int, ...], ...]
     layers: tuple[int, ...]
@@ -45,6 +45,15 @@ class Bits:
         """Bits of the weights of a node."""
         return self.layers.get(position, WIDEST)
 
+    def at_most(self, other: Bits) -> Bits:
+        """The fewer bits of two choices, for each tensor."""
+        values = {i: min(self.value(i), other.value(i)) for i in {*self.values, *other.values}}
+        layers = {p: min(self.layer(p), other.layer(p)) for p in {*self.layers, *other.layers}}
+        return Bits(values, layers)
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.values.items()), frozenset(self.layers.items())))
+
     def with_group(self, members: Sequence[int], bits: int) -> Bits:
         """Other bits for activations that share a grid."""
         kept = {i: b for i, b in self.values.items() if i not in members}
@@ -58,7 +67,7 @@ class Bits:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What each tensor alone loses at each number of bits: by first member of its group, and by position of the node."""
+    """What each tensor alone loses by number of bits: by first member of its group, and by position of the node."""
 
     groups: Mapping[int, Mapping[int, float]]
     layers: Mapping[int, Mapping[int, float]]
@@ -97,7 +106,7 @@ def frontier(tensors: Tensors, losses: Losses, price: Price) -> list[Bits]:
     for rate in _RATES:
 
         def total(bits: Bits, rate: float = rate) -> float:
-            return _lost(tensors, losses, bits) + rate * price(bits) / unit
+            return lost(tensors, losses, bits) + rate * price(bits) / unit
 
         best = min((_descended(changes, total, start) for start in (found[-1], Bits())), key=total)
         if best != found[-1]:
@@ -105,7 +114,8 @@ def frontier(tensors: Tensors, losses: Losses, price: Price) -> list[Bits]:
     return found
 
 
-def _lost(tensors: Tensors, losses: Losses, bits: Bits) -> float:
+def lost(tensors: Tensors, losses: Losses, bits: Bits) -> float:
+    """The sum of what all tensors lose alone."""
     groups = sum(losses.groups[g[0]].get(bits.value(g[0]), 0.0) for g in tensors.groups)
     return groups + sum(losses.layers[p].get(bits.layer(p), 0.0) for p in tensors.layers)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array
+from thimble.quantize.choices import WIDEST
 from thimble.quantize.regression import from_matrices, operand_rows, weight_matrices
 from thimble.quantize.simulate import Layer
 
@@ -34,12 +35,12 @@ class NarrowWeights:
 
 
 def refit(site: Site, operand: Array, wanted: Array, bits: int) -> NarrowWeights:
-    """The weights of a float node, in integers of `bits` bits, that give from `operand` what its own give from `wanted`.
+    """The weights of a float node, in integers of `bits` bits, that give of `operand` what its own give of `wanted`.
 
     Both operands are (N, *shape). The real weights that do so best are found first, by least squares; they are rounded
-    one tap after another, and what rounding does to the sums is made up for by the taps that are still to come. The bias
-    takes what is left of the mean. Sources: Frantar et al., GPTQ (arXiv 2210.17323), for the rounding; Li et al., GPTAQ
-    (arXiv 2504.02692), for fitting to the operands that quantized layers give.
+    one tap after another, and what rounding does to the sums is made up for by the taps that are still to come. The
+    bias takes what is left of the mean. Sources: Frantar et al., GPTQ (arXiv 2210.17323), for the rounding; Li et al.,
+    GPTAQ (arXiv 2504.02692), for fitting to the operands that quantized layers give.
     """
     rows, target = operand_rows(site, operand), operand_rows(site, wanted)
     own = weight_matrices(site, site.input(1).constant).astype(np.float64)
@@ -55,14 +56,15 @@ def refit(site: Site, operand: Array, wanted: Array, bits: int) -> NarrowWeights
     stored = _rounded(real, covariance + DAMPING * unit * identity, scales, bits)
     made = stored * scales[:, :, None]
     shift = target_mean @ own.swapaxes(1, 2) - mean @ made.swapaxes(1, 2)
-    bias = (own_bias(site) + shift.reshape(-1)).astype(np.float32)
+    bias = (site.input(2).constant.reshape(-1) + shift.reshape(-1)).astype(np.float32)
     layer = Layer(from_matrices(site, made).astype(np.float32), bias)
     return NarrowWeights(bits, from_matrices(site, stored).astype(np.int8), scales.reshape(-1), layer)
 
 
-def own_bias(site: Site) -> Array:
-    """The real bias of a node, float64; 0 where it has none."""
-    return site.input(2).constant.reshape(-1).astype(np.float64) if site.has_input(2) else np.zeros(1)
+def levels(bits: int) -> tuple[int, int]:
+    """The least and the largest weight: all that the bits hold but for 8, of which kernels use a symmetric range."""
+    high = (1 << (bits - 1)) - 1
+    return (-high if bits == WIDEST else -high - 1), high
 
 
 def _products(left: Array, right: Array) -> Array:
@@ -72,24 +74,24 @@ def _products(left: Array, right: Array) -> Array:
 
 def _scales(real: Array, covariance: Array, bits: int) -> Array:
     """The float32 scale (groups, outputs) for each output channel at which its sums lose least."""
-    most = (1 << (bits - 1)) - 1
+    low, high = levels(bits)
     peak = np.abs(real).max(axis=2)
-    best, lowest = np.maximum(peak / most, _TINY), np.full(peak.shape, np.inf)
-    for clip in _CLIPS if bits < 8 else _CLIPS[:1]:
-        scales = np.maximum(peak * clip / most, _TINY).astype(np.float32).astype(np.float64)
-        error = np.clip(np.rint(real / scales[:, :, None]), -most, most) * scales[:, :, None] - real
+    best, lowest = np.maximum(peak / high, _TINY), np.full(peak.shape, np.inf)
+    for clip in _CLIPS if bits < WIDEST else _CLIPS[:1]:
+        scales = np.maximum(peak * clip / high, _TINY).astype(np.float32).astype(np.float64)
+        error = np.clip(np.rint(real / scales[:, :, None]), low, high) * scales[:, :, None] - real
         lost = ((error @ covariance) * error).sum(axis=2)
         best, lowest = np.where(lost < lowest, scales, best), np.minimum(lost, lowest)
-    return best
+    return np.asarray(best)
 
 
 def _rounded(real: Array, covariance: Array, scales: Array, bits: int) -> Array:
     """Integers (groups, outputs, taps), each tap's error passed on to those behind it."""
-    most = (1 << (bits - 1)) - 1
+    low, high = levels(bits)
     left, stored = real.copy(), np.zeros_like(real)
     factor = np.linalg.cholesky(np.linalg.inv(covariance)).swapaxes(1, 2)
     for tap in range(real.shape[2]):
-        stored[:, :, tap] = np.clip(np.rint(left[:, :, tap] / scales), -most, most)
+        stored[:, :, tap] = np.clip(np.rint(left[:, :, tap] / scales), low, high)
         error = (left[:, :, tap] - stored[:, :, tap] * scales) / factor[:, None, tap, tap]
         left[:, :, tap + 1 :] -= error[:, :, None] * factor[:, None, tap, tap + 1 :]
     return stored

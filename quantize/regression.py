@@ -17,8 +17,10 @@ MOST_ROWS = 16384
 
 
 def is_linear(site: Site) -> bool:
-    """Whether a node is a convolution, grouped or depthwise or neither, or a matrix product with constant weights."""
-    return isinstance(site.op, Conv2D | DepthwiseConv2D | FullyConnected) and site.input(1).role is Role.CONSTANT
+    """Whether a node is a convolution, grouped or depthwise or neither, or a matrix product with constant weights
+    and a bias."""
+    known = isinstance(site.op, Conv2D | DepthwiseConv2D | FullyConnected)
+    return known and site.input(1).role is Role.CONSTANT and site.has_input(2)
 
 
 def weight_matrices(site: Site, weights: Array) -> Array:
@@ -37,7 +39,9 @@ def weight_matrices(site: Site, weights: Array) -> Array:
 def from_matrices(site: Site, matrices: Array) -> Array:
     """The inverse of `weight_matrices`."""
     shape = site.input(1).type.shape
-    return matrices.transpose(2, 0, 1).reshape(shape) if isinstance(site.op, DepthwiseConv2D) else matrices.reshape(shape)
+    return (
+        matrices.transpose(2, 0, 1).reshape(shape) if isinstance(site.op, DepthwiseConv2D) else matrices.reshape(shape)
+    )
 
 
 def operand_rows(site: Site, x: Array) -> Array:
