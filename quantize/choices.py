@@ -15,7 +15,7 @@ from thimble.quantize.sharing import fixed_output, sharing_groups
 WIDEST = 8
 """Bits of whatever is not narrowed."""
 
-_RATES = tuple(float(rate) for rate in np.geomspace(1e-4, 1e2, 31))
+_RATES = tuple(float(rate) for rate in np.geomspace(1e-4, 1e2, 46))
 """Candidate exchange rates between loss and price, the price of everything in 8 bits being 1."""
 
 _SWEEPS = 12

@@ -23,7 +23,7 @@ from thimble.quantize.parameters import QuantizedWeights, store
 from thimble.quantize.prices import bit_operations, within_bytes
 from thimble.quantize.quantizer import Progress, Say, divide
 from thimble.quantize.real_form import real_form
-from thimble.quantize.sensitivity import Fitted, Sensitivity, relative_error
+from thimble.quantize.sensitivity import Fitted, Sensitivity, Widths, relative_error
 from thimble.quantize.simulate import Grid
 from thimble.quantize.weights import store_bias
 
@@ -32,6 +32,9 @@ SENSITIVITY_SAMPLES = 64
 
 FITTED_SAMPLES = 192
 """Samples to which the layers of a choice are fitted."""
+
+TRIED = 3
+"""Choices of which the best is taken where the price is given."""
 
 TOLERANCE = 0.04
 """Largest squared error of the outputs, in units of their variance, that a choice may bring where nothing else limits
@@ -47,12 +50,13 @@ Drop = Callable[[Graph], float]
 class Limits:
     """What a choice must keep to: bytes of constants and of activations, the outputs' error, points lost.
 
-    The error is Sensitivity.loss on samples that nothing was fitted to. `most_points` needs a `drop`.
+    With a `factor`, the price must fall by that, and the error is as small as it can then be. The error is Sensitivity.loss on samples that nothing was fitted to. `most_points` needs a `drop`.
     """
 
     flash_bytes: int | None = None
     sram_bytes: int | None = None
     error: float = TOLERANCE
+    factor: float | None = None
     most_points: float | None = None
     drop: Drop | None = None
 
@@ -73,7 +77,7 @@ class Mixed:
 
 @dataclass
 class Search:
-    """The sensitivity search on one int8 graph. `widths` are the numbers of bits below 8 that may be chosen.
+    """The sensitivity search on one int8 graph.
 
     `price` is what shall be low; None keeps to the fewest changes that the limits ask for.
     """
@@ -82,8 +86,7 @@ class Search:
     calibration: Calibration
     limits: Limits
     price: Price | None
-    widths: tuple[int, ...] = (4,)
-    weights_only: bool = False
+    widths: Widths = Widths()
     say: Say = lambda _: None
     progress: Progress = lambda items, what, count: items
 
@@ -106,7 +109,17 @@ class Search:
             choices = list(dict.fromkeys(forced.at_most(bits) for bits in frontier(tensors, losses, self.price)))
         steps.append(f"{len(choices)} choices between loss and price")
         self.say(f"Fitting some of {len(choices)} choices")
-        return self._bisected(choices, steps)
+        if self.price is None or self.limits.factor is None:
+            return self._bisected(choices, steps)
+        most = self.price(Bits()) / self.limits.factor
+        return self._best_of([bits for bits in choices if self.price(bits) <= most][:TRIED], steps)
+
+    def _best_of(self, choices: list[Bits], steps: list[str]) -> Mixed:
+        """The choice that loses least on samples held back."""
+        if not choices:
+            raise AccuracyMissed(f"No choice of bits brings the price down by a factor of {self.limits.factor:g}.")
+        best = min((self._judged(bits, steps) for bits in choices), key=lambda judged: judged.error)
+        return replace(best, steps=tuple(steps))
 
     def _bisected(self, choices: list[Bits], steps: list[str]) -> Mixed:
         """The last good one of choices that lose more and more; the first of them is tried first."""
@@ -157,8 +170,7 @@ class Search:
 
     @cached_property
     def _tensors(self) -> Tensors:
-        found = narrowable(self.graph, self._real, self._points)
-        return replace(found, groups=()) if self.weights_only else found
+        return narrowable(self.graph, self._real, self._points)
 
     @cached_property
     def _fit(self) -> Calibration:

@@ -12,7 +12,7 @@ from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.quantize.samples import CHUNK
 
-MOST_ROWS = 16384
+MOST_ROWS = 8192
 """Rows that a layer is fitted on: windows evenly spread over all samples."""
 
 

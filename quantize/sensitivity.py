@@ -19,6 +19,14 @@ from thimble.quantize.simulate import Grid, Layer, Precision, Simulation
 
 
 @dataclass(frozen=True, slots=True)
+class Widths:
+    """Numbers of bits below 8 that may be chosen, the larger first; none where all stay in 8 bits."""
+
+    activations: tuple[int, ...] = (4,)
+    weights: tuple[int, ...] = (4,)
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """A choice with what was made for it: grids of all activations and, of every layer, integers and real bias."""
 
@@ -40,7 +48,7 @@ class Sensitivity:
     tensors: Tensors
     grids: dict[int, Grid]
     samples: Calibration
-    widths: Sequence[int]
+    widths: Widths
     progress: Any
     _reference: Simulation = field(init=False)
     _narrow: dict[tuple[int, int], Grid] = field(default_factory=dict)
@@ -50,7 +58,7 @@ class Sensitivity:
         arrays = self._reference.arrays
         for members in self.tensors.groups:
             histogram = Histogram.of(np.concatenate([arrays[i].reshape(-1) for i in members]))
-            for bits in self.widths:
+            for bits in self.widths.activations:
                 found = choose_range(histogram, Observer.MSE, 1 << bits)
                 self._narrow[members[0], bits] = grid_over(found, bits)
 
@@ -58,11 +66,12 @@ class Sensitivity:
         """Each tensor alone in each width: squared error of the outputs in units of their variance."""
         groups: dict[int, dict[int, float]] = {g[0]: {} for g in self.tensors.groups}
         layers: dict[int, dict[int, float]] = {p: {} for p in self.tensors.layers}
-        tries = [(kind, key, bits) for kind in (groups, layers) for key in kind for bits in self.widths]
+        pairs = ((groups, self.widths.activations), (layers, self.widths.weights))
+        tries = [(kind, key, bits) for kind, widths in pairs for key in kind for bits in widths]
         members = {g[0]: g for g in self.tensors.groups}
         for kind, key, bits in self.progress(tries, "tensors in fewer bits", len(tries)):
             if kind is groups:
-                tried = Precision(self.chosen_grids(Bits().with_group(members[key], bits)))
+                tried = self._with_readers(members[key], bits)
             else:
                 tried = Precision(self.grids, {key: self._refitted(key, self._operand(key), bits).layer})
             kind[key][bits] = self.loss(self._reference.tried(tried))
@@ -93,6 +102,16 @@ class Sensitivity:
             if bits.value(members[0]) != WIDEST:
                 grids.update(dict.fromkeys(members, self._narrow[members[0], bits.value(members[0])]))
         return grids
+
+    def _with_readers(self, members: Sequence[int], bits: int) -> Precision:
+        """A group in fewer bits, and the layers that read it fitted to that."""
+        grids, layers = self.chosen_grids(Bits().with_group(members, bits)), {}
+        for position in self.tensors.layers:
+            index = self.real.nodes[position].inputs[0]
+            if index in members:
+                operand = grids[index].nearest(self._operand(position))
+                layers[position] = self._refitted(position, operand, WIDEST).layer
+        return Precision(grids, layers)
 
     def _operand(self, position: int) -> Array:
         index = self.real.nodes[position].inputs[0]
