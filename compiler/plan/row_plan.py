@@ -10,7 +10,8 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
-from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place
+from thimble.compiler.plan.kernels import NodeNeeds
+from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place, step_bounds
 from thimble.compiler.plan.plan import ADDRESSABLE_BYTES, Buffer, BufferKind, Plan, View
 from thimble.compiler.plan.regions import Region
 from thimble.compiler.plan.row_graph import RowGraph
@@ -59,6 +60,32 @@ def live_pairs(staged: Staged) -> int:
     return int((begun - ended).sum())
 
 
+def needs_of_nodes(graph: RowGraph, staged: Staged) -> tuple[dict[int, NodeNeeds], int]:
+    """What the graph's nodes need in a schedule beside their scratch, and the bytes that no layout is below."""
+    pieces = _Pieces(graph, staged)
+    steps, live, saved = step_bounds(pieces.requests, pieces.slides())
+    needs: dict[int, NodeNeeds] = {}
+    for ran in staged.stages:
+        node = ran.stage.node
+        if node is None:
+            continue
+        at = np.searchsorted(steps, ran.calls, side="right") - 1  # between these steps parts only end
+        scratch = pieces.scratch_bytes(ran)
+        rows = 0.0
+        if not ran.layer:
+            home = graph.homes[graph.nodes[ran.node].makes[0]] if graph.nodes[ran.node].makes else None
+            wide = 1.0 if home is None else (ran.stage.columns[1] - ran.stage.columns[0]) / max(home.columns, 1)
+            rows = (ran.steps[1] - ran.steps[0]) * wide / len(ran.calls)
+        need = NodeNeeds(
+            not ran.layer,
+            int(live[at].max()) - scratch,
+            int((live + saved)[at].max()) - scratch,
+            ((len(ran.calls), rows or graph.nodes[ran.node].steps),),
+        )
+        needs[node] = needs[node].joined(need) if node in needs else need
+    return needs, int(live.max(initial=0))
+
+
 def _place(graph: RowGraph, staged: Staged, effort: float, regions: Sequence[Region]) -> Plan:
     pieces = _Pieces(graph, staged)
     slides = pieces.slides()
@@ -100,6 +127,12 @@ class _Pieces:
                 for over, under, distance in self._slides_of(ran):
                     found[over, under] = max(distance, found.get((over, under), distance))
         return tuple(Slide(*pair, distance) for pair, distance in found.items())
+
+    def scratch_bytes(self, ran: RanStage) -> int:
+        """Working memory of each step of a stage."""
+        if ran.layer:
+            return self._parts.layer(ran.node)[1]
+        return self._parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
 
     def _slides_of(self, ran: RanStage) -> Iterator[tuple[int, int, int]]:
         """The buffers and distances between them of all slides of a stage."""
@@ -153,10 +186,7 @@ class _Pieces:
 
     def _add_memory(self, index: int, ran: RanStage) -> None:
         """Scratch and accumulator of a stage: the same place at all of its steps."""
-        if ran.layer:
-            size = self._parts.layer(ran.node)[1]
-        else:
-            size = self._parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
+        size = self.scratch_bytes(ran)
         if size:
             buffer = Buffer(f"scratch_{index}", BufferKind.SCRATCH, 0, size, 0, 0, stage=index)
             parts = tuple(Part(first, last, size) for first, last in _consecutive(ran.calls))
