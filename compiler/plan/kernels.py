@@ -14,6 +14,7 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.plan.gaps import Gap
 
 NO_LIMIT = 1 << 30
 """Bytes of scratch that no kernel reaches."""
@@ -111,11 +112,22 @@ class ScheduleCycles:
             limits[node] = fitting[-1].option.limit_bytes
         return tuple(limits)
 
+    def limits_in_gaps(self, gaps: Mapping[int, Gap]) -> tuple[int, ...]:
+        """For each node the limit of scratch of the fastest kernels that fit into a gap."""
+        limits = [NO_LIMIT] * self._nodes
+        for node, ladder in self._ladders.items():
+            gap = gaps[node]
+            fitting = [r for r in ladder if r.option.scratch_bytes <= gap.bytes and (r.option.overlaps or gap.apart)]
+            limits[node] = min(gap.bytes, fitting[-1].option.limit_bytes) if fitting else -1
+        return tuple(limits)
+
     def cycles_with(self, scratch_limits: Sequence[int]) -> int:
         """The cycles of all nodes with kernels within these limits."""
-        ladders = self._ladders.items()
-        chosen = ((r.cycles for r in ladder if r.option.limit_bytes == scratch_limits[n]) for n, ladder in ladders)
-        return round(sum(map(next, chosen)))
+        cycles = 0.0
+        for node, ladder in self._ladders.items():
+            within = [rung.cycles for rung in ladder if rung.option.scratch_bytes <= scratch_limits[node]]
+            cycles += min(within, default=ladder[0].cycles)
+        return round(cycles)
 
 
 def _ladder(need: NodeNeeds, options: Iterable[KernelOption]) -> list[_Rung]:

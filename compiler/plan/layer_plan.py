@@ -15,6 +15,7 @@ from thimble.compiler.plan.layout import Request, Slide, arena_bytes, place, ste
 from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Stage, Step, Tile, View
 from thimble.compiler.plan.regions import Region
+from thimble.compiler.plan.row_graph import scratch_bytes
 from thimble.compiler.plan.spread import spread_plan
 from thimble.compiler.plan.views import find_views
 
@@ -62,6 +63,15 @@ def layer_needs(graph: Graph, rounding: Rounding) -> tuple[dict[int, NodeNeeds],
     return needs, int(live.max())
 
 
+def scratch_of_layers(graph: Graph, rounding: Rounding) -> list[int]:
+    """Working memory of each node that runs whole; none of those that make views."""
+    views = find_views(graph)
+    return [
+        0 if any(i in views for i in node.outputs) else scratch_bytes(site.lower(rounding))
+        for node, site in zip(graph.nodes, graph.sites, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _LayerPieces:
     """The buffers of a graph run layer by layer, as requests, and which may lie over which."""
@@ -79,10 +89,7 @@ def _layer_pieces(graph: Graph, rounding: Rounding) -> _LayerPieces:
         lives[base] = (lives[base][0], max(lives[base][1], lives.pop(view)[1]))
     outputs = {views.get(i, i) for i in graph.outputs}
     buffers = [_value_buffer(graph, index, first, last, outputs) for index, (first, last) in sorted(lives.items())]
-    for step, site in enumerate(graph.sites):
-        if any(i in views for i in graph.nodes[step].outputs):
-            continue
-        scratch = max((call.scratch_bytes for call in site.lower(rounding)), default=0)
+    for step, scratch in enumerate(scratch_of_layers(graph, rounding)):
         if scratch:
             buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, stage=step))
     requests = [Request.block(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]

@@ -42,7 +42,7 @@ def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOp
 
 def plan_kernels(graph: Graph, choices: KernelChoices, rounding: Rounding, options: PlanOptions) -> KernelPlan:
     """The plan that the options ask for and the kernels that go with it, of a graph that has plain kernels."""
-    found = _in_regions(KernelFit(graph, choices, options, _search(graph, rounding, options)), options)
+    found = _in_regions(KernelFit(graph, choices, options, _search(graph, rounding, options, by_node=True)), options)
     return _with_kernels(choices, found)
 
 
@@ -57,7 +57,7 @@ def kernel_frontier(
     graph: Graph, choices: KernelChoices, rounding: Rounding, options: PlanOptions
 ) -> tuple[KernelPlan, ...]:
     """The same with the kernels that go with each plan, of a graph that has plain kernels."""
-    fit = KernelFit(graph, choices, options, _search(graph, rounding, options))
+    fit = KernelFit(graph, choices, options, _search(graph, rounding, options, by_node=True))
     return tuple(_with_kernels(choices, point) for point in fit.frontier())
 
 
@@ -77,10 +77,10 @@ class _Plans(Protocol):
         """A schedule that was found before, in the regions of the options; one block where it does not fit them."""
 
 
-def _search(graph: Graph, rounding: Rounding, options: PlanOptions) -> Search:
+def _search(graph: Graph, rounding: Rounding, options: PlanOptions, by_node: bool = False) -> Search:
     by_rows = options.input_by_rows or not only_whole(graph)
     layers = None if options.input_by_rows else plan_layers(graph, rounding, options.effort)
-    return Search(graph, rounding, options, layers, by_rows)
+    return Search(graph, rounding, options, layers, by_rows, by_node)
 
 
 def _in_regions(plans: _Plans, options: PlanOptions) -> FrontierPoint:

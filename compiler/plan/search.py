@@ -84,13 +84,21 @@ class FrontierPoint:
 class Search:
     """The schedules of one graph; `layers` is the plan of whole layers, None where the input comes by rows.
 
-    Where not `by_rows`, it is the only one: nodes cannot run by rows.
+    Where not `by_rows`, it is the only one: nodes cannot run by rows. `by_node` asks for the bytes that are live at the
+    calls of each node.
     """
 
     def __init__(
-        self, graph: Graph, rounding: Rounding, options: PlanOptions, layers: Plan | None, by_rows: bool = True
+        self,
+        graph: Graph,
+        rounding: Rounding,
+        options: PlanOptions,
+        layers: Plan | None,
+        by_rows: bool = True,
+        by_node: bool = False,
     ) -> None:
         self.rounding, self.by_rows = rounding, by_rows
+        self._by_node = by_node
         self._source, self._options = graph, options
         self._cuts: dict[bool, Cuts] = {}
         runs = None
@@ -136,10 +144,13 @@ class Search:
 
     def choices(self, repeats: bool) -> list[Choice]:
         """Schedules of falling bytes and rising cycles that can be laid out in a bearable time."""
-        choices = self._all_cuts(repeats).frontier()
+        choices = self.cuts(repeats).frontier()
         stride = max(-(-len(choices) // FRONTIER_POINTS), 1)
-        chosen = [*choices[:-1:stride], choices[-1]]
-        return [choice for choice in chosen if live_pairs(stage_runs(self.graph, choice.runs)) <= MAX_LIVE_PAIRS]
+        return self.bearable([*choices[:-1:stride], choices[-1]])
+
+    def bearable(self, choices: Iterable[Choice]) -> list[Choice]:
+        """Those of which not so many rows are live together that a layout would take too long."""
+        return [choice for choice in choices if live_pairs(stage_runs(self.graph, choice.runs)) <= MAX_LIVE_PAIRS]
 
     @property
     def may_repeat(self) -> bool:
@@ -162,7 +173,7 @@ class Search:
         fitting = self._fitting(within, repeats)
         return min((p for p in (smallest, fitting) if p is not None), key=_by_cycles)
 
-    def _all_cuts(self, repeats: bool) -> Cuts:
+    def cuts(self, repeats: bool) -> Cuts:
         """All runs, with or without those that compute something twice."""
         if repeats not in self._cuts:
             what = "Cutting the graph into runs, strips and patches" if repeats else "Cutting the graph into runs"
@@ -171,6 +182,7 @@ class Search:
                 self._recipes(repeats),
                 lambda part: self._options.progress(what, part),
                 self._options.kernels,
+                self._by_node,
             )
         return self._cuts[repeats]
 
@@ -192,7 +204,7 @@ class Search:
     def _smallest(self, repeats: bool) -> FrontierPoint:
         """The plan of the least bytes that is found: schedules of about the least live bytes, quickly laid out, and
         the best of them with care. Whole layers, where no schedule could be laid out."""
-        quick = sorted(self._quickly_planned(self._all_cuts(repeats)), key=lambda item: _by_bytes(item[0]))
+        quick = sorted(self._quickly_planned(self.cuts(repeats)), key=lambda item: _by_bytes(item[0]))
         if not quick:
             return self.layers
         best = quick[0][0]
@@ -226,9 +238,9 @@ class Search:
         """A plan of few cycles whose arena stays within a limit; None where none was found."""
         if self._options.schedule is Schedule.AUTO and self.layers.arena_bytes <= limit_bytes:
             return self.layers
-        cuts = self._all_cuts(False)
+        cuts = self.cuts(False)
         if repeats and cuts.least_peak() > limit_bytes:
-            cuts = self._all_cuts(True)
+            cuts = self.cuts(True)
         live, searches = limit_bytes, FITTING_SEARCHES
         for _ in range(FITTING_ATTEMPTS):
             choice = cuts.cheapest(live)
