@@ -16,7 +16,8 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts, extra_cycles
+from thimble.compiler.plan.cycles import CycleModel, cycle_model, extra_cycles
+from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.layout import most_shared
 from thimble.compiler.plan.row_graph import Home, RowGraph
 from thimble.compiler.plan.runs import LAYER, Parts, Pass, Recipe, aligned_row_bytes, part_row_bytes, passes_of
@@ -37,8 +38,8 @@ class RunCost:
 class RunCosts:
     """Costs of runs of one graph."""
 
-    def __init__(self, graph: RowGraph, kernels: KernelCosts = PLAIN_C) -> None:
-        self._kernels = kernels
+    def __init__(self, graph: RowGraph, cycles: CycleModel | None = None) -> None:
+        self._prices = _Prices(graph, cycles or cycle_model())
         self._graph, self._parts = graph, Parts(graph)
         homes = graph.homes.values()
         self._states = sum(home.rows * home.row_bytes for home in homes if home.role is Role.STATE)
@@ -68,7 +69,7 @@ class RunCosts:
                 if node in part.spans
             )
             if recipe != LAYER:
-                cycles += extra_cycles(self._kernels, self._graph.nodes[node], sum(calls), done)
+                cycles += self._prices.extra(node, sum(calls), done)
             macs += done
             if node <= first_possible:
                 peak = self._states + passing + max(timeline.peak() for timeline in timelines)
@@ -88,6 +89,28 @@ class RunCosts:
         values = {*info.makes, *(read.home for read in info.reads)} - counted
         counted |= values
         return sum(self._later[value].bytes(end) for value in values if self._graph.homes[value].role is not Role.STATE)
+
+
+class _Prices:
+    """Cycles that nodes take by rows beyond those of whole layers; every question is answered once."""
+
+    def __init__(self, graph: RowGraph, model: CycleModel) -> None:
+        self._graph, self._model = graph, model
+        self._work: dict[int, NodeWork] = {}
+        self._known: dict[tuple[int, int, int], int] = {}
+
+    def extra(self, node: int, calls: int, macs: int) -> int:
+        """Of a node in `calls` calls that compute `macs`; reading an input takes the steps alone."""
+        key = node, calls, macs
+        if key not in self._known:
+            index = self._graph.nodes[node].node
+            if index is None:
+                self._known[key] = round(calls * self._model.step)
+            else:
+                if node not in self._work:
+                    self._work[node] = NodeWork.of(self._graph.graph.sites[index], self._graph.rounding)
+                self._known[key] = extra_cycles(self._model, self._work[node], calls, macs)
+        return self._known[key]
 
 
 class _Later:

@@ -149,7 +149,7 @@ class Search:
                 self._graph,
                 self._recipes(repeats),
                 lambda part: self._options.progress(what, part),
-                self._options.kernels,
+                self._options.cycles,
             )
         return self._cuts[repeats]
 
