@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from thimble.codegen.armv7em.convolution import int32_words
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
+from thimble.codegen.armv7em.packing import int32_words
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.requantize import Requantization
