@@ -70,22 +70,19 @@ def winograd_call(layer: PlainLayer, sizes: Sizes, core: Core, limit_bytes: int)
     )
     tail = np.stack([_start(layer), constants.multipliers, constants.addends, constants.shifts], axis=1)
     words = _words(layer.weights.reshape(form.outputs, 3, 3, form.channels), tail)
-    arguments = call_arguments(words, _batch_bytes(form, sizes))
+    arguments = call_arguments(words, _batch_bytes(form))
     return KernelCall(f"conv_2d_winograd_dsp_{form.name}", params, arguments, winograd_source(form, core.has_fpu))
 
 
 def _form(sizes: Sizes, tile_rows: int, rounds_ties: bool) -> WinogradForm:
     tiles = -(-tile_rows * -(-sizes["output_width"] // 4) // 4) * 4
     outputs = sizes["output_channels"]
-    row_bytes = sizes["output_width"] * outputs
-    partial = sizes["output_height"] % 4 != 0
-    return WinogradForm(sizes["input_channels"], outputs, row_bytes, tiles, partial, rounds_ties)
+    return WinogradForm(sizes["input_channels"], outputs, sizes["output_width"], tiles, rounds_ties)
 
 
-def _batch_bytes(form: WinogradForm, sizes: Sizes) -> int:
+def _batch_bytes(form: WinogradForm) -> int:
     """Scratch: transformed inputs, products of a pair of channels, six rows of input with their borders."""
-    window = 6 * (sizes["output_width"] + 2) * form.channels
-    return POSITIONS * form.position_bytes + form.tiles * TILE_BYTES + window
+    return POSITIONS * form.position_bytes + form.tiles * TILE_BYTES + 6 * form.window_bytes
 
 
 def _tile_rows_at_once(sizes: Sizes, limit_bytes: int) -> int:
@@ -97,7 +94,7 @@ def _tile_rows_at_once(sizes: Sizes, limit_bytes: int) -> int:
     best = (0.0, 0)
     for count in range(1, rows + 1):
         form = _form(sizes, count, False)
-        if not form.fits or _batch_bytes(form, sizes) > min(MAX_BATCH_BYTES, limit_bytes):
+        if not form.fits or _batch_bytes(form) > min(MAX_BATCH_BYTES, limit_bytes):
             break
         cycles = -(-rows // count) * (form.tiles / 4 * (8 * depth + 25) + 3.5 * depth)
         best = min(best, (cycles, count)) if best[1] else (cycles, count)
@@ -114,9 +111,10 @@ def _words(weights: Array, tail: Array) -> Array:
     """(ceil(outputs / 2), 36 * channels + 8) int32: words of two weights (36, channels / 2, 2), constants (2, 4).
 
     Channels 4 i, 4 i + 2 share a word, and 4 i + 1, 4 i + 3 the next, as bytes of inputs are taken apart.
+    Positions come column by column.
     """
     outputs, channels = len(weights), weights.shape[-1]
-    transformed = np.einsum("ia,oabc,jb->oijc", G, weights.astype(np.int64), G)
+    transformed = np.einsum("ia,oabc,jb->ojic", G, weights.astype(np.int64), G)
     quarters = transformed.reshape(outputs, POSITIONS, channels // 4, 4)
     words = lanes(quarters[..., :2], quarters[..., 2:]).reshape(outputs, POSITIONS, channels // 2)
     order = channel_pairs(outputs)

@@ -7,8 +7,8 @@
 /* 1 / 9 modulo 2^32. */
 #define INVERSE_OF_9 0x38E38E39u
 
-/* `words` words of a pixel into a window's column. */
-static inline void put_pixel(const int8_t *from, uint32_t *to, int32_t words) {
+/* `words` words of pixels into a window. */
+static inline void put_pixels(const int8_t *from, uint32_t *to, int32_t words) {
     for (; words >= 4; words -= 4) {
         const uint32_t a = thimble_load_4(from);
         const uint32_t b = thimble_load_4(from + 4);
@@ -27,66 +27,59 @@ static inline void put_pixel(const int8_t *from, uint32_t *to, int32_t words) {
     }
 }
 
-static void put_border(const thimble_winograd_dsp_params *p, uint32_t *to, int32_t pixels) {
-    const int32_t words = p->input_channels / 4;
+static inline void put_border(const thimble_winograd_dsp_params *p, uint32_t *to, int32_t words) {
     const uint32_t border = (((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u) ^ SIGN_BITS;
-    for (; pixels > 0; pixels--) {
-        for (int32_t i = 0; i < words; i++) {
-            to[i] = border;
-        }
-        to += 6 * words;
+    for (; words > 0; words--) {
+        *to++ = border;
     }
 }
 
-/* One row of the windows of a row of tiles, `from` null outside of the input. */
-static void put_row(const thimble_winograd_dsp_params *p, const int8_t *from, uint32_t *to) {
+/* One row of a window, `from` null outside of the input. */
+static __attribute__((noinline)) void put_row(const thimble_winograd_dsp_params *p, const int8_t *from, uint32_t *to) {
     const int32_t words = p->input_channels / 4;
     const int32_t pixels = p->output_width + 2;
     if (from == 0) {
-        put_border(p, to, pixels);
+        put_border(p, to, pixels * words);
         return;
     }
     const int32_t wanted = pixels - p->pad_left;
     const int32_t inside = wanted < p->input_width ? wanted : p->input_width;
-    put_border(p, to, p->pad_left);
-    to += 6 * words * p->pad_left;
-    for (int32_t x = 0; x < inside; x++) {
-        put_pixel(from, to, words);
-        from += p->input_channels;
-        to += 6 * words;
-    }
-    put_border(p, to, wanted - inside);
+    put_border(p, to, p->pad_left * words);
+    to += p->pad_left * words;
+    put_pixels(from, to, inside * words);
+    put_border(p, to + inside * words, (wanted - inside) * words);
 }
 
-/* The portable twin of the assembly's input transform, for one line of six words that lie `step` apart. */
-static void transform_line(const uint32_t *d, int32_t step, uint32_t *to, int32_t to_step) {
-    const uint32_t d1 = d[step];
-    const uint32_t d2 = d[2 * step];
-    const uint32_t d3 = d[3 * step];
-    const uint32_t d4 = d[4 * step];
+/* The portable twin of the assembly's input transform, for one line of six words. */
+static void transform_line(const uint32_t *d, uint32_t *to, int32_t to_step) {
+    const uint32_t d1 = d[1];
+    const uint32_t d2 = d[2];
+    const uint32_t d3 = d[3];
+    const uint32_t d4 = d[4];
     to[0] = 4 * d[0] - 5 * d2 + d4;
     to[to_step] = d4 - 4 * d2 + (d3 - 4 * d1);
     to[2 * to_step] = d4 - 4 * d2 - (d3 - 4 * d1);
     to[3 * to_step] = d4 - d2 + 2 * (d3 - d1);
     to[4 * to_step] = d4 - d2 - 2 * (d3 - d1);
-    to[5 * to_step] = 4 * d1 - 5 * d3 + d[5 * step];
+    to[5 * to_step] = 4 * d1 - 5 * d3 + d[5];
 }
 
 static void input_portable(const thimble_winograd_dsp_params *p, const uint32_t *window, uint32_t *inputs) {
-    const int32_t words = p->input_channels / 4;
+    const int32_t pixel_words = p->input_channels / 4;
+    const int32_t row_words = (p->output_width + 2) * pixel_words;
     const int32_t position_words = p->tiles * p->input_channels / 2;
-    for (int32_t c = 0; c < 2 * words; c++) {
-        uint32_t bytes[THIMBLE_WINOGRAD_POSITIONS]; /* (columns, rows) */
-        uint32_t half[THIMBLE_WINOGRAD_POSITIONS];  /* (positions, columns) */
+    for (int32_t c = 0; c < 2 * pixel_words; c++) {
+        uint32_t bytes[THIMBLE_WINOGRAD_POSITIONS]; /* (rows, columns) */
+        uint32_t half[THIMBLE_WINOGRAD_POSITIONS];  /* (positions, rows) */
         uint32_t done[THIMBLE_WINOGRAD_POSITIONS];
         for (int32_t i = 0; i < THIMBLE_WINOGRAD_POSITIONS; i++) {
-            bytes[i] = window[i * words + c / 2] >> (c % 2 * 8) & 0x00FF00FFu;
-        }
-        for (int32_t column = 0; column < 6; column++) {
-            transform_line(bytes + 6 * column, 1, half + column, 6);
+            bytes[i] = window[i / 6 * row_words + i % 6 * pixel_words + c / 2] >> (c % 2 * 8) & 0x00FF00FFu;
         }
         for (int32_t row = 0; row < 6; row++) {
-            transform_line(half + 6 * row, 1, done + 6 * row, 1);
+            transform_line(bytes + 6 * row, half + row, 6);
+        }
+        for (int32_t column = 0; column < 6; column++) {
+            transform_line(half + 6 * column, done + 6 * column, 1);
         }
         for (int32_t i = 0; i < THIMBLE_WINOGRAD_POSITIONS; i++) {
             inputs[i * position_words + c] = done[i] + ((done[i] & 0x8000u) << 1);
@@ -113,12 +106,12 @@ static void products_portable(const thimble_winograd_dsp_params *p, const uint32
 }
 
 /* The portable twin of the output transform: y of 24, 12, 6 and 6 times output `row` of six values, modulo 2^32. */
-static uint32_t transform_products(const uint32_t *m, int32_t step, int32_t row) {
+static uint32_t transform_products(const uint32_t *m, int32_t row) {
     static const int8_t factors[4][6] = {
         {2, -4, -4, 1, 1, 0}, {0, -2, 2, 1, -1, 0}, {0, -1, -1, 1, 1, 0}, {0, -1, 1, 2, -2, 2}};
     uint32_t sum = 0;
     for (int32_t i = 0; i < 6; i++) {
-        sum += (uint32_t)(int32_t)factors[row][i] * m[i * step];
+        sum += (uint32_t)(int32_t)factors[row][i] * m[i];
     }
     return sum;
 }
@@ -135,10 +128,10 @@ static void output_portable(const thimble_winograd_dsp_params *p, const thimble_
             const int32_t *constants = job->constants + 4 * channel;
             uint32_t half[6];
             for (int32_t j = 0; j < 6; j++) {
-                half[j] = transform_products(m + channel * THIMBLE_WINOGRAD_POSITIONS + j, 6, row);
+                half[j] = transform_products(m + channel * THIMBLE_WINOGRAD_POSITIONS + 6 * j, row);
             }
             const int32_t bits = (row < 2 ? row : 2) + (column < 2 ? column : 2);
-            const uint32_t scaled = transform_products(half, 1, column) * (INVERSE_OF_9 << bits);
+            const uint32_t scaled = transform_products(half, column) * (INVERSE_OF_9 << bits);
             const int32_t sum = (int32_t)(scaled + (uint32_t)constants[0]);
             const int32_t tie = p->rounds_ties && sum < 0 ? 32 : 0;
             const int32_t value = thimble_high_product(sum, constants[1]) + constants[2] - tie;
@@ -161,14 +154,15 @@ static void transform_tiles(const thimble_winograd_dsp_params *p, thimble_winogr
     for (int32_t i = 0; i < 6; i++) {
         const int32_t line = row - p->pad_top + i;
         const int inside = line >= 0 && line < p->input_height;
-        put_row(p, inside ? thimble_row(input, image * p->input_height + line) : 0, window + i * words);
+        put_row(p, inside ? thimble_row(input, image * p->input_height + line) : 0,
+                window + i * (p->output_width + 2) * words);
     }
     for (int32_t x = 0; x < p->output_width; x += 4) {
         const int32_t left = x + 4 <= p->output_width ? x : p->output_width - 4;
         if (functions.input != 0) {
-            functions.input(window + 6 * words * left, inputs);
+            functions.input(window + words * left, inputs);
         } else {
-            input_portable(p, window + 6 * words * left, inputs);
+            input_portable(p, window + words * left, inputs);
         }
         inputs += 2 * words;
     }

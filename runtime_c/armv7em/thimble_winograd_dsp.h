@@ -42,7 +42,7 @@ typedef struct {
 } thimble_winograd_output_job;
 
 /* The generated functions, all null for their portable twins.
- * input     one tile: window (6 columns, 6 rows, channels) bytes with 128 added -> inputs (36, tiles, channels / 2)
+ * input     one tile: window (6, output_width + 2, channels) bytes with 128 added -> inputs (36, tiles, channels / 2)
  * products  two output channels: inputs, weights (36, channels / 2, 2) -> products (tiles, 2, 36)
  * output    products -> int8 */
 typedef struct {
@@ -56,7 +56,7 @@ typedef struct {
  * of its outputs is written, and batches are whole output rows in order: so the output may lie over the input wherever
  * that of thimble_conv_2d_s8 may. packed   a pair of channels: weights (36, channels / 2, 2), words of two; bias,
  * multiplier, addend and shift (2, 4) scratch  inputs (36, tiles, channels) int16; products (tiles, 2, 36) int32;
- * (output_width + 2, 6, channels) bytes */
+ * (6, output_width + 2, channels) bytes */
 void thimble_winograd_dsp(const thimble_winograd_dsp_params *params, thimble_winograd_functions functions,
                           const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
                           const thimble_rows *output, int32_t first, int32_t end);

@@ -21,8 +21,8 @@ LAYERS = int(os.environ.get("THIMBLE_KERNEL_LAYERS", "60"))
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
 
-WINOGRAD_BYTES = 1 << 20
-"""So that every layer whose shape suits is made with transformed weights."""
+CORES = tuple(Core(has_fpu, winograd_bytes=1 << 20) for has_fpu in (True, False))
+"""Every layer whose shape suits is made with transformed weights."""
 
 TARGETS = (
     "stm32l4r5zi",
@@ -65,13 +65,13 @@ def draw_input(rng: np.random.Generator, shape: tuple[int, ...], sample: int) ->
 
 @pytest.mark.parametrize("operator", DRAWS)
 def test_portable_twin_equals_the_reference(operator: str, tmp_path: Path) -> None:
-    run_on_host(draw_cases(operator, LAYERS, Core(has_fpu=True, winograd_bytes=WINOGRAD_BYTES)), tmp_path)
+    run_on_host(draw_cases(operator, LAYERS, CORES[0]), tmp_path)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "core",
-    [Core(has_fpu=True, winograd_bytes=WINOGRAD_BYTES), Core(has_fpu=False, winograd_bytes=WINOGRAD_BYTES)],
+    CORES,
     ids=["fpu", "no fpu"],
 )
 @pytest.mark.parametrize("operator", DRAWS)
