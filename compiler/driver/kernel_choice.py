@@ -11,7 +11,7 @@ from dataclasses import replace
 from thimble.codegen.kernels import KernelFamily, choose_kernels
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import check_input_feed, plan_options, sram_limit
-from thimble.compiler.ir.graph import Graph, Site
+from thimble.compiler.ir.graph import Graph, Role, Site
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.compiler.plan.options import Objective
@@ -24,6 +24,9 @@ SCRATCH_LIMITS: tuple[int | None, ...] = (None, 4096, 2048, 1024, 512, 0)
 CYCLES_PER_MAC = {(False, False): 20.0, (False, True): 1.6, (True, False): 28.0, (True, True): 4.0}
 """By whether the operator is depthwise and whether its kernel is specialised: docs/kernels.md, rounded. Kernels of one
 graph differ by more than the rounding, and only the order of whole graphs counts."""
+
+CODE_BYTES = 48 << 10
+"""More than the code and the small tables of a model take as a rule."""
 
 CYCLES_PER_ELEMENT = 20.0
 """An output element of everything without multiply-accumulates."""
@@ -38,7 +41,7 @@ def fit_kernels(graph: Graph, target: Target, options: CompileOptions) -> tuple[
     """
     check_input_feed(graph, options)
     if options.kernels is KernelFamily.C or options.objective is Objective.LATENCY:
-        return choose_kernels(graph, target, options.kernels), None
+        return choose_kernels(graph, target, options.kernels, None, _spare_flash_bytes(graph, target, options)), None
     if options.objective is Objective.SRAM:
         return choose_kernels(graph, target, options.kernels, 0), 0
     asked = replace(plan_options(options, None), effort=0.0)
@@ -53,6 +56,14 @@ def fit_kernels(graph: Graph, target: Target, options: CompileOptions) -> tuple[
         priced.append((beyond, live * cycles, rank, variant, limit))
     *_, best, limit = min(priced, key=lambda item: item[:3])
     return best, limit
+
+
+def _spare_flash_bytes(graph: Graph, target: Target, options: CompileOptions) -> int:
+    """Flash that larger weights may take, which is far less than what is left of the limit: code is not known yet."""
+    asked = options.max_flash_bytes
+    limit = target.flash_bytes if asked is None else min(target.flash_bytes, asked)
+    constants = sum(value.type.bytes for value in graph.values if value.role is Role.CONSTANT)
+    return limit - constants * 5 // 4 - CODE_BYTES
 
 
 def _cycles(site: Site, rounding: Rounding) -> float:
