@@ -7,8 +7,9 @@ from dataclasses import replace
 from enum import Enum
 from functools import partial
 
-from thimble.codegen.armv7em.core import NO_LIMIT, core_of
+from thimble.codegen.armv7em.core import NO_LIMIT, Core, core_of
 from thimble.codegen.armv7em.select import specialise
+from thimble.codegen.armv7em.winograd_layer import winograd_limit
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import KernelCall, Rounding
 from thimble.targets.model import Target
@@ -21,28 +22,35 @@ class KernelFamily(Enum):
     C = "c"
 
 
-def choose_kernels(
-    graph: Graph, target: Target, family: KernelFamily, scratch_limits: Sequence[int] | int | None = None
-) -> Graph:
-    """The graph with the kernels of `family` for `target`; to be called once all passes are done.
+def own_core(graph: Graph, target: Target, family: KernelFamily, spare_flash_bytes: int = 0) -> Core | None:
+    """What the target's own kernels of a graph must know; None where it has none, or is to have plain C.
 
-    No specialised kernel takes more scratch than the limit, where there is one: for all nodes, or one for each. Below
-    0, kernels are plain C.
+    Weights are transformed for fewer cycles as far as that takes no more than `spare_flash_bytes`.
     """
     core = core_of(target)
     if core is None or family is KernelFamily.C:
+        return None
+    return replace(core, winograd_bytes=winograd_limit(graph, spare_flash_bytes))
+
+
+def choose_kernels(graph: Graph, core: Core | None, scratch_limits: Sequence[int] | None = None) -> Graph:
+    """The graph with a core's own kernels, or with plain C where there is none; to be called once all passes are done.
+
+    No specialised kernel takes more scratch than the limit of its node, where there are any; below 0, it is plain C.
+    """
+    if core is None:
         return replace(graph, specialise=None)
-    limits = scratch_limits if isinstance(scratch_limits, Sequence) else [scratch_limits] * len(graph.nodes)
+    limits = [NO_LIMIT] * len(graph.nodes) if scratch_limits is None else scratch_limits
     return replace(graph, specialise=tuple(partial(specialise, core=core, scratch_limit_bytes=n) for n in limits))
 
 
 def kernels_by_scratch(
-    site: Site, target: Target, rounding: Rounding, by_rows: bool
+    site: Site, core: Core, rounding: Rounding, by_rows: bool
 ) -> Iterator[tuple[int, tuple[KernelCall, ...]]]:
     """The calls of a node for each limit of scratch that changes them, from none at all down to plain C."""
-    core, limit = core_of(target), NO_LIMIT
+    limit = NO_LIMIT
     plain = site.op.lower_rows(site, rounding) if by_rows else site.op.lower(site, rounding)
-    while core is not None and limit >= 0:
+    while limit >= 0:
         found = [specialise(site, call, not by_rows, core, limit) for call in plain]
         if not any(found):
             break

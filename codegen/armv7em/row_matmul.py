@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from thimble.codegen.armv7em.assembly import Frame, Listing, registers
+from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant, registers
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import (
     PIXELS,
@@ -28,8 +28,6 @@ from thimble.compiler.ir.operator import GeneratedKernel
 
 MAX_UNROLL = 6
 """Most steps in one turn of the inner loop: more would leave small instruction caches."""
-
-MAX_OFFSET = 4095
 
 _JOB = (
     *("rows", "weights", "pair_bytes", "staged", "outputs", "outputs_end", "channels", "ceiling", "offset"),
@@ -111,7 +109,7 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
     a.label("group", "4 pixels, 2 channels")
     frame.store(a, "r0", "x")
     frame.load(a, "r1", "staged")
-    _add(a, "r2", "r0", form.steps * 8)
+    add_constant(a, "r2", "r0", form.steps * 8)
     frame.store(a, "r2", "segment_end")
     start_sums(a)
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
@@ -129,14 +127,6 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
         a.op("strh", total, f"[r2, #{pixel * form.channels}]")
     _next(a, frame, form)
     return a
-
-
-def _add(a: Listing, to: str, register: str, amount: int) -> None:
-    if amount > MAX_OFFSET:
-        a.op("movw", to, f"#{amount}")
-        a.op("add", to, to, register)
-    else:
-        a.op("add", to, register, f"#{amount}")
 
 
 def _stage(a: Listing, frame: Frame) -> None:
@@ -192,7 +182,7 @@ def _end_turn(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
         a.branch("bne", "turn")
     if form.kernel_height > 1:
         frame.load(a, "r3", "weights_end")
-        _add(a, "r0", "r0", form.row_bytes - form.steps * 8)
+        add_constant(a, "r0", "r0", form.row_bytes - form.steps * 8)
         if form.steps > form.unroll:
             a.op("add", "r2", "r2", f"#{form.row_bytes}")
             frame.store(a, "r2", "segment_end")
@@ -221,7 +211,7 @@ def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     frame.load(a, "r3", "outputs_end")
     frame.load(a, "r0", "row")
     a.op("cmp", "r2", "r3")
-    _add(a, "r0", "r0", form.stride_height * form.row_bytes)
+    add_constant(a, "r0", "r0", form.stride_height * form.row_bytes)
     a.branch("bne", "row")
     next_pair(a, frame)
     a.branch("blt", "pair")

@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from thimble.compiler.driver.frontier_chart import draw_frontier
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, Regions
 from thimble.compiler.driver.planning import Progress, ShowProgress, plan_options, silent, sram_limit
+from thimble.compiler.driver.rendering import render
 from thimble.compiler.driver.stages import Model, open_model
 from thimble.compiler.ir.errors import ThimbleError, UsageError
 from thimble.compiler.plan.checker import check_plan
@@ -114,16 +113,7 @@ def undominated(points: Iterable[Point]) -> list[Point]:
 
 def write_svg(result: dict[str, Any], path: Path) -> None:
     """Draw a frontier into a file that stands alone. Raises UsageError where it cannot be written."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["px"] = lambda value: f"{value:.2f}".rstrip("0").rstrip(".")
-    text = environment.get_template("frontier.svg.j2").render(chart=draw_frontier(result))
+    text = render("frontier.svg.j2", {}, chart=draw_frontier(result))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -3,74 +3,66 @@
 from __future__ import annotations
 
 from functools import partial
-from math import ceil
 
-from thimble.codegen.kernels import KernelFamily, choose_kernels, kernels_by_scratch
+from thimble.codegen.armv7em.core import Core
+from thimble.codegen.kernels import choose_kernels, kernels_by_scratch, own_core
 from thimble.compiler.driver.options import CompileOptions
-from thimble.compiler.ir.graph import Graph, Site
-from thimble.compiler.ir.operator import KernelCall, Table
-from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
+from thimble.compiler.ir.graph import Graph, Role, Site
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.cycles import CycleModel, cycle_model
+from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
 from thimble.compiler.plan.kernels import KernelChoices, KernelOption
+from thimble.compiler.plan.options import Objective
 from thimble.targets.model import Target
 
-CYCLES_PER_MAC = {(False, False): 20.0, (False, True): 1.3, (True, False): 28.0, (True, True): 4.0}
-"""By whether the operator is depthwise and whether its kernel is specialised: docs/kernels.md, rounded."""
-
-CYCLES_PER_ELEMENT = 20.0
-"""An output element of everything without multiply-accumulates."""
-
-CYCLES_PER_WEIGHT = 0.9
-"""A byte of packed weights from flash."""
-
-CYCLES_PER_CALL = 900.0
+CODE_BYTES = 48 << 10
+"""More than the code and the small tables of a model take as a rule."""
 
 
 def kernel_choices(graph: Graph, target: Target, options: CompileOptions) -> KernelChoices | None:
-    """What the planner may choose from for a graph with plain kernels; None where the target has nothing else."""
-    if options.kernels is KernelFamily.C:
+    """What the planner may choose from for a graph with plain kernels; None where the target has nothing else.
+
+    Weights are transformed, which takes flash, for the least latency alone.
+    """
+    spare = _spare_flash_bytes(graph, target, options) if options.objective is Objective.LATENCY else 0
+    core = own_core(graph, target, options.kernels, spare)
+    if core is None:
         return None
-    whole, by_rows = [], []
-    for site in graph.sites:
-        form = site.op.rows(site)
-        steps = form.steps if form else 1
-        whole.append(_options_of(site, target, options, False, steps))
-        by_rows.append(_options_of(site, target, options, True, steps) if form else ())
+    model = cycle_model(target.name)
+    whole = tuple(_options_of(site, core, model, options.rounding, False) for site in graph.sites)
+    by_rows = tuple(_options_of(site, core, model, options.rounding, True) for site in graph.sites)
     if all(len(found) < 2 for found in (*whole, *by_rows)):
         return None
-    choose = partial(choose_kernels, graph, target, options.kernels)
-    return KernelChoices(whole, by_rows, choose)
+    return KernelChoices(whole, by_rows, partial(choose_kernels, graph, core))
 
 
 def _options_of(
-    site: Site, target: Target, options: CompileOptions, by_rows: bool, steps: int
+    site: Site, core: Core, model: CycleModel, rounding: Rounding, by_rows: bool
 ) -> tuple[KernelOption, ...]:
-    found = []
-    for limit, calls in kernels_by_scratch(site, target, options.rounding, by_rows):
+    form = site.op.rows(site)
+    if by_rows and form is None:
+        return ()
+    size, found = NodeSize.of(site, form.steps if form else 1), []
+    for limit, calls in kernels_by_scratch(site, core, rounding, by_rows):
+        shapes = tuple(CallShape.of(call, by_rows) for call in calls)
+        work = NodeWork(size, (), shapes) if by_rows else NodeWork(size, shapes)
         scratch = max((call.scratch_bytes for call in calls), default=0)
-        found.append(KernelOption(limit, scratch, all(c.overlaps for c in calls), partial(_cycles, site, calls, steps)))
+        cycles = partial(_cycles_by_rows, model, work) if by_rows else partial(_cycles_of_layer, model, work)
+        found.append(KernelOption(limit, scratch, all(call.overlaps for call in calls), cycles))
     return tuple(found)
 
 
-def _cycles(site: Site, calls: tuple[KernelCall, ...], steps: int, rows: float) -> float:
-    """A rough count of the cycles of one call for some rows."""
-    share, macs = min(rows / max(steps, 1), 1.0) if rows else 1.0, site.op.macs(site)
-    if not macs:
-        return CYCLES_PER_CALL + share * CYCLES_PER_ELEMENT * sum(value.type.elements for value in site.outputs)
-    depthwise = isinstance(site.op, DepthwiseConv2D)
-    total, depthwise = CYCLES_PER_CALL, isinstance(site.op, DepthwiseConv2D)
-    for call in calls:
-        tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
-        total += share * macs * CYCLES_PER_MAC[depthwise, call.source is not None]
-        total += CYCLES_PER_WEIGHT * tables * _portions(site, call, share)
-    return total
+def _cycles_by_rows(model: CycleModel, work: NodeWork, rows: float) -> float:
+    return model.step + model.cycles(work, rows)
 
 
-def _portions(site: Site, call: KernelCall, share: float) -> int:
-    """How often a call goes over its weights."""
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
-    type_ = site.output().type
-    pixels = share * type_.elements / max(type_.shape[-1], 1)
-    at_once = sizes.get("columns") or sizes.get("pixels_at_once") or sizes.get("rows_at_once", 1) * type_.columns
-    if sizes.get("kernel_height") == sizes.get("kernel_width") == 1:
-        at_once = max(at_once, sizes.get("row_pixels", 1))
-    return ceil(pixels / at_once) if call.source is not None else 0
+def _cycles_of_layer(model: CycleModel, work: NodeWork, rows: float) -> float:
+    return model.cycles(work)
+
+
+def _spare_flash_bytes(graph: Graph, target: Target, options: CompileOptions) -> int:
+    """Flash that larger weights may take, which is far less than what is left of the limit: code is not known yet."""
+    asked = options.max_flash_bytes
+    limit = target.flash_bytes if asked is None else min(target.flash_bytes, asked)
+    constants = sum(value.type.bytes for value in graph.values if value.role is Role.CONSTANT)
+    return limit - constants * 5 // 4 - CODE_BYTES

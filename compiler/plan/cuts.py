@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts
+from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.run_costs import NodePeaks, RunCosts
 from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
@@ -78,12 +78,12 @@ class Cuts:
         graph: RowGraph,
         recipes: Sequence[Recipe],
         progress: Callable[[float], None] = lambda part: None,
-        kernels: KernelCosts = PLAIN_C,
+        cycles: CycleModel | None = None,
         by_node: bool = False,
     ) -> None:
         self._graph = graph
         self._count = len(graph.nodes)
-        self._costs = RunCosts(graph, kernels, by_node)
+        self._costs = RunCosts(graph, cycles, by_node)
         self._work = 0
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []
@@ -165,7 +165,8 @@ class Cuts:
         best: list[PricedRun | None] = [None] * (self._count + 1)
         for end in range(1, self._count + 1):
             first, peak, _, layer = self._arrays[end]
-            total = np.where(peak <= np.where(layer, layer_limit, limit), cycles[first] + costs[end], NEVER)
+            possible = (peak <= np.where(layer, layer_limit, limit)) & (cycles[first] < NEVER)
+            total = np.where(possible, cycles[first] + costs[end], NEVER)
             choice = int(total.argmin())
             if total[choice] < NEVER:
                 cycles[end], best[end] = total[choice], self._ending[end][choice]

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import thimble
+from tests.graphs import graph_of
 from tests.passes.network import run
-from thimble.compiler.driver.build_folder import graph_of, import_model
+from thimble.compiler.driver.build_folder import import_model
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.stages import compile_model
 from thimble.compiler.ir.graph import Graph, Role

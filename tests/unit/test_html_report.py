@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import pytest
 
 from thimble.compiler.driver import demo
-from thimble.compiler.driver.cli import cli, compile_options
+from thimble.compiler.driver.cli import cli
+from thimble.compiler.driver.cli_options import compile_options
 from thimble.compiler.driver.html_report import (
     accuracy_verdict,
     build_page,

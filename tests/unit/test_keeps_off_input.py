@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.graphs import read_graph
 from thimble.compiler.driver import demo
-from thimble.compiler.driver.build_folder import read_model
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import KernelCall
 from thimble.compiler.plan.checker import PlanError, check_plan
@@ -19,7 +19,7 @@ from thimble.compiler.plan.planner import plan_graph
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    return read_model(demo.model_path())[1]
+    return read_graph(demo.model_path())
 
 
 def keeping_off(graph: Graph) -> Graph:

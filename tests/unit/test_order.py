@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.graph_draw import Choices
 from tests.e2e.graph_ops import draw_model
-from thimble.compiler.driver.build_folder import graph_of
+from tests.graphs import graph_of
 from thimble.compiler.ir.graph import verify
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.plan.checker import check_plan
