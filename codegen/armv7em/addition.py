@@ -7,6 +7,7 @@ bytes: constants are taken only if all 65,536 pairs of them give what it gives.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -21,6 +22,12 @@ from thimble.compiler.ops.fixed_point import requantize
 SHIFTS = (22, 21, 20, 19, 18)
 NEIGHBOURS = 3
 """How far from the nominal factors others are tried."""
+
+SUM_PARAMS = (
+    *(f"{name}{number}" for number in (1, 2) for name in ("zero_point", "multiplier", "shift")),
+    *("sign", "output_multiplier", "output_shift", "output_zero_point", "output_min", "output_max"),
+)
+"""The numbers of the plain kernel on which the constants depend."""
 
 LEFT_SHIFT = 20
 """Of the plain kernel: thimble_add_s8.c."""
@@ -57,7 +64,7 @@ def specialise_add(site: Site, call: KernelCall, core: Core, whole: bool, limit_
         return None
     low, high = _number(params, "output_min"), _number(params, "output_max")
     clamps = (low, high) != (-128, 127)
-    found = fit_sum(_all_pairs(params), _nominal(params), low, high)
+    found = _linear_sum(tuple((name, _number(params, name)) for name in SUM_PARAMS))
     if found is None:
         return None
     form = AddForm(found.shift, clamps)
@@ -66,6 +73,14 @@ def specialise_add(site: Site, call: KernelCall, core: Core, whole: bool, limit_
         found = LinearSum(found.a, found.b, found.c - (low << found.shift), found.shift)
     numbers = (("count", count), ("a", found.a), ("b", found.b), ("c", found.c), ("low", low), ("ceiling", ceiling))
     return KernelCall(f"add_dsp_{form.name}", numbers, (Input(0), Input(1), Output()), add_source(form))
+
+
+@lru_cache(maxsize=1024)
+def _linear_sum(constants: tuple[tuple[str, int], ...]) -> LinearSum | None:
+    """The linear form of a sum with these constants; parts of a layer, and each try to plan it, ask again."""
+    params: dict[str, ParamValue] = dict(constants)
+    low, high = _number(params, "output_min"), _number(params, "output_max")
+    return fit_sum(_all_pairs(params), _nominal(params), low, high)
 
 
 def _number(params: dict[str, ParamValue], name: str) -> int:
@@ -175,6 +190,7 @@ def add_listing(form: AddForm) -> Listing:
     return a
 
 
+@lru_cache(maxsize=256)
 def add_source(form: AddForm) -> GeneratedKernel:
     """The files of kernel add_dsp_<form>."""
     name = f"thimble_add_dsp_{form.name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -165,6 +165,7 @@ class Planes:
         return self.channels * ((rows - 1) * self.stride + self.kernel_height) * self.row_bytes
 
 
+@lru_cache(maxsize=256)
 def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
     """The files of kernel depthwise_conv_2d_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_depthwise_conv_2d_dsp_{form.name}"

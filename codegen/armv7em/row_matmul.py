@@ -8,6 +8,7 @@ copied to scratch once for all pixels of some output rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.rendering import render
@@ -228,6 +229,7 @@ def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.op("pop", registers(["r4-r11", "pc"]))
 
 
+@lru_cache(maxsize=256)
 def conv_2d_rows_source(form: RowMatmulForm, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel conv_2d_rows_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_conv_2d_rows_dsp_{form.name}"

@@ -7,6 +7,7 @@ The row is widened once for all channels; words of weights and sums are those of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -209,6 +210,7 @@ def _next(a: Listing, frame: Frame, form: VectorForm) -> None:
     a.op("pop", registers(["r4-r11", "pc"]))
 
 
+@lru_cache(maxsize=256)
 def vector_source(form: VectorForm, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel fully_connected_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_fully_connected_dsp_{form.name}"

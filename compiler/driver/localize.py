@@ -15,7 +15,7 @@ from thimble.compiler.driver.data import Samples, model_samples
 from thimble.compiler.driver.oracle import trace_oracle
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.executor import Executor
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.layer_plan import plan_layers
 
 
 def first_differing_layer(
