@@ -18,7 +18,7 @@ from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 PANEL_BYTES = 4608
 """Most scratch for the columns of one matrix product, unless four columns alone need more."""
 
-ROWS_BYTES = 10240
+ROWS_BYTES = 20 << 10
 """Most scratch for widened rows and one pair's weights, unless the rows of one output row alone need more."""
 
 MAX_ROWS_BYTES = 1 << 16
@@ -36,7 +36,7 @@ MAX_COLUMNS = 16
 MAX_ROWS = 8
 """THIMBLE_MAX_WIDE_ROWS in the runtime."""
 
-PIXELS_AT_ONCE = 32
+PIXELS_AT_ONCE = 128
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
 
 MIN_PIXELS = 4
