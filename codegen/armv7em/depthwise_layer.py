@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
-from thimble.codegen.armv7em.convolution import int32_words
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing, largest_offset
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, fill_file
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
+from thimble.codegen.armv7em.packing import int32_words
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.requantize import Requantization

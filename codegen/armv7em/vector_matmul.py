@@ -12,8 +12,9 @@ from functools import lru_cache
 import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
-from thimble.codegen.armv7em.convolution import fuse_sums, int32_words, weight_words
+from thimble.codegen.armv7em.convolution import fuse_sums
 from thimble.codegen.armv7em.core import Core
+from thimble.codegen.armv7em.packing import int32_words, weight_words
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.requantize import Requantization

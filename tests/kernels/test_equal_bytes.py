@@ -21,6 +21,9 @@ LAYERS = int(os.environ.get("THIMBLE_KERNEL_LAYERS", "60"))
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
 
+CORES = tuple(Core(has_fpu, winograd_bytes=1 << 20) for has_fpu in (True, False))
+"""Every layer whose shape suits is made with transformed weights."""
+
 TARGETS = (
     "stm32l4r5zi",
     *(pytest.param(name, marks=pytest.mark.full) for name in ("stm32h743zi", "stm32u575zi", "mps3-an547")),
@@ -62,11 +65,15 @@ def draw_input(rng: np.random.Generator, shape: tuple[int, ...], sample: int) ->
 
 @pytest.mark.parametrize("operator", DRAWS)
 def test_portable_twin_equals_the_reference(operator: str, tmp_path: Path) -> None:
-    run_on_host(draw_cases(operator, LAYERS, Core(has_fpu=True)), tmp_path)
+    run_on_host(draw_cases(operator, LAYERS, CORES[0]), tmp_path)
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("core", [Core(has_fpu=True), Core(has_fpu=False)], ids=["fpu", "no fpu"])
+@pytest.mark.parametrize(
+    "core",
+    CORES,
+    ids=["fpu", "no fpu"],
+)
 @pytest.mark.parametrize("operator", DRAWS)
 def test_assembly_equals_the_reference(operator: str, core: Core, target: str, tmp_path: Path) -> None:
     run_on_target(draw_cases(operator, LAYERS, core), tmp_path, load_target(target))
