@@ -7,8 +7,11 @@ from enum import Enum
 from functools import partial
 
 from thimble.codegen.armv7em.core import core_of
-from thimble.codegen.armv7em.select import specialise
+from thimble.codegen.armv7em.select import specialise as specialise_armv7em
+from thimble.codegen.armv81m.select import has_mve
+from thimble.codegen.armv81m.select import specialise as specialise_armv81m
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Specialise
 from thimble.targets.model import Target
 
 
@@ -24,7 +27,13 @@ def choose_kernels(graph: Graph, target: Target, family: KernelFamily, scratch_l
 
     No specialised kernel takes more scratch than the limit, where there is one.
     """
+    return replace(graph, specialise=_specialise(target, family, scratch_limit_bytes))
+
+
+def _specialise(target: Target, family: KernelFamily, scratch_limit_bytes: int | None) -> Specialise | None:
+    if family is KernelFamily.C:
+        return None
+    if has_mve(target):
+        return partial(specialise_armv81m, scratch_limit_bytes=scratch_limit_bytes)
     core = core_of(target)
-    if core is None or family is KernelFamily.C:
-        return replace(graph, specialise=None)
-    return replace(graph, specialise=partial(specialise, core=core, scratch_limit_bytes=scratch_limit_bytes))
+    return core and partial(specialise_armv7em, core=core, scratch_limit_bytes=scratch_limit_bytes)

@@ -6,10 +6,11 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
-from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
-from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
+from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
 from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.words import int32_words, unsigned
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Argument,
@@ -74,7 +75,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
     """How the sums are made, and the constants of their requantization; None where nothing can be proved."""
-    plain = layer.requantization
+    plain = plain_requantization(layer)
     folded = plain.with_bits(MAX_SCALE_BITS) if layer.weights.min() >= -127 else None
     constants = folded or plain.with_equal_bits()
     if constants is None:
@@ -251,17 +252,7 @@ def weight_words(weights: Array, start: Array, folded: bool) -> tuple[Array, Arr
     """
     if folded:
         lanes = 256 * weights[:, 1::2] + weights[:, ::2]
-        words = _unsigned(lanes[:, ::2], 16) | _unsigned(lanes[:, 1::2], 16) << 16
+        words = unsigned(lanes[:, ::2], 16) | unsigned(lanes[:, 1::2], 16) << 16
         return 256 * start - 127 * weights[:, ::2].sum(axis=1), words
-    quarters = [_unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
+    quarters = [unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
     return start, quarters[0] | quarters[1] | quarters[2] | quarters[3]
-
-
-def int32_words(values: Array) -> Array:
-    """Values modulo 2**32 as int32."""
-    return np.asarray(_unsigned(values, 32).astype(np.uint32).view(np.int32))
-
-
-def _unsigned(values: Array, bits: int) -> Array:
-    """Values modulo 2**bits, not negative."""
-    return np.asarray(values & ((1 << bits) - 1))
