@@ -36,4 +36,6 @@ def _specialise(target: Target, family: KernelFamily, scratch_limit_bytes: int |
     if has_mve(target):
         return partial(specialise_armv81m, scratch_limit_bytes=scratch_limit_bytes)
     core = core_of(target)
-    return core and partial(specialise_armv7em, core=core, scratch_limit_bytes=scratch_limit_bytes)
+    if core is None:
+        return None
+    return partial(specialise_armv7em, core=core, scratch_limit_bytes=scratch_limit_bytes)

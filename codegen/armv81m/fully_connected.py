@@ -6,7 +6,7 @@ from thimble.codegen.armv81m.arithmetic import arithmetic_of
 from thimble.codegen.armv81m.blocks import LANES, packed_blocks
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Input, KernelCall, Output, Scratch, Table
+from thimble.compiler.ir.operator import Input, KernelCall, Output, Table
 
 
 def specialise_fully_connected(site: Site, call: KernelCall, whole: bool, limit_bytes: int) -> KernelCall | None:
@@ -16,17 +16,12 @@ def specialise_fully_connected(site: Site, call: KernelCall, whole: bool, limit_
     if layer is None or sizes["weights_zero_point"] != 0 or arithmetic_of(layer) is None:
         return None
     channels, depth = layer.weights.shape
-    steps = -(-depth // LANES)
-    copies = depth % LANES != 0
     kept = ("output_zero_point", "output_min", "output_max")
     params = (
         ("rows", sizes["rows"]),
         ("depth", depth),
         ("channels", channels),
         *((name, sizes[name]) for name in kept),
-        ("steps", steps),
-        ("copies", int(copies)),
     )
-    table = Table("packed", packed_blocks(layer, 1, LANES * steps))
-    scratch = Scratch(LANES * steps if copies else 0, "int8_t")
-    return KernelCall("fully_connected_mve", params, (Input(0), table, scratch, Output()))
+    table = Table("packed", packed_blocks(layer, 1, -(-depth // LANES) * LANES))
+    return KernelCall("fully_connected_mve", params, (Input(0), table, Output()))
