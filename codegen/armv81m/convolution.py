@@ -100,10 +100,10 @@ def specialise_conv_2d(site: Site, call: KernelCall, whole: bool, limit_bytes: i
     sizes = {name: value for name, value in call.params if isinstance(value, int)}
     if layer is None or sizes["group_channels"] != sizes["input_channels"]:
         return None
-    return windows_call(site, layer, sizes, whole)
+    return windows_call(site, layer, sizes, whole, limit_bytes)
 
 
-def windows_call(site: Site, layer: PlainLayer, sizes: Sizes, whole: bool) -> KernelCall | None:
+def windows_call(site: Site, layer: PlainLayer, sizes: Sizes, whole: bool, limit_bytes: int) -> KernelCall | None:
     """The call for weights (channels, kernel_height * kernel_width * input_channels)."""
     arithmetic = arithmetic_of(layer)
     reach = max((sizes[f"kernel_{side}"] - 1) * sizes[f"dilation_{side}"] for side in ("height", "width"))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from thimble.codegen.armv81m.addition import specialise_add
 from thimble.codegen.armv81m.convolution import specialise_conv_2d
+from thimble.codegen.armv81m.depthwise import specialise_depthwise
 from thimble.codegen.armv81m.fully_connected import specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.compiler.ir.graph import Site
@@ -15,6 +16,7 @@ from thimble.targets.model import Target
 KERNELS: Mapping[str, Callable[[Site, KernelCall, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
     "conv_2d_s8": specialise_conv_2d,
+    "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""

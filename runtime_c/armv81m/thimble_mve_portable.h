@@ -19,6 +19,14 @@ typedef struct {
     int32_t lane[4];
 } int32x4_t;
 
+typedef struct {
+    uint32_t lane[4];
+} uint32x4_t;
+
+typedef struct {
+    int8x16_t val[4];
+} int8x16x4_t;
+
 /* One bit for each byte. */
 typedef uint16_t mve_pred16_t;
 
@@ -106,6 +114,45 @@ static inline int32x4_t vmulq_n_s32(int32x4_t a, int32_t factor) {
 /* sums + a * factor. */
 static inline int32x4_t vmlaq_n_s32(int32x4_t sums, int32x4_t a, int32_t factor) {
     return vaddq_s32(sums, vmulq_n_s32(a, factor));
+}
+
+/* Rounded or rescaled by one number for all lanes. */
+static inline int32x4_t vqrdmulhq_n_s32(int32x4_t a, int32_t factor) {
+    return vqrdmulhq_s32(a, vdupq_n_s32(factor));
+}
+
+static inline int32x4_t vrshlq_n_s32(int32x4_t a, int32_t places) {
+    return vrshlq_s32(a, vdupq_n_s32(places));
+}
+
+static inline int32x4_t vshlq_r_s32(int32x4_t a, int32_t places) {
+    return vshlq_s32(a, vdupq_n_s32(places));
+}
+
+/* first, first + step, ... */
+static inline uint32x4_t vidupq_n_u32(uint32_t first, uint32_t step) {
+    const uint32x4_t result = {{first, first + step, first + 2 * step, first + 3 * step}};
+    return result;
+}
+
+static inline uint32x4_t vmulq_n_u32(uint32x4_t a, uint32_t factor) {
+    for (int i = 0; i < 4; i++) {
+        a.lane[i] *= factor;
+    }
+    return a;
+}
+
+/* All 128 bits to the left by up to 32, with those of *carry from below; what falls out is the new carry. */
+static inline int8x16_t vshlcq_s8(int8x16_t a, uint32_t *carry, int places) {
+    uint32_t words[4];
+    memcpy(words, &a, sizeof words);
+    for (int i = 0; i < 4; i++) {
+        const uint64_t both = (uint64_t)words[i] << places | (*carry & (((uint64_t)1 << places) - 1));
+        words[i] = (uint32_t)both;
+        *carry = (uint32_t)(both >> 32);
+    }
+    memcpy(&a, words, sizeof words);
+    return a;
 }
 
 static inline int32x4_t vshrq_n_s32(int32x4_t a, int places) {
@@ -256,6 +303,32 @@ static inline void vstrbq_p_s32(int8_t *to, int32x4_t a, mve_pred16_t active) {
         if (active >> (4 * i) & 1) {
             to[i] = (int8_t)(uint8_t)((uint32_t)a.lane[i] & 0xFFu);
         }
+    }
+}
+
+static inline void vstrbq_scatter_offset_p_s32(int8_t *to, uint32x4_t offsets, int32x4_t a, mve_pred16_t active) {
+    for (int i = 0; i < 4; i++) {
+        if (active >> (4 * i) & 1) {
+            to[offsets.lane[i]] = (int8_t)(uint8_t)((uint32_t)a.lane[i] & 0xFFu);
+        }
+    }
+}
+
+static inline void vstrbq_scatter_offset_s32(int8_t *to, uint32x4_t offsets, int32x4_t a) {
+    vstrbq_scatter_offset_p_s32(to, offsets, a, 0xFFFF);
+}
+
+/* Words at offsets in bytes. */
+static inline void vstrwq_scatter_offset_s32(int32_t *to, uint32x4_t offsets, int32x4_t a) {
+    for (int i = 0; i < 4; i++) {
+        memcpy((char *)to + offsets.lane[i], &a.lane[i], sizeof a.lane[i]);
+    }
+}
+
+/* Lane 0 of all four vectors, then lane 1, and so on. */
+static inline void vst4q_s8(int8_t *to, int8x16x4_t a) {
+    for (int i = 0; i < 64; i++) {
+        to[i] = a.val[i % 4].lane[i / 4];
     }
 }
 

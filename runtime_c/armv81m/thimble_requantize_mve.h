@@ -43,6 +43,21 @@ static inline int32x4_t thimble_scale_mve(thimble_form_mve form, int32x4_t sums,
     return vrshlq_s32(product, right);
 }
 
+/* The same with one multiplier and shift for all sums. */
+static inline int32x4_t thimble_scale_channel_mve(thimble_form_mve form, int32x4_t sums, int32_t multiplier,
+                                                  int32_t shift) {
+    int32_t right = shift;
+    if (form.shifts_left) {
+        right = shift > 0 ? 0 : shift;
+        sums = vshlq_r_s32(sums, shift - right);
+    }
+    int32x4_t product = vqrdmulhq_n_s32(sums, multiplier);
+    if (form.rounds_ties && (!form.shifts_left || right < 0)) {
+        product = vqaddq_s32(product, vshrq_n_s32(product, 31));
+    }
+    return vrshlq_n_s32(product, right);
+}
+
 /* Two vectors of results as one of int16 with the zero point: even lanes are those of `first`. */
 static inline int16x8_t thimble_join_mve(thimble_limits_mve limits, int32x4_t first, int32x4_t second) {
     int16x8_t both = vreinterpretq_s16_s32(first);
