@@ -8,7 +8,10 @@ from functools import partial
 
 from thimble.codegen.armv7em.core import core_of
 from thimble.codegen.armv7em.select import specialise
+from thimble.codegen.scalar.core import core_of as scalar_core_of
+from thimble.codegen.scalar.select import specialise as specialise_scalar
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Specialise
 from thimble.targets.model import Target
 
 
@@ -24,7 +27,10 @@ def choose_kernels(graph: Graph, target: Target, family: KernelFamily, scratch_l
 
     No specialised kernel takes more scratch than the limit, where there is one.
     """
-    core = core_of(target)
-    if core is None or family is KernelFamily.C:
-        return replace(graph, specialise=None)
-    return replace(graph, specialise=partial(specialise, core=core, scratch_limit_bytes=scratch_limit_bytes))
+    core, scalar = core_of(target), scalar_core_of(target)
+    chosen: Specialise | None = None
+    if family is KernelFamily.AUTO and core is not None:
+        chosen = partial(specialise, core=core, scratch_limit_bytes=scratch_limit_bytes)
+    elif family is KernelFamily.AUTO and scalar is not None:
+        chosen = partial(specialise_scalar, core=scalar, scratch_limit_bytes=scratch_limit_bytes)
+    return replace(graph, specialise=chosen)
