@@ -14,6 +14,8 @@ from thimble.codegen.armv7em.winograd_layer import winograd_limit
 from thimble.codegen.armv81m.select import has_mve
 from thimble.codegen.armv81m.select import specialise as specialise_armv81m
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
+from thimble.codegen.scalar.core import core_of as scalar_core_of
+from thimble.codegen.scalar.select import specialise as specialise_scalar
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import KernelCall, Rounding
 from thimble.targets.model import Target
@@ -82,4 +84,5 @@ def _own_kernels(target: Target, winograd_bytes: int) -> _OwnKernels | None:
     dsp = core_of(target)
     if dsp is not None:
         return partial(specialise_armv7em, core=replace(dsp, winograd_bytes=winograd_bytes))
-    return None
+    scalar = scalar_core_of(target)
+    return None if scalar is None else partial(specialise_scalar, core=scalar)

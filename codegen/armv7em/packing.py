@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.words import int32_words, unsigned
 from thimble.compiler.ir.operator import Argument, Array, EndRow, FirstRow, InputRows, OutputRows, Scratch, Table
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.packing import call_arguments, channel_pairs, lanes
-from thimble.codegen.armv7em.requantize import plain_requantization
 from thimble.codegen.armv7em.winograd import POSITIONS, SCALE_BITS, TILE_BYTES, WinogradForm, winograd_source
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
+from thimble.codegen.kernel_tools.requantize import plain_requantization
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import Array, KernelCall
