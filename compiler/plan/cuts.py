@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts
+from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.run_costs import NodePeaks, RunCosts
 from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
@@ -78,12 +78,12 @@ class Cuts:
         graph: RowGraph,
         recipes: Sequence[Recipe],
         progress: Callable[[float], None] = lambda part: None,
-        kernels: KernelCosts = PLAIN_C,
+        cycles: CycleModel | None = None,
         by_node: bool = False,
     ) -> None:
         self._graph = graph
         self._count = len(graph.nodes)
-        self._costs = RunCosts(graph, kernels, by_node)
+        self._costs = RunCosts(graph, cycles, by_node)
         self._work = 0
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []

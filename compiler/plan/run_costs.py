@@ -16,7 +16,8 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts, extra_cycles
+from thimble.compiler.plan.cycles import CycleModel, cycle_model, extra_cycles
+from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.layout import most_shared
 from thimble.compiler.plan.row_graph import Home, RowGraph
 from thimble.compiler.plan.runs import LAYER, Parts, Pass, Recipe, aligned_row_bytes, part_row_bytes, passes_of
@@ -50,8 +51,8 @@ class RunCost:
 class RunCosts:
     """Costs of runs of one graph."""
 
-    def __init__(self, graph: RowGraph, kernels: KernelCosts = PLAIN_C, by_node: bool = False) -> None:
-        self._kernels, self._by_node = kernels, by_node
+    def __init__(self, graph: RowGraph, cycles: CycleModel | None = None, by_node: bool = False) -> None:
+        self._prices, self._by_node = _Prices(graph, cycles or cycle_model()), by_node
         self._graph, self._parts = graph, Parts(graph)
         homes = graph.homes.values()
         self._states = sum(home.rows * home.row_bytes for home in homes if home.role is Role.STATE)
@@ -82,7 +83,7 @@ class RunCosts:
                 if node in part.spans
             )
             if recipe != LAYER:
-                cycles += extra_cycles(self._kernels, self._graph.nodes[node], sum(calls), done)
+                cycles += self._prices.extra(node, sum(calls), done)
             macs += done
             called.append((sum(calls), self._rows_done(node, found.passes) / max(sum(calls), 1)))
             if node <= first_possible:
@@ -131,6 +132,28 @@ def _node_peaks(
         shared[at] = np.maximum(shared[at], [timeline.shared_by(node + first) for node in at.tolist()])
     calls, rows = np.array(called[::-1], float).reshape(-1, 2).T
     return NodePeaks(peaks + live, shared, calls, rows)
+
+
+class _Prices:
+    """Cycles that nodes take by rows beyond those of whole layers; every question is answered once."""
+
+    def __init__(self, graph: RowGraph, model: CycleModel) -> None:
+        self._graph, self._model = graph, model
+        self._work: dict[int, NodeWork] = {}
+        self._known: dict[tuple[int, int, int], int] = {}
+
+    def extra(self, node: int, calls: int, macs: int) -> int:
+        """Of a node in `calls` calls that compute `macs`; reading an input takes the steps alone."""
+        key = node, calls, macs
+        if key not in self._known:
+            index = self._graph.nodes[node].node
+            if index is None:
+                self._known[key] = round(calls * self._model.step)
+            else:
+                if node not in self._work:
+                    self._work[node] = NodeWork.of(self._graph.graph.sites[index], self._graph.rounding)
+                self._known[key] = extra_cycles(self._model, self._work[node], calls, macs)
+        return self._known[key]
 
 
 class _Later:

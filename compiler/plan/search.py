@@ -181,7 +181,7 @@ class Search:
                 self.graph,
                 self._recipes(repeats),
                 lambda part: self._options.progress(what, part),
-                self._options.kernels,
+                self._options.cycles,
                 self._by_node,
             )
         return self._cuts[repeats]
