@@ -65,7 +65,7 @@ def kernels_by_scratch(
             break
         calls = tuple(better or call for better, call in zip(found, plain, strict=True))
         yield limit, calls
-        limit = max(call.scratch_bytes for call in calls if call.source is not None) - 1
+        limit = max(better.scratch_bytes for better in found if better is not None) - 1
     yield -1, plain
 
 
