@@ -7,18 +7,18 @@ import numpy as np
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.packing import call_arguments, pair_words
-from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
-from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
 from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 
 PANEL_BYTES = 4608
 """Most scratch for the columns of one matrix product, unless four columns alone need more."""
 
-ROWS_BYTES = 10240
+ROWS_BYTES = 20 << 10
 """Most scratch for widened rows and one pair's weights, unless the rows of one output row alone need more."""
 
 MAX_ROWS_BYTES = 1 << 16
@@ -36,7 +36,7 @@ MAX_COLUMNS = 16
 MAX_ROWS = 8
 """THIMBLE_MAX_WIDE_ROWS in the runtime."""
 
-PIXELS_AT_ONCE = 32
+PIXELS_AT_ONCE = 128
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
 
 MIN_PIXELS = 4
@@ -67,7 +67,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
     """How the sums are made, and the constants of their requantization; None where nothing can be proved."""
-    plain = layer.requantization
+    plain = plain_requantization(layer)
     folded = plain.with_bits(MAX_SCALE_BITS) if layer.weights.min() >= -127 else None
     constants = folded or plain.with_equal_bits()
     if constants is None:

@@ -15,10 +15,10 @@ from functools import lru_cache
 import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
-from thimble.codegen.armv7em.packing import int32_words
-from thimble.codegen.armv7em.plain_layer import PlainLayer
 from thimble.codegen.armv7em.rendering import render
-from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer
+from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.operator import (
     Array,
     EndRow,

@@ -14,11 +14,12 @@ import numpy as np
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.convolution import fuse_sums
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.packing import int32_words, weight_words
-from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.armv7em.packing import weight_words
 from thimble.codegen.armv7em.rendering import render
-from thimble.codegen.armv7em.requantize import Requantization
 from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, GeneratedKernel, Input, KernelCall, Output, Scratch, Table
 

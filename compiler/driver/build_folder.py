@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thimble.codegen.kernels import KernelFamily, choose_kernels, own_core
+from thimble.codegen.kernels import KernelFamily, choose_kernels
 from thimble.compiler.driver.options import Io
 from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.importers.pytorch import import_pytorch
@@ -188,6 +188,7 @@ def open_build(folder: Path) -> Build:
         limits = report["build"]["scratch_limits_bytes"]
         if not isinstance(limits, list) or not all(isinstance(limit, int) for limit in limits):
             raise ValueError(f"scratch_limits_bytes is {limits!r}")
+        winograd = int(report["build"]["winograd_bytes"])
         float_graph = _float_graph(folder, report, shapes)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
@@ -199,7 +200,7 @@ def open_build(folder: Path) -> Build:
     chip = load_target(target)
     if limits and len(limits) != len(graph.nodes):
         raise UsageError(f"{folder} holds an incomplete build (limits of scratch of other layers); compile again.")
-    graph = choose_kernels(graph, own_core(graph, chip, family) if limits else None, limits)
+    graph = choose_kernels(graph, chip, family if limits else KernelFamily.C, limits, winograd)
     return Build(folder, report, model, graph, interface, chip, name, rounding, kind, float_graph)
 
 

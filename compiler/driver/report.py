@@ -31,6 +31,7 @@ def build_report(
     sizes: ElfSizes,
     options: CompileOptions,
     scratch_limits: Sequence[int],
+    winograd_bytes: int,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -40,7 +41,12 @@ def build_report(
     return {
         "schema": SCHEMA,
         "thimble": __version__,
-        "build": {"name": project.name, **options.recorded(), "scratch_limits_bytes": list(scratch_limits)},
+        "build": {
+            "name": project.name,
+            **options.recorded(),
+            "scratch_limits_bytes": list(scratch_limits),
+            "winograd_bytes": winograd_bytes,
+        },
         "model": {
             "name": graph.name,
             "sha256": hashlib.sha256(model).hexdigest(),

@@ -127,7 +127,7 @@ def _value_buffer(graph: Graph, index: int, first: int, last: int, outputs: set[
 
 def _alignment(graph: Graph, buffer: Buffer) -> int:
     wide = buffer.kind is BufferKind.SCRATCH or (
-        buffer.value is not None and graph.values[buffer.value].type.dtype.bytes == 8
+        buffer.value is not None and graph.values[buffer.value].type.dtype.alignment == 8
     )
     return 8 if wide else ALIGNMENT
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from thimble.codegen.kernels import KernelFamily, choose_kernels, own_core
+from thimble.codegen.kernels import KernelFamily, choose_kernels
 from thimble.compiler.driver.build_folder import import_model, optimize
 from thimble.compiler.driver.layer_bench import measure_graph
 from thimble.compiler.driver.options import Io
@@ -16,7 +16,7 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.kernel_work import NodeWork, Work
-from thimble.compiler.plan.layer_plan import plan_layers
+from thimble.compiler.plan.planner import plan_layers
 from thimble.compiler.plan.row_graph import row_graph
 from thimble.compiler.plan.row_plan import plan_runs
 from thimble.compiler.plan.runs import Recipe, Run
@@ -85,8 +85,7 @@ def load_graph(data: bytes, name: str) -> Graph:
 
 def sample(graph: Graph, target: Target, variant: Variant) -> Samples:
     """Build and run a network. Raises DoesNotFit where it is too large for the chip."""
-    limits = None if variant.limit_bytes is None else [variant.limit_bytes] * len(graph.nodes)
-    graph = choose_kernels(graph, own_core(graph, target, variant.kernels), limits)
+    graph = choose_kernels(graph, target, variant.kernels, variant.limit_bytes)
     if variant.rows is None:
         plan = plan_layers(graph, ROUNDING, 0.0)
     else:
