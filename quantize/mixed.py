@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,7 +30,7 @@ from thimble.quantize.weights import store_bias
 SENSITIVITY_SAMPLES = 64
 """Samples on which each tensor is tried alone."""
 
-FITTED_SAMPLES = 192
+FITTED_SAMPLES = 512
 """Samples to which the layers of a choice are fitted."""
 
 TRIED = 3
@@ -50,7 +50,8 @@ Drop = Callable[[Graph], float]
 class Limits:
     """What a choice must keep to: bytes of constants and of activations, the outputs' error, points lost.
 
-    With a `factor`, the price must fall by that, and the error is as small as it can then be. The error is Sensitivity.loss on samples that nothing was fitted to. `most_points` needs a `drop`.
+    With a `factor`, the price must fall by that, and the error is as small as it can then be. The error is
+    Sensitivity.loss on samples that nothing was fitted to. `most_points` needs a `drop`.
     """
 
     flash_bytes: int | None = None
@@ -86,7 +87,7 @@ class Search:
     calibration: Calibration
     limits: Limits
     price: Price | None
-    widths: Widths = Widths()
+    widths: Widths = field(default_factory=Widths)
     say: Say = lambda _: None
     progress: Progress = lambda items, what, count: items
 

@@ -108,7 +108,7 @@ class Sensitivity:
         grids, layers = self.chosen_grids(Bits().with_group(members, bits)), {}
         for position in self.tensors.layers:
             index = self.real.nodes[position].inputs[0]
-            if index in members:
+            if index is not None and index in members:
                 operand = grids[index].nearest(self._operand(position))
                 layers[position] = self._refitted(position, operand, WIDEST).layer
         return Precision(grids, layers)
