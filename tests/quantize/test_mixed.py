@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import thimble
 from tests.quantize.networks import FloatNetwork, samples, small_classifier
 from thimble.compiler.driver.cli import cli
+from thimble.compiler.driver.html_report import write_html
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import DoesNotFit, ThimbleError, UnsupportedOp
@@ -282,6 +283,19 @@ def test_searched_model_is_compiled_and_verified(files: dict[str, Path], tmp_pat
     assert {row["runtime"] for row in report["verify"]["runtimes"]} >= {"host", "target"}
     tensors = report["quantization"]["precision"]["tensors"]
     assert all(row["saved_bit_operations"] > 0 for row in tensors)
+    page = write_html(tmp_path / "out").read_text()
+    assert f"{len(tensors)} tensors of fewer bits" in page
+
+
+def test_layers_of_a_quantized_build_are_in_its_page(files: dict[str, Path], tmp_path: Path) -> None:
+    given = ("--quantize", "fast", "--calibration", files["calibration"])
+    code, text = run_cli("compile", files["float"], "-t", "stm32l4r5zi", "-o", tmp_path / "out", *given)
+    assert code == 0, text
+    layers = json.loads((tmp_path / "out" / "report.json").read_text())["quantization"]["layers"]
+    page = write_html(tmp_path / "out").read_text()
+    for row in layers:
+        assert f'<td class="right">{row["clipped_percent"]:.2f}%</td>' in page
+        assert row["sqnr_db"] is None or f'<td class="right">{row["sqnr_db"]:.1f}</td>' in page
 
 
 @pytest.mark.parametrize(
