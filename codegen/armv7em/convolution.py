@@ -42,6 +42,9 @@ PIXELS_AT_ONCE = 128
 MIN_PIXELS = 4
 """Shortest row of pixels: THIMBLE_MIN_PIXELS in the runtime."""
 
+MAX_PADDING_SHARE = 3
+"""Windows of several pixels with 5 channels and more become columns where padding to words adds more than a third."""
+
 MIN_POINTWISE_WIDTH = 24
 """Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
 
@@ -122,7 +125,8 @@ def _by_rows(
 ) -> KernelCall | None:
     depth, kernel = sizes["input_channels"], (sizes["kernel_height"], sizes["kernel_width"])
     dilated = (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1)
-    if dilated or depth == 1 or (depth > 4 and depth % 4) or sizes["output_width"] < MIN_PIXELS:
+    padded_well = kernel == (1, 1) or depth < 4 or -depth % 4 * MAX_PADDING_SHARE <= depth
+    if dilated or depth == 1 or not padded_well or sizes["output_width"] < MIN_PIXELS:
         return None
     if kernel == (1, 1) and sizes["output_width"] % 4 and sizes["output_width"] < MIN_POINTWISE_WIDTH:
         return None
@@ -151,9 +155,9 @@ def _by_flat_pixels(
     depth, pixels = sizes["input_channels"], site.output().type.elements // len(layer.weights)
     ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
     padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
-    if any(sizes[name] != 1 for name in ones) or padded or depth % 4 or pixels < MIN_PIXELS:
+    if any(sizes[name] != 1 for name in ones) or padded or depth == 1 or pixels < MIN_PIXELS:
         return None
-    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, len(layer.weights))
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights))
     spare = _rows_bytes(form, 1)
     portion = _portion(pixels, (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes)
     scratch = spare + portion * form.pixel_bytes

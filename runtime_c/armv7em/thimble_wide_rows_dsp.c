@@ -66,19 +66,60 @@ static void move_words(const uint32_t *from, uint32_t *to, int32_t words) {
     }
 }
 
-/* An input row of two or three channels, one word a pixel; channels that are not there are 0. */
-static inline void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
-    const uint32_t mask = ((uint32_t)1 << (8 * channels)) - 1;
-    for (; pixels > 1; pixels--) { /* the word of the last pixel could lie behind the tensor */
-        put_word(folded, to, thimble_load_4(from) & mask);
+/* Pixels of one word, which reaches into the next pixel: what is multiplied by the zeros behind a pixel's weights does
+ * not matter. */
+static void widen_single_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
+    for (; pixels >= 4; pixels -= 4) {
+        const uint32_t a = thimble_load_4(from);
+        const uint32_t b = thimble_load_4(from + channels);
+        const uint32_t c = thimble_load_4(from + 2 * channels);
+        const uint32_t d = thimble_load_4(from + 3 * channels);
+        put_word(folded, to, a);
+        put_word(folded, to + 2, b);
+        put_word(folded, to + 4, c);
+        put_word(folded, to + 6, d);
+        from += 4 * channels;
+        to += 8;
+    }
+    for (; pixels > 0; pixels--) {
+        put_word(folded, to, thimble_load_4(from));
         from += channels;
         to += 2;
     }
+}
+
+/* Pixels whose channels are no whole words; the last one is not read beyond its end. */
+static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
+    const int32_t words = (channels + 3) / 4;
+    const int32_t rest = channels % 4;
+    if (words > 1) {
+        for (int32_t i = 1; i < pixels; i++) {
+            widen_words(folded, from, to, words);
+            from += channels;
+            to += 2 * words;
+        }
+    } else {
+        widen_single_words(folded, from, to, pixels - 1, channels);
+        from += (pixels - 1) * channels;
+        to += 2 * (pixels - 1);
+    }
+    widen_words(folded, from, to, words - 1);
+    from += channels - rest;
     uint32_t x = 0;
-    for (int32_t c = 0; c < channels; c++) {
+    for (int32_t c = 0; c < rest; c++) {
         x |= (uint32_t)(uint8_t)from[c] << (8 * c);
     }
-    put_word(folded, to, x);
+    put_word(folded, to + 2 * (words - 1), x);
+}
+
+static inline void widen(const thimble_wide_rows_dsp_params *p, const int8_t *from, uint32_t *to, int32_t pixels) {
+    if (p->input_channels % 4 == 0) {
+        widen_words(p->folded, from, to, pixels * (p->input_channels / 4));
+    } else if (p->folded) {
+        widen_pixels(1, from, to, pixels, p->input_channels);
+    } else {
+        widen_pixels(0, from, to, pixels, p->input_channels);
+    }
 }
 
 /* A widened row: an input row between its borders, or a border where `from` is null. */
@@ -89,13 +130,7 @@ static void fill_row(const thimble_wide_rows_dsp_params *p, const int8_t *from, 
         return;
     }
     to = put_border(p, to, p->pad_left * words);
-    if (p->input_channels % 4 == 0) {
-        widen_words(p->folded, from, to, p->input_width * words);
-    } else if (p->folded) {
-        widen_pixels(1, from, to, p->input_width, p->input_channels);
-    } else {
-        widen_pixels(0, from, to, p->input_width, p->input_channels);
-    }
+    widen(p, from, to, p->input_width);
     put_border(p, to + 2 * p->input_width * words, (p->row_pixels - p->pad_left - p->input_width) * words);
 }
 
@@ -218,8 +253,8 @@ void thimble_flat_pixels_dsp(const thimble_wide_rows_dsp_params *params, thimble
     int32_t left = p->output_height * p->output_width;
     while (left > 0) {
         const int32_t pixels = smaller(left, p->row_pixels);
-        widen_words(p->folded, from, rows, pixels * (p->input_channels / 4));
-        job.last_column = (pixels - 4) * 2 * p->input_channels;
+        widen(p, from, rows, pixels);
+        job.last_column = (pixels - 4) * 8 * ((p->input_channels + 3) / 4);
         job.last_pixel = (pixels - 4) * p->output_channels;
         run(p, function, &job);
         from += pixels * p->input_channels;

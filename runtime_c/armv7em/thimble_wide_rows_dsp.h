@@ -15,7 +15,7 @@
 typedef struct {
     int32_t input_height;
     int32_t input_width;
-    int32_t input_channels; /* below 4, or a multiple of 4 */
+    int32_t input_channels; /* at least 2; rounded up to a multiple of 4 in widened rows */
     int32_t kernel_height;
     int32_t kernel_width;
     int32_t stride_height;
