@@ -45,6 +45,9 @@ MIN_PIXELS = 4
 MAX_PADDING_SHARE = 3
 """Windows of several pixels with 5 channels and more become columns where padding to words adds more than a third."""
 
+MAX_PIXELS_WITH_TAILS = 32
+"""Pointwise layers of more pixels are better off without the code for one or two pixels behind the last four."""
+
 MIN_POINTWISE_WIDTH = 24
 """Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
 
@@ -157,7 +160,8 @@ def _by_flat_pixels(
     padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
     if any(sizes[name] != 1 for name in ones) or padded or depth == 1 or pixels < MIN_PIXELS:
         return None
-    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights))
+    tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails)
     spare = _rows_bytes(form, 1)
     portion = _portion(pixels, (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes)
     scratch = spare + portion * form.pixel_bytes
@@ -186,18 +190,22 @@ def _row_call(
     scratch_bytes: int,
 ) -> KernelCall:
     depth, kernel = sizes["input_channels"], (form.kernel_height, form.kernel_width)
-    weights = np.zeros((form.channels, *kernel, form.pixel_bytes // 2), np.int64)
-    weights[..., :depth] = layer.weights.reshape(form.channels, *kernel, depth)
+    pixels = np.zeros((form.channels, *kernel, form.pixel_bytes // 2), np.int64)
+    pixels[..., :depth] = layer.weights.reshape(form.channels, *kernel, depth)
+    filled = ((0, 0), (0, 0), (0, 4 * (form.steps - form.filled_steps)))
+    weights = np.pad(pixels.reshape(form.channels, form.kernel_height, -1), filled)
     packed = pair_words(weights.reshape(form.channels, -1), layer.start, constants, form.arithmetic.folded)
     words = np.concatenate([packed.reshape(-1), np.zeros(_spare_words(form), np.int32)])
     dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
     params = (
         *((name, value) for name, value in sizes.items() if name not in dropped),
         ("row_pixels", row_pixels),
+        ("row_steps", form.steps),
         ("rows_at_once", rows),
         ("folded", int(form.arithmetic.folded)),
         ("scale_bits", form.arithmetic.scale_bits),
         ("rounds_ties", int(form.arithmetic.rounds_ties)),
+        ("max_tails", 2 * form.tails),
     )
     return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, call_arguments(words, scratch_bytes), source)
 
@@ -214,7 +222,7 @@ def _spare_words(form: RowMatmulForm) -> int:
 def _rows_bytes(form: RowMatmulForm, rows: int) -> int:
     """Scratch: one pair's weights, and the widened rows of `rows` output rows."""
     wide_rows = (rows - 1) * form.stride_height + form.kernel_height
-    return _pair_bytes(form) + 4 * _spare_words(form) + wide_rows * form.row_bytes
+    return _pair_bytes(form) + 4 * _spare_words(form) + wide_rows * form.row_bytes + form.spare_bytes
 
 
 def _rows_at_once(form: RowMatmulForm, rows: int, columns: int, limit_bytes: int) -> int:

@@ -15,13 +15,13 @@ from thimble.codegen.armv7em.sums import (
     CONSTANTS,
     PIXELS,
     SUMS,
-    WEIGHTS,
     Arithmetic,
     extend_weights,
     join_channels,
     keep_constants,
     load_weights,
     multiply,
+    multiply_single,
     next_pair,
     requantize,
     start_sums,
@@ -165,7 +165,7 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
     for step in range(UNROLL):
         if form.first_steps and step == UNROLL - form.first_steps:
             a.label("tail_entry")
-        _tail_step(a, form.arithmetic, step)
+        multiply_single(a, form.arithmetic, step, 32 * step, 32 * step + 16)
     a.op("adds", "r0", f"#{32 * UNROLL}")
     a.op("adds", "r1", f"#{8 * UNROLL}")
     a.op("cmp", "r1", "r8")
@@ -179,24 +179,6 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
     a.op("strh", SUMS[0], "[r4, r3]")
     frame.load(a, "r0", "next_panel")
     a.branch("b", "tails")
-
-
-def _tail_step(a: Listing, arithmetic: Arithmetic, step: int) -> None:
-    """8 products: r2, r3 weights of two channels, r4, r5 both words of the column."""
-    first = WEIGHTS if arithmetic.folded else ("r9", "r10")
-    a.op("ldr", "r2", f"[r1, #{8 * step + 4}]")
-    a.op("ldr", "r3", f"[r1, #{8 * step + 8}]")
-    a.op("ldr", "r4", f"[r0, #{32 * step}]")
-    a.op("ldr", "r5", f"[r0, #{32 * step + 16}]")
-    if not arithmetic.folded:
-        for lanes, word in zip(first, WEIGHTS, strict=True):
-            a.op("sxtb16", lanes, word)
-    for total, lanes in zip(SUMS, first, strict=False):
-        a.op("smlad", total, "r4", lanes, total)
-    for word in WEIGHTS:
-        a.op("sxtb16", word, word, *(() if arithmetic.folded else ("ror #8",)))
-    for total, word in zip(SUMS, WEIGHTS, strict=False):
-        a.op("smlad", total, "r5", word, total)
 
 
 def conv_2d_source(form: MatmulForm, has_fpu: bool) -> GeneratedKernel:

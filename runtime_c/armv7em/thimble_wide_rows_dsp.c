@@ -150,6 +150,7 @@ static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimb
             sum += thimble_sums_step(form, pixels[2 * step], pixels[2 * step + 1], (uint32_t)*weights);
             weights += 2;
         }
+        weights += 2 * (p->row_steps - steps);
     }
     return thimble_sums_output(form, tail, sum, weights + 2 * channel);
 }
@@ -161,7 +162,7 @@ static void row_matmul_portable(const thimble_wide_rows_dsp_params *p, const thi
         const int32_t first = pair + 2 > job->channels ? job->channels - 2 : pair;
         const uint32_t *rows = job->rows;
         for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
-            const int32_t pixels = job->last_pixel / p->output_channels + 4;
+            const int32_t pixels = job->last_pixel / p->output_channels + 4 + job->tails;
             for (int32_t x = 0; x < pixels; x++) {
                 for (int32_t c = 0; c < 2; c++) {
                     (*output)[x * p->output_channels + first + c] = portable_output(p, job, rows, x, weights, c);
@@ -181,7 +182,7 @@ static int32_t smaller(int32_t a, int32_t b) {
 static thimble_row_matmul_job make_job(const thimble_wide_rows_dsp_params *p, const int32_t *packed,
                                        uint32_t *scratch) {
     const int32_t pixel_words = (p->input_channels + 3) / 4;
-    const int32_t pair_bytes = 8 * pixel_words * p->kernel_height * p->kernel_width + 32;
+    const int32_t pair_bytes = 8 * p->row_steps * p->kernel_height + 32;
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const thimble_row_matmul_job job = {
@@ -254,8 +255,9 @@ void thimble_flat_pixels_dsp(const thimble_wide_rows_dsp_params *params, thimble
     while (left > 0) {
         const int32_t pixels = smaller(left, p->row_pixels);
         widen(p, from, rows, pixels);
-        job.last_column = (pixels - 4) * 8 * ((p->input_channels + 3) / 4);
-        job.last_pixel = (pixels - 4) * p->output_channels;
+        job.tails = pixels % 4 <= p->max_tails ? pixels % 4 : 0;
+        job.last_column = (pixels - job.tails - 4) * 8 * ((p->input_channels + 3) / 4);
+        job.last_pixel = (pixels - job.tails - 4) * p->output_channels;
         run(p, function, &job);
         from += pixels * p->input_channels;
         to += pixels * p->output_channels;

@@ -29,10 +29,12 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t row_pixels;   /* of a widened row, borders included */
+    int32_t row_steps;    /* words of four weights in a row of a window, with those that fill the loop's last turn */
     int32_t rows_at_once; /* output rows of one matrix product */
     int32_t folded;       /* how sums are made: thimble_sums_form */
     int32_t scale_bits;
     int32_t rounds_ties;
+    int32_t max_tails; /* most pixels behind the last four that `function` makes one by one */
 } thimble_wide_rows_dsp_params;
 
 /* Fewest pixels of an output row. */
@@ -40,7 +42,7 @@ typedef struct {
 
 /* All channels of some output rows; the generated assembly reads the fields in this order.
  * rows     (rows, row_pixels, channels / 4, 2): two words for each four channels of a pixel, see thimble_sums_dsp.h
- * weights  a pair of channels: bias (2); (kernel_height, kernel_width, channels / 4, 2) words of four bytes;
+ * weights  a pair of channels: bias (2); (kernel_height, row_steps, 2) words of four bytes, the last ones 0;
  *          multiplier, addend and shift (2, 3)
  * staged   pair_bytes, rounded up to 32: for the weights of one pair
  * outputs  where the rows are written */
@@ -56,6 +58,7 @@ typedef struct {
     uint32_t offset;     /* and min - ceiling */
     int32_t last_column; /* bytes of a widened row before its last four windows */
     int32_t last_pixel;  /* bytes of an output row before its last four pixels */
+    int32_t tails;       /* pixels behind these, made one by one */
 } thimble_row_matmul_job;
 
 typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
