@@ -7,6 +7,7 @@ import numpy as np
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.packing import call_arguments, pair_words
+from thimble.codegen.armv7em.partial_matmul import PartialMatmulForm, conv_2d_partial_source
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
@@ -68,7 +69,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     may_transform = whole and winograd_bytes(site) <= core.winograd_bytes
     tiles = winograd_call(layer, sizes, core, limit_bytes) if may_transform else None
     flat = _by_flat_pixels(*given) if whole else None
-    return tiles or flat or _by_rows(*given) or _by_columns(*given)
+    return tiles or flat or _by_rows(*given) or _by_columns(*given) or _by_parts(*given)
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
@@ -99,16 +100,45 @@ def _by_columns(
     weights[:, :taps] = layer.weights
     form = MatmulForm(arithmetic, depth // 4 % UNROLL)
     columns = _columns_at_once(depth, site.output().type.elements // channels, limit)
+    scratch = 2 * columns * depth + depth
+    if scratch > limit:
+        return None
+    words = pair_words(weights, layer.start, constants, arithmetic.folded)
+    params = _column_params(sizes, depth, columns, arithmetic)
+    source = conv_2d_source(form, core.has_fpu)
+    return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch), source)
+
+
+def _by_parts(
+    site: Site,
+    layer: PlainLayer,
+    sizes: Sizes,
+    arithmetic: Arithmetic,
+    constants: Requantization,
+    core: Core,
+    limit: int,
+) -> KernelCall | None:
+    """Windows of several rows that are whole words each: one row of four windows at a time."""
+    channels, depth = layer.weights.shape
+    row_bytes = sizes["kernel_width"] * sizes["input_channels"]
+    scratch = 8 * row_bytes + 32 * -(-channels // 2) + row_bytes
+    if sizes["kernel_height"] == 1 or row_bytes % 4 or scratch > limit or depth > MAX_DEPTH:
+        return None
+    form = PartialMatmulForm(arithmetic, row_bytes // 4 % UNROLL)
+    words = pair_words(layer.weights.astype(np.int64), layer.start, constants, arithmetic.folded)
+    params = _column_params(sizes, depth, 4, arithmetic)
+    source = conv_2d_partial_source(form, core.has_fpu)
+    return KernelCall(f"conv_2d_partial_dsp_{form.name}", params, call_arguments(words, scratch), source)
+
+
+def _column_params(sizes: Sizes, depth: int, columns: int, arithmetic: Arithmetic) -> tuple[tuple[str, int], ...]:
     dropped = ("group_channels", "output_zero_point")
-    params = (
+    return (
         *((name, value) for name, value in sizes.items() if name not in dropped),
         ("depth", depth),
         ("columns", columns),
         ("folded", int(arithmetic.folded)),
     )
-    words = pair_words(weights, layer.start, constants, arithmetic.folded)
-    arguments = call_arguments(words, 2 * columns * depth + depth)
-    return KernelCall(f"conv_2d_dsp_{form.name}", params, arguments, conv_2d_source(form, core.has_fpu))
 
 
 def _columns_at_once(depth: int, pixels: int, limit_bytes: int) -> int:
