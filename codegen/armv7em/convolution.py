@@ -49,6 +49,12 @@ MAX_PADDING_SHARE = 3
 MAX_PIXELS_WITH_TAILS = 32
 """Pointwise layers of more pixels are better off without the code for one or two pixels behind the last four."""
 
+MAX_PADDED_BYTES = 2048
+"""Largest input, borders included, that is copied for its windows to be gathered from."""
+
+MIN_WINDOWS = 24
+"""Fewer windows at once are not worth copying weights for."""
+
 MIN_POINTWISE_WIDTH = 24
 """Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
 
@@ -69,7 +75,9 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     may_transform = whole and winograd_bytes(site) <= core.winograd_bytes
     tiles = winograd_call(layer, sizes, core, limit_bytes) if may_transform else None
     flat = _by_flat_pixels(*given) if whole else None
-    return tiles or flat or _by_rows(*given) or _by_columns(*given) or _by_parts(*given)
+    rows = flat or _by_rows(*given)
+    windows = _by_flat_windows(*given) if whole and rows is None else None
+    return tiles or rows or windows or _by_columns(*given) or _by_parts(*given)
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
@@ -202,6 +210,63 @@ def _by_flat_pixels(
     return _row_call(layer, flat, form, constants, source, portion, 1, scratch)
 
 
+def _by_flat_windows(
+    site: Site,
+    layer: PlainLayer,
+    sizes: Sizes,
+    arithmetic: Arithmetic,
+    constants: Requantization,
+    core: Core,
+    limit: int,
+) -> KernelCall | None:
+    """Windows of a small image as the channels of pixels, which all are one row."""
+    channels, taps = layer.weights.shape
+    depth, pixels = -(-taps // 4) * 4, sizes["output_height"] * sizes["output_width"]
+    padded = _padded_sizes(sizes)
+    padded_bytes = padded[0] * padded[1] * sizes["input_channels"]
+    is_one_image = site.output().type.elements == pixels * channels
+    if not is_one_image or sizes["dilation_width"] != 1 or pixels < MIN_PIXELS or padded_bytes > MAX_PADDED_BYTES:
+        return None
+    tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)
+    spare = _rows_bytes(form, 1) + depth + padded_bytes
+    windows = _portion(pixels, (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes)
+    scratch = spare + windows * form.pixel_bytes
+    if not form.fits or windows < min(MIN_WINDOWS, pixels) or scratch > min(MAX_ROWS_BYTES, limit):
+        return None
+    weights = np.pad(layer.weights.astype(np.int64), ((0, 0), (0, 4 * form.steps - taps)))
+    words = pair_words(weights, layer.start, constants, arithmetic.folded)
+    words = np.concatenate([words.reshape(-1), np.zeros(_spare_words(form), np.int32)])
+    fields = sizes | {"padded_height": padded[0], "padded_width": padded[1]}
+    dropped = ("group_channels", "output_zero_point", "dilation_width")
+    params = (
+        *((name, value) for name, value in fields.items() if name not in dropped),
+        ("depth", depth),
+        ("windows", windows),
+        *_row_params(form),
+    )
+    source = conv_2d_rows_source(form, core.has_fpu, "windows")
+    return KernelCall(f"conv_2d_windows_dsp_{form.name}", params, call_arguments(words, scratch), source)
+
+
+def _padded_sizes(sizes: Sizes) -> tuple[int, int]:
+    """Rows and columns of the input with the borders that windows reach into."""
+    height = (sizes["output_height"] - 1) * sizes["stride_height"]
+    reach = (sizes["kernel_height"] - 1) * sizes["dilation_height"] + 1
+    return height + reach, (sizes["output_width"] - 1) * sizes["stride_width"] + sizes["kernel_width"]
+
+
+def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:
+    """What the drivers of row_matmul.py say about the form to the portable twin."""
+    return (
+        ("row_steps", form.steps),
+        ("folded", int(form.arithmetic.folded)),
+        ("scale_bits", form.arithmetic.scale_bits),
+        ("rounds_ties", int(form.arithmetic.rounds_ties)),
+        ("max_tails", 2 * form.tails),
+    )
+
+
 def _portion(pixels: int, most: int) -> int:
     """Pixels at once: as few as make the copy of the weights cheap, the last portion not below MIN_PIXELS."""
     wanted = min(max(most // 4 * 4, MIN_PIXELS), PIXELS_AT_ONCE)
@@ -230,12 +295,8 @@ def _row_call(
     params = (
         *((name, value) for name, value in sizes.items() if name not in dropped),
         ("row_pixels", row_pixels),
-        ("row_steps", form.steps),
         ("rows_at_once", rows),
-        ("folded", int(form.arithmetic.folded)),
-        ("scale_bits", form.arithmetic.scale_bits),
-        ("rounds_ties", int(form.arithmetic.rounds_ties)),
-        ("max_tails", 2 * form.tails),
+        *_row_params(form),
     )
     return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, call_arguments(words, scratch_bytes), source)
 

@@ -19,7 +19,7 @@ static uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to,
 }
 
 /* `words` words of an input row whose pixels are made of whole words. */
-static void widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words) {
+void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words) {
     if (!folded) {
         for (; words > 0; words--) {
             put_word(0, to, thimble_load_4(from));
@@ -94,7 +94,7 @@ static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32
     const int32_t rest = channels % 4;
     if (words > 1) {
         for (int32_t i = 1; i < pixels; i++) {
-            widen_words(folded, from, to, words);
+            thimble_widen_words(folded, from, to, words);
             from += channels;
             to += 2 * words;
         }
@@ -103,7 +103,7 @@ static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32
         from += (pixels - 1) * channels;
         to += 2 * (pixels - 1);
     }
-    widen_words(folded, from, to, words - 1);
+    thimble_widen_words(folded, from, to, words - 1);
     from += channels - rest;
     uint32_t x = 0;
     for (int32_t c = 0; c < rest; c++) {
@@ -114,7 +114,7 @@ static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32
 
 static inline void widen(const thimble_wide_rows_dsp_params *p, const int8_t *from, uint32_t *to, int32_t pixels) {
     if (p->input_channels % 4 == 0) {
-        widen_words(p->folded, from, to, pixels * (p->input_channels / 4));
+        thimble_widen_words(p->folded, from, to, pixels * (p->input_channels / 4));
     } else if (p->folded) {
         widen_pixels(1, from, to, pixels, p->input_channels);
     } else {
@@ -178,9 +178,9 @@ static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
-/* What all matrix products of a call share; the widened rows come behind the weights of one pair. */
-static thimble_row_matmul_job make_job(const thimble_wide_rows_dsp_params *p, const int32_t *packed,
-                                       uint32_t *scratch) {
+thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_params *params, const int32_t *packed,
+                                                   uint32_t *scratch) {
+    const thimble_wide_rows_dsp_params *p = params;
     const int32_t pixel_words = (p->input_channels + 3) / 4;
     const int32_t pair_bytes = 8 * p->row_steps * p->kernel_height + 32;
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
@@ -208,13 +208,25 @@ static void run(const thimble_wide_rows_dsp_params *p, thimble_row_matmul_functi
     }
 }
 
+void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                          thimble_row_matmul_job *job, int32_t pixels, int8_t *to) {
+    const thimble_wide_rows_dsp_params *p = params;
+    int8_t *const outputs[1] = {to};
+    job->outputs = outputs;
+    job->outputs_end = outputs + 1;
+    job->tails = pixels % 4 <= p->max_tails ? pixels % 4 : 0;
+    job->last_column = (pixels - job->tails - 4) * 8 * ((p->input_channels + 3) / 4);
+    job->last_pixel = (pixels - job->tails - 4) * p->output_channels;
+    run(p, function, job);
+}
+
 void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
                            const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
                            const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_wide_rows_dsp_params *p = params;
     const int32_t row_words = 2 * ((p->input_channels + 3) / 4) * p->row_pixels;
     int8_t *outputs[THIMBLE_MAX_WIDE_ROWS];
-    thimble_row_matmul_job job = make_job(p, packed, scratch);
+    thimble_row_matmul_job job = thimble_make_row_matmul_job(p, packed, scratch);
     uint32_t *rows = scratch + (job.rows - scratch);
     int32_t done = 0; /* output rows of the image that rows were widened for last */
     int32_t held = 0; /* widened rows */
@@ -247,18 +259,13 @@ void thimble_flat_pixels_dsp(const thimble_wide_rows_dsp_params *params, thimble
     const thimble_wide_rows_dsp_params *p = params;
     const int8_t *from = (const int8_t *)input->base;
     int8_t *to = (int8_t *)output->base;
-    thimble_row_matmul_job job = make_job(p, packed, scratch);
+    thimble_row_matmul_job job = thimble_make_row_matmul_job(p, packed, scratch);
     uint32_t *rows = scratch + (job.rows - scratch);
-    job.outputs = &to;
-    job.outputs_end = &to + 1;
     int32_t left = p->output_height * p->output_width;
     while (left > 0) {
         const int32_t pixels = smaller(left, p->row_pixels);
         widen(p, from, rows, pixels);
-        job.tails = pixels % 4 <= p->max_tails ? pixels % 4 : 0;
-        job.last_column = (pixels - job.tails - 4) * 8 * ((p->input_channels + 3) / 4);
-        job.last_pixel = (pixels - job.tails - 4) * p->output_channels;
-        run(p, function, &job);
+        thimble_run_flat_row(p, function, &job, pixels, to);
         from += pixels * p->input_channels;
         to += pixels * p->output_channels;
         left -= pixels;

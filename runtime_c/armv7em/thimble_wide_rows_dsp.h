@@ -29,8 +29,8 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t row_pixels;   /* of a widened row, borders included */
-    int32_t row_steps;    /* words of four weights in a row of a window, with those that fill the loop's last turn */
     int32_t rows_at_once; /* output rows of one matrix product */
+    int32_t row_steps;    /* words of four weights in a row of a window, with those that fill the loop's last turn */
     int32_t folded;       /* how sums are made: thimble_sums_form */
     int32_t scale_bits;
     int32_t rounds_ties;
@@ -62,6 +62,18 @@ typedef struct {
 } thimble_row_matmul_job;
 
 typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
+
+/* What all matrix products of a call share; the widened rows come behind the weights of one pair, whose number of bytes
+ * is rounded up to 32. */
+thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_params *params, const int32_t *packed,
+                                                   uint32_t *scratch);
+
+/* One row of `pixels` from `rows` of the job to `to`; `function` null takes the portable twin. */
+void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                          thimble_row_matmul_job *job, int32_t pixels, int8_t *to);
+
+/* `words` words of four bytes as two words each. */
+void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words);
 
 /* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels and no dilation: output rows [first, end).
  * All input rows of some output rows are read before any of these is written: so the output may lie over the input
