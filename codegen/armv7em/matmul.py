@@ -8,6 +8,7 @@ columns behind the last group of four are multiplied one by one, which takes les
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.rendering import render
@@ -186,6 +187,7 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
     a.branch("b", "tails")
 
 
+@lru_cache(maxsize=256)
 def conv_2d_source(form: MatmulForm, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel conv_2d_dsp_<form>: the assembly, its portable twin, and the kernel that uses them."""
     name = f"thimble_conv_2d_dsp_{form.name}"

@@ -8,6 +8,7 @@ copied to scratch once for all pixels of some output rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant, registers
 from thimble.codegen.armv7em.rendering import render
@@ -299,6 +300,7 @@ def _move_on(a: Listing, form: RowMatmulForm) -> None:
         a.op("sub", "r0", "r0", "r4")
 
 
+@lru_cache(maxsize=256)
 def conv_2d_rows_source(form: RowMatmulForm, has_fpu: bool, family: str = "rows") -> GeneratedKernel:
     """The files of kernel conv_2d_<family>_dsp_<form>: the assembly, and the kernel that uses it or its twin.
 
