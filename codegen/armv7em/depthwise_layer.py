@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -31,6 +30,10 @@ from thimble.compiler.ir.operator import (
 
 PLANE_BYTES = 8192
 """Most scratch for planes, unless the rows of one output row alone need more."""
+
+HALO_ROWS, OUTPUTS_AT_ONCE = 9, 216
+"""So many output rows, and rows of so many outputs more, make what another filling takes, which reads rows under several
+windows and the weights again, less than 3%. The scratch, and how far the output keeps off the input, grow with them."""
 
 MAX_ROWS, MAX_PLANE_ROWS = 28, 32
 """THIMBLE_MAX_OUTPUT_ROWS and THIMBLE_MAX_PLANE_ROWS in the runtime."""
@@ -110,7 +113,8 @@ def _by_planes(
         one_row=one_row,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
-    rows = planes.rows_within(1 if one_row else site.output().type.rows, min(PLANE_BYTES, limit_bytes))
+    most = 1 if one_row else min(site.output().type.rows, HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width)
+    rows = planes.rows_within(most, min(PLANE_BYTES, limit_bytes))
     if largest_offset(form) > MAX_OFFSET or form.stride_height * form.row_bytes > MAX_ROW_BYTES:
         return None
     if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) > limit_bytes:
@@ -133,7 +137,9 @@ def _by_planes(
     )
     table, scratch = Table("packed", packed), Scratch(planes.bytes(rows), "uint32_t")
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
-    return KernelCall(f"depthwise_conv_2d_dsp_{form.name}", params, arguments, depthwise_source(form), overlaps=False)
+    ahead = rows * form.output_width * form.channels  # channels behind the first four are read when rows are written
+    name, source = f"depthwise_conv_2d_dsp_{form.name}", depthwise_source(form)
+    return KernelCall(name, params, arguments, source, overlaps=whole, ahead_bytes=ahead)
 
 
 @dataclass(frozen=True, slots=True)
