@@ -32,8 +32,8 @@ PLANE_BYTES = 8192
 """Most scratch for planes, unless the rows of one output row alone need more."""
 
 HALO_ROWS, OUTPUTS_AT_ONCE = 9, 216
-"""So many output rows, and rows of so many outputs more, make what another filling takes, which reads rows under several
-windows and the weights again, less than 3%. The scratch, and how far the output keeps off the input, grow with them."""
+"""So many output rows, and rows of so many outputs more, make the cost of another filling, which reads the weights and
+some rows again, less than 3%. The scratch, and how far the output keeps off the input, grow with them."""
 
 MAX_ROWS, MAX_PLANE_ROWS = 28, 32
 """THIMBLE_MAX_OUTPUT_ROWS and THIMBLE_MAX_PLANE_ROWS in the runtime."""

@@ -86,7 +86,7 @@ class Site:
         return tuple(self.specialise(self, call, whole) or call for call in calls)
 
     def overlaps(self) -> tuple[Overlap, ...]:
-        """The operator's overlaps for the node whole as its calls leave them, none where one has to keep off its input."""
+        """The operator's overlaps for the node whole, as its calls leave them; none where one keeps off its input."""
         declared = self.op.overlaps(self)
         if self.specialise is None or not declared:
             return declared

@@ -90,4 +90,6 @@ def test_portable_twin_equals_the_reference(operator: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("core", [Core(has_fpu=True), Core(has_fpu=False)], ids=["fpu", "no fpu"])
 @pytest.mark.parametrize("operator", DRAWS)
 def test_assembly_equals_the_reference(operator: str, core: Core, target: str, tmp_path: Path) -> None:
+    if operator == "quantize" and not core.has_fpu:
+        pytest.skip("floats stay with plain C where there is no FPU")
     run_on_target(draw_cases(operator, LAYERS, core), tmp_path, load_target(target))
