@@ -19,12 +19,19 @@ class KernelFamily(Enum):
     C = "c"
 
 
-def choose_kernels(graph: Graph, target: Target, family: KernelFamily, scratch_limit_bytes: int | None = None) -> Graph:
+def choose_kernels(
+    graph: Graph,
+    target: Target,
+    family: KernelFamily,
+    scratch_limit_bytes: int | None = None,
+    compact: bool = False,
+) -> Graph:
     """The graph with the kernels of `family` for `target`; to be called once all passes are done.
 
-    No specialised kernel takes more scratch than the limit, where there is one.
+    No specialised kernel takes more scratch than the limit, where there is one. `compact` kernels give a few percent of
+    the cycles for less flash.
     """
-    core = core_of(target)
+    core = core_of(target, compact)
     if core is None or family is KernelFamily.C:
         return replace(graph, specialise=None)
     return replace(graph, specialise=partial(specialise, core=core, scratch_limit_bytes=scratch_limit_bytes))

@@ -32,6 +32,9 @@ small instruction caches."""
 
 CONSTANTS = ("bias", "multiplier", "addend", "shift")
 
+PACKED_WIDTH = 3
+"""Taps of the kernel rows that compact forms hold as bytes, the fourth one of the first row being the scale bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -50,7 +53,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseForm:
-    """What one depthwise function is generated for: sizes in elements.
+    """What one depthwise function is generated for: sizes in elements. A `compact` one serves any number of `channels`.
 
     `row_bytes` lie between the data of one kernel row and the next: a row of the planes. Of images of one row
     (`one_row`) it may be less, where a long kernel row is cut into shorter ones.
@@ -71,13 +74,14 @@ class DepthwiseForm:
     clamps: bool
     has_fpu: bool
     one_row: bool
+    compact: bool
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
         shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
         sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
-        sizes += f"_w{self.output_width}c{self.channels}r{self.row_bytes}"
+        sizes += f"_w{self.output_width}{'' if self.compact and self.channels >= LANES else f'c{self.channels}'}r{self.row_bytes}"
         return f"{sizes}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}"
 
     @property
@@ -91,9 +95,16 @@ class DepthwiseForm:
         return len(self.words) * self.kernel_height <= len(RESIDENT)
 
     @property
+    def packs_bytes(self) -> bool:
+        """Whether weights are packed as bytes, from which words are made for each channel."""
+        return self.compact and self.resident and self.kernel_width == PACKED_WIDTH
+
+    @property
     def constants(self) -> tuple[str, ...]:
-        """What follows a channel's weights."""
-        return CONSTANTS[: 3 if self.total_shift is not None else 4]
+        """What follows a channel's weights; with bytes and one last shift the addend follows from the scale."""
+        if self.total_shift is None:
+            return CONSTANTS
+        return CONSTANTS[:2] if self.packs_bytes else CONSTANTS[:3]
 
     def sums(self, count: int) -> tuple[str, ...]:
         """The registers of the sums of a block."""
@@ -148,16 +159,20 @@ class RowCode:
 def row_code(form: DepthwiseForm) -> RowCode:
     """The blocks with the fewest cycles: a few different ones, or a loop of blocks of four with others behind it."""
     width = form.output_width
-    fits = min(MAX_OFFSET // form.channels, width)
+    fits = width if form.compact else min(MAX_OFFSET // form.channels, width)
     options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
     for last in range(min(form.most, width) + 1):
         turns, rest = divmod(width - last, len(SUMS))
         if rest or not turns:
             continue
-        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or (form.resident and 4 * n <= fits)))
+        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n, fits)))
         looped = _blocks(0, (len(SUMS),) * unroll)
         options.append(RowCode(turns // unroll, looped, _blocks(width - last, (last,) if last else ())))
     return min(options, key=lambda code: _row_cycles(form, code))
+
+
+def _unrolls(form: DepthwiseForm, count: int, fits: int) -> bool:
+    return form.resident and not form.compact and len(SUMS) * count <= fits
 
 
 def _blocks(first: int, counts: tuple[int, ...]) -> tuple[Block, ...]:
@@ -260,7 +275,9 @@ class _Writer:
         count = len(form.words) * form.kernel_height
         a.label("channel")
         frame.load(a, "r1", "packed")
-        if form.resident:
+        if form.packs_bytes:
+            self._unpack()
+        elif form.resident:
             a.op("ldm", "r1!", registers(RESIDENT[:count]), note="weights")
         else:
             frame.store(a, "r1", "weights")
@@ -274,6 +291,28 @@ class _Writer:
         frame.load(a, "r3", "outputs")
         frame.load(a, "r0", "x")
 
+    def _unpack(self) -> None:
+        """Words of two scaled weights from bytes; the addend, where it follows from the scale."""
+        a, form = self._a, self._form
+        packed = SUMS[: form.kernel_height]
+        a.op("ldm", "r1!", registers(packed), note="weights as bytes")
+        a.op("mov", "r2", "#1")
+        a.op("lsr", "r3", packed[0], "#24")
+        a.op("lsl", "r2", "r2", "r3", note="the scale")
+        for row, register in enumerate(packed):
+            first, second = RESIDENT[2 * row : 2 * row + 2]
+            a.op("sxtb16", first, register)
+            a.op("sxtb16", second, register, "ror #8")
+            a.op("smulbb", "r3", first, "r2")
+            a.op("smultb", register, first, "r2")
+            a.op("smulbb", second, second, "r2")
+            a.op("pkhbt", first, "r3", second, "lsl #16", note="taps 0 and 1")
+            a.op("pkhbt", second, second, register, "lsl #16", note="taps 1 and 2")
+        if form.total_shift is not None:
+            self._frame.load(a, "r3", "common_addend")
+            a.op("add", "r3", "r3", "r2", "lsr #2")
+            self._frame.store(a, "r3", "addend")
+
     def _row(self) -> None:
         """A row of outputs: r0 is at the row of the plane, r3 at the place of the output row's address."""
         a, frame, code = self._a, self._frame, self._code
@@ -283,7 +322,7 @@ class _Writer:
         a.op("add", "r3", "r1", "r2")
         frame.store(a, "r3", "output")
         if code.turns > 1:
-            self._add("r2", "r3", code.turns * code.looped_outputs * self._form.channels)
+            self._add("r2", "r0", code.turns * self._looped_bytes)
             frame.store(a, "r2", "row_end")
             a.op(".balign", 4)
             a.label("turn")
@@ -291,20 +330,26 @@ class _Writer:
             self._blocks(code.looped, move=True)
         if code.turns > 1:
             frame.load(a, "r2", "row_end")
-            a.op("cmp", "r3", "r2")
+            a.op("cmp", "r0", "r2")
             a.branch("bne", "turn")
         first = code.turns * code.looped_outputs
         self._blocks(tuple(Block(b.first - first, b.count) for b in code.rest), move=False)
+
+    @property
+    def _looped_bytes(self) -> int:
+        """What one turn moves on in the planes."""
+        return self._code.looped_outputs * self._form.stride_width // 2 * WORD_BYTES
 
     def _blocks(self, blocks: tuple[Block, ...], move: bool) -> None:
         """Blocks from r0 on; with `move`, r0 and the output then point behind them."""
         for block in blocks:
             self._block(block)
+            self._store(block, last=not move and block is blocks[-1])
         if move:
-            done, form = sum(block.count for block in blocks), self._form
-            self._add("r3", "r3", done * form.channels)
-            self._frame.store(self._a, "r3", "output")
-            self._add("r0", "r0", done * form.stride_width // 2 * WORD_BYTES)
+            if not self._form.compact:
+                self._add("r3", "r3", self._code.looped_outputs * self._form.channels)
+                self._frame.store(self._a, "r3", "output")
+            self._add("r0", "r0", self._looped_bytes)
 
     def _add(self, to: str, register: str, amount: int) -> None:
         if abs(amount) > MAX_OFFSET:
@@ -411,15 +456,33 @@ class _Writer:
             for total in sums:
                 a.op("uqadd8", total, total, "r1", note="saturates at the upper limit")
                 a.op("uadd8", total, total, "r2")
+
+    def _store(self, block: Block, last: bool) -> None:
+        """The bytes to the output, at immediate offsets where the number of channels is known."""
+        a, frame, sums = self._a, self._frame, self._form.sums(block.count)
         output = "r1" if "r3" in sums else "r3"
         frame.load(a, output, "output")
+        if not self._form.compact:
+            for i, total in enumerate(sums):
+                a.op("strb", total, f"[{output}, #{(block.first + i) * self._form.channels}]")
+            return
+        frame.load(a, "r2", "pixel_bytes")
+        other = sums[0]  # a second pointer, for odd outputs, so that no address is used right behind its making
         for i, total in enumerate(sums):
-            a.op("strb", total, f"[{output}, #{(block.first + i) * form.channels}]")
+            a.op("strb", total, f"[{other if i % 2 else output}]")
+            if i == 0 and len(sums) > 1:
+                a.op("add", other, output, "r2")
+            elif i % 2 and i + 2 < len(sums):
+                a.op("add", other, other, "r2", "lsl #1")
+            if i % 2 == 0 and (i + 2 < len(sums) or not last):
+                a.op("add", output, output, "r2", *(("lsl #1",) if i + 1 < len(sums) else ()))
+        if not last:
+            frame.store(a, output, "output")
 
     def _next(self) -> None:
         """The next row of the channel, then the next channel."""
         a, frame, form, code = self._a, self._frame, self._form, self._code
-        moved = code.turns * code.looped_outputs * form.stride_width // 2 * WORD_BYTES
+        moved = code.turns * self._looped_bytes
         frame.load(a, "r3", "next_row")
         frame.load(a, "r2", "outputs_end")
         self._add("r0", "r0", form.stride_height * form.row_bytes - moved)

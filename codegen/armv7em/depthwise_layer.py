@@ -9,7 +9,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.convolution import int32_words
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing, largest_offset
+from thimble.codegen.armv7em.depthwise import MAX_OFFSET, PACKED_WIDTH, DepthwiseForm, depthwise_listing, largest_offset
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, fill_file
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
@@ -62,6 +62,9 @@ PIXELS_WIDTH: Mapping[tuple[bool, bool], int] = {
 """By whether all rows are made at once and whether the stride is above 1: the widest rows, in outputs, that were
 measured to take less time straight from pixels than by planes."""
 
+COMMON_SHIFT = 12
+"""The last shift of all channels where they allow it, so that many layers share a function."""
+
 Sizes = dict[str, int]
 
 
@@ -111,6 +114,7 @@ def _by_planes(
         clamps=layer.limits_inside,
         has_fpu=core.has_fpu,
         one_row=one_row,
+        compact=core.compact,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
     most = 1 if one_row else min(site.output().type.rows, HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width)
@@ -119,7 +123,7 @@ def _by_planes(
         return None
     if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) > limit_bytes:
         return None
-    packed = _packed(layer, form, constants, equal_shifts)
+    packed = _packed(layer, form, constants)
     kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_top")
     params = (
         *((name, sizes[name]) for name in (*kept, "pad_left", "output_height", "output_width")),
@@ -134,6 +138,8 @@ def _by_planes(
         ("total_shift", -1 if form.total_shift is None else form.total_shift),
         ("scale_bits", form.scale_bits),
         ("rounds_ties", int(form.rounds_ties)),
+        ("packs_bytes", int(form.packs_bytes)),
+        ("common_addend", _common_addend(layer, form)),
     )
     table, scratch = Table("packed", packed), Scratch(planes.bytes(rows), "uint32_t")
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
@@ -173,7 +179,7 @@ def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
         (f"{name}.h", render("depthwise_conv_2d_dsp.h.j2", form=form)),
         fill_file(form.has_fpu),
     )
-    return GeneratedKernel(files, needs=("planes_dsp",))
+    return GeneratedKernel(files, needs=("planes_dsp", "fill_lanes_dsp"))
 
 
 def _is_column(sizes: Sizes) -> bool:
@@ -208,7 +214,7 @@ def _is_taken(sizes: Sizes) -> bool:
 def _scales(layer: PlainLayer) -> tuple[Requantization, bool] | None:
     """The constants, and whether all channels share the last shift; None where nothing can be proved."""
     plain = layer.requantization
-    equal = None if layer.rounds_ties else plain.with_equal_shifts()
+    equal = None if layer.rounds_ties else plain.with_equal_shifts(COMMON_SHIFT)
     constants = equal or plain.with_equal_bits()
     return None if constants is None else (constants, equal is not None)
 
@@ -220,15 +226,28 @@ def _row_words(sizes: Sizes, kernel: tuple[int, int]) -> int:
     return -(-max(reach, sizes["pad_left"] + sizes["input_width"]) // 2)
 
 
-def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization, equal_shifts: bool) -> Array:
-    """(channels, words) int32: words of two scaled weights, then bias, multiplier, addend and perhaps shift."""
+def _common_addend(layer: PlainLayer, form: DepthwiseForm) -> int:
+    """What the addends of all channels have in common where weights are bytes: all but 2**(scale_bits - 2)."""
+    if form.total_shift is None or not form.packs_bytes:
+        return 0
+    return (1 << (form.total_shift - 1)) + (layer.requantization.target << form.total_shift)
+
+
+def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
+    """(channels, words) int32: weights, then those of bias, multiplier, addend and shift that the form has.
+
+    Weights are words of two scaled ones, or bytes with the scale bits as the fourth one of each row.
+    """
     scale = np.int64(1) << constants.scale_bits
-    taps = np.zeros((form.channels, form.kernel_height * form.kernel_width), np.int64)
-    taps[:, : layer.weights.shape[1]] = layer.weights * scale[:, None]
-    weights = taps.reshape(form.channels, form.kernel_height, form.kernel_width)
-    if form.kernel_width == 1:
-        weights = np.concatenate([weights, np.zeros_like(weights)], axis=2)
-    pairs = (weights[:, :, :-1] & 0xFFFF) | (weights[:, :, 1:] & 0xFFFF) << 16
-    tail = [layer.start * scale, constants.multipliers, constants.addends]
-    tail += [] if equal_shifts else [constants.shifts]
-    return int32_words(np.concatenate([pairs.reshape(form.channels, -1), np.stack(tail, axis=1)], axis=1))
+    tail = [layer.start * scale, constants.multipliers, constants.addends, constants.shifts][: len(form.constants)]
+    if form.packs_bytes:
+        rows = layer.weights.astype(np.int64).reshape(form.channels, form.kernel_height, PACKED_WIDTH) & 0xFF
+        packed = rows[:, :, 0] | rows[:, :, 1] << 8 | rows[:, :, 2] << 16 | constants.scale_bits[:, None] << 24
+    else:
+        taps = np.zeros((form.channels, form.kernel_height * form.kernel_width), np.int64)
+        taps[:, : layer.weights.shape[1]] = layer.weights * scale[:, None]
+        weights = taps.reshape(form.channels, form.kernel_height, form.kernel_width)
+        if form.kernel_width == 1:
+            weights = np.concatenate([weights, np.zeros_like(weights)], axis=2)
+        packed = (weights[:, :, :-1] & 0xFFFF) | (weights[:, :, 1:] & 0xFFFF) << 16
+    return int32_words(np.concatenate([packed.reshape(form.channels, -1), np.stack(tail, axis=1)], axis=1))

@@ -40,11 +40,11 @@ def fit_kernels(graph: Graph, target: Target, options: CompileOptions) -> tuple[
     if options.kernels is KernelFamily.C or options.objective is Objective.LATENCY:
         return choose_kernels(graph, target, options.kernels), None
     if options.objective is Objective.SRAM:
-        return choose_kernels(graph, target, options.kernels, 0), 0
+        return choose_kernels(graph, target, options.kernels, 0, compact=True), 0
     asked = replace(plan_options(options, None), effort=0.0)
     priced = []
     for rank, limit in enumerate(SCRATCH_LIMITS):
-        variant = choose_kernels(graph, target, options.kernels, limit)
+        variant = choose_kernels(graph, target, options.kernels, limit, compact=True)
         if variant.specialise is None:
             return variant, None
         live = least_live_bytes(variant, options.rounding, asked)
