@@ -10,208 +10,26 @@ all channels need the same last shift, which SSAT has for free.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.depthwise_fill import FILL_FUNCTION, JOB, LANES, NAMES, WORD_BYTES
-
-RESIDENT = ("r4", "r5", "r6", "r7", "r8", "r9")
-SUMS = ("r10", "r11", "r12", "lr")
-DATA = ("r1", "r2", "r3")
-MAX_OFFSET = 4095
-"""Largest immediate offset of a load or a store."""
-
-MAX_BLOCK = 5
-MAX_UNROLLED_BLOCKS = 3
-"""Blocks of outputs one behind the other in code; more of them are a loop."""
+from thimble.codegen.armv7em.depthwise_form import (
+    MAX_OFFSET,
+    RESIDENT,
+    SUMS,
+    Block,
+    DepthwiseForm,
+    Word,
+    block_cycles,
+    products,
+    row_code,
+)
 
 MAX_UNROLLED_BYTES = 640
 """Code for all rows of a large kernel under all blocks of a row of outputs; above it a loop over kernel rows stays in
 small instruction caches."""
-
-CONSTANTS = ("bias", "multiplier", "addend", "shift")
-
-PACKED_WIDTH = 3
-"""Taps of the kernel rows that compact forms hold as bytes, the fourth one of the first row being the scale bits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """Two weights of a kernel row: taps `first` and first + 1; the second one is absent in a kernel of one tap."""
-
-    first: int
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Outputs of a row that are made at once: `count` of them from output `first` on."""
-
-    first: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class DepthwiseForm:
-    """What one depthwise function is generated for: sizes in elements. A `compact` one serves any number of `channels`.
-
-    `row_bytes` lie between the data of one kernel row and the next: a row of the planes. Of images of one row
-    (`one_row`) it may be less, where a long kernel row is cut into shorter ones.
-    `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
-    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8.
-    """
-
-    kernel_height: int
-    kernel_width: int
-    stride_height: int
-    stride_width: int
-    output_width: int
-    channels: int
-    row_bytes: int
-    total_shift: int | None
-    scale_bits: int
-    rounds_ties: bool
-    clamps: bool
-    has_fpu: bool
-    one_row: bool
-    compact: bool
-
-    @property
-    def name(self) -> str:
-        """A short name that tells forms apart."""
-        shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
-        sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
-        sizes += f"_w{self.output_width}{'' if self.compact and self.channels >= LANES else f'c{self.channels}'}r{self.row_bytes}"
-        return f"{sizes}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}"
-
-    @property
-    def words(self) -> tuple[Word, ...]:
-        """The words of two weights of each kernel row, in the order in which they are packed."""
-        return tuple(map(Word, range(max(self.kernel_width - 1, 1))))
-
-    @property
-    def resident(self) -> bool:
-        """Whether all weights of a channel stay in registers."""
-        return len(self.words) * self.kernel_height <= len(RESIDENT)
-
-    @property
-    def packs_bytes(self) -> bool:
-        """Whether weights are packed as bytes, from which words are made for each channel."""
-        return self.compact and self.resident and self.kernel_width == PACKED_WIDTH
-
-    @property
-    def constants(self) -> tuple[str, ...]:
-        """What follows a channel's weights; with bytes and one last shift the addend follows from the scale."""
-        if self.total_shift is None:
-            return CONSTANTS
-        return CONSTANTS[:2] if self.packs_bytes else CONSTANTS[:3]
-
-    def sums(self, count: int) -> tuple[str, ...]:
-        """The registers of the sums of a block."""
-        used = len(self.words) * (self.kernel_height if self.resident else 1)
-        spare = [*RESIDENT[used:], *(("r3",) if self.resident else ())]
-        return (*SUMS, *spare)[:count]
-
-    def data(self, count: int) -> tuple[str, ...]:
-        """The registers for data of a block."""
-        return DATA if self.resident and "r3" not in self.sums(count) else DATA[:2]
-
-    @property
-    def most(self) -> int:
-        """The most outputs of a block: r3 is needed to round halves."""
-        return len(SUMS) if self.rounds_ties else len(self.sums(MAX_BLOCK))
-
-
-def _products(form: DepthwiseForm, start: int) -> list[tuple[int, Word, str]]:
-    """(word of data, word of weights, instruction) for each product of a kernel row under a window at `start`."""
-    taps = form.kernel_width
-    found: list[tuple[int, Word, str]] = []
-    tap = 0
-    if start % 2:  # the upper half of the first word of data
-        found.append((start // 2, Word(0), "smlatb"))
-        tap = 1
-    while tap + 1 < taps:
-        found.append(((start + tap) // 2, Word(tap), "smlad"))
-        tap += 2
-    if tap < taps:  # the lower half of the last word of data, the upper half of a word of weights that is there anyway
-        word, half = (Word(0), "smlabb") if taps == 1 else (Word(tap - 1), "smlabt")
-        found.append(((start + tap) // 2, word, half))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class RowCode:
-    """How a row of outputs is made: `turns` times the blocks `looped`, which begin at output 0; then the blocks `rest`.
-
-    Without `looped` all blocks are `rest`.
-    """
-
-    turns: int
-    looped: tuple[Block, ...]
-    rest: tuple[Block, ...]
-
-    @property
-    def looped_outputs(self) -> int:
-        """Outputs of one turn."""
-        return sum(block.count for block in self.looped)
-
-
-def row_code(form: DepthwiseForm) -> RowCode:
-    """The blocks with the fewest cycles: a few different ones, or a loop of blocks of four with others behind it."""
-    width = form.output_width
-    fits = width if form.compact else min(MAX_OFFSET // form.channels, width)
-    options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
-    for last in range(min(form.most, width) + 1):
-        turns, rest = divmod(width - last, len(SUMS))
-        if rest or not turns:
-            continue
-        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n, fits)))
-        looped = _blocks(0, (len(SUMS),) * unroll)
-        options.append(RowCode(turns // unroll, looped, _blocks(width - last, (last,) if last else ())))
-    return min(options, key=lambda code: _row_cycles(form, code))
-
-
-def _unrolls(form: DepthwiseForm, count: int, fits: int) -> bool:
-    return form.resident and not form.compact and len(SUMS) * count <= fits
-
-
-def _blocks(first: int, counts: tuple[int, ...]) -> tuple[Block, ...]:
-    return tuple(Block(first + sum(counts[:i]), count) for i, count in enumerate(counts))
-
-
-def _partitions(width: int, most: int) -> Iterator[tuple[int, ...]]:
-    """Ways to make a narrow row of few blocks, the larger ones first."""
-    for count in range(1, MAX_UNROLLED_BLOCKS + 1):
-        if count <= width <= count * most:
-            low, more = divmod(width, count)
-            yield (low + 1,) * more + (low,) * (count - more)
-            full = (width - 1) // most
-            if full == count - 1 and full:
-                yield (most,) * full + (width - full * most,)
-
-
-def _row_cycles(form: DepthwiseForm, code: RowCode) -> int:
-    """About the cycles of a row of outputs."""
-    looped = sum(_block_cycles(form, block) for block in code.looped) + 6
-    return code.turns * looped + sum(_block_cycles(form, block) for block in code.rest)
-
-
-def _block_cycles(form: DepthwiseForm, block: Block) -> int:
-    """About the cycles of a block: loads by groups, products, and 3 cycles for each output."""
-    products = [p for i in range(block.count) for p in _products(form, (block.first + i) * form.stride_width)]
-    words, group = len({word for word, _, _ in products}), len(form.data(block.count))
-    row = len(products) + words + -(-words // group) + (0 if form.resident else len(form.words) + 7)
-    return form.kernel_height * row + 3 * block.count + 8
-
-
-def largest_offset(form: DepthwiseForm) -> int:
-    """The largest offset of a load from the planes, in bytes."""
-    code = row_code(form)
-    turned = code.turns * code.looped_outputs
-    ends = [block.first + block.count for block in code.looped]
-    ends += [block.first + block.count - turned for block in code.rest]
-    elements = (max(ends) - 1) * form.stride_width + form.kernel_width
-    return (form.kernel_height - 1) * form.row_bytes + WORD_BYTES * (elements // 2)
 
 
 def depthwise_listing(form: DepthwiseForm) -> Listing:
@@ -249,7 +67,7 @@ class _Writer:
     def _code_bytes(self) -> int:
         """About the bytes of the rows of a kernel under all blocks."""
         blocks = (*self._code.looped, *self._code.rest)
-        cycles = sum(_block_cycles(self._form, block) for block in blocks)
+        cycles = sum(block_cycles(self._form, block) for block in blocks)
         return 4 * cycles
 
     def _start_quad(self) -> None:
@@ -275,7 +93,7 @@ class _Writer:
         count = len(form.words) * form.kernel_height
         a.label("channel")
         frame.load(a, "r1", "packed")
-        if form.packs_bytes:
+        if form.compact:
             self._unpack()
         elif form.resident:
             a.op("ldm", "r1!", registers(RESIDENT[:count]), note="weights")
@@ -292,13 +110,31 @@ class _Writer:
         frame.load(a, "r0", "x")
 
     def _unpack(self) -> None:
-        """Words of two scaled weights from bytes; the addend, where it follows from the scale."""
-        a, form = self._a, self._form
-        packed = SUMS[: form.kernel_height]
-        a.op("ldm", "r1!", registers(packed), note="weights as bytes")
-        a.op("mov", "r2", "#1")
-        a.op("lsr", "r3", packed[0], "#24")
-        a.op("lsl", "r2", "r2", "r3", note="the scale")
+        """Words of two scaled weights from the bytes at r1, and the constants that follow from a byte; r1 is behind."""
+        a, frame, form = self._a, self._frame, self._form
+        a.op("ldrb", "r3", f"[r1, #{form.special_at}]", note="scale bits, or the last shift less 1")
+        frame.load(a, "r12", "common_addend")
+        if form.total_shift is not None:
+            a.op("mov", "r2", "#1")
+            a.op("lsl", "r2", "r2", "r3", note="the scale")
+            a.op("add", "r12", "r12", "r2", "lsr #2")
+        else:
+            a.op("lsl", "r12", "r12", "r3")
+            a.op("adds", "r3", "#1")
+            frame.store(a, "r3", "shift")
+            a.op("add", "r12", "r12", f"#{1 << (form.scale_bits - 2)}")
+            a.op("mov", "r2", f"#{1 << form.scale_bits}", note="the scale")
+        frame.store(a, "r12", "addend")
+        if form.in_words:
+            self._unpack_words()
+        else:
+            self._unpack_bytes()
+
+    def _unpack_words(self) -> None:
+        """Kernel rows of a word each into the registers of weights; r2 is the scale."""
+        a = self._a
+        packed = SUMS[: self._form.kernel_height]
+        a.op("ldm", "r1!", registers(packed))
         for row, register in enumerate(packed):
             first, second = RESIDENT[2 * row : 2 * row + 2]
             a.op("sxtb16", first, register)
@@ -308,10 +144,33 @@ class _Writer:
             a.op("smulbb", second, second, "r2")
             a.op("pkhbt", first, "r3", second, "lsl #16", note="taps 0 and 1")
             a.op("pkhbt", second, second, register, "lsl #16", note="taps 1 and 2")
-        if form.total_shift is not None:
-            self._frame.load(a, "r3", "common_addend")
-            a.op("add", "r3", "r3", "r2", "lsr #2")
-            self._frame.store(a, "r3", "addend")
+
+    def _unpack_bytes(self) -> None:
+        """All kernel rows to scratch, and from there to registers where they fit; r2 is the scale."""
+        a, frame, form = self._a, self._frame, self._form
+        taps = [f"r{4 + i}" for i in range(form.kernel_width)]
+        words = form.kernel_height * len(form.words)
+        frame.load(a, "r3", "weights")
+        a.op("add", "r12", "r3", f"#{4 * words}")
+        a.label("unpack", "a kernel row")
+        for i, tap in enumerate(taps):
+            a.op("ldrsb", tap, f"[r1, #{i}]")
+        for tap in taps:
+            a.op("mul", tap, tap, "r2")
+        for tap, behind in itertools.pairwise(taps):
+            a.op("pkhbt", tap, tap, behind, "lsl #16")
+        if len(taps) == 1:
+            a.op("uxth", taps[0], taps[0])
+        a.op("stm", "r3!", registers(taps[: len(form.words)]))
+        a.op("add", "r1", "r1", f"#{form.kernel_width}")
+        a.op("cmp", "r3", "r12")
+        a.branch("bne", "unpack")
+        a.op("add", "r1", "r1", f"#{4 * form.constants_at - form.special_at}", note="behind the last byte")
+        if form.resident:
+            a.op("sub", "r3", "r3", f"#{4 * words}")
+            a.op("ldm", "r3", registers(RESIDENT[:words]))
+        else:
+            frame.store(a, "r3", "weights_end")
 
     def _row(self) -> None:
         """A row of outputs: r0 is at the row of the plane, r3 at the place of the output row's address."""
@@ -420,7 +279,7 @@ class _Writer:
         form, data = self._form, self._form.data(block.count)
         by_data: dict[int, list[tuple[int, Word, str]]] = {}
         for output in range(block.count):
-            for word_of_data, word, op in _products(form, (block.first + output) * form.stride_width):
+            for word_of_data, word, op in products(form, (block.first + output) * form.stride_width):
                 by_data.setdefault(word_of_data, []).append((output, word, op))
         order = sorted(by_data)
         for at in range(0, len(order), len(data)):

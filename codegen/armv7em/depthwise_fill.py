@@ -20,7 +20,8 @@ FILL_FUNCTION = "thimble_fill_planes_dsp"
 
 JOB = (
     "planes", "packed", "outputs", "outputs_end", "channels", "ceiling", "offset", "common_addend",
-    "inputs", "inputs_end", "to", "pixel_bytes", "border", "leads", "fours_bytes", "twos", "ones", "next_bytes",
+    "weights", "inputs", "inputs_end", "to", "pixel_bytes", "border", "leads", "fours_bytes", "twos", "ones",
+    "next_bytes",
 )  # fmt: skip
 """The fields of thimble_planes_job, words all."""
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from thimble.codegen.armv7em.convolution import int32_words
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.depthwise import MAX_OFFSET, PACKED_WIDTH, DepthwiseForm, depthwise_listing, largest_offset
+from thimble.codegen.armv7em.depthwise import depthwise_listing
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, fill_file
+from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
@@ -118,10 +119,10 @@ def _by_planes(
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
     most = 1 if one_row else min(site.output().type.rows, HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width)
-    rows = planes.rows_within(most, min(PLANE_BYTES, limit_bytes))
+    rows = planes.rows_within(most, min(PLANE_BYTES, limit_bytes) - form.unpacked_bytes)
     if largest_offset(form) > MAX_OFFSET or form.stride_height * form.row_bytes > MAX_ROW_BYTES:
         return None
-    if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) > limit_bytes:
+    if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) + form.unpacked_bytes > limit_bytes:
         return None
     packed = _packed(layer, form, constants)
     kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_top")
@@ -138,10 +139,12 @@ def _by_planes(
         ("total_shift", -1 if form.total_shift is None else form.total_shift),
         ("scale_bits", form.scale_bits),
         ("rounds_ties", int(form.rounds_ties)),
-        ("packs_bytes", int(form.packs_bytes)),
+        ("tap_row_bytes", form.tap_row_bytes),
+        ("special_at", form.special_at),
+        ("constants_at", form.constants_at),
         ("common_addend", _common_addend(layer, form)),
     )
-    table, scratch = Table("packed", packed), Scratch(planes.bytes(rows), "uint32_t")
+    table, scratch = Table("packed", packed), Scratch(planes.bytes(rows) + form.unpacked_bytes, "uint32_t")
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
     ahead = rows * form.output_width * form.channels  # channels behind the first four are read when rows are written
     name, source = f"depthwise_conv_2d_dsp_{form.name}", depthwise_source(form)
@@ -227,27 +230,46 @@ def _row_words(sizes: Sizes, kernel: tuple[int, int]) -> int:
 
 
 def _common_addend(layer: PlainLayer, form: DepthwiseForm) -> int:
-    """What the addends of all channels have in common where weights are bytes: all but 2**(scale_bits - 2)."""
-    if form.total_shift is None or not form.packs_bytes:
+    """What the addends of compact forms are made from: all of them but 2**(scale_bits - 2).
+
+    That is 2**(total - 1) + target * 2**total, of which channels with a last shift of their own shift 2 * target + 1.
+    """
+    if not form.compact:
         return 0
-    return (1 << (form.total_shift - 1)) + (layer.requantization.target << form.total_shift)
+    halves = 2 * layer.requantization.target + 1
+    return halves << (form.total_shift - 1) if form.total_shift is not None else halves
 
 
 def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
-    """(channels, words) int32: weights, then those of bias, multiplier, addend and shift that the form has.
-
-    Weights are words of two scaled ones, or bytes with the scale bits as the fourth one of each row.
-    """
+    """(channels, words) int32: weights, then those of bias, multiplier, addend and shift that the form has."""
     scale = np.int64(1) << constants.scale_bits
     tail = [layer.start * scale, constants.multipliers, constants.addends, constants.shifts][: len(form.constants)]
-    if form.packs_bytes:
-        rows = layer.weights.astype(np.int64).reshape(form.channels, form.kernel_height, PACKED_WIDTH) & 0xFF
-        packed = rows[:, :, 0] | rows[:, :, 1] << 8 | rows[:, :, 2] << 16 | constants.scale_bits[:, None] << 24
-    else:
-        taps = np.zeros((form.channels, form.kernel_height * form.kernel_width), np.int64)
-        taps[:, : layer.weights.shape[1]] = layer.weights * scale[:, None]
-        weights = taps.reshape(form.channels, form.kernel_height, form.kernel_width)
-        if form.kernel_width == 1:
-            weights = np.concatenate([weights, np.zeros_like(weights)], axis=2)
-        packed = (weights[:, :, :-1] & 0xFFFF) | (weights[:, :, 1:] & 0xFFFF) << 16
-    return int32_words(np.concatenate([packed.reshape(form.channels, -1), np.stack(tail, axis=1)], axis=1))
+    weights = _byte_weights(layer, form, constants) if form.compact else _word_weights(layer, form, scale)
+    return int32_words(np.concatenate([weights, np.stack(tail, axis=1)], axis=1))
+
+
+def _word_weights(layer: PlainLayer, form: DepthwiseForm, scale: Array) -> Array:
+    """(channels, words): words of two scaled weights."""
+    weights = _kernel_rows(layer, form) * scale[:, None, None]
+    if form.kernel_width == 1:
+        weights = np.concatenate([weights, np.zeros_like(weights)], axis=2)
+    pairs = (weights[:, :, :-1] & 0xFFFF) | (weights[:, :, 1:] & 0xFFFF) << 16
+    return np.asarray(pairs.reshape(form.channels, -1))
+
+
+def _byte_weights(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
+    """(channels, words): kernel rows as bytes, and the scale bits or the last shift of the channel among them."""
+    taps = np.zeros((form.channels, 4 * form.constants_at), np.int64)
+    rows = taps[:, : form.kernel_height * form.tap_row_bytes].reshape(form.channels, form.kernel_height, -1)
+    rows[:, :, : form.kernel_width] = _kernel_rows(layer, form)
+    taps[:, : rows[0].size] = rows.reshape(form.channels, -1)
+    taps[:, form.special_at] = constants.scale_bits if form.total_shift is not None else constants.shifts - 1
+    quarters = [(taps[:, i::4] & 0xFF) << 8 * i for i in range(4)]
+    return np.asarray(quarters[0] | quarters[1] | quarters[2] | quarters[3])
+
+
+def _kernel_rows(layer: PlainLayer, form: DepthwiseForm) -> Array:
+    """(channels, kernel_height, kernel_width) int64: the weights as they are cut into rows, zeros behind the last."""
+    taps = np.zeros((form.channels, form.kernel_height * form.kernel_width), np.int64)
+    taps[:, : layer.weights.shape[1]] = layer.weights
+    return taps.reshape(form.channels, form.kernel_height, form.kernel_width)

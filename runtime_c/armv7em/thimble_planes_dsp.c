@@ -35,34 +35,47 @@ static inline int32_t element(const uint32_t *row, int32_t x) {
     return x % 2 == 0 ? thimble_low(word) : thimble_high(word);
 }
 
-/* Tap kx of a packed kernel row, whose word i holds taps i and i + 1. */
-static int32_t tap(const int32_t *words, int32_t kernel_width, int32_t kx) {
-    if (kx > 0 && kx == kernel_width - 1) {
-        return thimble_high((uint32_t)words[kx - 1]);
+/* A channel's constants. */
+typedef struct {
+    int32_t bias;
+    int32_t multiplier;
+    int32_t addend;
+    int32_t shift;
+} channel_constants;
+
+static channel_constants load_constants(const thimble_planes_dsp_params *p, const int32_t *packed) {
+    const int32_t *at = packed + p->constants_at;
+    if (p->tap_row_bytes == 0) {
+        const channel_constants read = {at[0], at[1], at[2], p->total_shift >= 0 ? p->total_shift : at[3]};
+        return read;
     }
-    return thimble_low((uint32_t)words[kx]);
+    const int32_t special = ((const uint8_t *)packed)[p->special_at];
+    const int32_t addend = p->total_shift >= 0 ? p->common_addend + (1 << (special - 2))
+                                               : p->common_addend * (1 << special) + (1 << (p->scale_bits - 2));
+    const channel_constants made = {at[0], at[1], addend, p->total_shift >= 0 ? p->total_shift : special + 1};
+    return made;
 }
 
-/* Tap kx of a packed kernel row of bytes. */
-static int32_t scaled_tap(uint32_t word, int32_t kx) {
-    const int32_t byte = (int32_t)(word >> (8 * kx) & 0xFFu);
-    return (byte < 128 ? byte : byte - 256) * (1 << (word >> 24));
-}
-
-/* Words of a packed kernel row. */
-static int32_t kernel_row_words(const thimble_planes_dsp_params *p) {
-    return p->packs_bytes ? 1 : (p->packed_width > 1 ? p->packed_width - 1 : 1);
+/* Scaled tap (ky, kx) of the packed kernel: a byte, or word i of a kernel row holds taps i and i + 1. */
+static int32_t tap(const thimble_planes_dsp_params *p, const int32_t *packed, int32_t ky, int32_t kx) {
+    if (p->tap_row_bytes != 0) {
+        const int8_t *bytes = (const int8_t *)packed;
+        const int32_t bits = p->total_shift >= 0 ? bytes[p->special_at] : p->scale_bits;
+        return bytes[ky * p->tap_row_bytes + kx] * (1 << bits);
+    }
+    const int32_t last = p->packed_width > 1 ? p->packed_width - 2 : 0;
+    const uint32_t word = (uint32_t)packed[ky * (last + 1) + (kx <= last ? kx : last)];
+    return kx <= last ? thimble_low(word) : thimble_high(word);
 }
 
 /* The scaled sum of the window that begins at element `x` of a plane's row. */
-static int32_t window_sum(const thimble_planes_dsp_params *p, const uint32_t *rows, int32_t x, const int32_t *weights) {
-    const int32_t words = kernel_row_words(p);
-    uint32_t sum = (uint32_t)weights[words * p->packed_height];
+static int32_t window_sum(const thimble_planes_dsp_params *p, const uint32_t *rows, int32_t x, const int32_t *packed,
+                          int32_t bias) {
+    uint32_t sum = (uint32_t)bias;
     for (int32_t ky = 0; ky < p->packed_height; ky++) {
-        const int32_t *row = weights + ky * words;
         for (int32_t kx = 0; kx < p->packed_width; kx++) {
-            const int32_t w = p->packs_bytes ? scaled_tap((uint32_t)*row, kx) : tap(row, p->packed_width, kx);
-            sum += (uint32_t)(element(rows + THIMBLE_PLANE_LANES * ky * p->packed_pitch, x + kx) * w);
+            const int32_t value = element(rows + THIMBLE_PLANE_LANES * ky * p->packed_pitch, x + kx);
+            sum += (uint32_t)(value * tap(p, packed, ky, kx));
         }
     }
     return (int32_t)sum;
@@ -73,16 +86,13 @@ static void make_channel(const thimble_planes_dsp_params *p, const thimble_plane
                          int32_t channel) {
     const thimble_tail tail = {p->output_min != -128 || p->output_max != 127, job->ceiling, job->offset};
     const int32_t *packed = job->packed + channel * p->channel_words;
-    const int32_t *constants = packed + kernel_row_words(p) * p->packed_height;
-    const int32_t shift = p->total_shift >= 0 ? p->total_shift : constants[3];
-    const int derived = p->packs_bytes && p->total_shift >= 0;
-    const int32_t addend = derived ? job->common_addend + (1 << (((uint32_t)packed[0] >> 24) - 2)) : constants[2];
+    const channel_constants constants = load_constants(p, packed);
     for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
         for (int32_t x = 0; x < p->output_width; x++) {
-            const int32_t sum = window_sum(p, rows, x * p->stride_width, packed);
+            const int32_t sum = window_sum(p, rows, x * p->stride_width, packed, constants.bias);
             const int32_t tie = p->rounds_ties && sum < 0 ? 1 << (p->scale_bits - 1) : 0;
-            const int32_t value = thimble_high_product(sum, constants[1]) + addend - tie;
-            (*output)[x * p->channels + channel] = thimble_tail_byte(tail, value >> shift);
+            const int32_t value = thimble_high_product(sum, constants.multiplier) + constants.addend - tie;
+            (*output)[x * p->channels + channel] = thimble_tail_byte(tail, value >> constants.shift);
         }
         rows += THIMBLE_PLANE_LANES * p->stride_height * p->row_words;
     }
@@ -130,6 +140,8 @@ static thimble_planes_job start_job(const thimble_planes_dsp_params *p, const in
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
         .common_addend = p->common_addend,
+        .weights = scratch +
+                   THIMBLE_PLANE_LANES * p->row_words * ((p->rows_at_once - 1) * p->stride_height + p->kernel_height),
         .pixel_bytes = p->channels,
         .border = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u,
         .leads = leads,

@@ -23,6 +23,8 @@ LAYERS = int(os.environ.get("THIMBLE_KERNEL_LAYERS", "60"))
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
 
+CORES = {"fpu": Core(has_fpu=True), "no fpu": Core(has_fpu=False), "compact": Core(has_fpu=True, compact=True)}
+
 TARGETS = (
     "stm32l4r5zi",
     *(pytest.param(name, marks=pytest.mark.full) for name in ("stm32h743zi", "stm32u575zi", "mps3-an547")),
@@ -81,13 +83,14 @@ def draw_floats(rng: np.random.Generator, shape: tuple[int, ...], unit: float) -
     return np.where(kind > 0.95, rng.choice(np.float32([np.nan, np.inf, -np.inf, 3e38, -3e38])), drawn)
 
 
+@pytest.mark.parametrize("compact", [False, True], ids=["fast", "compact"])
 @pytest.mark.parametrize("operator", DRAWS)
-def test_portable_twin_equals_the_reference(operator: str, tmp_path: Path) -> None:
-    run_on_host(draw_cases(operator, LAYERS, Core(has_fpu=True)), tmp_path)
+def test_portable_twin_equals_the_reference(operator: str, compact: bool, tmp_path: Path) -> None:
+    run_on_host(draw_cases(operator, LAYERS, Core(has_fpu=True, compact=compact)), tmp_path)
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("core", [Core(has_fpu=True), Core(has_fpu=False)], ids=["fpu", "no fpu"])
+@pytest.mark.parametrize("core", CORES.values(), ids=CORES)
 @pytest.mark.parametrize("operator", DRAWS)
 def test_assembly_equals_the_reference(operator: str, core: Core, target: str, tmp_path: Path) -> None:
     if operator == "quantize" and not core.has_fpu:
