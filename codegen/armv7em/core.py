@@ -11,19 +11,17 @@ from thimble.targets.model import Target
 class Core:
     """`has_fpu`: FPU registers may hold what core registers have no room for.
 
+    `winograd_bytes`: most flash that one layer's transformed weights may take; 0 keeps to the direct kernels.
     `compact`: flash counts as much as cycles; layers share functions, and weights are packed closer, where that costs
     few cycles.
     """
 
     has_fpu: bool
+    winograd_bytes: int = 0
     compact: bool = False
 
 
-NO_LIMIT = 1 << 30
-"""Bytes of scratch that no kernel reaches."""
-
-
-def core_of(target: Target, compact: bool = False) -> Core | None:
+def core_of(target: Target) -> Core | None:
     """The core of a target, None where it lacks the DSP instructions."""
     extensions = target.isa.split("+")[1:]
-    return Core(any(e.startswith("fp") for e in extensions), compact) if "dsp" in extensions else None
+    return Core(any(e.startswith("fp") for e in extensions)) if "dsp" in extensions else None

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from thimble.codegen.armv7em.convolution import int32_words
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, fill_file
 from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
-from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
-from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import Requantization, plain_requantization
+from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
@@ -174,6 +175,7 @@ class Planes:
         return -(-rows // -(-rows // most))
 
 
+@lru_cache(maxsize=256)
 def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
     """The files of kernel depthwise_conv_2d_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_depthwise_conv_2d_dsp_{form.name}"
@@ -216,7 +218,7 @@ def _is_taken(sizes: Sizes) -> bool:
 
 def _scales(layer: PlainLayer) -> tuple[Requantization, bool] | None:
     """The constants, and whether all channels share the last shift; None where nothing can be proved."""
-    plain = layer.requantization
+    plain = plain_requantization(layer)
     equal = None if layer.rounds_ties else plain.with_equal_shifts(COMMON_SHIFT)
     constants = equal or plain.with_equal_bits()
     return None if constants is None else (constants, equal is not None)
@@ -236,7 +238,7 @@ def _common_addend(layer: PlainLayer, form: DepthwiseForm) -> int:
     """
     if not form.compact:
         return 0
-    halves = 2 * layer.requantization.target + 1
+    halves = 2 * plain_requantization(layer).target + 1
     return halves << (form.total_shift - 1) if form.total_shift is not None else halves
 
 

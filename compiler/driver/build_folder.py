@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen.kernels import KernelFamily, choose_kernels
-from thimble.compiler.driver.options import Io
+from thimble.compiler.driver.options import Io, is_compact
 from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.importers.pytorch import import_pytorch
 from thimble.compiler.importers.tflite import import_tflite
@@ -25,6 +25,7 @@ from thimble.compiler.ir.types import DType
 from thimble.compiler.passes.float_pipeline import prepare
 from thimble.compiler.passes.integer_interface import Interface, keep_interface, move_conversions_out
 from thimble.compiler.passes.pipeline import REMOVE_DEAD, choose_passes, run_passes
+from thimble.compiler.plan.options import Objective
 from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
 
@@ -185,9 +186,11 @@ def open_build(folder: Path) -> Build:
         disabled = tuple(report["build"]["disabled_passes"])
         io, family = Io(report["build"]["io"]), KernelFamily(report["build"]["kernels"])
         shapes = {name: tuple(shape) for name, shape in report["build"]["input_shapes"].items()}
-        scratch_limit = report["build"]["scratch_limit_bytes"]
-        if scratch_limit is not None and not isinstance(scratch_limit, int):
-            raise ValueError(f"scratch_limit_bytes is {scratch_limit!r}")
+        limits = report["build"]["scratch_limits_bytes"]
+        if not isinstance(limits, list) or not all(isinstance(limit, int) for limit in limits):
+            raise ValueError(f"scratch_limits_bytes is {limits!r}")
+        winograd = int(report["build"]["winograd_bytes"])
+        compact = is_compact(Objective(report["build"]["objective"]))
         float_graph = _float_graph(folder, report, shapes)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
@@ -197,7 +200,9 @@ def open_build(folder: Path) -> Build:
         source = replace(integers_of(model, float_graph), name=report["model"]["name"])
     graph, interface = optimize(source, disabled, io)
     chip = load_target(target)
-    graph = choose_kernels(graph, chip, family, scratch_limit)
+    if limits and len(limits) != len(graph.nodes):
+        raise UsageError(f"{folder} holds an incomplete build (limits of scratch of other layers); compile again.")
+    graph = choose_kernels(graph, chip, family if limits else KernelFamily.C, limits, winograd, compact)
     return Build(folder, report, model, graph, interface, chip, name, rounding, kind, float_graph)
 
 

@@ -202,7 +202,7 @@ class _CaseMaker:
 
 _HEAD = """
 #include <stdint.h>
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv)
 #include "semihosting.h"
 static int32_t before, after;
 static int read_image(uint8_t *to, uint32_t bytes) { return semihosting_read(before, to, bytes) == (int32_t)bytes; }
@@ -223,7 +223,7 @@ static uint8_t memory[MEMORY_BYTES] __attribute__((aligned(16)));
 
 _MAIN = """
 int main(void) {
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv)
     before = semihosting_open("inputs.bin", SEMIHOSTING_READ);
     after = semihosting_open("outputs.bin", SEMIHOSTING_WRITE);
 #else
@@ -231,7 +231,7 @@ int main(void) {
     after = fopen("outputs.bin", "wb");
 #endif
 CASES
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv)
     return semihosting_close(after) == 0 ? 0 : 1;
 #else
     return fclose(after);
