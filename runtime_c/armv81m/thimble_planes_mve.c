@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_planes_mve.h"
 
-/* What a call works with. `line_bytes` and `pixel_bytes` are the steps from one row to the next, and from one column. */
+/* What a call works with. `pixel_bytes` is the step from one column to the next. */
 typedef struct {
     const thimble_planes_mve_params *p;
     const thimble_rows *input;
     int32_t pixel_bytes;
+    int32_t plane_bytes;
+    uint32x4_t offsets;   /* of four planes */
     int32_t *words;       /* (16): four bytes of each of 16 channels */
     const int8_t *border; /* a pixel of zero points */
     int8_t *planes;
@@ -27,26 +29,51 @@ static const int8_t *line_at(const filling *f, int32_t image, int32_t y) {
     return thimble_row(f->input, image * p->input_height + y);
 }
 
-/* One word of each of `channels` channels from four pixels, to the planes at `to`. */
-static inline void put_words(const filling *f, const int8_t *const from[4], int32_t channels, int8_t *to) {
-    const int32_t plane_bytes = f->p->plane_bytes;
-    const uint32x4_t offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)plane_bytes);
-    for (int32_t channel = 0; channel < channels; channel += 16) {
-        int8x16x4_t pixels;
-        if (channels - channel >= 16) {
-            for (int i = 0; i < 4; i++) {
-                pixels.val[i] = vldrbq_s8(from[i] + channel);
-            }
-        } else {
-            const mve_pred16_t active = vctp8q((uint32_t)(channels - channel));
-            for (int i = 0; i < 4; i++) {
-                pixels.val[i] = vldrbq_z_s8(from[i] + channel, active);
-            }
+/* Four bytes of each of up to 16 channels, one of each pixel at `from`, as 16 words; moves `from` on. */
+static inline void interleave(const int8_t *from[4], int32_t channels, int32_t *words) {
+#if defined(__ARM_FEATURE_MVE)
+    __asm__ volatile("vctp.8 %[channels]\n\t"
+                     "vpstttt\n\t"
+                     "vldrbt.8 q0, [%[a]], #16\n\t"
+                     "vldrbt.8 q1, [%[b]], #16\n\t"
+                     "vldrbt.8 q2, [%[c]], #16\n\t"
+                     "vldrbt.8 q3, [%[d]], #16\n\t"
+                     "vst40.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                     "vst41.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                     "vst42.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                     "vst43.8 {q0, q1, q2, q3}, [%[words]]"
+                     : [a] "+r"(from[0]), [b] "+r"(from[1]), [c] "+r"(from[2]), [d] "+r"(from[3])
+                     : [channels] "r"(channels), [words] "r"(words)
+                     : "q0", "q1", "q2", "q3", "cc", "memory");
+#else
+    int8_t *bytes = (int8_t *)words;
+    for (int32_t i = 0; i < 4; i++) {
+        for (int32_t channel = 0; channel < 16; channel++) {
+            bytes[4 * channel + i] = channel < channels ? from[i][channel] : 0;
         }
-        vst4q_s8((int8_t *)f->words, pixels);
-        for (int32_t i = 0; i < 16 && channel + i < channels; i += 4) {
-            vstrwq_scatter_offset_s32((int32_t *)(void *)to, offsets, vldrwq_s32(f->words + i));
-            to += 4 * plane_bytes;
+        from[i] += 16;
+    }
+#endif
+}
+
+/* One word of each of `channels` channels from four pixels, to the planes at `to`. */
+static inline void put_words(const filling *f, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d,
+                             int32_t channels, int8_t *to) {
+    const int8_t *from[4] = {a, b, c, d};
+    const int32_t step = 4 * f->plane_bytes;
+    for (; channels > 12; channels -= 16) {
+        interleave(from, channels, f->words);
+        vstrwq_scatter_offset_s32((int32_t *)(void *)to, f->offsets, vldrwq_s32(f->words));
+        vstrwq_scatter_offset_s32((int32_t *)(void *)(to + step), f->offsets, vldrwq_s32(f->words + 4));
+        vstrwq_scatter_offset_s32((int32_t *)(void *)(to + 2 * step), f->offsets, vldrwq_s32(f->words + 8));
+        vstrwq_scatter_offset_s32((int32_t *)(void *)(to + 3 * step), f->offsets, vldrwq_s32(f->words + 12));
+        to += 4 * step;
+    }
+    if (channels > 0) {
+        interleave(from, channels, f->words);
+        for (int32_t i = 0; i < channels; i += 4) {
+            vstrwq_scatter_offset_s32((int32_t *)(void *)to, f->offsets, vldrwq_s32(f->words + i));
+            to += step;
         }
     }
 }
@@ -62,14 +89,13 @@ static void fill_bytes(const filling *f, int32_t image, int32_t y, int32_t chann
             const int inside = line != 0 && x >= 0 && x < p->input_width;
             from[i] = inside ? line + x * f->pixel_bytes + channel : f->border;
         }
-        put_words(f, from, channels, f->planes + column);
+        put_words(f, from[0], from[1], from[2], from[3], channels, f->planes + column);
     }
 }
 
 /* Planes of columns of whole words: a word is four rows of one column, the first one row `y`. */
 static void fill_words(const filling *f, int32_t image, int32_t y, int32_t channel, int32_t channels) {
     const thimble_planes_mve_params *p = f->p;
-    const int8_t *const border[4] = {f->border, f->border, f->border, f->border};
     for (int32_t first = 0; first < p->column_bytes; first += 4) {
         const int8_t *from[4];
         int32_t steps[4];
@@ -82,9 +108,9 @@ static void fill_words(const filling *f, int32_t image, int32_t y, int32_t chann
         for (int32_t column = 0; column < p->columns; column++) {
             const int32_t x = column - p->pad_left;
             if (x < 0 || x >= p->input_width) {
-                put_words(f, border, channels, to);
+                put_words(f, f->border, f->border, f->border, f->border, channels, to);
             } else {
-                put_words(f, from, channels, to);
+                put_words(f, from[0], from[1], from[2], from[3], channels, to);
                 for (int32_t i = 0; i < 4; i++) {
                     from[i] += steps[i];
                 }
@@ -104,6 +130,8 @@ void thimble_planes_mve(const thimble_planes_mve_params *params, thimble_planes_
         .p = p,
         .input = input,
         .pixel_bytes = p->transposed ? input->row_bytes : p->channels,
+        .plane_bytes = p->plane_bytes,
+        .offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)p->plane_bytes),
         .words = scratch,
         .border = border,
         .planes = border + border_bytes,
@@ -114,7 +142,9 @@ void thimble_planes_mve(const thimble_planes_mve_params *params, thimble_planes_
         .channel_bytes = p->channel_bytes,
         .pixel_bytes = p->transposed ? output->row_bytes : p->channels,
         .width = p->output_width,
-        .limits = thimble_limits_of_mve(p->output_zero_point, p->output_min, p->output_max),
+        .zero_point = p->output_zero_point,
+        .low = p->output_min,
+        .high = p->output_max,
     };
     int32_t done; /* output rows of one filling */
     thimble_fill_mve(border, p->input_zero_point, border_bytes);
