@@ -6,6 +6,7 @@ The constants are those of kernel_tools/linear_sum.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import Listing, registers
 from thimble.codegen.armv7em.core import Core
@@ -84,6 +85,7 @@ def add_listing(form: AddForm) -> Listing:
     return a
 
 
+@lru_cache(maxsize=256)
 def add_source(form: AddForm) -> GeneratedKernel:
     """The files of kernel add_dsp_<form>."""
     name = f"thimble_add_dsp_{form.name}"

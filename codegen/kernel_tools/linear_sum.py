@@ -7,6 +7,7 @@ bytes: constants are taken only if all 65,536 pairs of them give what it gives.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -17,6 +18,12 @@ from thimble.compiler.ops.fixed_point import requantize
 SHIFTS = (22, 21, 20, 19, 18)
 NEIGHBOURS = 3
 """How far from the nominal factors others are tried."""
+
+SUM_PARAMS = (
+    *(f"{name}{number}" for number in (1, 2) for name in ("zero_point", "multiplier", "shift")),
+    *("sign", "output_multiplier", "output_shift", "output_zero_point", "output_min", "output_max"),
+)
+"""The numbers of the plain kernel on which the constants depend."""
 
 LEFT_SHIFT = 20
 """Of the plain kernel: thimble_add_s8.c."""
@@ -41,9 +48,17 @@ def exact_sum(call: KernelCall) -> tuple[int, LinearSum, tuple[int, int]] | None
     count = _contiguous_elements(params)
     if count is None:
         return None
+    found = _linear_sum(tuple((name, _number(params, name)) for name in SUM_PARAMS))
+    limits = _number(params, "output_min"), _number(params, "output_max")
+    return None if found is None else (count, found, limits)
+
+
+@lru_cache(maxsize=1024)
+def _linear_sum(constants: tuple[tuple[str, int], ...]) -> LinearSum | None:
+    """The linear form of a sum with these constants; parts of a layer, and each try to plan it, ask again."""
+    params: dict[str, ParamValue] = dict(constants)
     low, high = _number(params, "output_min"), _number(params, "output_max")
-    found = _fit_sum(_all_pairs(params), _nominal(params), low, high)
-    return None if found is None else (count, found, (low, high))
+    return _fit_sum(_all_pairs(params), _nominal(params), low, high)
 
 
 def _number(params: dict[str, ParamValue], name: str) -> int:

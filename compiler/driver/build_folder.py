@@ -22,7 +22,6 @@ from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding, Shape
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.support import check_supported
 from thimble.compiler.passes.float_pipeline import prepare
 from thimble.compiler.passes.integer_interface import Interface, keep_interface, move_conversions_out
 from thimble.compiler.passes.pipeline import REMOVE_DEAD, choose_passes, run_passes
@@ -70,22 +69,6 @@ class Build:
         return self.folder / "build" / f"{self.name}.elf"
 
 
-def read_model(
-    path: Path,
-    disabled_passes: Collection[str] = (),
-    io: Io = Io.MODEL,
-    input_shapes: Mapping[str, Shape] | None = None,
-) -> tuple[bytes, Graph]:
-    """A model file and its graph, all passes but the disabled ones done.
-
-    Raises UsageError, MalformedModel or UnsupportedOp.
-    """
-    data = read_file(path)
-    source = import_model(data, path, input_shapes)
-    check_supported(source)
-    return data, optimize(source, disabled_passes, io)[0]
-
-
 def read_file(path: Path) -> bytes:
     """The bytes of a model file. Raises UsageError where there is none, MalformedModel where it is too large."""
     if not path.is_file():
@@ -93,13 +76,6 @@ def read_file(path: Path) -> bytes:
     if path.stat().st_size > MAX_MODEL_BYTES:
         raise MalformedModel(f"{path} is larger than {MAX_MODEL_BYTES >> 20} MiB; no microcontroller holds it.")
     return path.read_bytes()
-
-
-def graph_of(data: bytes, path: Path, disabled_passes: Collection[str] = ()) -> Graph:
-    """The graph of a model's bytes, all passes but the disabled ones done; `path` tells the format and the name."""
-    graph = import_model(data, path)
-    check_supported(graph)
-    return optimize(graph, disabled_passes)[0]
 
 
 def source_format(path: Path) -> str:
@@ -209,9 +185,10 @@ def open_build(folder: Path) -> Build:
         disabled = tuple(report["build"]["disabled_passes"])
         io, family = Io(report["build"]["io"]), KernelFamily(report["build"]["kernels"])
         shapes = {name: tuple(shape) for name, shape in report["build"]["input_shapes"].items()}
-        scratch_limit = report["build"]["scratch_limit_bytes"]
-        if scratch_limit is not None and not isinstance(scratch_limit, int):
-            raise ValueError(f"scratch_limit_bytes is {scratch_limit!r}")
+        limits = report["build"]["scratch_limits_bytes"]
+        if not isinstance(limits, list) or not all(isinstance(limit, int) for limit in limits):
+            raise ValueError(f"scratch_limits_bytes is {limits!r}")
+        winograd = int(report["build"]["winograd_bytes"])
         float_graph = _float_graph(folder, report, shapes)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
@@ -221,7 +198,9 @@ def open_build(folder: Path) -> Build:
         source = replace(integers_of(model, float_graph), name=report["model"]["name"])
     graph, interface = optimize(source, disabled, io)
     chip = load_target(target)
-    graph = choose_kernels(graph, chip, family, scratch_limit)
+    if limits and len(limits) != len(graph.nodes):
+        raise UsageError(f"{folder} holds an incomplete build (limits of scratch of other layers); compile again.")
+    graph = choose_kernels(graph, chip, family if limits else KernelFamily.C, limits, winograd)
     return Build(folder, report, model, graph, interface, chip, name, rounding, kind, float_graph)
 
 

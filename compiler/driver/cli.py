@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 import thimble
-from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
-from thimble.compiler.driver.options import (
-    CompileOptions,
-    InputFeed,
-    Io,
-    QuantizeOptions,
-    Regions,
-    choose,
-    parse_bytes,
-    parse_input_shape,
-)
+from thimble.compiler.driver.cli_options import compile_options, model_options, place_options, verb
+from thimble.compiler.driver.options import CompileOptions, parse_input_shape
 from thimble.compiler.driver.quantize_options import quantization, quantize_options
 from thimble.compiler.driver.stages import analyze_model, compile_model, emit
+from thimble.compiler.driver.ui import Ui
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
-from thimble.compiler.ir.operator import Rounding
-from thimble.compiler.plan.options import Objective, Schedule
-
-F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 EXIT_CODES = """
@@ -44,122 +25,6 @@ EXIT_CODES = """
 Exit codes: 0 ok, 1 bug in Thimble, 2 usage, 3 unsupported model, 4 does not fit, 5 outputs differ,
 6 accuracy budget missed, 7 malformed model, 8 a tool is missing.
 """
-
-
-class Ui:
-    """What the user sees: stages and progress on stderr, results on stdout, all of it silent with --quiet."""
-
-    def __init__(self, as_json: bool, quiet: bool) -> None:
-        self.as_json = as_json
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
-        self._out = Console(highlight=False, quiet=quiet)
-
-    def say(self, line: str) -> None:
-        """One stage."""
-        self.console.print(f"[dim]{line}[/dim]" if "[" not in line else line, markup="[" not in line)
-
-    def track(self, items: Iterable[T], what: str, count: int) -> Iterable[T]:
-        """Items with a progress bar, which disappears when they are done."""
-        with Progress(console=self.console, transient=True) as progress:
-            yield from progress.track(items, description=what, total=count)
-
-    @contextmanager
-    def planning(self) -> Iterator[Callable[[str, float], None]]:
-        """A progress bar for the planner, which disappears when it is done."""
-        with Progress(console=self.console, transient=True) as progress:
-            task = progress.add_task("Planning", total=1)
-            yield lambda what, part: progress.update(task, description=what, completed=part)
-
-    def show(self, data: Any, table: Any) -> None:
-        """The result: `data` as JSON with --json, else a table."""
-        if self.as_json:
-            click.echo(json.dumps(data, indent=2))
-        else:
-            self._out.print(table)
-
-    def text(self, line: str) -> None:
-        """A line of the result, for people only."""
-        if not self.as_json:
-            self._out.print(line, markup=False, soft_wrap=True)
-
-
-def verb(function: F) -> F:
-    """Options that every verb has."""
-    function = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(function)
-    return click.option("-q", "--quiet", is_flag=True, help="Print errors only (and JSON with --json).")(function)
-
-
-def choice(flag: str, kind: type[Enum], text: str, name: str | None = None) -> Callable[[F], F]:
-    """An option whose values are those of an enumeration, the first of them by default."""
-    values = [str(member.value) for member in kind]
-    names = (flag,) if name is None else (flag, name)
-    return click.option(*names, type=click.Choice(values), default=values[0], show_default=True, help=text)
-
-
-def model_options(function: F) -> F:
-    """Options of the verbs that take a model."""
-    for option in reversed(
-        (
-            click.argument("model", type=click.Path(path_type=Path)),
-            click.option("-t", "--target", required=True, help="The chip; `thimble targets` lists them."),
-            click.option("--name", help="Prefix of the generated C names and files; default: from the file's name."),
-            click.option("--max-sram", metavar="SIZE", help="Most SRAM the firmware may use, such as 64K."),
-            click.option("--max-flash", metavar="SIZE", help="Most flash the firmware may use, such as 256K."),
-            choice("--rounding", Rounding, "Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF."),
-            choice("--schedule", Schedule, "Layers whole, by rows, by rows of patches and strips, or what is best."),
-            choice("--objective", Objective, "What the plan is to be good for."),
-            choice("--input", InputFeed, "The input whole in SRAM, or pulled by rows through a callback.", name="feed"),
-            choice("--io", Io, "Take and give the model's own tensors, or the integers behind its conversions."),
-            choice("--regions", Regions, "The arena over several memories where that helps, or in one block."),
-            click.option("--fast-weights", metavar="SIZE", help="Most bytes of constants that are copied to fast RAM."),
-            choice("--kernels", KernelFamily, "The chip's own kernels where there are any, or portable C everywhere."),
-            click.option(
-                "--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Seconds to search for a layout."
-            ),
-            click.option(
-                "--input-shape",
-                "input_shapes",
-                multiple=True,
-                metavar="NAME=1x3x32x32",
-                help="Shape of an ONNX input with dynamic dimensions; can be given several times.",
-            ),
-            click.option(
-                "--disable-pass",
-                "disabled_passes",
-                multiple=True,
-                metavar="NAME",
-                hidden=True,
-                help="Leave out a graph rewrite, to see what it brings; can be given several times.",
-            ),
-        )
-    ):
-        function = option(function)
-    return function
-
-
-def compile_options(
-    max_sram: str | None,
-    max_flash: str | None,
-    feed: str,
-    fast_weights: str | None,
-    plan_time: float | None,
-    input_shapes: tuple[str, ...],
-    max_drop: float | None = None,
-    quantize: QuantizeOptions | None = None,
-    **choices: Any,
-) -> CompileOptions:
-    """The options of a model's verbs as the stages take them."""
-    return CompileOptions(
-        max_sram_bytes=None if max_sram is None else parse_bytes(max_sram),
-        max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
-        max_drop_percent=max_drop,
-        input=choose(InputFeed, feed, "--input"),
-        fast_weights_bytes=0 if fast_weights is None else parse_bytes(fast_weights),
-        plan_time_s=plan_time,
-        quantize=quantize,
-        input_shapes=tuple(map(parse_input_shape, input_shapes)),
-        **choices,
-    )
 
 
 @click.group(context_settings=CONTEXT, epilog=EXIT_CODES)
@@ -276,18 +141,6 @@ def _show_frontier(ui: Ui, model: Path, target: str, options: CompileOptions, sv
     if svg is not None:
         write_svg(result, svg)
         ui.text(f"Drawn: {svg}")
-
-
-def place_options(function: F) -> F:
-    """Options of the verbs that run a build."""
-    function = click.option(
-        "--on",
-        type=click.Choice(["host", "target", "both"]),
-        default="both",
-        show_default=True,
-        help="Run the C on this machine, the firmware on the simulated chip, or both.",
-    )(function)
-    return click.option("--samples", type=click.IntRange(min=1), help="Take the first N samples only.")(function)
 
 
 @cli.command("verify")

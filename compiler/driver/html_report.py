@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from thimble.compiler.driver.layer_costs import (
 )
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.regions import MAP_WIDTHS, Region, build_regions
+from thimble.compiler.driver.rendering import render
 from thimble.compiler.ir.errors import UsageError
 
 Report = Mapping[str, Any]
@@ -100,21 +101,14 @@ def write_html(folder: Path) -> Path:
 
 def render_html(report: Report) -> str:
     """The page of a report.json. The same report gives the same bytes."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["px"] = lambda value: f"{value:.2f}".rstrip("0").rstrip(".")
-    environment.filters["count"] = lambda value: NOT_MEASURED if value is None else f"{value:,}"
-    environment.filters["percent"] = format_percent
-    environment.filters["score"] = format_score
     cleaned = clean(report)
-    template = environment.get_template("report.html.j2")
-    return template.render(report=cleaned, page=build_page(cleaned), runtimes=RUNTIMES, not_measured=NOT_MEASURED)
+    filters: dict[str, Callable[..., str]] = {"count": _count, "percent": format_percent, "score": format_score}
+    context = {"report": cleaned, "page": build_page(cleaned), "runtimes": RUNTIMES, "not_measured": NOT_MEASURED}
+    return render("report.html.j2", filters, **context)
+
+
+def _count(value: float | None) -> str:
+    return NOT_MEASURED if value is None else f"{value:,}"
 
 
 def build_page(report: Report) -> Page:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import thimble
+from tests.graphs import read_graph
 from tests.models.branched import build_u_net
 from tests.small_chip import use_small_chip
 from thimble.codegen.project import HOST_CFLAGS, generate_sources, render_trace_main
-from thimble.compiler.driver.build_folder import open_build, read_model
+from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.html_report import render_html
 from thimble.compiler.driver.options import CompileOptions, Regions
 from thimble.compiler.driver.planning import make_plan
@@ -89,7 +90,7 @@ def test_rows_over_two_memories(feed: str, model: Path, tmp_path: Path, monkeypa
 def test_layers_over_two_memories_can_be_traced(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program that finds a differing layer reads both blocks."""
     use_small_chip(monkeypatch, tmp_path / "chips", 1 << 16, 2048)
-    graph = read_model(model)[1]
+    graph = read_graph(model)
     options = CompileOptions(objective="latency")
     plan = make_plan(graph, options, target=load_target("small"))
     assert len(plan.blocks) == 2

@@ -13,13 +13,13 @@ import pytest
 
 from tests.e2e.graph_draw import Choices, NotPossible
 from tests.e2e.test_real_models import IC, KWS, VWW, RealModel
+from tests.graphs import read_graph
 from tests.host_batch import run_on_host
 from tests.passes.draw_network import draw_network
 from tests.passes.network import Network, draw_samples, run
 from tests.unit.test_ibex import needs_ibex
 from thimble.codegen.project import HOST_CFLAGS, generate_project, generate_sources, render_trace_main
 from thimble.compiler.driver import demo
-from thimble.compiler.driver.build_folder import read_model
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ops.activation import Activation
@@ -123,7 +123,7 @@ def test_every_form_gives_the_same_bytes(
 
 @pytest.mark.parametrize("model", [KWS, IC, VWW], ids=lambda model: model.id)
 def test_real_models_on_poisoned_memory(model: RealModel, data: Path, tmp_path: Path) -> None:
-    _, graph = read_model(data / "models" / model.path)
+    graph = read_graph(data / "models" / model.path)
     samples = draw_samples(graph, 2)
     (got,) = run_on_host([graph], [samples], tmp_path, plan_of=by_rows, poison=True)
     assert bytes_of(got) == run(graph, samples)
@@ -240,7 +240,7 @@ def test_firmware_reads_rows_and_patches_from_the_host(
 
 
 def test_the_shipped_model_by_rows_on_the_chip(tmp_path: Path) -> None:
-    _, graph = read_model(demo.model_path())
+    graph = read_graph(demo.model_path())
     samples = draw_samples(graph, 2)
     plan = by_rows(graph, Rounding.TFLM)
     assert plan.arena_bytes < 6000  # 12,576 layer by layer

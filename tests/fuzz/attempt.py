@@ -16,8 +16,8 @@ import numpy as np
 from tests.fuzz.mutate_bytes import mutate_bytes
 from tests.fuzz.mutate_fields import mutate_fields
 from tests.fuzz.seeds import draw_seed
+from tests.graphs import graph_of
 from thimble.codegen.project import generate_project
-from thimble.compiler.driver.build_folder import graph_of
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import check_ram, make_plan
 from thimble.compiler.ir.errors import DoesNotFit, MalformedModel, UnsupportedOp

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.graphs import graph_of
 from tests.host_batch import run_on_host
 from tests.ops.test_ops import draw_input
-from thimble.compiler.driver.build_folder import graph_of
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.executor import Executor

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.graphs import read_graph
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver import demo
-from thimble.compiler.driver.build_folder import read_model
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.planner import plan_graph
@@ -34,7 +34,7 @@ FILES = [
 @cache
 def project_of(options: PlanOptions) -> Project:
     """The project of the shipped model under a plan's options."""
-    _, graph = read_model(demo.model_path())
+    graph = read_graph(demo.model_path())
     plan = plan_graph(graph, Rounding.TFLM, options)
     return generate_project(graph, plan, load_target("stm32l4r5zi"), "fashion_mnist_int8")
 

@@ -13,11 +13,11 @@ import pytest
 from tests.e2e.graph_draw import Choices
 from tests.e2e.graph_ops import draw_model
 from tests.forced_overlap import element_bytes, over_first_operand, over_last_operand, slides_of
+from tests.graphs import graph_of
 from tests.host_batch import run_on_host
 from tests.ops.case import OpCase
 from tests.ops.table import CASES
 from tests.ops.test_ops import assert_same_bytes, draw_samples
-from thimble.compiler.driver.build_folder import graph_of
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
@@ -25,8 +25,8 @@ from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.plan.access import KERNELS
 from thimble.compiler.plan.checker import PlanError, check_plan
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import plan_layers
 
 MODELS_PER_ROW = 3
 VARIANTS = (over_first_operand, over_last_operand)

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import thimble
+from tests.graphs import graph_of
 from tests.passes.network import run
-from thimble.compiler.driver.build_folder import graph_of, import_model
+from thimble.compiler.driver.build_folder import import_model
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.stages import compile_model
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.passes.pipeline import run_passes
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.layer_plan import plan_layers
 
 VWW = "mlperf_tiny/vww_96_int8.tflite"
 MCUNET = "vision/mcunet_vww_int8.tflite"

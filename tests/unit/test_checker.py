@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from tests.graphs import read_graph
 from thimble.compiler.driver import demo
-from thimble.compiler.driver.build_folder import read_model
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.pool_2d import Pool2D
@@ -26,7 +26,7 @@ SCHEDULES = [(schedule, by_rows) for schedule in (Schedule.ROWS, Schedule.PATCH)
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    return read_model(demo.model_path())[1]
+    return read_graph(demo.model_path())
 
 
 def planned(graph: Graph, schedule: Schedule, by_rows: bool) -> Plan:

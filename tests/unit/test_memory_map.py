@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.graphs import read_graph
 from thimble.compiler.driver import demo
-from thimble.compiler.driver.build_folder import read_model
 from thimble.compiler.driver.charts import FULL, Part, capacity_bar, percent, rank, stack
 from thimble.compiler.driver.memory_map import (
     CHARACTER_WIDTH,
@@ -25,8 +25,8 @@ from thimble.compiler.driver.memory_map import (
     round_unit,
     step_names,
 )
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.layout import Request, arena_bytes, lower_bound, place
-from thimble.compiler.plan.planner import plan_layers
 
 WIDTH = 1000.0
 TOLERANCE = 1e-6
@@ -85,7 +85,7 @@ def test_sizes_are_proportional_and_inside_the_plot(buffers: list[MapBuffer]) ->
 
 
 def test_in_the_plan_of_the_shipped_model_only_dying_inputs_are_shared() -> None:
-    _, graph = read_model(demo.model_path())
+    graph = read_graph(demo.model_path())
     plan = plan_layers(graph)
     buffers = [MapBuffer(b.name, b.kind.value, b.offset, b.bytes, b.first_step, b.last_step) for b in plan.buffers]
     steps = [str(i) for i in range(len(plan.steps))]

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.graphs import read_graph
 from thimble.compiler.driver import demo
-from thimble.compiler.driver.build_folder import read_model
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.checker import PlanError, check_plan
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.layout import Request, arena_bytes, lower_bound, place
 from thimble.compiler.plan.plan import BufferKind, Plan
-from thimble.compiler.plan.planner import plan_layers
 
 requests = st.lists(
     st.builds(
@@ -51,7 +51,7 @@ def test_lower_bound_is_the_fullest_step() -> None:
 
 @pytest.fixture(scope="module")
 def planned() -> tuple[Graph, Plan]:
-    _, graph = read_model(demo.model_path())
+    graph = read_graph(demo.model_path())
     return graph, plan_layers(graph)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.graphs import graph_of
 from tests.models.catalogue import MODELS
-from thimble.compiler.driver.build_folder import graph_of, import_model
+from thimble.compiler.driver.build_folder import import_model
 from thimble.compiler.driver.data import random_samples
 from thimble.compiler.driver.oracle import run_oracle
 from thimble.compiler.ir.graph import Graph
