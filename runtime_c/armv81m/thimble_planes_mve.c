@@ -29,51 +29,92 @@ static const int8_t *line_at(const filling *f, int32_t image, int32_t y) {
     return thimble_row(f->input, image * p->input_height + y);
 }
 
-/* Four bytes of each of up to 16 channels, one of each pixel at `from`, as 16 words; moves `from` on. */
-static inline void interleave(const int8_t *from[4], int32_t channels, int32_t *words) {
+/* Four bytes of each of up to 16 channels, one of each pixel at `from`, as 16 words. */
+static inline void interleave(const int8_t *const from[4], int32_t channels, int32_t *words) {
 #if defined(__ARM_FEATURE_MVE)
     __asm__ volatile("vctp.8 %[channels]\n\t"
                      "vpstttt\n\t"
-                     "vldrbt.8 q0, [%[a]], #16\n\t"
-                     "vldrbt.8 q1, [%[b]], #16\n\t"
-                     "vldrbt.8 q2, [%[c]], #16\n\t"
-                     "vldrbt.8 q3, [%[d]], #16\n\t"
+                     "vldrbt.8 q0, [%[a]]\n\t"
+                     "vldrbt.8 q1, [%[b]]\n\t"
+                     "vldrbt.8 q2, [%[c]]\n\t"
+                     "vldrbt.8 q3, [%[d]]\n\t"
                      "vst40.8 {q0, q1, q2, q3}, [%[words]]\n\t"
                      "vst41.8 {q0, q1, q2, q3}, [%[words]]\n\t"
                      "vst42.8 {q0, q1, q2, q3}, [%[words]]\n\t"
                      "vst43.8 {q0, q1, q2, q3}, [%[words]]"
-                     : [a] "+r"(from[0]), [b] "+r"(from[1]), [c] "+r"(from[2]), [d] "+r"(from[3])
-                     : [channels] "r"(channels), [words] "r"(words)
-                     : "q0", "q1", "q2", "q3", "cc", "memory");
+                     :
+                     : [a] "r"(from[0]), [b] "r"(from[1]), [c] "r"(from[2]), [d] "r"(from[3]), [channels] "r"(channels),
+                       [words] "r"(words)
+                     : "q0", "q1", "q2", "q3", "memory");
 #else
     int8_t *bytes = (int8_t *)words;
     for (int32_t i = 0; i < 4; i++) {
         for (int32_t channel = 0; channel < 16; channel++) {
             bytes[4 * channel + i] = channel < channels ? from[i][channel] : 0;
         }
-        from[i] += 16;
     }
 #endif
 }
 
-/* One word of each of `channels` channels from four pixels, to the planes at `to`. */
-static inline void put_words(const filling *f, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d,
-                             int32_t channels, int8_t *to) {
-    const int8_t *from[4] = {a, b, c, d};
+/* Four words, one for each of four planes. */
+static inline void scatter(const filling *f, const int32_t *words, int8_t *to) {
+    vstrwq_scatter_offset_s32((int32_t *)(void *)to, f->offsets, vldrwq_s32(words));
+}
+
+/* One word of each of 16 * blocks channels from the four pixels at `from`, to the planes at `to`; returns the place of
+ * the channels behind them. */
+static inline int8_t *put_blocks(const filling *f, const int8_t *from[4], int32_t blocks, int8_t *to) {
     const int32_t step = 4 * f->plane_bytes;
-    for (; channels > 12; channels -= 16) {
-        interleave(from, channels, f->words);
-        vstrwq_scatter_offset_s32((int32_t *)(void *)to, f->offsets, vldrwq_s32(f->words));
-        vstrwq_scatter_offset_s32((int32_t *)(void *)(to + step), f->offsets, vldrwq_s32(f->words + 4));
-        vstrwq_scatter_offset_s32((int32_t *)(void *)(to + 2 * step), f->offsets, vldrwq_s32(f->words + 8));
-        vstrwq_scatter_offset_s32((int32_t *)(void *)(to + 3 * step), f->offsets, vldrwq_s32(f->words + 12));
-        to += 4 * step;
+#if defined(__ARM_FEATURE_MVE)
+    if (blocks > 0) {
+        __asm__ volatile("dls lr, %[blocks]\n"
+                         "1: vldrb.8 q0, [%[a]], #16\n\t"
+                         "vldrb.8 q1, [%[b]], #16\n\t"
+                         "vldrb.8 q2, [%[c]], #16\n\t"
+                         "vldrb.8 q3, [%[d]], #16\n\t"
+                         "vst40.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                         "vst41.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                         "vst42.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                         "vst43.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                         "vldrw.32 q0, [%[words]]\n\t"
+                         "vldrw.32 q1, [%[words], #16]\n\t"
+                         "vldrw.32 q2, [%[words], #32]\n\t"
+                         "vldrw.32 q3, [%[words], #48]\n\t"
+                         "vstrw.32 q0, [%[to], %q[offsets]]\n\t"
+                         "add %[to], %[step]\n\t"
+                         "vstrw.32 q1, [%[to], %q[offsets]]\n\t"
+                         "add %[to], %[step]\n\t"
+                         "vstrw.32 q2, [%[to], %q[offsets]]\n\t"
+                         "add %[to], %[step]\n\t"
+                         "vstrw.32 q3, [%[to], %q[offsets]]\n\t"
+                         "add %[to], %[step]\n\t"
+                         "le lr, 1b"
+                         : [a] "+r"(from[0]), [b] "+r"(from[1]), [c] "+r"(from[2]), [d] "+r"(from[3]), [to] "+r"(to)
+                         : [blocks] "r"(blocks), [words] "r"(f->words), [step] "r"(step), [offsets] "w"(f->offsets)
+                         : "lr", "q0", "q1", "q2", "q3", "memory");
     }
-    if (channels > 0) {
-        interleave(from, channels, f->words);
-        for (int32_t i = 0; i < channels; i += 4) {
-            vstrwq_scatter_offset_s32((int32_t *)(void *)to, f->offsets, vldrwq_s32(f->words + i));
+#else
+    for (; blocks > 0; blocks--) {
+        interleave(from, 16, f->words);
+        for (int32_t i = 0; i < 4; i++) {
+            scatter(f, f->words + 4 * i, to);
+            from[i] += 16;
             to += step;
+        }
+    }
+#endif
+    return to;
+}
+
+/* One word of each of `channels` channels from four pixels, to the planes at `to`. */
+static inline void put_words(const filling *f, const int8_t *const pixels[4], int32_t channels, int8_t *to) {
+    const int8_t *from[4] = {pixels[0], pixels[1], pixels[2], pixels[3]};
+    to = put_blocks(f, from, channels / 16, to);
+    if (channels % 16 != 0) {
+        interleave(from, channels % 16, f->words);
+        for (int32_t i = 0; i < channels % 16; i += 4) {
+            scatter(f, f->words + i, to);
+            to += 4 * f->plane_bytes;
         }
     }
 }
@@ -89,13 +130,14 @@ static void fill_bytes(const filling *f, int32_t image, int32_t y, int32_t chann
             const int inside = line != 0 && x >= 0 && x < p->input_width;
             from[i] = inside ? line + x * f->pixel_bytes + channel : f->border;
         }
-        put_words(f, from[0], from[1], from[2], from[3], channels, f->planes + column);
+        put_words(f, from, channels, f->planes + column);
     }
 }
 
 /* Planes of columns of whole words: a word is four rows of one column, the first one row `y`. */
 static void fill_words(const filling *f, int32_t image, int32_t y, int32_t channel, int32_t channels) {
     const thimble_planes_mve_params *p = f->p;
+    const int8_t *const border[4] = {f->border, f->border, f->border, f->border};
     for (int32_t first = 0; first < p->column_bytes; first += 4) {
         const int8_t *from[4];
         int32_t steps[4];
@@ -108,9 +150,9 @@ static void fill_words(const filling *f, int32_t image, int32_t y, int32_t chann
         for (int32_t column = 0; column < p->columns; column++) {
             const int32_t x = column - p->pad_left;
             if (x < 0 || x >= p->input_width) {
-                put_words(f, f->border, f->border, f->border, f->border, channels, to);
+                put_words(f, border, channels, to);
             } else {
-                put_words(f, from[0], from[1], from[2], from[3], channels, to);
+                put_words(f, from, channels, to);
                 for (int32_t i = 0; i < 4; i++) {
                     from[i] += steps[i];
                 }
