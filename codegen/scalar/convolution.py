@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from thimble.codegen.armv7em.plain_layer import plain_layer
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
+from thimble.codegen.scalar.panel import panel_call
 from thimble.codegen.scalar.rendering import kernel_source
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import EndRow, FirstRow, InputRows, KernelCall, OutputRows
@@ -67,6 +68,13 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     if fused is None:
         return None
     tail, constants = fused
+    if sizes["group_channels"] != sizes["input_channels"]:
+        return None
+    made = site.output().type
+    pixels = made.elements // len(layer.weights) if whole else sizes["output_width"]
+    by_panel = panel_call(layer, sizes, tail, constants, core, pixels, limit_bytes)
+    if by_panel is not None or not _is_taken(sizes):
+        return by_panel
     depth = sizes["input_channels"]
     form = ConvolutionForm(
         kernel_height=sizes["kernel_height"],
@@ -93,8 +101,4 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
 
 
 def _is_taken(sizes: dict[str, int]) -> bool:
-    return (
-        sizes["group_channels"] == sizes["input_channels"]
-        and sizes["dilation_height"] == sizes["dilation_width"] == 1
-        and sizes["kernel_height"] <= MAX_KERNEL_HEIGHT
-    )
+    return sizes["dilation_height"] == sizes["dilation_width"] == 1 and sizes["kernel_height"] <= MAX_KERNEL_HEIGHT

@@ -14,17 +14,19 @@ NO_LIMIT = 1 << 30
 class Core:
     """`block` output channels are summed at a time, as many as the registers hold beside inputs and weights.
 
-    `long_multiply`: an instruction gives the high word of a product of two words.
+    `panels`: the same for words of two pixels, as (words, channels). `long_multiply`: an instruction gives the high
+    word of a product of two words.
     """
 
     block: int
+    panels: tuple[tuple[int, int], ...]
     long_multiply: bool
 
 
 CORES = {
-    "rv32im": Core(block=8, long_multiply=True),
-    "armv7-m": Core(block=4, long_multiply=True),
-    "armv6-m": Core(block=4, long_multiply=False),
+    "rv32im": Core(block=8, panels=((2, 4), (1, 8)), long_multiply=True),
+    "armv7-m": Core(block=4, panels=((1, 2),), long_multiply=True),
+    "armv6-m": Core(block=4, panels=((1, 2),), long_multiply=False),
 }
 """By the base of the instruction set."""
 

@@ -17,11 +17,11 @@ _ENVIRONMENT = jinja2.Environment(
 )
 
 
-def kernel_source(template: str, kernel: str, **context: object) -> GeneratedKernel:
-    """The files of a kernel from <template>.c.j2 and <template>.h.j2, which call it `name`."""
+def kernel_source(template: str, kernel: str, needs: tuple[str, ...] = (), **context: object) -> GeneratedKernel:
+    """The files of a kernel from <template>.c.j2 and <template>.h.j2, which call it `name`, with the runtime files `needs`."""
     name = f"thimble_{kernel}"
     files = tuple(
         (f"{name}.{kind}", _ENVIRONMENT.get_template(f"{template}.{kind}.j2").render(name=name, **context))
         for kind in ("c", "h")
     )
-    return GeneratedKernel(files)
+    return GeneratedKernel(files, needs)
