@@ -18,7 +18,7 @@ _ENVIRONMENT = jinja2.Environment(
 
 
 def kernel_source(template: str, kernel: str, needs: tuple[str, ...] = (), **context: object) -> GeneratedKernel:
-    """The files of a kernel from <template>.c.j2 and <template>.h.j2, which call it `name`, with the runtime files `needs`."""
+    """The files of a kernel, from <template>.c.j2 and <template>.h.j2, and what it needs of the runtime."""
     name = f"thimble_{kernel}"
     files = tuple(
         (f"{name}.{kind}", _ENVIRONMENT.get_template(f"{template}.{kind}.j2").render(name=name, **context))
