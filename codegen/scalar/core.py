@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from thimble.targets.model import Target
 
-NO_LIMIT = 1 << 30
-"""Bytes of scratch that no kernel reaches."""
-
 
 @dataclass(frozen=True, slots=True)
 class Core:

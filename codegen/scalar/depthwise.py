@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.codegen.armv7em.plain_layer import plain_layer
+from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, blocked_weights, constant_tables, fuse_tail
 from thimble.codegen.scalar.rendering import kernel_source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.codegen.armv7em.plain_layer import plain_layer
+from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
 from thimble.codegen.scalar.rendering import kernel_source

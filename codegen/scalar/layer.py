@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.codegen.armv7em.plain_layer import PlainLayer
-from thimble.codegen.armv7em.requantize import PlainRequantization, Requantization, sum_bounds
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer
+from thimble.codegen.kernel_tools.requantize import PlainRequantization, Requantization
 from thimble.codegen.scalar.core import Core
 from thimble.compiler.ir.operator import Array, Table
 
@@ -30,8 +30,7 @@ class Tail:
 
 def fuse_tail(layer: PlainLayer, core: Core) -> tuple[Tail, Requantization] | None:
     """The requantization of a layer, one scale for all channels; None where nothing can be proved."""
-    bounds = sum_bounds(layer.weights, layer.bias, layer.input_zero_point)
-    plain = PlainRequantization(layer.multipliers, layer.shifts, bounds, layer.output_zero_point)
+    plain = PlainRequantization(layer.multipliers, layer.shifts, layer.bounds, layer.output_zero_point)
     constants = plain.with_equal_bits()
     if constants is None:
         return None

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.codegen.armv7em.plain_layer import PlainLayer
-from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer
+from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables
 from thimble.codegen.scalar.rendering import kernel_source

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.scalar.convolution import specialise_conv_2d
-from thimble.codegen.scalar.core import NO_LIMIT, Core
+from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.depthwise import specialise_depthwise
 from thimble.codegen.scalar.fully_connected import specialise_fully_connected
 from thimble.compiler.ir.graph import Site

@@ -15,6 +15,9 @@ from thimble.codegen.armv7em.select import specialise
 from thimble.targets.model import load_target
 
 LAYERS = int(os.environ.get("THIMBLE_KERNEL_LAYERS", "60"))
+CORES = tuple(Core(has_fpu, winograd_bytes=1 << 20) for has_fpu in (True, False))
+"""Every layer whose shape suits is made with transformed weights."""
+
 TARGETS = (
     "stm32l4r5zi",
     *(pytest.param(name, marks=pytest.mark.full) for name in ("stm32h743zi", "stm32u575zi", "mps3-an547")),
@@ -28,11 +31,11 @@ def dsp_cases(operator: str, core: Core) -> list[Case]:
 
 @pytest.mark.parametrize("operator", DRAWS)
 def test_portable_twin_equals_the_reference(operator: str, tmp_path: Path) -> None:
-    run_on_host(dsp_cases(operator, Core(has_fpu=True)), tmp_path)
+    run_on_host(dsp_cases(operator, CORES[0]), tmp_path)
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("core", [Core(has_fpu=True), Core(has_fpu=False)], ids=["fpu", "no fpu"])
+@pytest.mark.parametrize("core", CORES, ids=["fpu", "no fpu"])
 @pytest.mark.parametrize("operator", DRAWS)
 def test_assembly_equals_the_reference(operator: str, core: Core, target: str, tmp_path: Path) -> None:
     run_on_target(dsp_cases(operator, core), tmp_path, load_target(target))
