@@ -20,6 +20,11 @@ CYCLES_PER_MAC = {(False, False): 20.0, (False, True): 1.3, (True, False): 28.0,
 CYCLES_PER_WINOGRAD_MAC = 0.5
 """A multiply-accumulate of the layer's own, not of its transform."""
 
+CYCLES_PER_SCALAR_MAC = {"conv_2d_panel_scalar": 4.5, "depthwise_conv_2d_scalar": 13.0}
+"""On cores without SIMD instructions, by how the kernel's name begins; the others are OTHER_SCALAR_CYCLES."""
+
+OTHER_SCALAR_CYCLES = 7.5
+
 CODE_BYTES = 48 << 10
 """More than the code and the small tables of a model take as a rule."""
 
@@ -83,12 +88,18 @@ def _cycles(site: Site, calls: tuple[KernelCall, ...], steps: int, rows: float) 
     total, depthwise = CYCLES_PER_CALL, isinstance(site.op, DepthwiseConv2D)
     for call in calls:
         tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
-        winograd = call.kernel.startswith("conv_2d_winograd")
-        total += (
-            share * macs * (CYCLES_PER_WINOGRAD_MAC if winograd else CYCLES_PER_MAC[depthwise, call.source is not None])
-        )
+        total += share * macs * _cycles_per_mac(call, depthwise)
         total += CYCLES_PER_WEIGHT * tables * _portions(site, call, share)
     return total
+
+
+def _cycles_per_mac(call: KernelCall, depthwise: bool) -> float:
+    if call.kernel.startswith("conv_2d_winograd"):
+        return CYCLES_PER_WINOGRAD_MAC
+    if "_scalar_" in call.kernel:
+        found = [cycles for name, cycles in CYCLES_PER_SCALAR_MAC.items() if call.kernel.startswith(name)]
+        return found[0] if found else OTHER_SCALAR_CYCLES
+    return CYCLES_PER_MAC[depthwise, call.source is not None]
 
 
 def _portions(site: Site, call: KernelCall, share: float) -> int:

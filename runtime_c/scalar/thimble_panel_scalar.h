@@ -28,9 +28,37 @@ typedef struct {
     int32_t output_max;
 } thimble_panel_scalar_params;
 
-/* The windows of output pixels `pixel` and `pixel` + 1 (the same again where `second` is 0), counted over all rows, tap
- * by tap: words x1 * 2^16 + x0 at every `step`-th place of `panel`. Taps outside of the input hold its zero point. */
-void thimble_panel_scalar(const thimble_panel_scalar_params *params, const thimble_rows *input, int32_t pixel,
-                          int32_t second, uint32_t *panel, int32_t step);
+/* An output pixel. */
+typedef struct {
+    int32_t row; /* of all images */
+    int32_t x;
+    int32_t y;     /* in its image */
+    int32_t image; /* the input row at which its image begins */
+} thimble_pixel;
+
+/* The first pixel of an output row. */
+static inline thimble_pixel thimble_first_pixel(const thimble_panel_scalar_params *p, int32_t row) {
+    const int32_t image = row / p->output_height;
+    const thimble_pixel pixel = {row, 0, row - image * p->output_height, image * p->input_height};
+    return pixel;
+}
+
+/* The pixel behind another. */
+static inline thimble_pixel thimble_next_pixel(const thimble_panel_scalar_params *p, thimble_pixel pixel) {
+    if (++pixel.x == p->output_width) {
+        pixel.x = 0;
+        pixel.row++;
+        if (++pixel.y == p->output_height) {
+            pixel.y = 0;
+            pixel.image += p->input_height;
+        }
+    }
+    return pixel;
+}
+
+/* The windows of two output pixels, tap by tap: words high * 2^16 + low at every `step`-th place of `panel`. Taps
+ * outside of the input hold its zero point. */
+void thimble_panel_scalar(const thimble_panel_scalar_params *params, const thimble_rows *input,
+                          const thimble_pixel *low, const thimble_pixel *high, uint32_t *panel, int32_t step);
 
 #endif
