@@ -57,9 +57,10 @@ def blocked_weights(weights: Array, block: int) -> Table:
     return Table("weights", padded.reshape(blocks, block, depth).transpose(0, 2, 1).copy())
 
 
-def constant_tables(start: Array, constants: Requantization, places: int) -> tuple[Table, Table]:
-    """(places, 2) int32 of starts and multipliers, and (places,) int8 of last shifts; 0 and 1 behind the channels."""
+def constant_tables(start: Array, constants: Requantization, block: int) -> tuple[Table, Table]:
+    """(channels, 2) int32 of starts and multipliers, and (channels,) int8 of last shifts, in full blocks."""
     channels = len(start)
+    places = -(-channels // block) * block
     pairs, shifts = np.zeros((places, 2), np.int32), np.ones(places, np.int8)
     pairs[:channels, 0], pairs[:channels, 1] = start, constants.multipliers
     shifts[:channels] = constants.shifts

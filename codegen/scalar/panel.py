@@ -29,8 +29,6 @@ MIN_CHANNELS = 4
 class PanelForm:
     """What one function is generated for: `words` pairs of pixels by `block` channels, `segment` taps a sum."""
 
-    depth: int
-    channels: int
     block: int
     words: int
     segment: int
@@ -39,27 +37,15 @@ class PanelForm:
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        return f"{self.depth}_{self.channels}_b{self.block}w{self.words}n{self.segment}{self.tail.name}"
+        return f"b{self.block}w{self.words}n{self.segment}_{self.tail.name}"
 
-    @property
-    def padded_depth(self) -> int:
+    def depth_of(self, taps: int) -> int:
         """Taps of a window and, behind them, some without a weight."""
-        return -(-self.depth // self.segment) * self.segment
+        return -(-taps // self.segment) * self.segment
 
-    @property
-    def blocks(self) -> int:
-        """Blocks of output channels, the last perhaps not full."""
-        return -(-self.channels // self.block)
-
-    @property
-    def bias(self) -> int:
-        """What takes the roundings of all segments off `both`, modulo 2**32."""
-        return -(self.padded_depth // self.segment << 15) % (1 << 32)
-
-    @property
-    def panel_bytes(self) -> int:
+    def panel_bytes(self, taps: int) -> int:
         """Scratch for the windows."""
-        return 4 * self.words * self.padded_depth
+        return 4 * self.words * self.depth_of(taps)
 
 
 def panel_call(
@@ -72,27 +58,25 @@ def panel_call(
     limit_bytes: int,
 ) -> KernelCall | None:
     """The kernel for a dense convolution that makes at most `pixels` output pixels a call; None where none suits."""
-    channels, depth = layer.weights.shape
+    channels, taps = layer.weights.shape
     if channels < MIN_CHANNELS or not halves_hold(layer.weights, SEGMENT):
         return None
-    forms = [
-        PanelForm(depth, channels, block_size(channels, block), words, SEGMENT, tail) for words, block in core.panels
-    ]
+    forms = [PanelForm(block_size(channels, block), words, SEGMENT, tail) for words, block in core.panels]
     limit = min(MAX_PANEL_BYTES, limit_bytes)
-    fitting = [form for form in forms if form.panel_bytes <= limit]
+    fitting = [form for form in forms if form.panel_bytes(taps) <= limit]
     if not fitting:
         return None
     form = min(fitting, key=lambda form: _relative_cycles(form, pixels))
-    weights = np.zeros((channels, form.padded_depth), np.int8)
-    weights[:, :depth] = layer.weights
-    dropped = ("group_channels", "output_channels")
-    params = tuple((name, value) for name, value in sizes.items() if name not in dropped)
-    tables = constant_tables(layer.start, constants, form.blocks * form.block)
+    depth = form.depth_of(taps)
+    weights = np.zeros((channels, depth), np.int8)
+    weights[:, :taps] = layer.weights
+    params = (*((name, value) for name, value in sizes.items() if name != "group_channels"), ("depth", depth))
+    tables = constant_tables(layer.start, constants, form.block)
     arguments = (
         InputRows(0),
         blocked_weights(weights, form.block),
         *tables,
-        Scratch(form.panel_bytes, "uint32_t"),
+        Scratch(form.panel_bytes(taps), "uint32_t"),
         OutputRows(0),
         FirstRow(),
         EndRow(),

@@ -22,10 +22,12 @@ typedef struct {
     int32_t pad_left;
     int32_t output_height;
     int32_t output_width;
+    int32_t output_channels;
     int32_t input_zero_point;
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
+    int32_t depth; /* of a window in the panel */
 } thimble_panel_scalar_params;
 
 /* An output pixel. */
