@@ -15,8 +15,9 @@ from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables
+from thimble.codegen.scalar.pair_sums import SEGMENT, pair_sums_listing
 from thimble.codegen.scalar.rendering import kernel_source
-from thimble.compiler.ir.operator import Array, EndRow, FirstRow, InputRows, KernelCall, OutputRows, Scratch
+from thimble.compiler.ir.operator import Array, EndRow, FirstRow, InputRows, KernelCall, OutputRows, Scratch, Table
 
 MAX_PANEL_BYTES = 8192
 """Windows that need more are read where they lie."""
@@ -32,12 +33,13 @@ class PanelForm:
     block: int
     words: int
     segment: int
+    in_assembly: bool
     tail: Tail
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        return f"b{self.block}w{self.words}n{self.segment}_{self.tail.name}"
+        return f"b{self.block}w{self.words}n{self.segment}{'a' * self.in_assembly}_{self.tail.name}"
 
     def depth_of(self, taps: int) -> int:
         """Taps of a window and, behind them, some without a weight."""
@@ -61,7 +63,10 @@ def panel_call(
     channels, taps = layer.weights.shape
     if channels < MIN_CHANNELS or not halves_hold(layer.weights, SEGMENT):
         return None
-    forms = [PanelForm(block_size(channels, block), words, SEGMENT, tail) for words, block in core.panels]
+    forms = [
+        PanelForm(block if core.pair_sums else block_size(channels, block), words, SEGMENT, core.pair_sums, tail)
+        for words, block in core.panels
+    ]
     limit = min(MAX_PANEL_BYTES, limit_bytes)
     fitting = [form for form in forms if form.panel_bytes(taps) <= limit]
     if not fitting:
@@ -72,9 +77,10 @@ def panel_call(
     weights[:, :taps] = layer.weights
     params = (*((name, value) for name, value in sizes.items() if name != "group_channels"), ("depth", depth))
     tables = constant_tables(layer.start, constants, form.block)
+    table = blocked_weights(weights, form.block)
     arguments = (
         InputRows(0),
-        blocked_weights(weights, form.block),
+        _weight_words(table) if form.in_assembly else table,
         *tables,
         Scratch(form.panel_bytes(taps), "uint32_t"),
         OutputRows(0),
@@ -82,11 +88,19 @@ def panel_call(
         EndRow(),
     )
     name = f"conv_2d_panel_scalar_{form.name}"
-    source = kernel_source("conv_2d_panel_scalar", name, needs=("panel_scalar",), form=form)
+    source = kernel_source(
+        "conv_2d_panel_scalar",
+        name,
+        needs=("panel_scalar",),
+        form=form,
+        assembly=pair_sums_listing(f"thimble_pair_sums_{form.name}").text if form.in_assembly else None,
+    )
     return KernelCall(name, params, arguments, source)
 
 
-SEGMENT = 2
+def _weight_words(table: Table) -> Table:
+    """The same bytes as words, which lie at addresses that are multiples of 4."""
+    return Table(table.name, table.data.reshape(-1).view(np.int32))
 
 
 def _relative_cycles(form: PanelForm, pixels: int) -> float:
