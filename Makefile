@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.thimble-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles golden ops-page onnx-page model clean
+.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles fit-costs golden ops-page onnx-page model clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,10 @@ bench: setup ## Tables of memory and cycles beside what others reach
 
 cycles: setup ## Record simulated cycles anew (tests/bench/cycles.json); say why in the commit
 	$(BIN)/python -m tests.bench.cycles
+
+fit-costs: setup ## Fit the cost model to simulated cycles anew (compiler/plan/costs.json), and its error table
+	$(BIN)/python -m tests.bench.fit_costs
+	$(BIN)/python -m tests.bench.cost_table
 
 golden: setup ## Rewrite the golden files from what is generated now
 	$(BIN)/python -m pytest tests/golden --update-golden

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+MAX_OFFSET = 4095
+"""Largest offset of a load or store, and largest immediate of an addition."""
+
 FPU_REGISTERS = 16
 """s0 to s15 are the caller's to save, so that a function may use them freely."""
 
@@ -58,6 +61,16 @@ class Listing:
 
 def _quoted(line: str) -> str:
     return f'    "{line}\\n"'
+
+
+def add_constant(a: Listing, to: str, register: str, amount: int, free: str = "") -> None:
+    """to = register + amount, below 65,536; needs a `free` register where the two are one and the amount is large."""
+    if amount <= MAX_OFFSET:
+        a.op("add", to, register, f"#{amount}")
+        return
+    holder = free if to == register else to
+    a.op("movw", holder, f"#{amount}")
+    a.op("add", to, register, holder)
 
 
 def registers(names: Sequence[str]) -> str:

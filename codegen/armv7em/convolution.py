@@ -6,28 +6,19 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
-from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
-from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
+from thimble.codegen.armv7em.packing import call_arguments, pair_words
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
 from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import (
-    Argument,
-    Array,
-    EndRow,
-    FirstRow,
-    GeneratedKernel,
-    InputRows,
-    KernelCall,
-    OutputRows,
-    Scratch,
-    Table,
-)
+from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 
 PANEL_BYTES = 4608
 """Most scratch for the columns of one matrix product, unless four columns alone need more."""
 
-ROWS_BYTES = 10240
+ROWS_BYTES = 20 << 10
 """Most scratch for widened rows and one pair's weights, unless the rows of one output row alone need more."""
 
 MAX_ROWS_BYTES = 1 << 16
@@ -45,7 +36,7 @@ MAX_COLUMNS = 16
 MAX_ROWS = 8
 """THIMBLE_MAX_WIDE_ROWS in the runtime."""
 
-PIXELS_AT_ONCE = 32
+PIXELS_AT_ONCE = 128
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
 
 MIN_PIXELS = 4
@@ -68,13 +59,15 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         return None
     arithmetic, constants = found
     given = site, layer, sizes, arithmetic, constants, core, limit_bytes
+    may_transform = whole and winograd_bytes(site) <= core.winograd_bytes
+    tiles = winograd_call(layer, sizes, core, limit_bytes) if may_transform else None
     flat = _by_flat_pixels(*given) if whole else None
-    return flat or _by_rows(*given) or _by_columns(*given)
+    return tiles or flat or _by_rows(*given) or _by_columns(*given)
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
     """How the sums are made, and the constants of their requantization; None where nothing can be proved."""
-    plain = layer.requantization
+    plain = plain_requantization(layer)
     folded = plain.with_bits(MAX_SCALE_BITS) if layer.weights.min() >= -127 else None
     constants = folded or plain.with_equal_bits()
     if constants is None:
@@ -107,8 +100,8 @@ def _by_columns(
         ("columns", columns),
         ("folded", int(arithmetic.folded)),
     )
-    words = _words(weights, layer.start, constants, arithmetic.folded)
-    arguments = _arguments(words, 2 * columns * depth + depth)
+    words = pair_words(weights, layer.start, constants, arithmetic.folded)
+    arguments = call_arguments(words, 2 * columns * depth + depth)
     return KernelCall(f"conv_2d_dsp_{form.name}", params, arguments, conv_2d_source(form, core.has_fpu))
 
 
@@ -191,7 +184,7 @@ def _row_call(
     depth, kernel = sizes["input_channels"], (form.kernel_height, form.kernel_width)
     weights = np.zeros((form.channels, *kernel, form.pixel_bytes // 2), np.int64)
     weights[..., :depth] = layer.weights.reshape(form.channels, *kernel, depth)
-    packed = _words(weights.reshape(form.channels, -1), layer.start, constants, form.arithmetic.folded)
+    packed = pair_words(weights.reshape(form.channels, -1), layer.start, constants, form.arithmetic.folded)
     words = np.concatenate([packed.reshape(-1), np.zeros(_spare_words(form), np.int32)])
     dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
     params = (
@@ -202,7 +195,7 @@ def _row_call(
         ("scale_bits", form.arithmetic.scale_bits),
         ("rounds_ties", int(form.arithmetic.rounds_ties)),
     )
-    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, _arguments(words, scratch_bytes), source)
+    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, call_arguments(words, scratch_bytes), source)
 
 
 def _pair_bytes(form: RowMatmulForm) -> int:
@@ -224,44 +217,3 @@ def _rows_at_once(form: RowMatmulForm, rows: int, columns: int, limit_bytes: int
     """Output rows of one matrix product."""
     wanted = min(-(-PIXELS_AT_ONCE // columns), rows, MAX_ROWS)
     return next((n for n in range(wanted, 1, -1) if _rows_bytes(form, n) <= min(ROWS_BYTES, limit_bytes)), 1)
-
-
-def _arguments(words: Array, scratch_bytes: int) -> tuple[Argument, ...]:
-    table, scratch = Table("packed", words), Scratch(scratch_bytes, "uint32_t")
-    return (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
-
-
-def _words(weights: Array, start: Array, constants: Requantization, folded: bool) -> Array:
-    """(ceil(channels / 2), 8 + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3).
-
-    The last pair of an odd number of channels holds the last channel but one again.
-    """
-    channels = len(weights)
-    start, words = weight_words(weights, start, folded)
-    order = np.minimum(np.arange(0, channels, 2)[:, None] + [0, 1], [channels - 2, channels - 1])
-    tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
-    parts = (start[order], words[order].transpose(0, 2, 1), tail[order])
-    return int32_words(np.concatenate([part.reshape(len(order), -1) for part in parts], axis=1))
-
-
-def weight_words(weights: Array, start: Array, folded: bool) -> tuple[Array, Array]:
-    """What sums begin with, and the words (channels, depth / 4) of weights (channels, depth), a multiple of 4 deep.
-
-    A word's bytes are w0, w1, w2, w3 as they are, or the lanes 256 * w1 + w0 and 256 * w3 + w2 where `folded`.
-    """
-    if folded:
-        lanes = 256 * weights[:, 1::2] + weights[:, ::2]
-        words = _unsigned(lanes[:, ::2], 16) | _unsigned(lanes[:, 1::2], 16) << 16
-        return 256 * start - 127 * weights[:, ::2].sum(axis=1), words
-    quarters = [_unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
-    return start, quarters[0] | quarters[1] | quarters[2] | quarters[3]
-
-
-def int32_words(values: Array) -> Array:
-    """Values modulo 2**32 as int32."""
-    return np.asarray(_unsigned(values, 32).astype(np.uint32).view(np.int32))
-
-
-def _unsigned(values: Array, bits: int) -> Array:
-    """Values modulo 2**bits, not negative."""
-    return np.asarray(values & ((1 << bits) - 1))

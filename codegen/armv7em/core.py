@@ -9,13 +9,13 @@ from thimble.targets.model import Target
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """`has_fpu`: FPU registers may hold what core registers have no room for."""
+    """`has_fpu`: FPU registers may hold what core registers have no room for.
+
+    `winograd_bytes`: most flash that one layer's transformed weights may take; 0 keeps to the direct kernels.
+    """
 
     has_fpu: bool
-
-
-NO_LIMIT = 1 << 30
-"""Bytes of scratch that no kernel reaches."""
+    winograd_bytes: int = 0
 
 
 def core_of(target: Target) -> Core | None:

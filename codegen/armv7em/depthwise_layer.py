@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from thimble.codegen.armv7em.convolution import int32_words
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing
+from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing, largest_offset
+from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, fill_file
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
-from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
-from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import Requantization, plain_requantization
+from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
@@ -31,20 +32,13 @@ from thimble.compiler.ir.operator import (
 PLANE_BYTES = 8192
 """Most scratch for planes, unless the rows of one output row alone need more."""
 
-MAX_PLANE_BYTES = 1 << 16
-"""Layers whose planes would need more than this stay with the plain kernel."""
+MAX_ROWS, MAX_PLANE_ROWS = 28, 32
+"""THIMBLE_MAX_OUTPUT_ROWS and THIMBLE_MAX_PLANE_ROWS in the runtime."""
 
-OUTPUTS_AT_ONCE = 144
-"""Outputs of a channel that are worth reading its weights from flash once; more rows at once bring little."""
-
-BLOCK_CHANNELS = 4
-"""Blocks of channels are multiples of this, so that planes are filled by words of four bytes."""
-
-BLOCK_ROWS = 2
-"""Most output rows from one filling by blocks, in schedules by rows, whose calls are for few rows."""
-
-MAX_ROWS = 16
 MAX_CHANNELS = 1023
+MAX_ROW_BYTES = (1 << 16) - 1
+"""Longest row of outputs: what MOVW can add to an address."""
+
 MAX_KERNEL_WIDTH = 7
 """Taps of a kernel row whose weights fit the registers."""
 
@@ -80,14 +74,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     if layer is None or found is None:
         return None
     planes = _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
-    pixels = partial(pixels_call, layer, sizes, *found, core.has_fpu, limit_bytes)
-    if whole and (planes is None or not planes.overlaps):
-        # Layers off their inputs take more of the arena than any scratch that a limit is worth setting for.
-        return pixels(in_place=True) or planes or pixels(in_place=False)
-    large = sizes["kernel_height"] * sizes["kernel_width"] > PIXELS_TAPS
-    if planes is not None and (large or sizes["output_width"] > PIXELS_WIDTH[whole, sizes["stride_width"] > 1]):
-        return planes
-    return pixels(in_place=False) or planes
+    return planes or pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole)
 
 
 def _by_planes(
@@ -110,10 +97,11 @@ def _by_planes(
     form = DepthwiseForm(
         kernel_height=kernel[0],
         kernel_width=kernel[1],
-        stride=sizes["stride_width"],
+        stride_height=sizes["stride_height"],
+        stride_width=sizes["stride_width"],
         output_width=sizes["output_width"],
         channels=sizes["output_channels"],
-        row_bytes=4 * row_words if kernel[0] == sizes["kernel_height"] else 2 * kernel[1],
+        row_bytes=WORD_BYTES * (row_words if kernel[0] == sizes["kernel_height"] else kernel[1] // 2),
         total_shift=int(constants.shifts[0]) if equal_shifts else None,
         scale_bits=constants.uniform_bits,
         rounds_ties=layer.rounds_ties,
@@ -121,25 +109,23 @@ def _by_planes(
         has_fpu=core.has_fpu,
         one_row=one_row,
     )
-    planes = Planes(form.channels, form.stride, sizes["kernel_height"], 4 * row_words)
-    most_rows = 1 if one_row else min(-(-OUTPUTS_AT_ONCE // form.output_width), site.output().type.rows, MAX_ROWS)
-    planes, rows = _portion(planes, most_rows, whole, limit_bytes)
-    if form.kernel_height * form.row_bytes > MAX_OFFSET or planes.bytes(rows) > min(MAX_PLANE_BYTES, limit_bytes):
+    planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
+    rows = planes.rows_within(1 if one_row else site.output().type.rows, min(PLANE_BYTES, limit_bytes))
+    if largest_offset(form) > MAX_OFFSET or form.stride_height * form.row_bytes > MAX_ROW_BYTES:
+        return None
+    if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) > limit_bytes:
         return None
     packed = _packed(layer, form, constants, equal_shifts)
-    kept = ("input_height", "input_width", "kernel_height", "kernel_width")
+    kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_top")
     params = (
-        *((name, sizes[name]) for name in kept),
-        ("stride", form.stride),
-        *((name, sizes[name]) for name in ("pad_top", "pad_left", "output_height", "output_width")),
+        *((name, sizes[name]) for name in (*kept, "pad_left", "output_height", "output_width")),
         ("channels", form.channels),
         *((name, sizes[name]) for name in ("input_zero_point", "output_min", "output_max")),
         ("row_words", row_words),
         ("packed_height", form.kernel_height),
         ("packed_width", form.kernel_width),
-        ("packed_pitch", form.row_bytes // 4),
+        ("packed_pitch", form.row_bytes // WORD_BYTES),
         ("rows_at_once", rows),
-        ("channels_at_once", planes.channels),
         ("channel_words", packed.shape[1]),
         ("total_shift", -1 if form.total_shift is None else form.total_shift),
         ("scale_bits", form.scale_bits),
@@ -147,30 +133,40 @@ def _by_planes(
     )
     table, scratch = Table("packed", packed), Scratch(planes.bytes(rows), "uint32_t")
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
-    in_place = planes.channels == form.channels
-    return KernelCall(f"depthwise_conv_2d_dsp_{form.name}", params, arguments, depthwise_source(form), in_place)
+    return KernelCall(f"depthwise_conv_2d_dsp_{form.name}", params, arguments, depthwise_source(form), overlaps=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """What planes are made of: `channels` at a time; `row_bytes` of one row of one channel."""
+    """The planes of four channels: `row_bytes` of one row of all four."""
 
-    channels: int
     stride: int
     kernel_height: int
     row_bytes: int
 
+    def height(self, rows: int) -> int:
+        """Rows from which `rows` output rows are made."""
+        return (rows - 1) * self.stride + self.kernel_height
+
     def bytes(self, rows: int) -> int:
         """Scratch for the planes from which `rows` output rows are made."""
-        return self.channels * ((rows - 1) * self.stride + self.kernel_height) * self.row_bytes
+        return self.height(rows) * self.row_bytes
+
+    def rows_within(self, rows: int, most_bytes: int) -> int:
+        """Output rows of one filling: more of them read weights, and rows under several windows, less often."""
+        fitting = (n for n in range(min(rows, MAX_ROWS), 1, -1) if self.height(n) <= MAX_PLANE_ROWS)
+        most = next((n for n in fitting if self.bytes(n) <= most_bytes), 1)
+        return -(-rows // -(-rows // most))
 
 
+@lru_cache(maxsize=256)
 def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
     """The files of kernel depthwise_conv_2d_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_depthwise_conv_2d_dsp_{form.name}"
     files = (
         (f"{name}.c", render("depthwise_conv_2d_dsp.c.j2", form=form, assembly=depthwise_listing(form).text)),
         (f"{name}.h", render("depthwise_conv_2d_dsp.h.j2", form=form)),
+        fill_file(form.has_fpu),
     )
     return GeneratedKernel(files, needs=("planes_dsp",))
 
@@ -185,7 +181,7 @@ def _as_row(sizes: Sizes) -> Sizes:
     for name in ("input", "kernel", "stride", "dilation", "output"):
         swapped[f"{name}_width"] = sizes[f"{name}_height"]
         swapped[f"{name}_height"] = 1
-    return swapped | {"pad_top": 0, "pad_left": sizes["pad_top"], "stride_height": sizes["stride_height"]}
+    return swapped | {"pad_top": 0, "pad_left": sizes["pad_top"]}
 
 
 def _packed_kernel(sizes: Sizes, one_row: bool) -> tuple[int, int]:
@@ -197,16 +193,16 @@ def _packed_kernel(sizes: Sizes, one_row: bool) -> tuple[int, int]:
 
 def _is_taken(sizes: Sizes) -> bool:
     return (
-        sizes["stride_height"] == sizes["stride_width"]
-        and (sizes["kernel_width"] <= MAX_KERNEL_WIDTH or sizes["kernel_height"] == 1)
+        (sizes["kernel_width"] <= MAX_KERNEL_WIDTH or sizes["kernel_height"] == 1)
         and sizes["kernel_width"] <= MAX_ROW_KERNEL
         and sizes["output_channels"] <= MAX_CHANNELS
+        and sizes["output_width"] * sizes["output_channels"] <= MAX_ROW_BYTES
     )
 
 
 def _scales(layer: PlainLayer) -> tuple[Requantization, bool] | None:
     """The constants, and whether all channels share the last shift; None where nothing can be proved."""
-    plain = layer.requantization
+    plain = plain_requantization(layer)
     equal = None if layer.rounds_ties else plain.with_equal_shifts()
     constants = equal or plain.with_equal_bits()
     return None if constants is None else (constants, equal is not None)
@@ -217,22 +213,6 @@ def _row_words(sizes: Sizes, kernel: tuple[int, int]) -> int:
     taps = kernel[1] if kernel[0] == sizes["kernel_height"] else kernel[0] * kernel[1]
     reach = (sizes["output_width"] - 1) * sizes["stride_width"] + taps
     return -(-max(reach, sizes["pad_left"] + sizes["input_width"]) // 2)
-
-
-def _portion(planes: Planes, most_rows: int, whole: bool, limit_bytes: int) -> tuple[Planes, int]:
-    """The planes, of all channels or of a block of them, and the output rows that are made from one filling.
-
-    More rows read a channel's weights from flash, and input rows, less often; blocks keep the output off the input.
-    """
-    most = min(PLANE_BYTES, limit_bytes)
-    rows = next((n for n in range(most_rows, 1, -1) if planes.bytes(n) <= most), 1)
-    if planes.bytes(rows) <= limit_bytes or planes.channels <= BLOCK_CHANNELS:
-        return planes, rows
-    block = replace(planes, channels=BLOCK_CHANNELS)
-    wanted = most_rows if whole else min(most_rows, BLOCK_ROWS)
-    rows = next((n for n in range(wanted, 1, -1) if block.bytes(n) <= limit_bytes), 1)
-    blocks = max(limit_bytes // block.bytes(rows), 1)
-    return replace(block, channels=min(BLOCK_CHANNELS * blocks, planes.channels)), rows
 
 
 def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization, equal_shifts: bool) -> Array:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
-from thimble.codegen.armv7em.core import NO_LIMIT, Core
+from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
 from thimble.codegen.armv7em.vector_matmul import specialise_fully_connected
+from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 

@@ -16,7 +16,7 @@ from thimble.compiler.driver.oracle import trace_oracle
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.packing import from_bytes
 from thimble.compiler.ops.executor import Executor
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.layer_plan import plan_layers
 
 
 def first_differing_layer(

@@ -1,78 +1,74 @@
-"""What a schedule costs in cycles beyond layer by layer: an estimate, by which candidates are compared.
+"""What kernels cost in cycles: an estimate, by which kernels and schedules are compared.
 
-The driver measures the plans that are chosen on the simulator; here only their order matters. docs/memory.md holds
-the estimates beside simulated cycles, and says how to measure anew.
+A kernel's cycles are a sum of what it has to do (kernel_work.py), each amount times a cost that was fitted to simulated
+cycles of random networks (`make fit-costs`, which writes costs.json). docs/kernels.md holds the errors on networks that
+were not in the fit. The driver measures what is chosen on the simulator.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from thimble.compiler.plan.row_graph import RowNode
+from thimble.compiler.plan.kernel_work import NodeWork, Work
 
+COSTS = Path(__file__).parent / "costs.json"
+REFERENCE = "stm32l4r5zi"
+"""The chip whose costs stand in for those of chips that were not measured."""
 
-@dataclass(frozen=True, slots=True)
-class OperatorCosts:
-    """Cycles of an operator's kernel.
-
-    `call` is what each call costs with the function around it: arguments, set-up, and the code that other layers have
-    driven out of the flash cache; `row` what each row costs of an operator whose kernel is called once a row, and once
-    a layer where it runs whole. `output` and `mac` make up the work itself, of which parts
-    that are computed twice take more.
-    """
-
-    call: float = 0.0
-    row: float = 0.0
-    output: float = 0.0
-    mac: float = 0.0
+OTHERS = "others"
+"""The entry of kernels that were not measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KernelCosts:
-    """Cycles of a family of kernels: `step` to look up a step and call its function, then by name of the operator.
+class CycleModel:
+    """Cycles of kernels on one chip.
 
-    `sums` are operators that take rows as they come, `others` those that no entry names.
+    `step` is what it takes to look up a step of a schedule by rows and call its function. `kernels` are the costs of
+    each amount of work by a kernel's name, or by how the names of generated kernels begin; `others` stands for kernels
+    without an entry.
     """
 
     step: float
-    operators: Mapping[str, OperatorCosts]
-    sums: OperatorCosts
-    others: OperatorCosts
+    kernels: Mapping[str, Work]
+    others: Work
 
-    def of(self, node: RowNode) -> OperatorCosts:
-        """The costs of a node's kernel."""
-        if node.node is None:
-            return OperatorCosts()
-        return self.operators.get(node.op) or (self.sums if node.gathers else self.others)
+    def cycles(self, work: NodeWork, rows: float | None = None) -> float:
+        """Cycles of a whole node, or of one call of its function on some of its rows."""
+        return sum(self._of_call(kernel, amounts) for kernel, amounts in work.calls(rows))
 
+    def _of_call(self, kernel: str, amounts: Work) -> float:
+        costs = self.kernels.get(self.entry(kernel), self.others)
+        return sum(cost * amounts.get(name, 0.0) for name, cost in costs.items())
 
-PLAIN_C = KernelCosts(
-    step=106,
-    operators={
-        "conv_2d": OperatorCosts(call=880, output=175, mac=10),
-        "depthwise_conv_2d": OperatorCosts(call=880, output=257, mac=17),
-    },
-    sums=OperatorCosts(call=0),
-    others=OperatorCosts(call=420, row=350, output=70),
-)
-"""The kernels of runtime_c on stm32l4r5zi at 5 wait states: Cortex-M4 with ART cache, gcc's -O2.
-
-All are differences of simulated cycles between layer by layer and by rows, by layer, on the networks of docs/memory.md
-(`python -m tests.bench.schedule_cycles`). Without wait states and cache a call of a convolution costs 157 instead of
-880: the rest is its code being read from flash again. Reading weights again costs nothing measurable, since the 256
-bytes of data lines do not hold them from one pixel to the next either. What is not here: on this chip these kernels
-find a row in a table faster than in a tensor of one piece, by 2% in all; on others they are slower.
-"""
+    def entry(self, kernel: str) -> str:
+        """The entry of a kernel: the longest that begins its name."""
+        return kernel_entry(kernel, self.kernels)
 
 
-def extra_cycles(costs: KernelCosts, node: RowNode, calls: int, macs: int) -> int:
+def kernel_entry(kernel: str, entries: Mapping[str, object]) -> str:
+    """The longest of the entries that is a kernel's name or begins it before an underscore; OTHERS where none does."""
+    while kernel not in entries and "_" in kernel:
+        kernel = kernel.rpartition("_")[0]
+    return kernel if kernel in entries else OTHERS
+
+
+@cache
+def cycle_model(target: str = REFERENCE) -> CycleModel:
+    """The model of a chip by its name; that of the reference chip where it was not measured."""
+    costs = json.loads(COSTS.read_text(encoding="utf-8"))["targets"]
+    found = costs.get(target, costs[REFERENCE])
+    return CycleModel(found["step"], found["kernels"], found[OTHERS])
+
+
+def extra_cycles(model: CycleModel, work: NodeWork, calls: int, macs: int) -> int:
     """Cycles of a node in `calls` calls by rows that compute `macs`, beyond those of one call as a whole layer.
 
     `calls` and `macs` are sums over all stages of the node.
     """
-    kernel = costs.of(node)
-    work = node.outputs * kernel.output + node.macs * kernel.mac
-    calling = calls * costs.step + (calls - 1) * kernel.call + (node.steps - 1) * kernel.row
-    repeated = (macs - node.macs) / node.macs if node.macs else 0.0
-    return round(calling + repeated * work)
+    repeated = macs / work.size.macs if work.size.macs else 1.0
+    by_rows = calls * (model.step + model.cycles(work, work.size.steps * repeated / calls))
+    return round(by_rows - model.cycles(work))

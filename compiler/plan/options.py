@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from thimble.compiler.plan.cycles import PLAIN_C, KernelCosts
+from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.exact_layout import EFFORT
 from thimble.compiler.plan.regions import Region
 
@@ -31,18 +31,21 @@ class Objective(Enum):
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
     """`max_sram_bytes` is the largest arena that fits, None without limit; the plan is the smallest where none does.
+    Where it `uses_limit`, a balanced plan takes as much of that as brings fewer cycles.
 
     Under `input_by_rows` the inputs are read row by row when they are needed. `effort` bounds the exact search for
     offsets, in CP-SAT's deterministic seconds. `regions` are the memories over which an arena may be spread, the one
-    that takes it whole first; none if it must be one block. `kernels` are what calls cost. `progress` hears what is
+    that takes it whole first; none if it must be one block. `cycles` is what kernels cost, None
+    for the chip of reference. `progress` hears what is
     being done, and how much of it is (0 to 1).
     """
 
     schedule: Schedule = Schedule.AUTO
     objective: Objective = Objective.BALANCED
     max_sram_bytes: int | None = None
+    uses_limit: bool = False
     input_by_rows: bool = False
     effort: float = EFFORT
     regions: tuple[Region, ...] = ()
-    kernels: KernelCosts = PLAIN_C
+    cycles: CycleModel | None = None
     progress: Callable[[str, float], None] = lambda what, part: None

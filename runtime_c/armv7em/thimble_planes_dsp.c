@@ -1,129 +1,59 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_planes_dsp.h"
 
-/* The same words of four channels' planes. */
-typedef struct {
-    uint32_t *first;
-    uint32_t *second;
-    uint32_t *third;
-    uint32_t *fourth;
-} four_planes;
-
-/* Word `at` of four channels: pixels `a` and `b`, each with the bytes of these channels. */
-static inline void put_pixels(four_planes to, int32_t at, uint32_t a, uint32_t b) {
-    const uint32_t a_even = thimble_even_bytes(a);
-    const uint32_t b_even = thimble_even_bytes(b);
-    const uint32_t a_odd = thimble_odd_bytes(a);
-    const uint32_t b_odd = thimble_odd_bytes(b);
-    to.first[at] = thimble_low_lanes(a_even, b_even);
-    to.second[at] = thimble_low_lanes(a_odd, b_odd);
-    to.third[at] = thimble_high_lanes(a_even, b_even);
-    to.fourth[at] = thimble_high_lanes(a_odd, b_odd);
-}
-
-/* Words [at, end) of four channels: two elements of a border each. */
-static inline void put_borders(four_planes to, int32_t at, int32_t end, uint32_t border) {
-    for (; at < end; at++) {
-        to.first[at] = border;
-        to.second[at] = border;
-        to.third[at] = border;
-        to.fourth[at] = border;
+/* Words [at, end) of all four lanes: borders. */
+static void put_borders(uint32_t *planes, int32_t at, int32_t end, uint32_t border) {
+    for (uint32_t *to = planes + THIMBLE_PLANE_LANES * at; to < planes + THIMBLE_PLANE_LANES * end; to += 4) {
+        to[0] = border;
+        to[1] = border;
+        to[2] = border;
+        to[3] = border;
     }
 }
 
-/* One input row of four channels, the first of which lies at `row`, into their planes; a function of its own, so that
- * its loop has all registers. */
-static __attribute__((noinline)) void fill_four(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane,
-                                                int32_t plane_words) {
-    const four_planes to = {plane, plane + plane_words, plane + 2 * plane_words, plane + 3 * plane_words};
+/* Borders of planes of `held` rows, of which [begin, end) are inside of the image. Pixels do not lie over them, so that
+ * they serve all channels. */
+static void frame_planes(const thimble_planes_dsp_params *p, uint32_t *planes, int32_t begin, int32_t end,
+                         int32_t held) {
     const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
-    const uint32_t border_pixel = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u;
-    const int32_t step = p->channels;
-    int32_t at = p->pad_left / 2;
-    int32_t left = p->input_width;
-    put_borders(to, 0, at, border);
-    if (p->pad_left % 2 != 0) {
-        put_pixels(to, at++, border_pixel, thimble_load_4(row));
-        row += step;
-        left--;
-    }
-    for (; left >= 2; left -= 2) {
-        const uint32_t a = thimble_load_4(row);
-        const uint32_t b = thimble_load_4(row + step);
-        put_pixels(to, at++, a, b);
-        row += 2 * step;
-    }
-    if (left > 0) {
-        put_pixels(to, at++, thimble_load_4(row), border_pixel);
-    }
-    put_borders(to, at, p->row_words, border);
-}
-
-/* One input row of one channel, for layers with fewer than four. */
-static void fill_one(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane) {
-    for (int32_t at = 0; at < p->row_words; at++) {
-        int32_t pair[2];
-        for (int32_t i = 0; i < 2; i++) {
-            const int32_t x = 2 * at + i - p->pad_left;
-            pair[i] = x >= 0 && x < p->input_width ? row[x * p->channels] : p->input_zero_point;
-        }
-        plane[at] = thimble_pair(pair[0], pair[1]);
+    const int32_t behind = (p->pad_left + p->input_width + 1) / 2;
+    put_borders(planes, 0, begin * p->row_words, border);
+    put_borders(planes, end * p->row_words, held * p->row_words, border);
+    for (int32_t y = begin; y < end; y++) {
+        put_borders(planes, y * p->row_words, y * p->row_words + p->pad_left / 2, border);
+        put_borders(planes, y * p->row_words + behind, (y + 1) * p->row_words, border);
     }
 }
 
-/* A row of the planes: an input row, from the first of their channels on, or a border where `row` is null. */
-static void fill_row(const thimble_planes_dsp_params *p, const int8_t *row, uint32_t *plane, int32_t plane_words) {
-    if (row == 0) {
-        const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
-        for (int32_t c = 0; c < p->channels_at_once; c++) {
-            for (int32_t at = 0; at < p->row_words; at++) {
-                plane[at] = border;
+/* Element x of a lane of a plane's row. */
+static inline void put_element(uint32_t *row, int32_t x, int32_t value) {
+    uint32_t *word = row + THIMBLE_PLANE_LANES * (x / 2);
+    *word = x % 2 == 0 ? thimble_pair(value, thimble_high(*word)) : thimble_pair(thimble_low(*word), value);
+}
+
+static inline int32_t element(const uint32_t *row, int32_t x) {
+    const uint32_t word = row[THIMBLE_PLANE_LANES * (x / 2)];
+    return x % 2 == 0 ? thimble_low(word) : thimble_high(word);
+}
+
+/* Input rows of channels [from, end), from `inputs` to `inputs_end`, into the planes' last lanes. */
+static void fill_lanes(const thimble_planes_dsp_params *p, const thimble_planes_job *job, const int8_t *const *inputs,
+                       int32_t from, int32_t end) {
+    uint32_t *row = job->to - THIMBLE_PLANE_LANES * (p->pad_left / 2) + THIMBLE_PLANE_LANES - (end - from);
+    for (; inputs < job->inputs_end; inputs++) {
+        for (int32_t c = from; c < end; c++) {
+            if (p->pad_left % 2 != 0) {
+                put_element(row + c - from, p->pad_left - 1, p->input_zero_point);
             }
-            plane += plane_words;
+            for (int32_t x = 0; x < p->input_width; x++) {
+                put_element(row + c - from, p->pad_left + x, (*inputs)[x * p->channels + c]);
+            }
+            if ((p->pad_left + p->input_width) % 2 != 0) {
+                put_element(row + c - from, p->pad_left + p->input_width, p->input_zero_point);
+            }
         }
-    } else if (p->channels_at_once < 4) {
-        for (int32_t c = 0; c < p->channels_at_once; c++) {
-            fill_one(p, row + c, plane + c * plane_words);
-        }
-    } else {
-        for (int32_t c = 0; c < p->channels_at_once; c += 4) {
-            const int32_t from =
-                c + 4 > p->channels_at_once ? p->channels_at_once - 4 : c; /* the last four may overlap */
-            fill_four(p, row + from, plane + from * plane_words, plane_words);
-        }
+        row += THIMBLE_PLANE_LANES * p->row_words;
     }
-}
-
-static inline void move_down(uint32_t *to, const uint32_t *from, int32_t words) {
-    for (; words >= 4; words -= 4) {
-        const uint32_t a = from[0];
-        const uint32_t b = from[1];
-        const uint32_t c = from[2];
-        const uint32_t d = from[3];
-        to[0] = a;
-        to[1] = b;
-        to[2] = c;
-        to[3] = d;
-        to += 4;
-        from += 4;
-    }
-    for (; words > 0; words--) {
-        *to++ = *from++;
-    }
-}
-
-/* Moves the last `kept` rows that the planes hold, which begin at row `from`, to their start. */
-static void keep_rows(const thimble_planes_dsp_params *p, uint32_t *planes, int32_t plane_words, int32_t from,
-                      int32_t kept) {
-    for (int32_t c = 0; c < p->channels_at_once && kept > 0; c++) {
-        move_down(planes, planes + from * p->row_words, kept * p->row_words);
-        planes += plane_words;
-    }
-}
-
-/* Element x of a row of a plane. */
-static int32_t element(const uint32_t *row, int32_t x) {
-    return x % 2 == 0 ? thimble_low(row[x / 2]) : thimble_high(row[x / 2]);
 }
 
 /* Tap kx of a packed kernel row, whose word i holds taps i and i + 1. */
@@ -141,87 +71,103 @@ static int32_t window_sum(const thimble_planes_dsp_params *p, const uint32_t *ro
     for (int32_t ky = 0; ky < p->packed_height; ky++) {
         for (int32_t kx = 0; kx < p->packed_width; kx++) {
             const int32_t w = tap(weights + ky * words, p->packed_width, kx);
-            sum += (uint32_t)(element(rows + ky * p->packed_pitch, x + kx) * w);
+            sum += (uint32_t)(element(rows + THIMBLE_PLANE_LANES * ky * p->packed_pitch, x + kx) * w);
         }
     }
     return (int32_t)sum;
 }
 
-/* The portable twin of the generated functions, with the same bytes. */
-static void planes_portable(const thimble_planes_dsp_params *params, const thimble_planes_job *job) {
-    const thimble_planes_dsp_params *p = params;
+/* A channel of the output rows, from its lane of the planes. */
+static void make_channel(const thimble_planes_dsp_params *p, const thimble_planes_job *job, const uint32_t *rows,
+                         int32_t channel) {
     const int32_t words = p->packed_width > 1 ? p->packed_width - 1 : 1;
     const thimble_tail tail = {p->output_min != -128 || p->output_max != 127, job->ceiling, job->offset};
-    for (int32_t c = 0; c < job->channels; c++) {
-        const int32_t *packed = job->packed + c * p->channel_words;
-        const int32_t *constants = packed + words * p->packed_height;
-        const int32_t shift = p->total_shift >= 0 ? p->total_shift : constants[3];
-        const uint32_t *rows = job->planes + c * (job->plane_bytes / 4);
-        for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
-            for (int32_t x = 0; x < p->output_width; x++) {
-                const int32_t sum = window_sum(p, rows, x * p->stride, packed);
-                const int32_t tie = p->rounds_ties && sum < 0 ? 1 << (p->scale_bits - 1) : 0;
-                const int32_t value = thimble_high_product(sum, constants[1]) + constants[2] - tie;
-                (*output)[x * p->channels + c] = thimble_tail_byte(tail, value >> shift);
-            }
-            rows += p->stride * p->row_words;
+    const int32_t *packed = job->packed + channel * p->channel_words;
+    const int32_t *constants = packed + words * p->packed_height;
+    const int32_t shift = p->total_shift >= 0 ? p->total_shift : constants[3];
+    for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
+        for (int32_t x = 0; x < p->output_width; x++) {
+            const int32_t sum = window_sum(p, rows, x * p->stride_width, packed);
+            const int32_t tie = p->rounds_ties && sum < 0 ? 1 << (p->scale_bits - 1) : 0;
+            const int32_t value = thimble_high_product(sum, constants[1]) + constants[2] - tie;
+            (*output)[x * p->channels + channel] = thimble_tail_byte(tail, value >> shift);
+        }
+        rows += THIMBLE_PLANE_LANES * p->stride_height * p->row_words;
+    }
+}
+
+/* The portable twin of the generated functions, with the same bytes. */
+static void planes_portable(const thimble_planes_dsp_params *p, const thimble_planes_job *job) {
+    for (int32_t c = 0; c < p->channels; c += THIMBLE_PLANE_LANES) {
+        const int32_t end = c + THIMBLE_PLANE_LANES < p->channels ? c + THIMBLE_PLANE_LANES : p->channels;
+        fill_lanes(p, job, job->inputs, c, end);
+        for (int32_t channel = c; channel < end; channel++) {
+            make_channel(p, job, job->planes + THIMBLE_PLANE_LANES - (end - channel), channel);
         }
     }
 }
 
-/* Channels [channel, channel + channels_at_once) of output rows [first, end). */
-static void make_channels(const thimble_planes_dsp_params *params, thimble_planes_function function,
-                          const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
-                          const thimble_rows *output, int32_t first, int32_t end, int32_t channel) {
-    const thimble_planes_dsp_params *p = params;
-    const int32_t plane_words = ((p->rows_at_once - 1) * p->stride + p->kernel_height) * p->row_words;
+/* What is the same for all output rows. */
+static thimble_planes_job start_job(const thimble_planes_dsp_params *p, const int32_t *packed, uint32_t *scratch) {
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
-    int8_t *outputs[THIMBLE_MAX_PLANE_ROWS];
+    const int32_t leads = p->pad_left % 2;
+    const int32_t pixels = p->input_width - leads;
     thimble_planes_job job = {
         .planes = scratch,
-        .packed = packed + channel * p->channel_words,
-        .plane_bytes = 4 * plane_words,
-        .outputs = outputs,
-        .channels = p->channels_at_once,
+        .packed = packed,
+        .channels = p->channels,
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
+        .pixel_bytes = p->channels,
+        .border = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u,
+        .leads = leads,
+        .fours_bytes = pixels / 4 * 4 * p->channels,
+        .twos = pixels / 2 % 2,
+        .ones = pixels % 2,
+        .next_bytes = 4 * THIMBLE_PLANE_LANES * (p->row_words - leads - (pixels + 1) / 2),
     };
-    int32_t done = 0; /* output rows of the image that the planes were filled for last */
-    int32_t held = 0; /* rows that the planes hold */
-    for (int32_t y = first; y < end; y += done) {
-        const int32_t image = y / p->output_height;
-        const int32_t row = y - image * p->output_height;
-        const int32_t kept = row > 0 && held > done * p->stride ? held - done * p->stride : 0;
-        keep_rows(p, scratch, plane_words, done * p->stride, kept);
-        done = p->output_height - row < end - y ? p->output_height - row : end - y;
-        done = done < p->rows_at_once ? done : p->rows_at_once;
-        held = (done - 1) * p->stride + p->kernel_height;
-        for (int32_t i = kept; i < held; i++) {
-            const int32_t line = row * p->stride - p->pad_top + i;
-            const int inside = line >= 0 && line < p->input_height;
-            const int8_t *from =
-                inside ? (const int8_t *)thimble_row(input, image * p->input_height + line) + channel : 0;
-            fill_row(p, from, scratch + i * p->row_words, plane_words);
-        }
-        for (int32_t i = 0; i < done; i++) {
-            outputs[i] = (int8_t *)thimble_row(output, y + i) + channel;
-        }
-        job.outputs_end = outputs + done;
-        if (function != 0) {
-            function(&job);
-        } else {
-            planes_portable(p, &job);
-        }
-    }
+    return job;
 }
 
 void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_function function,
                         const thimble_rows *input, const int32_t *packed, uint32_t *scratch, const thimble_rows *output,
                         int32_t first, int32_t end) {
-    const int32_t last = params->channels - params->channels_at_once;
-    for (int32_t channel = 0; channel < params->channels; channel += params->channels_at_once) {
-        const int32_t from = channel < last ? channel : last; /* the last block may overlap the one before */
-        make_channels(params, function, input, packed, scratch, output, first, end, from);
+    const thimble_planes_dsp_params *p = params;
+    int8_t *outputs[THIMBLE_MAX_OUTPUT_ROWS];
+    const int8_t *inputs[THIMBLE_MAX_PLANE_ROWS];
+    thimble_planes_job job = start_job(p, packed, scratch);
+    job.outputs = outputs;
+    for (int32_t y = first; y < end;) {
+        const int32_t image = y / p->output_height;
+        const int32_t row = y - image * p->output_height;
+        const int32_t rest = p->output_height - row < end - y ? p->output_height - row : end - y;
+        const int32_t rows = rest < p->rows_at_once ? rest : p->rows_at_once;
+        const int32_t held = (rows - 1) * p->stride_height + p->kernel_height;
+        const int32_t top = row * p->stride_height - p->pad_top;
+        const int32_t begin = top < 0 ? (-top < held ? -top : held) : 0;
+        const int32_t inside = p->input_height - top < held ? p->input_height - top : held;
+        const int32_t inside_end = inside > begin ? inside : begin;
+        frame_planes(p, scratch, begin, inside_end, held);
+        for (int32_t i = begin; i < inside_end; i++) {
+            inputs[i - begin] = thimble_row(input, image * p->input_height + top + i);
+        }
+        for (int32_t i = 0; i < rows; i++) {
+            outputs[i] = thimble_row(output, y + i);
+        }
+        job.outputs_end = outputs + rows;
+        job.inputs = inputs;
+        job.inputs_end = inputs + (inside_end - begin);
+        job.to = scratch + THIMBLE_PLANE_LANES * (begin * p->row_words + p->pad_left / 2);
+        if (function == 0) {
+            planes_portable(p, &job);
+        } else {
+            if (p->channels < THIMBLE_PLANE_LANES) { /* the assembly reads four channels at a time */
+                fill_lanes(p, &job, job.inputs, 0, p->channels);
+                job.inputs = job.inputs_end;
+            }
+            function(&job);
+        }
+        y += rows;
     }
 }

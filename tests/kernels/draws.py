@@ -48,6 +48,29 @@ def conv_2d(rng: Rng) -> bytes:
     return m.build()
 
 
+def conv_2d_3x3(rng: Rng) -> bytes:
+    """Dense 3x3 convolution of stride 1, mostly without output limits inside int8: what Winograd's tiles take."""
+    depth = 4 * int(rng.choice([1, 2, 4, 8, 16, int(rng.integers(1, 20))]))
+    channels = int(rng.choice([2, 8, 16, int(rng.integers(2, 24))]))
+    height, width = _size(rng, 3, 20), _size(rng, 6, 24)
+    padding, out_size = same_or_valid(rng)
+    batch = int(rng.choice([1, 1, 2]))
+    m = ModelBuilder()
+    x = m.tensor((batch, height, width, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, 3, 3, depth), axis=0)
+    b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
+    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, 9 * depth)
+    shape = (batch, out_size(height, 3, 1, 1), out_size(width, 3, 1, 1), channels)
+    relu = bool(rng.random() < 0.5)
+    y = m.tensor(shape, np.int8, y_scale, -128 if relu else zero_point(rng))
+    m.op(
+        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=1, strideW=1, padding=padding,
+        dilationHFactor=1, dilationWFactor=1, fusedActivationFunction=int(relu),
+    )  # fmt: skip
+    m.interface([x], [y])
+    return m.build()
+
+
 def depthwise_conv_2d(rng: Rng) -> bytes:
     """Depthwise convolution of kernels up to 7 x 7, mostly 3 x 3 and 5 x 5."""
     kernel_h, kernel_w = _kernel(rng)
@@ -115,6 +138,7 @@ def add(rng: Rng) -> bytes:
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
     "conv_2d": conv_2d,
+    "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
     "fully_connected": fully_connected,
 }

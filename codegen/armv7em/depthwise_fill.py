@@ -1,0 +1,128 @@
+"""The assembly that lays out rows of four channels as planes of int16, for the functions of depthwise.py.
+
+Two pixels make a word of each channel: PKHBT and PKHTB bring their bytes together, SXTB16 widens them. Word i of four
+channels lies side by side at 16 * i, so that all stores have immediate offsets and take a cycle each. Four pixels are
+27 cycles and the end of a turn 5: 2 a value.
+"""
+
+from __future__ import annotations
+
+from thimble.codegen.armv7em.assembly import Frame, Listing
+from thimble.codegen.armv7em.rendering import render
+
+LANES = 4
+"""Channels whose planes lie side by side."""
+
+WORD_BYTES = 4 * LANES
+"""From one word of a channel's plane to the next."""
+
+FILL_FUNCTION = "thimble_fill_planes_dsp"
+
+JOB = (
+    "planes", "packed", "outputs", "outputs_end", "channels", "ceiling", "offset", "inputs",
+    "inputs_end", "to", "pixel_bytes", "border", "leads", "fours_bytes", "twos", "ones", "next_bytes",
+)  # fmt: skip
+"""The fields of thimble_planes_job, words all."""
+
+NAMES = (
+    "bias", "multiplier", "addend", "shift", "output", "row_end", "next_row", "outputs_end", "channel", "x",
+    "outputs", "from", "fours_bytes", "pixel_bytes", "next_bytes", "border", "ceiling", "offset", "weights",
+    "weights_end", "planes", "packed", "channels", "inputs", "inputs_end", "to", "leads", "twos", "ones", "back",
+)  # fmt: skip
+"""What a depthwise function and this one keep outside of core registers, the most used first: FPU registers have room
+for so many."""
+
+
+def fill_listing(has_fpu: bool) -> Listing:
+    """Called by depthwise functions alone: it has their frame, and leaves no core register as it was.
+
+    r0 pixels, r1 planes, r2 bytes of a pixel, r10 of three, r3 to r6 pixels, r7 to r9 what becomes of them, r11 end of
+    the fours, r12 four bytes of border, lr the next row's address.
+    """
+    a, frame = Listing(FILL_FUNCTION), Frame(NAMES, NAMES, has_fpu)
+    frame.store(a, "lr", "back")
+    frame.load(a, "lr", "inputs")
+    frame.load(a, "r3", "inputs_end")
+    frame.load(a, "r1", "to")
+    frame.load(a, "r2", "pixel_bytes")
+    frame.load(a, "r12", "border")
+    a.op("add", "r10", "r2", "r2", "lsl #1")
+    a.op("cmp", "lr", "r3")
+    a.branch("beq", "end", note="nothing but borders")
+    a.label("row")
+    a.op("ldr", "r0", "[lr], #4")
+    frame.load(a, "r3", "from")
+    frame.load(a, "r4", "leads")
+    a.op("add", "r0", "r0", "r3")
+    _optional(a, "r4", "lead")
+    a.op("ldr", "r4", "[r0]", note="a border and the first pixel")
+    a.op("add", "r0", "r0", "r2")
+    _pair(a, "r12", "r4", "r4", 0)
+    a.op("adds", "r1", f"#{WORD_BYTES}")
+    a.label("lead")
+    _fours(a, frame)
+    frame.load(a, "r5", "twos")
+    frame.load(a, "r6", "ones")
+    _optional(a, "r5", "two")
+    a.op("ldr", "r3", "[r0]")
+    a.op("ldr", "r4", "[r0, r2]")
+    a.op("add", "r0", "r0", "r2", "lsl #1")
+    _pair(a, "r3", "r4", "r4", 0)
+    a.op("adds", "r1", f"#{WORD_BYTES}")
+    a.label("two")
+    _optional(a, "r6", "one")
+    a.op("ldr", "r3", "[r0]", note="the last pixel and a border")
+    _pair(a, "r3", "r12", "r3", 0)
+    a.op("adds", "r1", f"#{WORD_BYTES}")
+    a.label("one")
+    frame.load(a, "r3", "next_bytes")
+    frame.load(a, "r4", "inputs_end")
+    a.op("add", "r1", "r1", "r3")
+    a.op("cmp", "lr", "r4")
+    a.branch("bne", "row")
+    a.label("end")
+    frame.load(a, "r0", "back")
+    a.op("bx", "r0")
+    return a
+
+
+def _optional(a: Listing, flag: str, end: str) -> None:
+    a.op("cmp", flag, "#0")
+    a.branch("beq", end)
+
+
+def _fours(a: Listing, frame: Frame) -> None:
+    frame.load(a, "r11", "fours_bytes")
+    a.op("add", "r11", "r11", "r0")
+    a.op("cmp", "r0", "r11")
+    a.branch("beq", "fours_end")
+    a.op(".balign", 4)
+    a.label("four", "pixels")
+    a.op("ldr", "r3", "[r0]")
+    a.op("ldr", "r4", "[r0, r2]")
+    a.op("ldr", "r5", "[r0, r2, lsl #1]")
+    a.op("ldr", "r6", "[r0, r10]")
+    a.op("add", "r0", "r0", "r2", "lsl #2")
+    _pair(a, "r3", "r4", "r4", 0)
+    _pair(a, "r5", "r6", "r6", WORD_BYTES)
+    a.op("adds", "r1", f"#{2 * WORD_BYTES}")
+    a.op("cmp", "r0", "r11")
+    a.branch("bne", "four")
+    a.label("fours_end")
+
+
+def _pair(a: Listing, first: str, second: str, spare: str, offset: int) -> None:
+    """Two pixels to a word of each channel; `spare` is one of them that may be lost."""
+    a.op("pkhbt", "r7", first, second, "lsl #16", note="channels 0 and 1")
+    a.op("pkhtb", "r8", second, first, "asr #16", note="channels 2 and 3")
+    a.op("sxtb16", "r9", "r7")
+    a.op("sxtb16", "r7", "r7", "ror #8")
+    a.op("sxtb16", spare, "r8")
+    a.op("sxtb16", "r8", "r8", "ror #8")
+    for i, register in enumerate(("r9", "r7", spare, "r8")):
+        a.op("str", register, f"[r1, #{offset + 4 * i}]")
+
+
+def fill_file(has_fpu: bool) -> tuple[str, str]:
+    """Name and text of the C file."""
+    return f"{FILL_FUNCTION}.c", render("fill_planes_dsp.c.j2", assembly=fill_listing(has_fpu).text)

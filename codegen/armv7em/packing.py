@@ -1,0 +1,46 @@
+"""Weights and constants as the tables of words that the kernels of this family read, and arguments of their calls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.words import int32_words, unsigned
+from thimble.compiler.ir.operator import Argument, Array, EndRow, FirstRow, InputRows, OutputRows, Scratch, Table
+
+
+def call_arguments(words: Array, scratch_bytes: int) -> tuple[Argument, ...]:
+    """Those of a kernel for output rows [first, end) with packed weights."""
+    table, scratch = Table("packed", words), Scratch(scratch_bytes, "uint32_t")
+    return (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
+
+
+def channel_pairs(channels: int) -> Array:
+    """(ceil(channels / 2), 2): the last pair of an odd number holds the last channel but one again."""
+    return np.minimum(np.arange(0, channels, 2)[:, None] + [0, 1], [channels - 2, channels - 1])
+
+
+def pair_words(weights: Array, start: Array, constants: Requantization, folded: bool) -> Array:
+    """(ceil(channels / 2), 8 + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3)."""
+    order = channel_pairs(len(weights))
+    start, words = weight_words(weights, start, folded)
+    tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
+    parts = (start[order], words[order].transpose(0, 2, 1), tail[order])
+    return int32_words(np.concatenate([part.reshape(len(order), -1) for part in parts], axis=1))
+
+
+def weight_words(weights: Array, start: Array, folded: bool) -> tuple[Array, Array]:
+    """What sums begin with, and the words (channels, depth / 4) of weights (channels, depth), a multiple of 4 deep.
+
+    A word's bytes are w0, w1, w2, w3 as they are, or the lanes 256 * w1 + w0 and 256 * w3 + w2 where `folded`.
+    """
+    if folded:
+        folds = 256 * weights[:, 1::2] + weights[:, ::2]
+        return 256 * start - 127 * weights[:, ::2].sum(axis=1), lanes(folds[:, ::2], folds[:, 1::2])
+    quarters = [unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
+    return start, quarters[0] | quarters[1] | quarters[2] | quarters[3]
+
+
+def lanes(low: Array, high: Array) -> Array:
+    """Words of two lanes of 16 bits, not negative."""
+    return np.asarray(unsigned(low, 16) | unsigned(high, 16) << 16)

@@ -1,0 +1,262 @@
+"""What a kernel call has to do, as numbers that its cycles follow: multiplications, rows laid out, weights read.
+
+Kernels say with the names of their parameters in what portions they work: `rows_at_once`, `columns` (windows at once),
+`pixels_at_once`, `channels_at_once`. Everything else comes from the shapes. The counts are those of the loops, with
+what they do in vain: four pixels at a time are four where only one is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from thimble.compiler.ir.graph import Role, Site
+from thimble.compiler.ir.operator import (
+    Accumulator,
+    EndRow,
+    FirstRow,
+    InputRows,
+    KernelCall,
+    OutputRows,
+    Rounding,
+    Table,
+)
+
+PIXELS = 4
+"""Output pixels that matrix products make at a time."""
+
+WEIGHT_WORD = 4
+"""Weights of a word: depths are made multiples of it."""
+
+MAX_TAPS_COUNTED = 1 << 16
+"""Along one side of an image; borders of larger ones do not count."""
+
+Work = Mapping[str, float]
+"""Amounts by name, as COUNTS lists them."""
+
+COUNTS = ("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs")
+"""`calls` of the layer's function; calls of its `kernels`; `rows` of the output, or pieces of rows that a kernel takes
+one by one; output elements; multiply-accumulates, those in vain too; input elements; elements `laid_out` in scratch;
+bytes of `weights` read for all `portions`, each of which goes over all weights once; `starts`: channels, or groups of
+them, that are begun in all portions; `runs`: inner loops, whose beginning and end take time of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSize:
+    """Elements of all inputs and outputs of a node, its multiply-accumulates and its steps by rows."""
+
+    inputs: int
+    outputs: int
+    macs: int
+    steps: int
+
+    @classmethod
+    def of(cls, site: Site, steps: int) -> NodeSize:
+        """The size of a node that makes its output in so many steps."""
+        given = sum(v.type.elements for v in site.inputs if v is not None and v.role is not Role.CONSTANT)
+        return cls(given, sum(v.type.elements for v in site.outputs), site.op.macs(site), max(steps, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class CallShape:
+    """What is left of a kernel call to count its work: its name, its numbers, and the bytes of its tables.
+
+    `for_one_row`: it is called once for each row. `prepared`: its weights were laid out for it offline.
+    """
+
+    kernel: str
+    numbers: Mapping[str, int]
+    table_bytes: int
+    for_one_row: bool
+    prepared: bool
+
+    @classmethod
+    def of(cls, call: KernelCall, by_rows: bool) -> CallShape:
+        """The shape of a call; `by_rows` where it is one of a row form."""
+        numbers = {name: value for name, value in call.params if isinstance(value, int)}
+        tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
+        kinds = (InputRows, OutputRows, FirstRow, EndRow, Accumulator)
+        one_row = by_rows and not any(isinstance(argument, kinds) for argument in call.arguments)
+        return cls(call.kernel, numbers, tables, one_row, call.source is not None and tables > 0)
+
+    def work(self, node: NodeSize, rows: float) -> Work:
+        """What a call of the layer's function for `rows` of a node's rows makes this kernel do."""
+        share = min(rows / node.steps, 1.0)
+        plain = {
+            "calls": 1.0,
+            "kernels": rows if self.for_one_row else 1.0,
+            "rows": rows,
+            "outputs": share * node.outputs,
+            "macs": share * node.macs,
+            "inputs": share * node.inputs,
+        }
+        return plain | _portioned(self, plain, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWork:
+    """A node's size and the kernel calls by which it runs whole and, where it can, by rows."""
+
+    size: NodeSize
+    whole: tuple[CallShape, ...]
+    by_rows: tuple[CallShape, ...] = ()
+
+    @classmethod
+    def of(cls, site: Site, rounding: Rounding) -> NodeWork:
+        """The work of a node with the kernels that it has."""
+        form = site.op.rows(site)
+        whole = tuple(CallShape.of(call, False) for call in site.lower(rounding))
+        by_rows = tuple(CallShape.of(call, True) for call in site.lower_rows(rounding)) if form else ()
+        return cls(NodeSize.of(site, form.steps if form else 1), whole, by_rows)
+
+    def calls(self, rows: float | None) -> tuple[tuple[str, Work], ...]:
+        """Kernel and work of each kernel call: of the whole node, or of one call of its function on some rows."""
+        shapes, count = (self.whole, self.size.steps) if rows is None else (self.by_rows, rows)
+        return tuple((shape.kernel, shape.work(self.size, count)) for shape in shapes)
+
+
+def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
+    """The amounts that depend on a kernel's portions, by the parameters that it has.
+
+    Of kernels that do not say in what portions they work, all is counted as if it were one.
+    """
+    n = call.numbers
+    for needed, count in _PORTIONED:
+        if n.keys() >= needed:
+            return count(call, rows)
+    if "kernel_height" in n and "pad_top" in n and not call.prepared:
+        return _by_windows(n, plain)
+    return {"laid_out": plain["inputs"], "weights": float(call.table_bytes)} if call.prepared else {}
+
+
+def _by_windows(n: Mapping[str, int], plain: Work) -> dict[str, float]:
+    """Kernels that go over each output's window tap by tap, a run over the input channels under each."""
+    taps = plain["outputs"] * n["kernel_height"] * n["kernel_width"] * _inside(n)
+    return {"macs": taps * n.get("group_channels", 1), "runs": taps}
+
+
+def _inside(n: Mapping[str, int]) -> float:
+    """The share of a window's taps that lie inside of the input, over all windows."""
+    share = 1.0
+    for side, pad in (("height", "pad_top"), ("width", "pad_left")):
+        size, kernel, stride = n[f"input_{side}"], n[f"kernel_{side}"], n.get(f"stride_{side}", 1)
+        dilation, outputs = n.get(f"dilation_{side}", 1), n[f"output_{side}"]
+        if kernel * outputs > MAX_TAPS_COUNTED:
+            continue
+        at = stride * np.arange(outputs)[:, None] - n[pad] + dilation * np.arange(kernel)
+        share *= float(((at >= 0) & (at < size)).mean())
+    return share
+
+
+def _by_rows(call: CallShape, rows: float) -> dict[str, float]:
+    """Matrix products straight from widened rows; pointwise layers of whole tensors are one row of all pixels."""
+    n, channels = call.numbers, call.numbers["output_channels"]
+    depth = ceil(n["input_channels"] / WEIGHT_WORD) * WEIGHT_WORD
+    taps = n["kernel_height"] * n["kernel_width"]
+    groups: float
+    laid_out: float
+    if _is_flat(n):
+        pixels = rows * n["output_width"]
+        full, rest = divmod(ceil(pixels), n["row_pixels"])
+        portions = full + (rest > 0)
+        groups = full * ceil(n["row_pixels"] / PIXELS) + ceil(rest / PIXELS)
+        laid_out = pixels * depth
+    else:
+        at_once = min(n["rows_at_once"], max(rows, 1))
+        portions = ceil(rows / at_once)
+        groups = rows * ceil(n["output_width"] / PIXELS)
+        read_rows = portions * ((at_once - 1) * n["stride_height"] + n["kernel_height"])
+        laid_out = read_rows * n["row_pixels"] * depth
+    pairs = ceil(channels / 2)
+    return {
+        "macs": groups * PIXELS * 2.0 * pairs * taps * depth,
+        "laid_out": float(laid_out),
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions),
+        "starts": float(portions * pairs),
+        "runs": float(groups * pairs * n["kernel_height"]),
+    }
+
+
+def _is_flat(n: Mapping[str, int]) -> bool:
+    """Whether all pixels are one row: its portions are no whole rows then, or as long as these and so the same."""
+    return n["kernel_height"] == n["kernel_width"] == 1 and n["row_pixels"] != n["pad_left"] + n["input_width"]
+
+
+def _by_columns(call: CallShape, rows: float) -> dict[str, float]:
+    """Matrix products of windows; of one or two that are left over each takes half the time of a group of four."""
+    n = call.numbers
+    pixels = ceil(rows * n["output_width"])
+    full, rest = divmod(pixels, n["columns"])
+    portions = full + (rest > 0)
+
+    def groups(columns: int) -> float:
+        whole, left = divmod(columns, PIXELS)
+        return whole + (0.4 * left if left < 3 else 1.0)
+
+    made = full * groups(n["columns"]) + groups(rest)
+    pairs = ceil(n["output_channels"] / 2)
+    return {
+        "macs": made * PIXELS * 2.0 * pairs * n["depth"],
+        "laid_out": float(pixels * n["depth"]),
+        "weights": float(portions * call.table_bytes),
+        "rows": float(pixels * n["kernel_height"]),
+        "portions": float(portions),
+        "starts": float(portions * pairs),
+        "runs": made * pairs,
+    }
+
+
+def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
+    """Depthwise convolutions along planes; an image one pixel wide is one row."""
+    n, channels = call.numbers, call.numbers["channels"]
+    whole_rows = min(rows, n["output_height"])
+    at_once = min(n["rows_at_once"], max(whole_rows, 1))
+    portions = ceil(whole_rows / at_once)
+    blocks = ceil(channels / n["channels_at_once"])
+    read_rows = portions * ((at_once - 1) * n.get("stride", n.get("stride_height", 1)) + n["kernel_height"])
+    taps = n["packed_height"] * n["packed_width"]
+    outputs = whole_rows * channels * n["output_width"]
+    return {
+        "outputs": float(outputs),
+        "macs": float(outputs * taps),
+        "laid_out": float(read_rows * 2 * n["row_words"] * channels),
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions * blocks),
+        "starts": float(portions * channels),
+        "runs": float(whole_rows * channels * ceil(n["output_width"] / PIXELS) * max(n["packed_height"] / 3, 1)),
+        "rows": float(whole_rows * channels),
+    }
+
+
+def _by_pixels(call: CallShape, rows: float) -> dict[str, float]:
+    """Depthwise convolutions straight from pixels, by way of a table of places."""
+    n, channels = call.numbers, ceil(call.numbers["channels"] / 4) * 4
+    portions = rows * ceil(n["output_width"] / n["pixels_at_once"])
+    pixels = rows * n["output_width"]
+    return {
+        "outputs": float(pixels * channels),
+        "macs": float(pixels * channels * 3 * n["groups"]),
+        "laid_out": float(pixels * n["kernel_height"] * n["kernel_width"]),
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions),
+        "starts": float(portions * channels // 4),
+    }
+
+
+_IMAGE = frozenset({"kernel_height", "output_width", "output_height"})
+_CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_left"})
+_PLANES = frozenset({"channels_at_once", "rows_at_once", "channels", "row_words", "packed_height", "packed_width"})
+_PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, float]]], ...] = (
+    (
+        _IMAGE | {"channels_at_once", "rows_at_once", "channels", "row_words", "packed_height", "packed_width"},
+        _by_planes,
+    ),
+    (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, _by_pixels),
+    (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, _by_rows),
+    (frozenset({"columns", "depth", "output_channels", "output_width", "kernel_height"}), _by_columns),
+)
+"""Which parameters tell that a kernel works in which portions."""

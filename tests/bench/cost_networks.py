@@ -1,0 +1,79 @@
+"""Random networks whose layers the cost model is fitted to: shapes as small models have them, none of a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.models.calibrated import NO_ACTIVATION, RELU6, CalibratedBuilder
+
+Rng = np.random.Generator
+
+
+def _channels(rng: Rng, most: int) -> int:
+    """Mostly multiples of 8."""
+    return int(8 * rng.integers(1, most // 8 + 1)) if rng.random() < 0.8 else int(4 * rng.integers(1, most // 4 + 1))
+
+
+def mobile(rng: Rng, seed: int) -> bytes:
+    """A stem and inverted residual blocks or depthwise-separable layers."""
+    g = CalibratedBuilder(seed)
+    size = int(rng.integers(20, 64))
+    x = g.conv(g.input(1, size, size, int(rng.choice([1, 3]))), _channels(rng, 24), 3, 2)
+    for _ in range(5):
+        channels, inner = g.shape(x)[3], x
+        if rng.random() < 0.6:
+            inner = g.conv(x, min(channels * int(rng.integers(2, 7)), 192))
+        kernel = int(rng.choice([3, 3, 3, 5, 7]))
+        stride = 2 if rng.random() < 0.4 and g.shape(x)[1] > 3 else 1
+        inner = g.depthwise(inner, kernel, stride)
+        made = channels if stride == 1 and rng.random() < 0.5 else _channels(rng, 96)
+        activation = int(rng.choice([NO_ACTIVATION, RELU6]))
+        projected = g.conv(inner, made, activation=activation)
+        x = g.add(x, projected) if g.shape(projected) == g.shape(x) else projected
+    return g.finish(g.connected(g.mean(x), int(rng.integers(2, 100))))
+
+
+def residual(rng: Rng, seed: int) -> bytes:
+    """Blocks of dense convolutions, some with strides and a pointwise shortcut."""
+    g = CalibratedBuilder(seed)
+    size = int(rng.integers(10, 33))
+    x = g.conv(g.input(1, size, size, 3), _channels(rng, 24), int(rng.choice([3, 5])))
+    for _ in range(2):
+        made, stride = _channels(rng, 64), int(rng.integers(1, 3))
+        kernel = int(rng.choice([3, 3, 3, 5])) if g.shape(x)[3] < 32 else 3
+        main = g.conv(g.conv(x, made, kernel, stride), made, 3, activation=NO_ACTIVATION)
+        x = g.add(g.conv(x, made, 1, stride, activation=NO_ACTIVATION), main)
+    if g.shape(x)[1] % 2 == 0 and g.shape(x)[2] % 2 == 0:
+        x = g.max_pool(x)
+    return g.finish(g.connected(g.mean(x) if rng.random() < 0.5 else x, int(rng.integers(2, 32))))
+
+
+def spoken(rng: Rng, seed: int) -> bytes:
+    """Spectra: a wide first layer, then depthwise-separable layers on narrow images."""
+    g = CalibratedBuilder(seed)
+    height, width = int(rng.integers(20, 60)), int(rng.integers(4, 24))
+    x = g.conv(g.input(1, height, width, 1), _channels(rng, 64), int(rng.integers(3, 9)), 2)
+    for _ in range(4):
+        x = g.depthwise(x, int(rng.choice([3, 3, 5])))
+        x = g.conv(x, _channels(rng, 96) if rng.random() < 0.5 else g.shape(x)[3])
+    return g.finish(g.connected(g.logistic(g.mean(x)), int(rng.integers(2, 40))))
+
+
+def connected(rng: Rng, seed: int) -> bytes:
+    """Fully connected layers."""
+    g = CalibratedBuilder(seed)
+    x = g.input(1, 1, 1, int(rng.integers(16, 640)))
+    for _ in range(6):
+        x = g.connected(x, int(rng.choice([8, 16, 32, 64, 128, 200, int(rng.integers(2, 300))])), RELU6)
+    return g.finish(g.connected(x, int(rng.integers(2, 640))))
+
+
+FAMILIES: tuple[Callable[[Rng, int], bytes], ...] = (mobile, residual, spoken, connected)
+
+
+def network(number: int) -> bytes:
+    """The model file of a random network, the same every time."""
+    rng = np.random.default_rng(1000 + number)
+    return FAMILIES[number % len(FAMILIES)](rng, number)

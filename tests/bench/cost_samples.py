@@ -1,0 +1,117 @@
+"""Simulated cycles of layers beside the work that their kernels do: what the cost model is fitted to and checked by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from thimble.codegen.kernels import KernelFamily, choose_kernels
+from thimble.compiler.driver.build_folder import import_model, optimize
+from thimble.compiler.driver.layer_bench import measure_graph
+from thimble.compiler.driver.options import Io
+from thimble.compiler.ir.errors import DoesNotFit
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.cycles import CycleModel
+from thimble.compiler.plan.kernel_work import NodeWork, Work
+from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.row_graph import row_graph
+from thimble.compiler.plan.row_plan import plan_runs
+from thimble.compiler.plan.runs import Recipe, Run
+from thimble.targets.model import Target
+
+ROUNDING = Rounding.TFLM
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """How a network is built: its kernels, their limit of scratch, and rows a call (None: layer by layer)."""
+
+    kernels: KernelFamily
+    limit_bytes: int | None = None
+    rows: int | None = None
+
+
+PLAIN = (
+    Variant(KernelFamily.C),
+    *(Variant(KernelFamily.C, rows=rows) for rows in (1, 3)),
+)
+OWN = (
+    *(Variant(KernelFamily.AUTO, limit) for limit in (None, 4096, 2048, 1024)),
+    *(Variant(KernelFamily.AUTO, None, rows) for rows in (1, 2, 4)),
+    Variant(KernelFamily.AUTO, 2048, 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A layer as it was built and run once: in `calls` calls of `rows` rows each (None: whole), which took `cycles`."""
+
+    network: str
+    node: int
+    op: str
+    output: str
+    work: NodeWork
+    calls: int
+    rows: float | None
+    cycles: int
+
+    def predicted(self, model: CycleModel) -> float:
+        """The cycles that a cost model gives."""
+        return self.calls * model.cycles(self.work, self.rows)
+
+    def amounts(self) -> tuple[tuple[str, Work], ...]:
+        """Each kernel with its work over all calls."""
+        return tuple(
+            (kernel, {name: self.calls * amount for name, amount in work.items()})
+            for kernel, work in self.work.calls(self.rows)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The layers of one build, and what a step of its schedule took beside them (None: layer by layer)."""
+
+    layers: tuple[Sample, ...]
+    step_cycles: float | None
+
+
+def load_graph(data: bytes, name: str) -> Graph:
+    """A model's graph, all passes done, with an int8 interface."""
+    return optimize(import_model(data, Path(f"{name}.tflite")), io=Io.INT8)[0]
+
+
+def sample(graph: Graph, target: Target, variant: Variant) -> Samples:
+    """Build and run a network. Raises DoesNotFit where it is too large for the chip."""
+    graph = choose_kernels(graph, target, variant.kernels, variant.limit_bytes)
+    if variant.rows is None:
+        plan = plan_layers(graph, ROUNDING, 0.0)
+    else:
+        rows = row_graph(graph, ROUNDING, False)
+        plan = plan_runs(rows, [Run(i, i + 1, Recipe(variant.rows)) for i in range(len(rows.nodes))], 0.0)
+    measured = measure_graph(graph, plan, target, ROUNDING)
+    layers = []
+    for index, (site, node) in enumerate(zip(graph.sites, measured.nodes, strict=True)):
+        if node is not None:
+            work = NodeWork.of(site, ROUNDING)
+            whole = variant.rows is None or not work.by_rows
+            rows_a_call = None if whole else work.size.steps / node.calls
+            output = str(site.outputs[0].type) if site.outputs else ""
+            layers.append(Sample(graph.name, index, site.op.name, output, work, node.calls, rows_a_call, node.cycles))
+    own = measured.cycles - sum(node.cycles for node in measured.nodes if node is not None)
+    return Samples(tuple(layers), None if variant.rows is None else own / len(plan.steps))
+
+
+def sample_all(jobs: Sequence[tuple[Graph, Target, Variant]], workers: int) -> Iterator[Samples | None]:
+    """The samples of all builds in order, None of those that do not fit the chip; some are made at the same time."""
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(_sample_if_it_fits, jobs)
+
+
+def _sample_if_it_fits(job: tuple[Graph, Target, Variant]) -> Samples | None:
+    try:
+        return sample(*job)
+    except DoesNotFit:
+        return None

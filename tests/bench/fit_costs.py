@@ -1,0 +1,133 @@
+"""`make fit-costs`: measure random networks on the simulator, fit the cost model, write compiler/plan/costs.json.
+
+`python -m tests.bench.fit_costs [TARGET ...]` fits all targets, or those named. The fit minimizes relative errors with
+costs that are not negative; layers that fit badly count less (iteratively reweighted least squares), so that it is the
+usual error that becomes small.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from rich.progress import track
+
+from tests.bench.cost_networks import network
+from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, load_graph, sample_all
+from thimble.compiler.plan.cycles import COSTS, OTHERS, CycleModel
+from thimble.compiler.plan.kernel_work import COUNTS
+from thimble.targets.model import Target, list_targets, load_target
+
+NETWORKS = 24
+REFERENCE_RUNS = (*PLAIN, *OWN)
+OTHER_RUNS = (*PLAIN[:2], *OWN[:1], *OWN[4:5], *OWN[7:])
+LEAST_SAMPLES = 6
+"""Kernels with fewer samples are priced with all others that have an entry for none of their own."""
+
+FAMILY = re.compile(r"(.+?_(?:dsp|mve|armv6m|armv7m|rv32|ibex|winograd))(?:_|$)")
+"""What the names of generated kernels begin with: the kernel, then the instructions that it is for."""
+
+ROUNDS = 20
+SWEEPS = 4000
+SMALLEST_ERROR = 0.01
+SMALLEST_COST = 1e-4
+
+Rows = list[tuple[dict[str, float], float]]
+
+
+def entry_of(kernel: str) -> str:
+    """The entry under which a kernel is fitted."""
+    found = FAMILY.match(kernel)
+    return found.group(1) if found else kernel
+
+
+def fit(rows: Rows) -> dict[str, float]:
+    """Costs that are not negative, by amount, of (amounts, cycles)."""
+    names = [name for name in COUNTS if any(amounts.get(name) for amounts, _ in rows)]
+    table = np.array([[amounts.get(name, 0.0) / cycles for name in names] for amounts, cycles in rows])
+    scale = np.linalg.norm(table, axis=0)
+    table, weights, costs = table / scale, np.ones(len(rows)), np.zeros(len(names))
+    for _ in range(ROUNDS):
+        weighted = table * weights[:, None]
+        costs = non_negative_least_squares(weighted, weights)
+        errors = np.abs(table @ costs - 1)
+        weights = 1 / np.sqrt(np.maximum(errors, SMALLEST_ERROR))
+    return {name: significant(cost) for name, cost in zip(names, costs / scale, strict=True) if cost > SMALLEST_COST}
+
+
+def non_negative_least_squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """x >= 0 that minimizes |a x - b|, by coordinate descent."""
+    gram, target = a.T @ a, a.T @ b
+    x = np.zeros(a.shape[1])
+    for _ in range(SWEEPS):
+        before = x.copy()
+        for i in range(len(x)):
+            x[i] = max(x[i] + (target[i] - gram[i] @ x) / gram[i, i], 0.0)
+        if np.abs(x - before).max() < 1e-9:
+            break
+    return x
+
+
+def significant(value: float) -> float:
+    """Four digits."""
+    return float(f"{value:.4g}")
+
+
+def fit_kernels(samples: Iterable[Sample]) -> dict[str, Any]:
+    """The entries of all kernels that were measured often enough, and the one for others."""
+    by_entry: dict[str, Rows] = {}
+    for sample in samples:
+        if len(sample.amounts()) == 1:  # the cycles of several kernels cannot be told apart
+            ((kernel, amounts),) = sample.amounts()
+            by_entry.setdefault(entry_of(kernel), []).append((dict(amounts), sample.cycles))
+    fitted = {entry: fit(rows) for entry, rows in sorted(by_entry.items()) if len(rows) >= LEAST_SAMPLES}
+    every = [row for rows in by_entry.values() for row in rows]
+    return {"kernels": fitted, OTHERS: fit(every), "samples": {entry: len(rows) for entry, rows in by_entry.items()}}
+
+
+def errors_of(fitted: dict[str, Any], samples: Sequence[Sample]) -> dict[str, float]:
+    """Median error in percent by entry, on the samples of the fit itself."""
+    model = CycleModel(0.0, fitted["kernels"], fitted[OTHERS])
+    by_entry: dict[str, list[float]] = {}
+    for sample in samples:
+        ((kernel, _), *more) = sample.amounts()
+        if not more:
+            error = abs(sample.predicted(model) / sample.cycles - 1)
+            by_entry.setdefault(model.entry(entry_of(kernel)), []).append(error)
+    return {entry: round(100 * float(np.median(found)), 1) for entry, found in sorted(by_entry.items())}
+
+
+def measure(target: Target, variants: Sequence[Variant], networks: int) -> list[Samples]:
+    """The samples of all networks in all variants on a chip."""
+    graphs = [load_graph(network(number), f"random_{number}") for number in range(networks)]
+    jobs = [(graph, target, variant) for graph in graphs for variant in variants]
+    workers = os.cpu_count() or 1
+    made = track(sample_all(jobs, workers), target.name, total=len(jobs))
+    return [samples for samples in made if samples is not None]
+
+
+def costs_of(target: Target, networks: int) -> dict[str, Any]:
+    """What costs.json holds of a target."""
+    made = measure(target, REFERENCE_RUNS if target.name == "stm32l4r5zi" else OTHER_RUNS, networks)
+    samples = [sample for run in made for sample in run.layers]
+    fitted = fit_kernels(samples)
+    steps = [run.step_cycles for run in made if run.step_cycles is not None]
+    return {"step": significant(float(np.median(steps))), **fitted, "median_error_percent": errors_of(fitted, samples)}
+
+
+def main(names: Sequence[str]) -> None:
+    """Fit, and write; costs of targets that are not named stay."""
+    record = json.loads(COSTS.read_text(encoding="utf-8")) if COSTS.is_file() else {"targets": {}}
+    record["source"] = f"{NETWORKS} random networks (tests/bench/cost_networks.py), gcc 12.2, one inference on zeros"
+    for name in names or list_targets():
+        record["targets"][name] = costs_of(load_target(name), NETWORKS)
+        COSTS.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
