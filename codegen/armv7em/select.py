@@ -8,6 +8,7 @@ from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
+from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
 from thimble.codegen.armv7em.vector_matmul import specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.compiler.ir.graph import Site
@@ -16,6 +17,8 @@ from thimble.compiler.ir.operator import KernelCall
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
     "conv_2d_s8": specialise_conv_2d,
+    "conv_2d_s8_w4_s8": specialise_narrow_conv_2d,
+    "conv_2d_s8_w2_s8": specialise_narrow_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
 }

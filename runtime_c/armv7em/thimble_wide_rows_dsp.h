@@ -56,9 +56,13 @@ typedef struct {
     uint32_t offset;     /* and min - ceiling */
     int32_t last_column; /* bytes of a widened row before its last four windows */
     int32_t last_pixel;  /* bytes of an output row before its last four pixels */
+    const thimble_wide_rows_dsp_params *params; /* for the portable twin; assembly does not read it */
 } thimble_row_matmul_job;
 
 typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
+
+/* The portable twin of the generated functions, with the same bytes. */
+void thimble_row_matmul_portable(const thimble_row_matmul_job *job);
 
 /* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels and no dilation: output rows [first, end).
  * All input rows of some output rows are read before any of these is written: so the output may lie over the input

@@ -8,6 +8,10 @@ import numpy as np
 
 from tests.ops.draws import activation_code, bias_for, output_scale, same_or_valid, scale, weights, zero_point
 from tests.tflite_builder import ModelBuilder
+from thimble.compiler.exporters.tflite import export_tflite
+from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.types import DType
+from thimble.quantize.narrow import narrow, narrow_weights
 
 Rng = np.random.Generator
 
@@ -135,11 +139,19 @@ def add(rng: Rng) -> bytes:
     return m.build()
 
 
+def narrow_conv_2d(rng: Rng) -> bytes:
+    """Pointwise and dense convolutions, with weights of 4 or 2 bits."""
+    graph = import_tflite((conv_2d_3x3 if rng.random() < 0.3 else conv_2d)(rng), "int8")
+    weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
+    return export_tflite(narrow(graph, {0: weights}, {}).graph)
+
+
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
     "conv_2d": conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
     "fully_connected": fully_connected,
+    "narrow_conv_2d": narrow_conv_2d,
 }
 """By the operator whose kernels are specialised."""
