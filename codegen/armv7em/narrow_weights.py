@@ -1,11 +1,13 @@
-"""Weights of 4 or 2 bits under int8 activations: the kernels for int8 weights, which get them unpacked pair by pair.
+"""Weights of 4 or 2 bits under int8 activations: the matrix products for int8 weights, which get them pair by pair.
 
-The matrix products of rows copy the weights of two channels to scratch before they run over all pixels. Unpacking takes
-the place of that copy, and costs about 5 cycles for four weights once for up to PIXELS_AT_ONCE pixels.
+The weights of two channels are unpacked to scratch, and the int8 kernel's assembly runs on these two. Unpacking costs
+about 5 cycles for four weights: once for up to 128 pixels in products of rows, where it takes the place of the copy
+that they make anyway, and once for up to 16 columns else.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 
@@ -15,10 +17,10 @@ from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.rendering import render
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall, Table
+from thimble.compiler.ir.operator import Argument, Array, GeneratedKernel, KernelCall, Scratch, Table
 from thimble.compiler.ir.types import DType
 
-_ROWS = "conv_2d_rows_dsp_"
+_COLUMNS, _ROWS = re.compile(r"conv_2d_dsp_(\w+)"), re.compile(r"conv_2d_rows_dsp_(\w+)")
 _BIASES, _CONSTANTS = 2, 6
 """Words of a pair's table before and behind its weights."""
 
@@ -26,19 +28,19 @@ _BIASES, _CONSTANTS = 2, 6
 def specialise_narrow_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
-    """The int8 kernel's call with packed weights; None where that is no matrix product of rows."""
+    """The int8 kernel's call with packed weights; None where int8 weights have none either."""
     dtype, direct = site.input(1).type.dtype, replace(core, winograd_bytes=0)
     found = specialise_conv_2d(_with_int8_weights(site), call, direct, whole, limit_bytes)
-    if found is None or not found.kernel.startswith(_ROWS) or found.source is None:
+    if found is None or found.source is None:
         return None
     sizes = {name: value for name, value in found.params if isinstance(value, int)}
-    arguments = tuple(
-        Table(argument.name, _packed(argument.data, sizes, dtype)) if isinstance(argument, Table) else argument
-        for argument in found.arguments
-    )
     kernel = f"{found.kernel}_w{dtype.bits}"
-    source = _source(found.source, found.kernel, kernel, dtype.bits, sizes["folded"])
-    return replace(found, kernel=kernel, arguments=arguments, source=source)
+    return replace(
+        found,
+        kernel=kernel,
+        arguments=tuple(_narrowed(argument, found.kernel, sizes, dtype) for argument in found.arguments),
+        source=_source(found.source, found.kernel, kernel, dtype.bits, sizes["folded"]),
+    )
 
 
 def _with_int8_weights(site: Site) -> Site:
@@ -48,14 +50,34 @@ def _with_int8_weights(site: Site) -> Site:
     return replace(site, inputs=(site.inputs[0], wide, *site.inputs[2:]))
 
 
-def _packed(table: Array, sizes: dict[str, int], dtype: DType) -> Array:
+def _narrowed(argument: Argument, kernel: str, sizes: dict[str, int], dtype: DType) -> Argument:
+    """An argument of the int8 kernel: its table packed, its scratch with room for a pair of columns' weights."""
+    if isinstance(argument, Table):
+        return Table(argument.name, _packed(argument.data, kernel, sizes, dtype))
+    if isinstance(argument, Scratch) and _COLUMNS.fullmatch(kernel):
+        return replace(argument, bytes=argument.bytes + 4 * _pair_words(kernel, sizes))
+    return argument
+
+
+def _pair_words(kernel: str, sizes: dict[str, int]) -> int:
+    """Words of a pair's table with int8 weights."""
+    if _COLUMNS.fullmatch(kernel):
+        return _BIASES + sizes["depth"] // 2 + _CONSTANTS
+    return _BIASES + 2 * sizes["kernel_height"] * _row_steps(sizes) + _CONSTANTS
+
+
+def _row_steps(sizes: dict[str, int]) -> int:
+    """Words of four weights of a channel in a row of a window."""
+    return sizes["kernel_width"] * -(-sizes["input_channels"] // 4)
+
+
+def _packed(table: Array, kernel: str, sizes: dict[str, int], dtype: DType) -> Array:
     """The table of packing.pair_words with its words of weights packed, int32, as thimble_unpack_dsp.h reads it."""
-    steps = sizes["kernel_width"] * -(-sizes["input_channels"] // 4) * sizes["kernel_height"]
     pairs = -(-sizes["output_channels"] // 2)
-    rows = table[: pairs * (_BIASES + 2 * steps + _CONSTANTS)].reshape(pairs, -1)
-    words = rows[:, _BIASES:-_CONSTANTS].view(np.uint32)
-    parts = (rows[:, :_BIASES], _shared_words(_fields(words, sizes["folded"], dtype), dtype), rows[:, -_CONSTANTS:])
-    return np.concatenate(parts, axis=1).reshape(-1)
+    rows = table.reshape(-1)[: pairs * _pair_words(kernel, sizes)].reshape(pairs, -1)
+    words = np.ascontiguousarray(rows[:, _BIASES:-_CONSTANTS]).view(np.uint32)
+    shared = _shared_words(_fields(words, sizes["folded"], dtype), dtype)
+    return np.concatenate((rows[:, :_BIASES], shared, rows[:, -_CONSTANTS:]), axis=1)
 
 
 def _fields(words: Array, folded: int, dtype: DType) -> Array:
@@ -75,9 +97,17 @@ def _shared_words(fields: Array, dtype: DType) -> Array:
 
 @lru_cache(maxsize=256)
 def _source(wide: GeneratedKernel, base: str, kernel: str, bits: int, folded: int) -> GeneratedKernel:
-    """The files of the int8 kernel, whose assembly is used, and those of the kernel that unpacks."""
-    name, base = f"thimble_{kernel}", f"thimble_{base}"
-    flat = "thimble_flat_pixels_dsp(" in dict(wide.files)[f"{base}.c"]
-    context = {"name": name, "base": base, "bits": bits, "folded": folded, "flat": flat}
-    own = tuple((f"{name}.{end}", render(f"narrow_rows_dsp.{end}.j2", **context)) for end in ("c", "h"))
+    """The files of the int8 kernel, whose matrix product is used, and those of the kernel that unpacks."""
+    text = dict(wide.files)[f"thimble_{base}.c"]
+    columns = _COLUMNS.fullmatch(base)
+    form = (columns or _ROWS.fullmatch(base) or [base])[1]
+    context = {
+        "name": f"thimble_{kernel}",
+        "base": f"thimble_{base}",
+        "driver": "columns" if columns else "flat_pixels" if "thimble_flat_pixels_dsp(" in text else "wide_rows",
+        "function": f"thimble_{'matmul' if columns else 'row_matmul'}_dsp_{form}",
+        "bits": bits,
+        "folded": folded,
+    }
+    own = tuple((f"thimble_{kernel}.{end}", render(f"narrow_conv_2d_dsp.{end}.j2", **context)) for end in ("c", "h"))
     return GeneratedKernel((*wide.files, *own), (*wide.needs, "unpack_dsp"))

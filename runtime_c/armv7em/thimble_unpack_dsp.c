@@ -64,3 +64,25 @@ void thimble_unpacked_pairs_dsp(const thimble_row_matmul_job *job, thimble_row_m
         function(&pair);
     }
 }
+
+void thimble_unpacked_columns_dsp(const thimble_matmul_job *job, thimble_matmul_function function, int bits,
+                                  int folded) {
+    int8_t *outputs[THIMBLE_MAX_COLUMNS];
+    const unpacking how = unpacking_of(bits, folded);
+    const int32_t columns = (int32_t)(job->tails_end - job->outputs);
+    const uint32_t *packed = (const uint32_t *)job->weights;
+    thimble_matmul_job pair = *job;
+    pair.weights = (const int32_t *)job->spare;
+    pair.outputs = outputs;
+    pair.outputs_end = outputs + (job->outputs_end - job->outputs);
+    pair.tails_end = outputs + columns;
+    pair.channels = 2;
+    for (int32_t channel = 0; channel < job->channels; channel += 2) {
+        const int32_t first = channel + 2 > job->channels ? job->channels - 2 : channel;
+        packed = unpack_pair(packed, job->spare, job->pair_bytes / 4 - 8, bits, how);
+        for (int32_t i = 0; i < columns; i++) {
+            outputs[i] = job->outputs[i] + first;
+        }
+        function(&pair);
+    }
+}

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "thimble_columns_dsp.h"
 #include "thimble_wide_rows_dsp.h"
 
 /* thimble_row_matmul_job for weights of `bits` bits: each pair's are unpacked to where it is staged, and `function`
@@ -13,5 +14,9 @@
  * are. `folded` as in thimble_sums_form. */
 void thimble_unpacked_pairs_dsp(const thimble_row_matmul_job *job, thimble_row_matmul_function function, int bits,
                                 int folded);
+
+/* The same for columns: a pair's weights are unpacked to job->spare, which holds job->pair_bytes. */
+void thimble_unpacked_columns_dsp(const thimble_matmul_job *job, thimble_matmul_function function, int bits,
+                                  int folded);
 
 #endif
