@@ -9,9 +9,10 @@ from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.packing import call_arguments, pair_words
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
-from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
+from thimble.codegen.armv7em.row_matmul import MAX_UNROLL, RowMatmulForm, conv_2d_rows_source
 from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
+from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 
@@ -35,6 +36,9 @@ MAX_COLUMNS = 16
 
 MAX_ROWS = 8
 """THIMBLE_MAX_WIDE_ROWS in the runtime."""
+
+PORTIONS = (8, 16, 24, 32, 48, 64, 96)
+"""Pixels of widened rows at once that are tried by `--tune`."""
 
 PIXELS_AT_ONCE = 32
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
@@ -60,9 +64,25 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     arithmetic, constants = found
     given = site, layer, sizes, arithmetic, constants, core, limit_bytes
     may_transform = whole and winograd_bytes(site) <= core.winograd_bytes
-    tiles = winograd_call(layer, sizes, core, limit_bytes) if may_transform else None
-    flat = _by_flat_pixels(*given) if whole else None
-    return tiles or flat or _by_rows(*given) or _by_columns(*given)
+    makers: dict[str, Maker] = {
+        "tiles": lambda: winograd_call(layer, sizes, core, limit_bytes) if may_transform else None,
+        "flat": lambda: _by_flat_pixels(*given) if whole else None,
+        "rows": lambda: _by_rows(*given),
+        "columns": lambda: _by_columns(*given),
+    }
+    return first_made(makers, core.variant)
+
+
+def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a convolution that may be faster than the default one."""
+    rows = [n for n in range(1, MAX_ROWS + 1) if n <= sizes["output_height"]]
+    pointwise = sizes["kernel_height"] == sizes["kernel_width"] == 1
+    return (
+        Variant("tiles"),
+        *(Variant("flat", n, unroll) for n in PORTIONS for unroll in (0, 2, 4, 8) if whole and pointwise),
+        *(Variant("rows", n, unroll) for n in rows for unroll in (0, 2, 4, 8)),
+        *(Variant("columns", n) for n in range(4, MAX_COLUMNS + 1, 4)),
+    )
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
@@ -92,7 +112,7 @@ def _by_columns(
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
     form = MatmulForm(arithmetic, depth // 4 % UNROLL)
-    columns = _columns_at_once(depth, site.output().type.elements // channels, limit)
+    columns = core.variant.at_once or _columns_at_once(depth, site.output().type.elements // channels, limit)
     dropped = ("group_channels", "output_zero_point")
     params = (
         *((name, value) for name, value in sizes.items() if name not in dropped),
@@ -130,8 +150,10 @@ def _by_rows(
     row_pixels = max(reach, sizes["pad_left"] + sizes["input_width"])
     pixel_bytes = 2 * -(-depth // 4) * 4
     strides = sizes["stride_height"], sizes["stride_width"]
-    form = RowMatmulForm(arithmetic, *kernel, *strides, pixel_bytes, pixel_bytes * row_pixels, len(layer.weights))
-    rows = _rows_at_once(form, site.output().type.rows, sizes["output_width"], limit)
+    unroll = core.variant.unroll or MAX_UNROLL
+    row_bytes = pixel_bytes * row_pixels
+    form = RowMatmulForm(arithmetic, *kernel, *strides, pixel_bytes, row_bytes, len(layer.weights), unroll)
+    rows = core.variant.at_once or _rows_at_once(form, site.output().type.rows, sizes["output_width"], limit)
     if not form.fits or _rows_bytes(form, rows) > min(MAX_ROWS_BYTES, limit):
         return None
     source = conv_2d_rows_source(form, core.has_fpu)
@@ -153,9 +175,10 @@ def _by_flat_pixels(
     padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
     if any(sizes[name] != 1 for name in ones) or padded or depth % 4 or pixels < MIN_PIXELS:
         return None
-    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, len(layer.weights))
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, len(layer.weights), core.variant.unroll or MAX_UNROLL)
     spare = _rows_bytes(form, 1)
-    portion = _portion(pixels, (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes)
+    most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
+    portion = _portion(pixels, core.variant.at_once or min(most, PIXELS_AT_ONCE))
     scratch = spare + portion * form.pixel_bytes
     if not form.fits or scratch > min(MAX_ROWS_BYTES, limit):
         return None
@@ -166,7 +189,7 @@ def _by_flat_pixels(
 
 def _portion(pixels: int, most: int) -> int:
     """Pixels at once: as few as make the copy of the weights cheap, the last portion not below MIN_PIXELS."""
-    wanted = min(max(most // 4 * 4, MIN_PIXELS), PIXELS_AT_ONCE)
+    wanted = max(most // 4 * 4, MIN_PIXELS)
     fitting = (n for n in range(wanted, MIN_PIXELS - 1, -1) if pixels % n == 0 or pixels % n >= MIN_PIXELS)
     return min(next(fitting, pixels), pixels)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from thimble.codegen.armv7em.packing import int32_words
 from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
@@ -47,17 +46,8 @@ CUT_WIDTH = 6
 
 MAX_ROW_KERNEL = 96
 
-PIXELS_TAPS = 9
-"""Larger kernels take less time by planes, which read each input once for several taps."""
-
-PIXELS_WIDTH: Mapping[tuple[bool, bool], int] = {
-    (True, False): 0,
-    (True, True): 12,
-    (False, False): 8,
-    (False, True): 24,
-}
-"""By whether all rows are made at once and whether the stride is above 1: the widest rows, in outputs, that were
-measured to take less time straight from pixels than by planes."""
+PLANE_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 28)
+"""Output rows from one filling of planes that are tried by `--tune`."""
 
 Sizes = dict[str, int]
 
@@ -73,8 +63,18 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     found = _scales(layer) if layer is not None and dense else None
     if layer is None or found is None:
         return None
-    planes = _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
-    return planes or pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole)
+    makers: dict[str, Maker] = {
+        "planes": lambda: _by_planes(site, layer, sizes, *found, core, whole, limit_bytes),
+        "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
+        "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
+    }
+    return first_made(makers, core.variant)
+
+
+def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a depthwise convolution that may be faster than the default one."""
+    planes = (Variant("planes", rows) for rows in PLANE_ROWS if rows <= sizes["output_height"])
+    return (*planes, Variant("pixels"), Variant("apart"))
 
 
 def _by_planes(
@@ -110,7 +110,10 @@ def _by_planes(
         one_row=one_row,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
-    rows = planes.rows_within(1 if one_row else site.output().type.rows, min(PLANE_BYTES, limit_bytes))
+    all_rows = 1 if one_row else site.output().type.rows
+    rows = core.variant.at_once or planes.rows_within(all_rows, min(PLANE_BYTES, limit_bytes))
+    if rows > min(all_rows, MAX_ROWS):
+        return None
     if largest_offset(form) > MAX_OFFSET or form.stride_height * form.row_bytes > MAX_ROW_BYTES:
         return None
     if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) > limit_bytes:

@@ -26,7 +26,7 @@ from thimble.codegen.armv7em.sums import (
 from thimble.compiler.ir.operator import GeneratedKernel
 
 MAX_UNROLL = 6
-"""Most steps in one turn of the inner loop: more would leave small instruction caches."""
+"""Most steps in one turn of the inner loop, unless a variant asks for others: more leave small instruction caches."""
 
 _JOB = (
     *("rows", "weights", "pair_bytes", "staged", "outputs", "outputs_end", "channels", "ceiling", "offset"),
@@ -41,7 +41,7 @@ class RowMatmulForm:
     """What one function is generated for, sizes in pixels.
 
     `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
-    windows have one row and calls make one. `channels` are the output's.
+    windows have one row and calls make one. `channels` are the output's. `max_unroll` bounds the steps of a turn.
     """
 
     arithmetic: Arithmetic
@@ -52,12 +52,14 @@ class RowMatmulForm:
     pixel_bytes: int
     row_bytes: int
     channels: int
+    max_unroll: int = MAX_UNROLL
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
         window = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
-        return f"{window}_p{self.pixel_bytes}r{self.row_bytes}c{self.channels}_{self.arithmetic.name}"
+        unroll = "" if self.max_unroll == MAX_UNROLL else f"u{self.unroll}"
+        return f"{window}_p{self.pixel_bytes}r{self.row_bytes}c{self.channels}_{self.arithmetic.name}{unroll}"
 
     @property
     def steps(self) -> int:
@@ -67,7 +69,7 @@ class RowMatmulForm:
     @property
     def unroll(self) -> int:
         """Steps in one turn of the inner loop."""
-        return next(n for n in range(MAX_UNROLL, 0, -1) if self.steps % n == 0)
+        return next(n for n in range(self.max_unroll, 0, -1) if self.steps % n == 0)
 
     @property
     def column_bytes(self) -> int:

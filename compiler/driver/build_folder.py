@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen.kernels import KernelFamily, choose_kernels
+from thimble.codegen.tuned import TunedKernels
 from thimble.compiler.driver.options import Io
 from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.importers.pytorch import import_pytorch
@@ -188,6 +189,7 @@ def open_build(folder: Path) -> Build:
         scratch_limit = report["build"]["scratch_limit_bytes"]
         if scratch_limit is not None and not isinstance(scratch_limit, int):
             raise ValueError(f"scratch_limit_bytes is {scratch_limit!r}")
+        tuned = TunedKernels.of_rows(report["build"].get("tuned", {}))
         float_graph = _float_graph(folder, report, shapes)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
@@ -197,7 +199,7 @@ def open_build(folder: Path) -> Build:
         source = replace(integers_of(model, float_graph), name=report["model"]["name"])
     graph, interface = optimize(source, disabled, io)
     chip = load_target(target)
-    graph = choose_kernels(graph, chip, family, scratch_limit)
+    graph = choose_kernels(graph, chip, family, scratch_limit, tuned=tuned)
     return Build(folder, report, model, graph, interface, chip, name, rounding, kind, float_graph)
 
 

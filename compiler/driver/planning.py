@@ -12,6 +12,7 @@ from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.plan.checker import check_plan
+from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import MOST_ROWS, plan_graph
@@ -62,7 +63,8 @@ def make_plan(
     check_input_feed(graph, options)
     with show() as progress:
         regions = () if target is None else arena_regions(target, options)
-        asked = replace(plan_options(options, limit_bytes, progress), regions=regions)
+        cycles = None if target is None else cycle_model(target.name)
+        asked = replace(plan_options(options, limit_bytes, progress), regions=regions, cycles=cycles)
         plan = plan_graph(graph, options.rounding, asked)
     check_plan(graph, plan)
     return plan

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
-from thimble.codegen.kernels import choose_kernels
+from thimble.codegen.kernels import KernelFamily, choose_kernels
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -39,6 +39,7 @@ from thimble.compiler.driver.planning import (
 )
 from thimble.compiler.driver.quantize import quantize_imported
 from thimble.compiler.driver.report import build_report
+from thimble.compiler.driver.tuning import tuned_kernels
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
@@ -121,7 +122,12 @@ class Model:
 
 
 def open_model(
-    model_path: Path, target_name: str, options: CompileOptions, say: Say = lambda _: None, track: Progress = untracked
+    model_path: Path,
+    target_name: str,
+    options: CompileOptions,
+    say: Say = lambda _: None,
+    track: Progress = untracked,
+    show: ShowProgress = silent,
 ) -> Model:
     """Read a model, quantize it where the options say how, run the graph's passes and choose its kernels."""
     target = load_target(target_name)
@@ -135,6 +141,9 @@ def open_model(
         origin = Origin(stored, model_path, quantized.report)
         kind, stored, source = "tflite", quantized.file, integers_of(quantized.file, source)
     passed, _ = optimize(source, options.disabled_passes, options.io)
+    if options.tune and options.kernels is KernelFamily.AUTO:
+        say("Measuring kernels")
+        options = replace(options, tuned=tuned_kernels(passed, target, options, show))
     graph, scratch_limit = fit_kernels(passed, target, options)
     name = c_text.identifier(options.name or model_path.stem)
     return Model(stored, kind, source, graph, scratch_limit, target, name, options, origin)
@@ -158,7 +167,7 @@ def compile_model(
     """
     options = options or CompileOptions()
     say("Reading the model")
-    model = open_model(model_path, target_name, options, say, track)
+    model = open_model(model_path, target_name, options, say, track, show)
     limit = sram_limit(model.target, options)
     say(f"Planning {len(model.graph.nodes)} layers")
     model, plan = plan_model(model, limit, show)
@@ -251,7 +260,7 @@ def analyze_model(
     """
     options = options or CompileOptions()
     try:
-        model = open_model(model_path, target_name, options)
+        model = open_model(model_path, target_name, options, show=show)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
     model, plan = plan_model(model, sram_limit(model.target, options), show)

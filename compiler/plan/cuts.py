@@ -150,7 +150,8 @@ class Cuts:
         best: list[PricedRun | None] = [None] * (self._count + 1)
         for end in range(1, self._count + 1):
             first, peak, cost, layer = self._arrays[end]
-            total = np.where(peak <= np.where(layer, layer_limit, limit_bytes), cycles[first] + cost, NEVER)
+            possible = (peak <= np.where(layer, layer_limit, limit_bytes)) & (cycles[first] < NEVER)
+            total = np.where(possible, cycles[first] + cost, NEVER)
             choice = int(total.argmin())
             if total[choice] < NEVER:
                 cycles[end], best[end] = total[choice], self._ending[end][choice]

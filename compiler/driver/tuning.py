@@ -1,0 +1,144 @@
+"""`--tune`: the kernels of a network's layers chosen by measurement on the simulated chip.
+
+Each layer's candidates (codegen/candidates.py) are ranked by the cost model; those that may be the fastest are
+measured, all of a layer in one firmware, which runs the layer once with each. What was measured once is kept
+(tuned_cache.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+
+from thimble.codegen.candidates import Candidate, Candidates, candidate_key, layer_candidates
+from thimble.codegen.tuned import Measured, TunedKernels
+from thimble.codegen.variants import DEFAULT
+from thimble.compiler.driver import tuned_cache
+from thimble.compiler.driver.layer_bench import measure_graph
+from thimble.compiler.driver.options import CompileOptions, InputFeed
+from thimble.compiler.driver.planning import ShowProgress, silent
+from thimble.compiler.ir.errors import DoesNotFit
+from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value
+from thimble.compiler.ir.operator import KernelCall, Rounding
+from thimble.compiler.plan.cycles import CycleModel, cycle_model
+from thimble.compiler.plan.options import Objective, Schedule
+from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.row_graph import row_graph
+from thimble.compiler.plan.row_plan import plan_runs
+from thimble.compiler.plan.runs import Recipe, Run
+from thimble.targets.model import Target
+
+WORTH_MEASURING = 1.15
+"""Candidates that are predicted to take longer than the best by more than this are left out."""
+
+DEFAULTS_WORTH_MEASURING = 1.5
+"""The same for what families do within limits of scratch, since schedules have little of it."""
+
+FLASH_SHARE = 4
+"""Of the chip's flash a quarter may go to one layer's weights, if they are larger for fewer cycles."""
+
+MOST_MEASURED = 16
+"""Candidates of a layer that are measured at most: what the family does by itself, then the best predicted."""
+
+
+def tune_graph(
+    graph: Graph, target: Target, rounding: Rounding, by_rows: bool, show: ShowProgress = silent
+) -> TunedKernels:
+    """The measured kernels of all layers of a graph that have a choice; `by_rows` where they may run by rows too.
+
+    Layers that were measured before are looked up. Raises ToolMissing where the simulator or the compiler is.
+    """
+    where = tuned_cache.context(target)
+    known = tuned_cache.load(tuned_cache.SHIPPED, where) | tuned_cache.load(tuned_cache.user_file(), where)
+    keyed = {key: (site, whole) for site, whole, key in _layers(graph, target, rounding, by_rows)}
+    layers = {key: known[key] for key in keyed if key in known}
+    missing = [pair for key, pair in keyed.items() if key not in known]
+    tuner = Tuner(target, rounding)
+    with show() as progress, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        jobs = [pool.submit(tuner.measure, site, whole) for site, whole in missing]
+        for count, job in enumerate(as_completed(jobs), start=1):
+            layers |= job.result()
+            progress(f"Measured kernels of {count} of {len(jobs)} layers", count / len(jobs))
+    if missing:
+        tuned_cache.save(tuned_cache.user_file(), where, {key: layers[key] for key in keyed if key not in known})
+    return TunedKernels(dict(sorted(layers.items())))
+
+
+def tuned_kernels(graph: Graph, target: Target, options: CompileOptions, show: ShowProgress) -> TunedKernels:
+    """What `--tune` finds for a graph with plain kernels; rows are measured where a plan may run by rows."""
+    layers = options.schedule is Schedule.LAYER
+    layers = layers or (options.schedule is Schedule.AUTO and options.objective is Objective.LATENCY)
+    return tune_graph(graph, target, options.rounding, not layers or options.input is InputFeed.ROWS, show)
+
+
+def _layers(graph: Graph, target: Target, rounding: Rounding, by_rows: bool) -> Iterator[tuple[Site, bool, str]]:
+    """The layers that may have several kernels, with their keys."""
+    for site in graph.sites:
+        for whole in (True, False) if by_rows else (True,):
+            key = candidate_key(site, target, rounding, whole)
+            if key is not None:
+                yield site, whole, key
+
+
+class Tuner:
+    """Measures kernels of layers on one chip."""
+
+    def __init__(self, target: Target, rounding: Rounding) -> None:
+        self._target, self._rounding = target, rounding
+        self._model: CycleModel = cycle_model(target.name)
+
+    def measure(self, site: Site, whole: bool) -> dict[str, tuple[Measured, ...]]:
+        """The measured kernels of a layer by its key; none where they do not fit the chip."""
+        found = layer_candidates(site, self._target, self._rounding, whole, self._target.flash_bytes // FLASH_SHARE)
+        if found is None:
+            return {candidate_key(site, self._target, self._rounding, whole) or "": ()}
+        chosen = self._promising(found)
+        try:
+            cycles = self._cycles(site, chosen, whole)
+        except DoesNotFit:
+            return {found.key: ()}
+        return {found.key: tuple(c.measured(n) for c, n in zip(chosen, cycles, strict=True))}
+
+    def _promising(self, found: Candidates) -> tuple[Candidate, ...]:
+        """The candidates that may be the fastest, what the family does by itself first."""
+        rows = 1.0 if not found.whole else float(found.site.output().type.rows)
+        predicted = [self._model.of_calls(found.site, [c.call], not found.whole)(rows) for c in found.kernels]
+        best, ranked = min(predicted), sorted(range(len(predicted)), key=lambda i: (predicted[i], i))
+        own = [i for i, c in enumerate(found.kernels) if c.variant == DEFAULT]
+        own = [i for i in own if i == own[0] or predicted[i] <= DEFAULTS_WORTH_MEASURING * best]
+        others = [i for i in ranked if i not in own and predicted[i] <= WORTH_MEASURING * best]
+        return tuple(found.kernels[i] for i in [*own, *others][:MOST_MEASURED])
+
+    def _cycles(self, site: Site, kernels: Sequence[Candidate], whole: bool) -> list[int]:
+        """The cycles of a layer with each kernel: of one call, or row by row."""
+        graph = self._graph_of(site, kernels)
+        measured = measure_graph(graph, self._plan_of(graph, whole), self._target, self._rounding)
+        return [node.cycles if node is not None else 0 for node in measured.nodes]
+
+    def _graph_of(self, site: Site, kernels: Sequence[Candidate]) -> Graph:
+        """A graph with the layer once for each kernel, all reading one input."""
+        values: list[Value] = [*(value for value in site.inputs if value is not None)]
+        places = {id(value): index for index, value in enumerate(values)}
+        inputs = tuple(None if value is None else places[id(value)] for value in site.inputs)
+        given = tuple(i for i, value in enumerate(values) if value.role is not Role.CONSTANT)
+        values = [v if v.role is Role.CONSTANT else replace(v, role=Role.INPUT) for v in values]
+        nodes, calls = [], {}
+        for number, kernel in enumerate(kernels):
+            output = replace(site.output(), name=f"kernel_{number}", role=Role.ACTIVATION)
+            nodes.append(Node(site.op, inputs, (len(values),), site.source))
+            calls[output.name] = kernel.call
+            values.append(output)
+
+        def specialise(site: Site, call: KernelCall, whole: bool) -> KernelCall | None:
+            return calls[site.output().name]
+
+        return Graph("kernels", tuple(values), tuple(nodes), given, (len(values) - 1,), specialise)
+
+    def _plan_of(self, graph: Graph, whole: bool) -> Plan:
+        if whole:
+            return plan_layers(graph, self._rounding, 0.0)
+        rows = row_graph(graph, self._rounding, False)
+        return plan_runs(rows, [Run(i, i + 1, Recipe(1)) for i in range(len(rows.nodes))], 0.0)
