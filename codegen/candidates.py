@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from thimble.codegen.armv7em.core import NO_LIMIT, Core, core_of
+from thimble.codegen.armv7em.core import Core, core_of
 from thimble.codegen.armv7em.select import specialise, variants
+from thimble.codegen.armv81m.select import has_mve
+from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.tuned import Measured, kernel_stem, layer_key
 from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
@@ -42,7 +44,7 @@ class Candidates:
 
 def candidate_key(site: Site, target: Target, rounding: Rounding, whole: bool) -> str | None:
     """The key of a layer in a table of tuned kernels; None where it has no choice of kernels."""
-    if core_of(target) is None or (not whole and site.op.rows(site) is None):
+    if _tunable_core(target) is None or (not whole and site.op.rows(site) is None):
         return None
     plain = site.op.lower(site, rounding) if whole else site.op.lower_rows(site, rounding)
     return layer_key(site, plain[0], whole) if len(plain) == 1 and variants(plain[0], whole) else None
@@ -52,7 +54,7 @@ def layer_candidates(
     site: Site, target: Target, rounding: Rounding, whole: bool, flash_bytes: int
 ) -> Candidates | None:
     """The candidates of a layer; None where there is no choice. Up to `flash_bytes` may be spent on larger weights."""
-    core, key = core_of(target), candidate_key(site, target, rounding, whole)
+    core, key = _tunable_core(target), candidate_key(site, target, rounding, whole)
     if core is None or key is None:
         return None
     (plain,) = site.op.lower(site, rounding) if whole else site.op.lower_rows(site, rounding)
@@ -63,6 +65,11 @@ def layer_candidates(
     if len(found) < 2:
         return None
     return Candidates(key, site, whole, tuple(found.values()))
+
+
+def _tunable_core(target: Target) -> Core | None:
+    """The core of a target whose family has variants."""
+    return None if has_mve(target) else core_of(target)
 
 
 def _all(site: Site, plain: KernelCall, core: Core, whole: bool) -> Iterator[Candidate]:

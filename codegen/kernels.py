@@ -1,16 +1,24 @@
-"""Which kernel family a target gets."""
+"""Which kernels a target gets."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import partial
+from typing import Protocol
 
 from thimble.codegen.armv7em.core import core_of
-from thimble.codegen.armv7em.select import specialise
+from thimble.codegen.armv7em.select import specialise as specialise_armv7em
 from thimble.codegen.armv7em.winograd_layer import winograd_limit
+from thimble.codegen.armv81m.select import has_mve
+from thimble.codegen.armv81m.select import specialise as specialise_armv81m
+from thimble.codegen.kernel_tools.limits import NO_LIMIT
+from thimble.codegen.scalar.core import core_of as scalar_core_of
+from thimble.codegen.scalar.select import specialise as specialise_scalar
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels
-from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.graph import Graph, Site
+from thimble.compiler.ir.operator import KernelCall, Rounding
 from thimble.targets.model import Target
 
 
@@ -25,20 +33,63 @@ def choose_kernels(
     graph: Graph,
     target: Target,
     family: KernelFamily,
-    scratch_limit_bytes: int | None = None,
-    spare_flash_bytes: int = 0,
+    scratch_limits: Sequence[int] | int | None = None,
+    winograd_bytes: int = 0,
     tuned: TunedKernels = NOT_TUNED,
 ) -> Graph:
     """The graph with the kernels of `family` for `target`; to be called once all passes are done.
 
-    No specialised kernel takes more scratch than the limit, where there is one. Weights are transformed for fewer
-    cycles as far as that takes no more than `spare_flash_bytes`. Of kernels that were measured (`tuned`), the fastest
-    is taken.
+    No specialised kernel takes more scratch than the limit, where there is one: for all nodes, or one for each. Below
+    0, kernels are plain C. A layer's weights are transformed for fewer cycles where that takes no more flash than
+    `winograd_bytes`. Of kernels that were measured (`tuned`), the fastest is taken.
     """
-    core = core_of(target)
-    if core is None or family is KernelFamily.C:
+    own = _own_kernels(target, winograd_bytes, tuned)
+    if own is None or family is KernelFamily.C:
         return replace(graph, specialise=None)
-    core = replace(core, winograd_bytes=winograd_limit(graph, spare_flash_bytes))
-    return replace(
-        graph, specialise=partial(specialise, core=core, scratch_limit_bytes=scratch_limit_bytes, tuned=tuned)
-    )
+    limits = scratch_limits if isinstance(scratch_limits, Sequence) else [scratch_limits] * len(graph.nodes)
+    return replace(graph, specialise=tuple(partial(own, scratch_limit_bytes=limit) for limit in limits))
+
+
+def most_winograd_bytes(graph: Graph, target: Target, spare_flash_bytes: int) -> int:
+    """The flash that a layer's transformed weights may take for all of them to fit into the spare; 0 for no layer."""
+    return 0 if core_of(target) is None else winograd_limit(graph, spare_flash_bytes)
+
+
+def kernels_by_scratch(
+    site: Site,
+    target: Target,
+    rounding: Rounding,
+    by_rows: bool,
+    winograd_bytes: int = 0,
+    tuned: TunedKernels = NOT_TUNED,
+) -> Iterator[tuple[int, tuple[KernelCall, ...]]]:
+    """The calls of a node for each limit of scratch that changes them, from none at all down to plain C."""
+    own, limit = _own_kernels(target, winograd_bytes, tuned), NO_LIMIT
+    plain = site.op.lower_rows(site, rounding) if by_rows else site.op.lower(site, rounding)
+    while own is not None and limit >= 0:
+        found = [own(site, call, not by_rows, scratch_limit_bytes=limit) for call in plain]
+        if not any(found):
+            break
+        calls = tuple(better or call for better, call in zip(found, plain, strict=True))
+        yield limit, calls
+        limit = max(better.scratch_bytes for better in found if better is not None) - 1
+    yield -1, plain
+
+
+class _OwnKernels(Protocol):
+    """The kernels of a family: a call with the same bytes within a limit of scratch, None where there is none."""
+
+    def __call__(
+        self, site: Site, call: KernelCall, whole: bool, *, scratch_limit_bytes: int | None
+    ) -> KernelCall | None: ...
+
+
+def _own_kernels(target: Target, winograd_bytes: int, tuned: TunedKernels) -> _OwnKernels | None:
+    """The family of a target's core; None where it has plain C alone."""
+    if has_mve(target):
+        return specialise_armv81m
+    dsp = core_of(target)
+    if dsp is not None:
+        return partial(specialise_armv7em, core=replace(dsp, winograd_bytes=winograd_bytes), tuned=tuned)
+    scalar = scalar_core_of(target)
+    return None if scalar is None else partial(specialise_scalar, core=scalar)

@@ -274,9 +274,13 @@ def _one_call(site: Site, whole: bool) -> StageSteps:
 
 
 def _bytes_read(site: Site, data: Array) -> int:
-    """About how many bytes of a constant are read: weights by each multiply-accumulate, others for each output."""
-    weights = site.op.macs(site) if data.ndim > 1 else 0
-    return max(weights, sum(value.type.elements for value in site.outputs)) * data.itemsize
+    """About how many bytes of a constant are read: of weights as many as multiply-accumulates, or more by as much as
+    they became larger when a kernel packed them; of others an element for each output."""
+    macs, outputs = site.op.macs(site), sum(value.type.elements for value in site.outputs)
+    constants = [v.type for v in site.inputs if v is not None and v.role is Role.CONSTANT]
+    weights = sum(type_.bytes for type_ in constants if len(type_.shape) > 1)
+    holds_weights = 0 < weights <= data.nbytes
+    return max(macs * data.nbytes // weights if holds_weights else 0, outputs * data.itemsize)
 
 
 def _is_for_one_row(call: KernelCall) -> bool:

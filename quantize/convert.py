@@ -115,7 +115,7 @@ class _Converter:
         data = constant(
             site.input(1).name,
             weights.data,
-            TensorType(weights.data.shape, DType.INT8, QuantParams(scales, zeros, axis)),
+            TensorType(weights.data.shape, weights.dtype, QuantParams(scales, zeros, axis)),
         )
         indices = [self._append(data)]
         if weights.bias is None:

@@ -51,11 +51,15 @@ def store(real: Array, quant: QuantParams, dtype: DType) -> Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuantizedWeights:
-    """int8 weights in their operator's layout, a float32 scale for each output channel, and the int32 bias or None."""
+    """Weights in their operator's layout, a float32 scale for each output channel, and the int32 bias or None.
+
+    `data` is an int8 array, whose values lie within `dtype`: INT8, INT4 or INT2.
+    """
 
     data: Array
     scales: Array
     bias: Array | None
+    dtype: DType = DType.INT8
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 KERNELS_DIR = Path(__file__).parent / "kernels"
-FAMILY_DIRS = (Path(__file__).parent / "armv7em",)
+FAMILY_DIRS = tuple(Path(__file__).parent / family for family in ("armv7em", "armv81m", "scalar"))
 """Kernels of one instruction set each, with a portable twin inside."""
 
 

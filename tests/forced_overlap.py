@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.layout import Slide
 from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, Plan
-from thimble.compiler.plan.planner import ARENA_ALIGNMENT, plan_layers
+from thimble.compiler.plan.planner import ARENA_ALIGNMENT
 
 
 def slides_of(graph: Graph, plan: Plan) -> tuple[Slide, ...]:

@@ -16,8 +16,9 @@ from thimble.codegen.readers import callbacks
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.checker import check_plan
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import ARENA_ALIGNMENT, plan_layers
+from thimble.compiler.plan.planner import ARENA_ALIGNMENT
 
 Sample = Sequence[np.ndarray]
 

@@ -7,11 +7,11 @@ import numpy as np
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.packing import call_arguments, pair_words
-from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
-from thimble.codegen.armv7em.requantize import MAX_SCALE_BITS, Requantization
-from thimble.codegen.armv7em.row_matmul import MAX_UNROLL, RowMatmulForm, conv_2d_rows_source
+from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
 from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
 from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
@@ -19,7 +19,7 @@ from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 PANEL_BYTES = 4608
 """Most scratch for the columns of one matrix product, unless four columns alone need more."""
 
-ROWS_BYTES = 10240
+ROWS_BYTES = 20 << 10
 """Most scratch for widened rows and one pair's weights, unless the rows of one output row alone need more."""
 
 MAX_ROWS_BYTES = 1 << 16
@@ -37,10 +37,10 @@ MAX_COLUMNS = 16
 MAX_ROWS = 8
 """THIMBLE_MAX_WIDE_ROWS in the runtime."""
 
-PORTIONS = (8, 16, 24, 32, 48, 64, 96)
+PORTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 192)
 """Pixels of widened rows at once that are tried by `--tune`."""
 
-PIXELS_AT_ONCE = 32
+PIXELS_AT_ONCE = 128
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
 
 MIN_PIXELS = 4
@@ -87,7 +87,7 @@ def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
     """How the sums are made, and the constants of their requantization; None where nothing can be proved."""
-    plain = layer.requantization
+    plain = plain_requantization(layer)
     folded = plain.with_bits(MAX_SCALE_BITS) if layer.weights.min() >= -127 else None
     constants = folded or plain.with_equal_bits()
     if constants is None:
@@ -150,9 +150,8 @@ def _by_rows(
     row_pixels = max(reach, sizes["pad_left"] + sizes["input_width"])
     pixel_bytes = 2 * -(-depth // 4) * 4
     strides = sizes["stride_height"], sizes["stride_width"]
-    unroll = core.variant.unroll or MAX_UNROLL
     row_bytes = pixel_bytes * row_pixels
-    form = RowMatmulForm(arithmetic, *kernel, *strides, pixel_bytes, row_bytes, len(layer.weights), unroll)
+    form = RowMatmulForm(arithmetic, *kernel, *strides, pixel_bytes, row_bytes, len(layer.weights), core.variant.unroll)
     rows = core.variant.at_once or _rows_at_once(form, site.output().type.rows, sizes["output_width"], limit)
     if not form.fits or _rows_bytes(form, rows) > min(MAX_ROWS_BYTES, limit):
         return None
@@ -175,7 +174,7 @@ def _by_flat_pixels(
     padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
     if any(sizes[name] != 1 for name in ones) or padded or depth % 4 or pixels < MIN_PIXELS:
         return None
-    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, len(layer.weights), core.variant.unroll or MAX_UNROLL)
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, len(layer.weights), core.variant.unroll)
     spare = _rows_bytes(form, 1)
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
     portion = _portion(pixels, core.variant.at_once or min(most, PIXELS_AT_ONCE))

@@ -21,10 +21,6 @@ class Core:
     variant: Variant = DEFAULT
 
 
-NO_LIMIT = 1 << 30
-"""Bytes of scratch that no kernel reaches."""
-
-
 def core_of(target: Target) -> Core | None:
     """The core of a target, None where it lacks the DSP instructions."""
     extensions = target.isa.split("+")[1:]

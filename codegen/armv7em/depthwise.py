@@ -371,7 +371,7 @@ class _Writer:
         self._add("r0", "r0", -form.kernel_height * form.row_bytes)
 
     def _loads(self, block: Block, offset: int) -> Iterator[tuple[int, Word, str, str]]:
-        """Products of a kernel row as (output, word of weights, instruction, register), their data loaded before."""
+        """The products of a kernel row, data loaded before: (output, word of weights, instruction, register)."""
         form, data = self._form, self._form.data(block.count)
         by_data: dict[int, list[tuple[int, Word, str]]] = {}
         for output in range(block.count):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,10 +11,10 @@ from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing, largest_offset
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, fill_file
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
-from thimble.codegen.armv7em.packing import int32_words
-from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.armv7em.rendering import render
-from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import Requantization, plain_requantization
+from thimble.codegen.kernel_tools.words import int32_words
 from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
@@ -162,6 +163,7 @@ class Planes:
         return -(-rows // -(-rows // most))
 
 
+@lru_cache(maxsize=256)
 def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
     """The files of kernel depthwise_conv_2d_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_depthwise_conv_2d_dsp_{form.name}"
@@ -204,7 +206,7 @@ def _is_taken(sizes: Sizes) -> bool:
 
 def _scales(layer: PlainLayer) -> tuple[Requantization, bool] | None:
     """The constants, and whether all channels share the last shift; None where nothing can be proved."""
-    plain = layer.requantization
+    plain = plain_requantization(layer)
     equal = None if layer.rounds_ties else plain.with_equal_shifts()
     constants = equal or plain.with_equal_bits()
     return None if constants is None else (constants, equal is not None)

@@ -10,14 +10,15 @@ of taps that are missing at the end are 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
-from thimble.codegen.armv7em.packing import int32_words
-from thimble.codegen.armv7em.plain_layer import PlainLayer
 from thimble.codegen.armv7em.rendering import render
-from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer
+from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.operator import (
     Array,
     EndRow,
@@ -231,6 +232,7 @@ def pixels_call(
     return KernelCall(f"depthwise_pixels_dsp_{form.name}", params, arguments, _source(form), overlaps=in_place)
 
 
+@lru_cache(maxsize=256)
 def _source(form: PixelsForm) -> GeneratedKernel:
     """The files of kernel depthwise_pixels_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_depthwise_pixels_dsp_{form.name}"

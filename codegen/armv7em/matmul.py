@@ -8,16 +8,19 @@ columns behind the last group of four are multiplied one by one, which takes les
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import (
+    CONSTANTS,
     PIXELS,
     SUMS,
     WEIGHTS,
     Arithmetic,
     extend_weights,
     join_channels,
+    keep_constants,
     load_weights,
     multiply,
     next_pair,
@@ -30,7 +33,8 @@ UNROLL = 4
 """Steps of four products in one turn of the inner loop."""
 
 _JOB = ("panel", "weights", "pair_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset", "tails_end")
-_NAMES = (*_JOB, "channel", "pairs_done", "weights_end", "next_panel", "next_output")
+_FAST = ("weights_end", "words", "next_panel", "next_output", "outputs_end", "channel", "ceiling", "offset", *CONSTANTS)
+_NAMES = (*_JOB, "channel", "pairs_done", "weights_end", "words", "next_panel", "next_output", *CONSTANTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +57,33 @@ class MatmulForm:
 
 def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     """The function of a form, to be called with a thimble_matmul_job."""
-    a, frame = Listing(f"thimble_matmul_dsp_{form.name}"), Frame(_NAMES, _NAMES, has_fpu)
+    a, frame = Listing(f"thimble_matmul_dsp_{form.name}"), Frame(_NAMES, _FAST, has_fpu)
     a.op("push", registers(["r4-r11", "lr"]))
     a.op("ldm", "r0", "{r1-r9}", note="the job's fields")
     a.op("sub", "sp", "sp", f"#{frame.bytes}")
     for register, name in enumerate(_JOB, start=1):
         frame.store(a, f"r{register}", name)
-    a.op("add", "r0", "r2", "r3")
-    a.op("sub", "r0", "r0", "#28")
-    frame.store(a, "r0", "weights_end")
     a.op("movs", "r0", "#0")
     frame.store(a, "r0", "channel")
     frame.store(a, "r0", "pairs_done")
     a.label("pair")
+    frame.load(a, "r1", "weights")
+    frame.load(a, "r3", "pair_bytes")
+    a.op("add", "r3", "r3", "r1")
+    frame.store(a, "r3", "weights")
+    keep_constants(a, frame)
+    a.op("sub", "r3", "r3", "#28", note="where r1 is behind the last weights, 4 bytes low, before 6 constants")
+    frame.store(a, "r3", "weights_end")
+    a.op("adds", "r1", "#4")
+    frame.store(a, "r1", "words")
     frame.load(a, "r3", "outputs")
     frame.load(a, "r0", "panel")
     frame.load(a, "r2", "outputs_end")
     frame.store(a, "r3", "next_output")
-    frame.load(a, "r1", "weights")
     a.op("cmp", "r3", "r2")
     a.branch("beq", "tails")
     a.label("group", "4 columns, 2 channels")
-    start_sums(a)
+    start_sums(a, frame)
     _enter_turn(a, form, "entry")
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
     a.label("turn", f"{UNROLL * form.arithmetic.step_cycles + 6} cycles, {UNROLL * 32} products")
@@ -88,12 +97,12 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     a.op("cmp", "r1", "r2")
     a.branch("bne", "turn")
     frame.store(a, "r0", "next_panel")
-    a.op("adds", "r1", "#4")
-    requantize(a, form.arithmetic)
+    requantize(a, frame, form.arithmetic)
     _write(a, frame, form.arithmetic)
     _next_group(a, frame)
     _tails(a, frame, form)
-    _next_pair(a, frame)
+    a.label("next_pair")
+    next_pair(a, frame, "pair")
     return a
 
 
@@ -133,7 +142,7 @@ def _write(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
 def _next_group(a: Listing, frame: Frame) -> None:
     """The next four columns."""
     frame.load(a, "r2", "outputs_end")
-    frame.load(a, "r1", "weights")
+    frame.load(a, "r1", "words")
     a.op("cmp", "r0", "r2")
     frame.load(a, "r0", "next_panel")
     a.branch("bne", "group")
@@ -148,10 +157,9 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
     a.branch("beq", "next_pair")
     a.op("add", "r2", "r0", "#4")
     frame.store(a, "r2", "next_panel")
-    frame.load(a, "r1", "weights")
+    frame.load(a, "r1", "words")
     frame.load(a, "r8", "weights_end")
-    a.op("ldr", SUMS[1], "[r1, #4]", note="bias of the second channel")
-    a.op("ldr", SUMS[0], "[r1], #4", note="of the first")
+    start_sums(a, frame, copies=False)
     _enter_turn(a, form, "tail_entry")
     a.op(".balign", 4)
     a.label("tail_turn")
@@ -163,8 +171,7 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
     a.op("adds", "r1", f"#{8 * UNROLL}")
     a.op("cmp", "r1", "r8")
     a.branch("bne", "tail_turn")
-    a.op("adds", "r1", "#4")
-    requantize(a, form.arithmetic, pixels=1)
+    requantize(a, frame, form.arithmetic, pixels=1)
     frame.load(a, "r2", "next_output")
     join_channels(a, frame, form.arithmetic, pixels=1)
     frame.load(a, "r3", "channel")
@@ -193,22 +200,7 @@ def _tail_step(a: Listing, arithmetic: Arithmetic, step: int) -> None:
         a.op("smlad", total, "r5", word, total)
 
 
-def _next_pair(a: Listing, frame: Frame) -> None:
-    """The next pair of channels."""
-    a.label("next_pair")
-    frame.load(a, "r1", "weights")
-    frame.load(a, "r3", "pair_bytes")
-    frame.load(a, "r4", "weights_end")
-    a.op("add", "r1", "r1", "r3")
-    a.op("add", "r4", "r4", "r3")
-    frame.store(a, "r1", "weights")
-    frame.store(a, "r4", "weights_end")
-    next_pair(a, frame)
-    a.branch("blt", "pair")
-    a.op("add", "sp", "sp", f"#{frame.bytes}")
-    a.op("pop", registers(["r4-r11", "pc"]))
-
-
+@lru_cache(maxsize=256)
 def conv_2d_source(form: MatmulForm, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel conv_2d_dsp_<form>: the assembly, its portable twin, and the kernel that uses them."""
     name = f"thimble_conv_2d_dsp_{form.name}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from thimble.codegen.armv7em.requantize import Requantization
+from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.words import int32_words, unsigned
 from thimble.compiler.ir.operator import Argument, Array, EndRow, FirstRow, InputRows, OutputRows, Scratch, Table
 
 
@@ -36,20 +37,10 @@ def weight_words(weights: Array, start: Array, folded: bool) -> tuple[Array, Arr
     if folded:
         folds = 256 * weights[:, 1::2] + weights[:, ::2]
         return 256 * start - 127 * weights[:, ::2].sum(axis=1), lanes(folds[:, ::2], folds[:, 1::2])
-    quarters = [_unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
+    quarters = [unsigned(weights[:, i::4], 8) << 8 * i for i in range(4)]
     return start, quarters[0] | quarters[1] | quarters[2] | quarters[3]
 
 
 def lanes(low: Array, high: Array) -> Array:
     """Words of two lanes of 16 bits, not negative."""
-    return np.asarray(_unsigned(low, 16) | _unsigned(high, 16) << 16)
-
-
-def int32_words(values: Array) -> Array:
-    """Values modulo 2**32 as int32."""
-    return np.asarray(_unsigned(values, 32).astype(np.uint32).view(np.int32))
-
-
-def _unsigned(values: Array, bits: int) -> Array:
-    """Values modulo 2**bits, not negative."""
-    return np.asarray(values & ((1 << bits) - 1))
+    return np.asarray(unsigned(low, 16) | unsigned(high, 16) << 16)

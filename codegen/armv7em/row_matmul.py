@@ -8,15 +8,18 @@ copied to scratch once for all pixels of some output rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant, registers
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import (
+    CONSTANTS,
     PIXELS,
     SUMS,
     Arithmetic,
     extend_weights,
     join_channels,
+    keep_constants,
     load_weights,
     multiply,
     next_pair,
@@ -25,15 +28,20 @@ from thimble.codegen.armv7em.sums import (
 )
 from thimble.compiler.ir.operator import GeneratedKernel
 
-MAX_UNROLL = 6
-"""Most steps in one turn of the inner loop, unless a variant asks for others: more leave small instruction caches."""
+CODE_BYTES, SINGLE_TURN_CODE_BYTES = 760, 960
+"""Most code from the first instruction of a group to its last, so that all of a pair stays in a cache of 1 KB; the
+second without a loop in it, which saves more than the last lines of the cache."""
 
 _JOB = (
     *("rows", "weights", "pair_bytes", "staged", "outputs", "outputs_end", "channels", "ceiling", "offset"),
     *("last_column", "last_pixel"),
 )
-_FAST = ("segment_end", "weights_end", "x", "output", "last_output", "staged", "channel", "ceiling", "offset", "row")
-_NAMES = (*_JOB, "channel", "pairs_done", "weights_end", "segment_end", "row", "x", "output", "last_output", "next_row")
+_FAST = ("segment_end", "weights_end", "output", "last_output", "words", *CONSTANTS, "ceiling", "offset", "channel")
+_NAMES = (
+    *_JOB,
+    *("channel", "pairs_done", "weights_end", "segment_end", "row", "words", "output", "last_output", "next_row"),
+    *CONSTANTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,8 @@ class RowMatmulForm:
     """What one function is generated for, sizes in pixels.
 
     `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
-    windows have one row and calls make one. `channels` are the output's. `max_unroll` bounds the steps of a turn.
+    windows have one row and calls make one. `channels` are the output's. `max_unroll` bounds the steps of a turn;
+    0 leaves them to the size of the code.
     """
 
     arithmetic: Arithmetic
@@ -52,13 +61,13 @@ class RowMatmulForm:
     pixel_bytes: int
     row_bytes: int
     channels: int
-    max_unroll: int = MAX_UNROLL
+    max_unroll: int = 0
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
         window = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
-        unroll = "" if self.max_unroll == MAX_UNROLL else f"u{self.unroll}"
+        unroll = f"u{self.unroll}" if self.max_unroll else ""
         return f"{window}_p{self.pixel_bytes}r{self.row_bytes}c{self.channels}_{self.arithmetic.name}{unroll}"
 
     @property
@@ -69,7 +78,23 @@ class RowMatmulForm:
     @property
     def unroll(self) -> int:
         """Steps in one turn of the inner loop."""
-        return next(n for n in range(self.max_unroll, 0, -1) if self.steps % n == 0)
+        if self.max_unroll:
+            return next(n for n in range(self.max_unroll, 0, -1) if self.steps % n == 0)
+        code_bytes = self.steps * self.arithmetic.step_bytes + self.arithmetic.end_bytes
+        if self.kernel_height == 1 and code_bytes <= SINGLE_TURN_CODE_BYTES:
+            return self.steps
+        most = (CODE_BYTES - self.arithmetic.end_bytes) // self.arithmetic.step_bytes
+        return next(n for n in range(most, 0, -1) if self.steps % n == 0)
+
+    @property
+    def turns(self) -> int:
+        """Turns of the inner loop in a row of a window."""
+        return self.steps // self.unroll
+
+    @property
+    def is_single_turn(self) -> bool:
+        """Whether a window is one turn of the inner loop."""
+        return self.turns == 1 and self.kernel_height == 1
 
     @property
     def column_bytes(self) -> int:
@@ -83,20 +108,21 @@ class RowMatmulForm:
             3 * self.column_bytes + 8 * self.unroll + 8,
             4 * self.column_bytes,
             4 * self.channels,
-            self.row_bytes * self.stride_height,
         )
-        return max(offsets) <= MAX_OFFSET
+        return max(offsets) <= MAX_OFFSET and self.row_bytes * max(self.kernel_height, self.stride_height) < 1 << 16
 
 
 def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
     """The function of a form, to be called with a thimble_row_matmul_job."""
     a = Listing(f"thimble_row_matmul_dsp_{form.name}")
-    frame = Frame(_NAMES, (*_FAST, *(name for name in _NAMES if name not in _FAST)), has_fpu)
+    frame = Frame(_NAMES, _FAST, has_fpu)
     a.op("push", registers(["r4-r11", "lr"]))
     a.op("ldm", "r0", "{r1-r11}", note="the job's fields")
     a.op("sub", "sp", "sp", f"#{frame.bytes}")
     for register, name in enumerate(_JOB, start=1):
         frame.store(a, f"r{register}", name)
+    a.op("adds", "r1", "r4", "#4", note="4 bytes low of the weights, behind 2 biases")
+    frame.store(a, "r1", "words")
     a.op("add", "r4", "r4", "r3")
     a.op("sub", "r4", "r4", "#28", note="where r1 is behind the last weights, 4 bytes low, before 6 constants")
     frame.store(a, "r4", "weights_end")
@@ -108,24 +134,18 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
     a.label("row")
     _start_row(a, frame, form)
     a.label("group", "4 pixels, 2 channels")
-    frame.store(a, "r0", "x")
-    frame.load(a, "r1", "staged")
-    add_constant(a, "r2", "r0", form.steps * 8)
-    frame.store(a, "r2", "segment_end")
-    start_sums(a)
+    frame.load(a, "r1", "words")
+    if form.turns > 1:
+        add_constant(a, "r2", "r0", form.steps * 8)
+        frame.store(a, "r2", "segment_end")
+    start_sums(a, frame, copies=not form.is_single_turn)
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
-    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 6} cycles, {form.unroll * 32} products")
+    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
     for step in range(form.unroll):
         _step(a, form, step)
     _end_turn(a, frame, form)
-    a.op("adds", "r1", "#4")
-    requantize(a, form.arithmetic)
+    requantize(a, frame, form.arithmetic)
     join_channels(a, frame, form.arithmetic)
-    frame.load(a, "r2", "output")
-    frame.load(a, "r0", "x")
-    frame.load(a, "r3", "last_output")
-    for pixel, total in enumerate(SUMS[::2]):
-        a.op("strh", total, f"[r2, #{pixel * form.channels}]")
     _next(a, frame, form)
     return a
 
@@ -137,6 +157,7 @@ def _stage(a: Listing, frame: Frame) -> None:
     frame.load(a, "r3", "pair_bytes")
     a.op("add", "r3", "r3", "r1")
     frame.store(a, "r3", "weights")
+    keep_constants(a, frame)
     a.label("stage")
     a.op("ldm", "r1!", "{r4-r11}")
     a.op("stm", "r2!", "{r4-r11}")
@@ -161,31 +182,31 @@ def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
 
 
 def _step(a: Listing, form: RowMatmulForm, step: int) -> None:
-    """32 products: r2, r3 weights of two channels, r4, r5 two pixels; the turn's last load moves r0 on."""
-    for half, pairs in enumerate((((0, 1), (2, 3)), ((2, 3), (1, 0)))):
-        load_weights(a, form.arithmetic, step, half)
-        for i, pair in enumerate(pairs):
+    """32 products: r2, r3 weights of two channels, r4, r5 two pixels; the turn's last loads move r0 and r1 on."""
+    last = step == form.unroll - 1
+    for half in range(2):
+        load_weights(a, form.arithmetic, step, half, ends=last)
+        for pair in ((2, 3), (1, 0)):
             for register, pixel in zip(PIXELS, pair, strict=True):
                 at = pixel * form.column_bytes + 8 * step + 4 * half + 4
-                ends = step == form.unroll - 1 and half == 1 and pixel == 0
+                ends = last and half == 1 and pixel == 0
                 a.op("ldr.w", register, f"[r0, #{at}]" + "!" * ends)
-            if i == 0:
+            if pair == (2, 3):
                 extend_weights(a, form.arithmetic, half)
-            multiply(a, pair)
+            multiply(a, pair, starts=form.is_single_turn and step == half == 0)
 
 
 def _end_turn(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     """On to the next turn, or to the window's next row."""
-    a.op("adds", "r1", f"#{8 * form.unroll}")
-    if form.steps > form.unroll:
+    if form.turns > 1:
         frame.load(a, "r2", "segment_end")
         a.op("cmp", "r0", "r2")
         a.branch("bne", "turn")
     if form.kernel_height > 1:
         frame.load(a, "r3", "weights_end")
-        add_constant(a, "r0", "r0", form.row_bytes - form.steps * 8)
-        if form.steps > form.unroll:
-            a.op("add", "r2", "r2", f"#{form.row_bytes}")
+        add_constant(a, "r0", "r0", form.row_bytes - form.steps * 8, free="r4")
+        if form.turns > 1:
+            add_constant(a, "r2", "r2", form.row_bytes, free="r4")
             frame.store(a, "r2", "segment_end")
         a.op("cmp", "r1", "r3")
         a.branch("bne", "turn")
@@ -193,33 +214,45 @@ def _end_turn(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
 
 def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     """The next four pixels, which at the end of a row may overlap the last ones; the next row; the next channels."""
-    a.op("cmp", "r2", "r3")
-    a.branch("beq", "row_end")
+    frame.load(a, "r2", "output")
+    frame.load(a, "r3", "last_output")
+    for pixel, total in enumerate(SUMS[::2]):
+        a.op("strh.w", total, f"[r2, #{pixel * form.channels}]")
     a.op("add", "r2", "r2", f"#{4 * form.channels}")
-    a.op("add", "r0", "r0", f"#{4 * form.column_bytes}")
-    a.op("cmp", "r2", "r3")
-    a.branch("bls", "inside")
-    a.op("mov", "r2", "r3", note="the last four pixels overlap the ones before")
-    frame.load(a, "r0", "row")
-    frame.load(a, "r3", "last_column")
-    a.op("sub", "r0", "r0", "#4")
-    a.op("add", "r0", "r0", "r3")
-    a.label("inside")
+    _move_on(a, form)
     frame.store(a, "r2", "output")
+    a.op("cmp", "r2", "r3")
+    a.branch("bls", "group")
+    a.op("sub", "r4", "r2", f"#{4 * form.channels}")
+    frame.store(a, "r3", "output")
+    a.op("cmp", "r4", "r3")
+    frame.load(a, "r0", "row")
+    a.branch("beq", "row_end")
+    frame.load(a, "r3", "last_column")
+    a.op("subs", "r0", "#4", note="the last four pixels overlap the ones before")
+    a.op("add", "r0", "r0", "r3")
     a.branch("b", "group")
     a.label("row_end")
     frame.load(a, "r2", "next_row")
     frame.load(a, "r3", "outputs_end")
-    frame.load(a, "r0", "row")
     a.op("cmp", "r2", "r3")
-    add_constant(a, "r0", "r0", form.stride_height * form.row_bytes)
+    add_constant(a, "r0", "r0", form.stride_height * form.row_bytes, free="r4")
     a.branch("bne", "row")
-    next_pair(a, frame)
-    a.branch("blt", "pair")
-    a.op("add", "sp", "sp", f"#{frame.bytes}")
-    a.op("pop", registers(["r4-r11", "pc"]))
+    next_pair(a, frame, "pair")
 
 
+def _move_on(a: Listing, form: RowMatmulForm) -> None:
+    """r0 from behind the last row of a window to the window of four pixels on."""
+    behind = form.row_bytes * form.kernel_height if form.kernel_height > 1 else form.steps * 8
+    amount = 4 * form.column_bytes - behind
+    if amount >= 0:
+        add_constant(a, "r0", "r0", amount, free="r4")
+    else:
+        a.op("movw", "r4", f"#{-amount}")
+        a.op("sub", "r0", "r0", "r4")
+
+
+@lru_cache(maxsize=256)
 def conv_2d_rows_source(form: RowMatmulForm, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel conv_2d_rows_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_conv_2d_rows_dsp_{form.name}"

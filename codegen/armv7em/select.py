@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_conv_2d
-from thimble.codegen.armv7em.core import NO_LIMIT, Core
+from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, specialise_depthwise
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
+from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels, layer_key
 from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site

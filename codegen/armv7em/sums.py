@@ -16,10 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.codegen.armv7em.assembly import Frame, Listing
+from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 
 SUMS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
 """Sum of pixel p and channel c: SUMS[2 * p + c]."""
+
+CONSTANTS = ("bias_0", "bias_1", "multiplier_0", "addend_0", "shift_0", "multiplier_1", "addend_1", "shift_1")
+"""Variables of a frame: those of the two channels."""
 
 WEIGHTS = ("r2", "r3")
 PIXELS = ("r4", "r5")
@@ -54,26 +57,53 @@ class Arithmetic:
         return f"{weights}; output limits {limits}, {ties}."
 
     @property
+    def step_bytes(self) -> int:
+        """Code of 32 products."""
+        return 108 if self.folded else 120
+
+    @property
+    def end_bytes(self) -> int:
+        """Code of the end of a group of 4 pixels and 2 channels: 8 instructions for each that is not always there."""
+        return 256 + 32 * (2 * self.rounds_ties + (not self.folded)) + 40 * self.clamps
+
+    @property
     def step_cycles(self) -> int:
         """Cycles of 32 products: loads of a group pipeline, the first taking 2 cycles and each other one 1."""
         loads, groups, others = (10, 4, 18) if self.folded else (12, 4, 20)
         return loads + groups + others
 
 
-def start_sums(a: Listing) -> None:
-    """All sums begin with the biases at r1, which is then 4 bytes low of the weights."""
-    a.op("ldr", SUMS[1], "[r1, #4]", note="bias of the second channel")
-    a.op("ldr", SUMS[0], "[r1], #4", note="of the first")
-    for pixel in range(1, 4):
-        a.op("mov", SUMS[2 * pixel], SUMS[0])
-        a.op("mov", SUMS[2 * pixel + 1], SUMS[1])
+def keep_constants(a: Listing, frame: Frame) -> None:
+    """A pair's biases, multipliers, addends and shifts to the frame: its table begins at r1 and ends at r3."""
+    a.op("ldm", "r1", "{r4, r5}", note="biases")
+    a.op("sub", "r6", "r3", "#24")
+    frame.store(a, "r4", CONSTANTS[0])
+    frame.store(a, "r5", CONSTANTS[1])
+    a.op("ldm", "r6", "{r4-r9}", note="multiplier, addend, shift of both channels")
+    for register, name in zip(("r4", "r5", "r6", "r7", "r8", "r9"), CONSTANTS[2:], strict=True):
+        frame.store(a, register, name)
 
 
-def load_weights(a: Listing, arithmetic: Arithmetic, step: int, half: int) -> None:
-    """The words of both channels for a step of a turn; two 16-bit loads, so that what follows stays aligned."""
+def start_sums(a: Listing, frame: Frame, copies: bool = True) -> None:
+    """The sums of all pixels begin with the biases; without copies only those of pixel 0, for multiply() to read."""
+    frame.load(a, SUMS[0], CONSTANTS[0])
+    frame.load(a, SUMS[1], CONSTANTS[1])
+    if copies:
+        for pixel in range(1, 4):
+            a.op("mov", SUMS[2 * pixel], SUMS[0])
+            a.op("mov", SUMS[2 * pixel + 1], SUMS[1])
+
+
+def load_weights(a: Listing, arithmetic: Arithmetic, step: int, half: int, ends: bool = False) -> None:
+    """The words of both channels for a step of a turn; `ends`: r1 moves on behind this step's.
+
+    Two loads are both of 16 or both of 32 bits, so that what follows stays aligned.
+    """
     if half == 0 or not arithmetic.folded:
-        a.op("ldr", "r2", f"[r1, #{8 * step + 4}]")
-        a.op("ldr", "r3", f"[r1, #{8 * step + 8}]")
+        moves = ends and (half == 1 or arithmetic.folded)
+        load = "ldr.w" if moves else "ldr"
+        a.op(load, "r2", f"[r1, #{8 * step + 4}]")
+        a.op(load, "r3", f"[r1, #{8 * step + 8}]" + "!" * moves)
 
 
 def extend_weights(a: Listing, arithmetic: Arithmetic, half: int) -> None:
@@ -85,21 +115,22 @@ def extend_weights(a: Listing, arithmetic: Arithmetic, half: int) -> None:
         a.op("sxtb16", register, register, *odd)
 
 
-def multiply(a: Listing, pixels: tuple[int, int]) -> None:
-    """Two products each of the two pixels in r4 and r5 with both channels: 4 cycles, 8 products."""
+def multiply(a: Listing, pixels: tuple[int, int], starts: bool = False) -> None:
+    """Two products each of the two pixels in r4 and r5 with both channels: 4 cycles, 8 products.
+
+    Where it `starts` the sums, all begin with those of pixel 0, which therefore comes last.
+    """
     for pixel, register in zip(pixels, PIXELS, strict=True):
         for channel, weights in enumerate(WEIGHTS):
             total = SUMS[2 * pixel + channel]
-            a.op("smlad", total, register, weights, total)
+            a.op("smlad", total, register, weights, SUMS[channel] if starts else total)
 
 
-def requantize(a: Listing, arithmetic: Arithmetic, pixels: int = 4) -> None:
-    """The sums of these pixels to int8: SMMLA with both rounding terms and the zero point in its addend.
-
-    r1 is at the constants.
-    """
+def requantize(a: Listing, frame: Frame, arithmetic: Arithmetic, pixels: int = 4) -> None:
+    """The sums of these pixels to int8: SMMLA with both rounding terms and the zero point in its addend."""
     for channel in range(2):
-        a.op("ldm", "r1!", "{r2, r3, r4}", note="multiplier, addend, shift")
+        for register, name in zip(("r2", "r3", "r4"), CONSTANTS[2 + 3 * channel :], strict=False):
+            frame.load(a, register, name)
         for total in SUMS[channel : 2 * pixels : 2]:
             if not arithmetic.folded:
                 a.op("lsl", total, total, f"#{arithmetic.scale_bits}")
@@ -124,8 +155,8 @@ def join_channels(a: Listing, frame: Frame, arithmetic: Arithmetic, pixels: int 
             a.op("uadd8", total, total, SUMS[3])
 
 
-def next_pair(a: Listing, frame: Frame) -> None:
-    """The next two channels, in `channel`; leaves the flags of a signed comparison with their number for a branch."""
+def next_pair(a: Listing, frame: Frame, pair: str) -> None:
+    """On to label `pair` with the next two channels, in `channel`; behind the last ones the function returns."""
     frame.load(a, "r2", "pairs_done")
     frame.load(a, "r5", "channels")
     a.op("adds", "r2", "#2")
@@ -136,3 +167,6 @@ def next_pair(a: Listing, frame: Frame) -> None:
     a.op("movlt", "r3", "r2")
     frame.store(a, "r3", "channel")
     a.op("cmp", "r2", "r5")
+    a.branch("blt", pair)
+    a.op("add", "sp", "sp", f"#{frame.bytes}")
+    a.op("pop", registers(["r4-r11", "pc"]))

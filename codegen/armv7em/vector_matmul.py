@@ -7,17 +7,19 @@ The row is widened once for all channels; words of weights and sums are those of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.convolution import fuse_sums
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.packing import int32_words, weight_words
-from thimble.codegen.armv7em.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.armv7em.packing import weight_words
 from thimble.codegen.armv7em.rendering import render
-from thimble.codegen.armv7em.requantize import Requantization
 from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.words import int32_words
 from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, GeneratedKernel, Input, KernelCall, Output, Scratch, Table
@@ -217,6 +219,7 @@ def _next(a: Listing, frame: Frame, form: VectorForm) -> None:
     a.op("pop", registers(["r4-r11", "pc"]))
 
 
+@lru_cache(maxsize=256)
 def vector_source(form: VectorForm, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel fully_connected_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_fully_connected_dsp_{form.name}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.packing import call_arguments, channel_pairs, int32_words, lanes
-from thimble.codegen.armv7em.plain_layer import PlainLayer
+from thimble.codegen.armv7em.packing import call_arguments, channel_pairs, lanes
 from thimble.codegen.armv7em.winograd import POSITIONS, SCALE_BITS, TILE_BYTES, WinogradForm, winograd_source
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer
+from thimble.codegen.kernel_tools.requantize import plain_requantization
+from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import Array, KernelCall
 from thimble.compiler.ops.conv_2d import Conv2D
@@ -55,7 +57,7 @@ def takes_winograd(sizes: Sizes, layer: PlainLayer) -> bool:
 
 def winograd_call(layer: PlainLayer, sizes: Sizes, core: Core, limit_bytes: int) -> KernelCall | None:
     """The call for a whole layer; None where its sums could leave 25 bits or no batch of tiles fits the scratch."""
-    constants = layer.requantization.with_bits(SCALE_BITS) if takes_winograd(sizes, layer) else None
+    constants = plain_requantization(layer).with_bits(SCALE_BITS) if takes_winograd(sizes, layer) else None
     tile_rows = _tile_rows_at_once(sizes, limit_bytes)
     if constants is None or not tile_rows:
         return None

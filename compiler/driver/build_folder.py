@@ -186,10 +186,11 @@ def open_build(folder: Path) -> Build:
         disabled = tuple(report["build"]["disabled_passes"])
         io, family = Io(report["build"]["io"]), KernelFamily(report["build"]["kernels"])
         shapes = {name: tuple(shape) for name, shape in report["build"]["input_shapes"].items()}
-        scratch_limit = report["build"]["scratch_limit_bytes"]
-        if scratch_limit is not None and not isinstance(scratch_limit, int):
-            raise ValueError(f"scratch_limit_bytes is {scratch_limit!r}")
-        tuned = TunedKernels.of_rows(report["build"].get("tuned", {}))
+        limits = report["build"]["scratch_limits_bytes"]
+        if not isinstance(limits, list) or not all(isinstance(limit, int) for limit in limits):
+            raise ValueError(f"scratch_limits_bytes is {limits!r}")
+        winograd = int(report["build"]["winograd_bytes"])
+        tuned = TunedKernels.of_rows(report["build"]["tuned"])
         float_graph = _float_graph(folder, report, shapes)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
@@ -199,7 +200,9 @@ def open_build(folder: Path) -> Build:
         source = replace(integers_of(model, float_graph), name=report["model"]["name"])
     graph, interface = optimize(source, disabled, io)
     chip = load_target(target)
-    graph = choose_kernels(graph, chip, family, scratch_limit, tuned=tuned)
+    if limits and len(limits) != len(graph.nodes):
+        raise UsageError(f"{folder} holds an incomplete build (limits of scratch of other layers); compile again.")
+    graph = choose_kernels(graph, chip, family if limits else KernelFamily.C, limits, winograd, tuned)
     return Build(folder, report, model, graph, interface, chip, name, rounding, kind, float_graph)
 
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from thimble.compiler.driver.frontier_chart import draw_frontier
+from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, Regions
-from thimble.compiler.driver.planning import ShowProgress, plan_options, silent, sram_limit
+from thimble.compiler.driver.planning import Progress, ShowProgress, plan_options, silent, sram_limit
 from thimble.compiler.driver.rendering import render
 from thimble.compiler.driver.stages import Model, open_model
 from thimble.compiler.ir.errors import ThimbleError, UsageError
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import frontier
+from thimble.compiler.plan.planner import frontier, kernel_frontier
 
 BUILDS_AT_ONCE = 2
 
@@ -53,10 +54,9 @@ def measure_frontier(
     model = open_model(model_path, target_name, options or CompileOptions())
     limit = sram_limit(model.target, replace(model.options, regions=Regions.ONE))
     with show() as progress:
-        asked = plan_options(model.options, None, progress)
-        plans = [point.plan for point in frontier(model.graph, model.options.rounding, asked)]
+        plans = list(plans_of(model, progress))
     with ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
-        ran = pool.map(lambda plan: run_plan(model, plan, limit), plans)
+        ran = pool.map(lambda made: run_plan(made[0], made[1], limit), plans)
         points = list(track(ran, "Simulating", len(plans)))
     return {
         "model": model.graph.name,
@@ -68,6 +68,17 @@ def measure_frontier(
         "ram_bytes": model.target.ram_bytes,
         "points": [asdict(point) for point in undominated(points)],
     }
+
+
+def plans_of(model: Model, progress: Progress) -> Iterator[tuple[Model, Plan]]:
+    """The plans of a frontier, each with the model that has the kernels it is for."""
+    choices = kernel_choices(model.plain, model.target, model.options, model.winograd_bytes)
+    asked = plan_options(model.options, None, progress)
+    if choices is None:
+        yield from ((model, point.plan) for point in frontier(model.plain, model.options.rounding, asked))
+        return
+    for made in kernel_frontier(model.plain, choices, model.options.rounding, asked):
+        yield replace(model, graph=made.graph, scratch_limits=made.scratch_limits), made.plan
 
 
 def run_plan(model: Model, plan: Plan, limit_bytes: int) -> Point:

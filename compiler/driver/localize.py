@@ -14,8 +14,9 @@ from thimble.compiler.driver.build_folder import Build
 from thimble.compiler.driver.data import Samples, model_samples
 from thimble.compiler.driver.oracle import trace_oracle
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.packing import from_bytes
 from thimble.compiler.ops.executor import Executor
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.layer_plan import plan_layers
 
 
 def first_differing_layer(
@@ -61,7 +62,7 @@ def _against_reference(build: Build, samples: Samples, sample: int, folder: Path
     for step, node in enumerate(build.graph.nodes):
         for value in node.outputs:
             type_ = build.graph.values[value].type
-            ours = np.frombuffer(got, type_.dtype.numpy, type_.elements, at).reshape(type_.shape)
+            ours = from_bytes(got, type_, at)
             at += type_.bytes
             if ours.tobytes() != expected[value].tobytes():
                 return _layer(build, step, ours, expected[value])

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
-from thimble.codegen.kernels import choose_kernels
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cycles import cycle_model
+from thimble.compiler.plan.kernels import KernelChoices
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import MOST_ROWS, plan_graph
+from thimble.compiler.plan.planner import MOST_ROWS, KernelPlan, plan_graph, plan_kernels
 from thimble.compiler.plan.regions import Region
 from thimble.targets.build import DEFAULT_STACK_BYTES
 from thimble.targets.model import Target
@@ -62,12 +62,27 @@ def make_plan(
     """
     check_input_feed(graph, options)
     with show() as progress:
-        regions = () if target is None else arena_regions(target, options)
-        cycles = None if target is None else cycle_model(target.name)
-        asked = replace(plan_options(options, limit_bytes, progress), regions=regions, cycles=cycles)
-        plan = plan_graph(graph, options.rounding, asked)
+        plan = plan_graph(graph, options.rounding, _asked(options, limit_bytes, progress, target))
     check_plan(graph, plan)
     return plan
+
+
+def plan_with_kernels(
+    graph: Graph, choices: KernelChoices, options: CompileOptions, limit_bytes: int, show: ShowProgress, target: Target
+) -> KernelPlan:
+    """The kernels of a graph and its plan, as `make_plan` says."""
+    check_input_feed(graph, options)
+    with show() as progress:
+        asked = _asked(options, limit_bytes, progress, target)
+        made = plan_kernels(graph, choices, options.rounding, asked)
+    check_plan(made.graph, made.plan)
+    return made
+
+
+def _asked(options: CompileOptions, limit_bytes: int | None, progress: Progress, target: Target | None) -> PlanOptions:
+    regions = () if target is None else arena_regions(target, options)
+    cycles = None if target is None else cycle_model(target.name)
+    return replace(plan_options(options, limit_bytes, progress), regions=regions, cycles=cycles)
 
 
 def plan_options(
@@ -78,6 +93,7 @@ def plan_options(
         schedule=options.schedule,
         objective=options.objective,
         max_sram_bytes=limit_bytes,
+        uses_limit=options.max_sram_bytes is not None,
         input_by_rows=options.input is InputFeed.ROWS,
         progress=progress,
     )
@@ -188,8 +204,8 @@ def advice(graph: Graph, plan: Plan, target: Target, options: CompileOptions) ->
 
 
 def alternatives(graph: Graph, target: Target, options: CompileOptions) -> Iterator[Alternative]:
-    """The smallest plans under other schedules, and with the input by rows; their kernels take no scratch."""
-    graph = choose_kernels(graph, target, options.kernels, 0)
+    """The smallest plans under other schedules, and with the input by rows; their kernels are plain C."""
+    graph = replace(graph, specialise=None)
     for feed in dict.fromkeys((options.input, InputFeed.ROWS)):
         for schedule in (Schedule.ROWS, Schedule.PATCH):
             other = replace(options, input=feed, schedule=schedule, objective=Objective.SRAM)

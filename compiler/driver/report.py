@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from thimble import __version__
@@ -29,7 +30,8 @@ def build_report(
     project: Project,
     sizes: ElfSizes,
     options: CompileOptions,
-    scratch_limit_bytes: int | None,
+    scratch_limits: Sequence[int],
+    winograd_bytes: int,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -39,7 +41,12 @@ def build_report(
     return {
         "schema": SCHEMA,
         "thimble": __version__,
-        "build": {"name": project.name, **options.recorded(), "scratch_limit_bytes": scratch_limit_bytes},
+        "build": {
+            "name": project.name,
+            **options.recorded(),
+            "scratch_limits_bytes": list(scratch_limits),
+            "winograd_bytes": winograd_bytes,
+        },
         "model": {
             "name": graph.name,
             "sha256": hashlib.sha256(model).hexdigest(),

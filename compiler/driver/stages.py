@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
-from thimble.codegen.kernels import KernelFamily, choose_kernels
+from thimble.codegen.kernels import KernelFamily
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -23,17 +23,19 @@ from thimble.compiler.driver.build_folder import (
     stored_model,
     write_report,
 )
-from thimble.compiler.driver.kernel_choice import fit_kernels
+from thimble.compiler.driver.kernel_choice import kernel_choices, winograd_allowance
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import (
     ShowProgress,
+    check_input_feed,
     check_ram,
     limit_text,
     make_plan,
     peak_text,
     plan_text,
+    plan_with_kernels,
     silent,
     sram_limit,
 )
@@ -72,7 +74,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that is being compiled: `source` is its own graph, `graph` what is left of it to execute.
+    """A model that is being compiled: `source` is its own graph, `plain` what is left of it to execute, and `graph`
+    that with the kernels that its plan is for, within `scratch_limits` bytes of scratch for each node and with
+    `winograd_bytes` of flash for a layer's transformed weights.
 
     `origin` is the float model behind a `source` that was quantized here; `data` is then the integers' TFLite file.
     """
@@ -80,8 +84,10 @@ class Model:
     data: bytes
     source_format: str
     source: Graph
+    plain: Graph
     graph: Graph
-    scratch_limit_bytes: int | None
+    scratch_limits: tuple[int, ...]
+    winograd_bytes: int
     target: Target
     name: str
     options: CompileOptions
@@ -111,7 +117,8 @@ class Model:
             project=project,
             sizes=read_sizes(images.chip_elf),
             options=self.options,
-            scratch_limit_bytes=self.scratch_limit_bytes,
+            scratch_limits=self.scratch_limits,
+            winograd_bytes=self.winograd_bytes,
         )
         if self.origin is not None:
             keep_float_model(folder, report, self.origin.data, self.origin.path)
@@ -129,7 +136,7 @@ def open_model(
     track: Progress = untracked,
     show: ShowProgress = silent,
 ) -> Model:
-    """Read a model, quantize it where the options say how, run the graph's passes and choose its kernels."""
+    """Read a model, quantize it where the options say how, run the graph's passes, and measure kernels to be tuned."""
     target = load_target(target_name)
     data = read_file(model_path)
     source = import_model(data, model_path, dict(options.input_shapes))
@@ -141,12 +148,13 @@ def open_model(
         origin = Origin(stored, model_path, quantized.report)
         kind, stored, source = "tflite", quantized.file, integers_of(quantized.file, source)
     passed, _ = optimize(source, options.disabled_passes, options.io)
+    check_input_feed(passed, options)
+    name = c_text.identifier(options.name or model_path.stem)
+    winograd = winograd_allowance(passed, target, options)
     if options.tune and options.kernels is KernelFamily.AUTO:
         say("Measuring kernels")
         options = replace(options, tuned=tuned_kernels(passed, target, options, show))
-    graph, scratch_limit = fit_kernels(passed, target, options)
-    name = c_text.identifier(options.name or model_path.stem)
-    return Model(stored, kind, source, graph, scratch_limit, target, name, options, origin)
+    return Model(stored, kind, source, passed, passed, (), winograd, target, name, options, origin)
 
 
 def compile_model(
@@ -195,15 +203,12 @@ def compile_model(
 
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
-    """The model and its plan; with kernels that take no scratch where those that were chosen do not fit."""
-    plan = make_plan(model.graph, model.options, limit_bytes, show, model.target)
-    if plan.arena_bytes <= limit_bytes or model.graph.specialise is None or model.scratch_limit_bytes == 0:
-        return model, plan
-    spare = choose_kernels(model.graph, model.target, model.options.kernels, 0)
-    smaller = make_plan(spare, model.options, limit_bytes, show, model.target)
-    if smaller.arena_bytes >= plan.arena_bytes:
-        return model, plan
-    return replace(model, graph=spare, scratch_limit_bytes=0), smaller
+    """The model with its kernels, and its plan."""
+    choices = kernel_choices(model.plain, model.target, model.options, model.winograd_bytes)
+    if choices is None:
+        return model, make_plan(model.plain, model.options, limit_bytes, show, model.target)
+    made = plan_with_kernels(model.plain, choices, model.options, limit_bytes, show, model.target)
+    return replace(model, graph=made.graph, scratch_limits=made.scratch_limits), made.plan
 
 
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:

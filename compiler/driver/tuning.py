@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 
 from thimble.codegen.candidates import Candidate, Candidates, candidate_key, layer_candidates
 from thimble.codegen.tuned import Measured, TunedKernels
@@ -25,7 +26,7 @@ from thimble.compiler.ir.operator import KernelCall, Rounding
 from thimble.compiler.plan.cycles import CycleModel, cycle_model
 from thimble.compiler.plan.options import Objective, Schedule
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.row_graph import row_graph
 from thimble.compiler.plan.row_plan import plan_runs
 from thimble.compiler.plan.runs import Recipe, Run
@@ -83,6 +84,11 @@ def _layers(graph: Graph, target: Target, rounding: Rounding, by_rows: bool) -> 
                 yield site, whole, key
 
 
+def _always(call: KernelCall, site: Site, plain: KernelCall, whole: bool) -> KernelCall:
+    """One kernel call, whatever the plain one is."""
+    return call
+
+
 class Tuner:
     """Measures kernels of layers on one chip."""
 
@@ -104,7 +110,7 @@ class Tuner:
 
     def _promising(self, found: Candidates) -> tuple[Candidate, ...]:
         """The candidates that may be the fastest, what the family does by itself first."""
-        rows = 1.0 if not found.whole else float(found.site.output().type.rows)
+        rows = 0.0 if found.whole else 1.0
         predicted = [self._model.of_calls(found.site, [c.call], not found.whole)(rows) for c in found.kernels]
         best, ranked = min(predicted), sorted(range(len(predicted)), key=lambda i: (predicted[i], i))
         own = [i for i, c in enumerate(found.kernels) if c.variant == DEFAULT]
@@ -125,17 +131,10 @@ class Tuner:
         inputs = tuple(None if value is None else places[id(value)] for value in site.inputs)
         given = tuple(i for i, value in enumerate(values) if value.role is not Role.CONSTANT)
         values = [v if v.role is Role.CONSTANT else replace(v, role=Role.INPUT) for v in values]
-        nodes, calls = [], {}
-        for number, kernel in enumerate(kernels):
-            output = replace(site.output(), name=f"kernel_{number}", role=Role.ACTIVATION)
-            nodes.append(Node(site.op, inputs, (len(values),), site.source))
-            calls[output.name] = kernel.call
-            values.append(output)
-
-        def specialise(site: Site, call: KernelCall, whole: bool) -> KernelCall | None:
-            return calls[site.output().name]
-
-        return Graph("kernels", tuple(values), tuple(nodes), given, (len(values) - 1,), specialise)
+        nodes = tuple(Node(site.op, inputs, (len(values) + i,), site.source) for i in range(len(kernels)))
+        values += [replace(site.output(), name=f"kernel_{i}", role=Role.ACTIVATION) for i in range(len(kernels))]
+        own = tuple(partial(_always, kernel.call) for kernel in kernels)
+        return Graph("kernels", tuple(values), nodes, given, (len(values) - 1,), own)
 
     def _plan_of(self, graph: Graph, whole: bool) -> Plan:
         if whole:

@@ -15,7 +15,7 @@ from thimble.compiler.driver.build_folder import Build, open_build, write_report
 from thimble.compiler.driver.data import Samples, load_samples, model_samples
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.localize import first_differing_layer
-from thimble.compiler.driver.oracle import onnx_runtime_name, oracle_name, run_onnx, run_oracle
+from thimble.compiler.driver.oracle import has_oracle, onnx_runtime_name, oracle_name, run_onnx, run_oracle
 from thimble.compiler.driver.quantize import top1
 from thimble.compiler.driver.run import BOTH, HOST, TARGET, Outputs, Say, open_samples, places, run_host, run_target
 from thimble.compiler.importers.pytorch import onnx_form
@@ -63,13 +63,13 @@ def verify_build(
     wanted = places(on)
     samples = open_samples(build, data, limit)
     given = model_samples(samples, build.interface)
-    integers_define = build.source_format != "tflite"
+    known = build.source_format != "tflite" or has_oracle(build.graph, build.rounding)
+    integers_define = build.source_format != "tflite" or not known
     reference = REFERENCE if integers_define else oracle_name(build.rounding)
     with ThreadPoolExecutor(1) as pool:  # the host program runs on the other core meanwhile
         host = pool.submit(run_host, build, samples) if HOST in wanted else None
         outputs = {REFERENCE: list(progress(_run_reference(build, samples), REFERENCE, len(samples)))}
-        named = onnx_runtime_name() if integers_define else reference
-        model_outputs = list(progress(_run_given(build, given), named, len(samples)))
+        model_outputs = list(progress(_run_given(build, given), _runtime(build), len(samples))) if known else None
         if host is not None:
             say("Waiting for the C on this machine, under the sanitizers")
             outputs[HOST] = host.result()
@@ -78,6 +78,8 @@ def verify_build(
         outputs[TARGET], trace = run_target(build, samples)
         merge_trace(build.report, trace)
     outputs = {place: [build.interface.model_outputs(o) for o in made] for place, made in outputs.items()}
+    if model_outputs is None:
+        model_outputs = outputs[REFERENCE]
     oracle = outputs.pop(REFERENCE) if integers_define else model_outputs
     comparisons = [compare(runtime, result, oracle) for runtime, result in outputs.items()]
     build.report["verify"] = _summary(build, samples, reference, comparisons)
@@ -106,6 +108,11 @@ def compare(runtime: str, outputs: Outputs, oracle: Outputs) -> Comparison:
 
 def _bytes(array: Array) -> Array:
     return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+
+
+def _runtime(build: Build) -> str:
+    """The runtime of the given model."""
+    return oracle_name(build.rounding) if build.source_format == "tflite" else onnx_runtime_name()
 
 
 def _run_given(build: Build, samples: Samples) -> Iterator[list[Array]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 
@@ -123,7 +124,7 @@ class Site:
 class Graph:
     """A network. Immutable: a pass returns a new one.
 
-    `specialise` gives the target's own kernels in place of plain ones; None keeps all plain.
+    `specialise` gives each node the target's own kernels in place of plain ones; None keeps all plain.
     """
 
     name: str
@@ -131,7 +132,7 @@ class Graph:
     nodes: tuple[Node, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    specialise: Specialise | None = None
+    specialise: tuple[Specialise, ...] | None = None
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:
@@ -142,9 +143,9 @@ class Graph:
                 tuple(None if i is None else self.values[i] for i in node.inputs),
                 tuple(self.values[i] for i in node.outputs),
                 node.source,
-                self.specialise,
+                specialise,
             )
-            for node in self.nodes
+            for node, specialise in zip(self.nodes, self.specialise or repeat(None, len(self.nodes)), strict=True)
         )
 
     @cached_property

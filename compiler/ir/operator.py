@@ -178,6 +178,7 @@ class Operator(ABC):
     passed. `state_inputs` are the input positions that hold state which the operator updates. `copied_input` is the
     input whose very bytes are the only output, so that both can share memory; None for operators that compute.
     `moves_values` says that `reference` is right for every element type, quantized or not.
+    `takes_packed` says that `constraints` tell which int4 and int2 operands are taken; other operators take none.
     """
 
     name: ClassVar[str]
@@ -185,6 +186,7 @@ class Operator(ABC):
     state_inputs: ClassVar[tuple[int, ...]] = ()
     copied_input: ClassVar[int | None] = None
     moves_values: ClassVar[bool] = False
+    takes_packed: ClassVar[bool] = False
 
     @abstractmethod
     def shapes(self, site: Site) -> tuple[Shape, ...]:

@@ -18,8 +18,14 @@ MAX_TENSOR_BYTES = 1 << 26
 
 
 class DType(Enum):
-    """Element type of a tensor; the value is numpy's name of it."""
+    """Element type of a tensor; the value is numpy's name of it.
 
+    INT4 and INT2 are packed: several elements share a byte in memory and in flash, the first in the lowest bits, as in
+    TFLite and ONNX files. numpy has no such types: arrays hold one element a byte as int8, within the type's range.
+    """
+
+    INT2 = "int2"
+    INT4 = "int4"
     INT8 = "int8"
     UINT8 = "uint8"
     INT16 = "int16"
@@ -33,27 +39,53 @@ class DType(Enum):
 
     @property
     def numpy(self) -> np.dtype[np.generic]:
-        """The numpy dtype."""
-        return np.dtype(self.value)
+        """The numpy dtype of arrays that hold such elements: int8 for packed types."""
+        return np.dtype(np.int8 if self.is_packed else self.value)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether several elements share a byte."""
+        return self in _PACKED_BITS
+
+    @property
+    def bits(self) -> int:
+        """Bits of one element."""
+        return _PACKED_BITS.get(self) or 8 * np.dtype(self.value).itemsize
 
     @property
     def bytes(self) -> int:
-        """Bytes of one element."""
+        """Bytes of one element; raises ValueError for packed types, whose elements have no byte of their own."""
+        if self.is_packed:
+            raise ValueError(f"an element of {self.value} takes no whole bytes")
         return self.numpy.itemsize
 
     @property
+    def alignment(self) -> int:
+        """Bytes of which addresses must be multiples; 1 for packed types."""
+        return 1 if self.is_packed else self.bytes
+
+    def bytes_of(self, count: int) -> int:
+        """Bytes of `count` elements in a run that begins at a byte of its own; the last byte may be part full."""
+        return -(-count * self.bits // 8)
+
+    @property
     def c_name(self) -> str:
-        """The C type of one element; BOOL is a byte that holds 0 or 1."""
+        """The C type by which a tensor is pointed at; BOOL is a byte that holds 0 or 1, packed types are raw bytes."""
         special = {DType.BOOL: "uint8_t", DType.FLOAT32: "float"}
-        return special.get(self, f"{self.value}_t")
+        return "uint8_t" if self.is_packed else special.get(self, f"{self.value}_t")
 
     @property
     def range(self) -> tuple[int, int]:
         """Smallest and largest value of an integer type."""
         if self is DType.BOOL:
             return 0, 1
+        if self.is_packed:
+            return -(1 << self.bits - 1), (1 << self.bits - 1) - 1
         info = np.iinfo(self.value)
         return int(info.min), int(info.max)
+
+
+_PACKED_BITS = {DType.INT2: 2, DType.INT4: 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +114,12 @@ class QuantParams:
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """Shape, element type and quantization of a tensor."""
+    """Shape, element type and quantization of a tensor.
+
+    In memory, each run along the last dimension (a pixel's channels) begins at a byte of its own: packed types leave
+    the last bits of its last byte 0 where channels do not fill it. Pixels, columns and rows are thus whole bytes in
+    every type. Constant weights are stored denser than that: ops/packed_weights.py.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
@@ -95,8 +132,13 @@ class TensorType:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the whole tensor."""
-        return self.elements * self.dtype.bytes
+        """Bytes of the whole tensor, in memory."""
+        return prod(self.shape[:-1]) * self.pixel_bytes
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a run along the last dimension: a pixel's channels."""
+        return self.dtype.bytes_of(self.shape[-1] if self.shape else 1)
 
     @property
     def rows(self) -> int:
@@ -119,10 +161,9 @@ class TensorType:
             raise MalformedModel(f"{where} has rank {len(self.shape)}; at most {MAX_RANK} dimensions are possible.")
         if any(dim < 0 for dim in self.shape):
             raise MalformedModel(f"{where} has a negative dimension in its shape {self.shape}.")
-        if self.bytes > MAX_TENSOR_BYTES:
-            raise MalformedModel(
-                f"{where} of shape {self.shape} would take {self.bytes} bytes, over {MAX_TENSOR_BYTES}."
-            )
+        size = max(self.bytes, self.elements)  # numpy unpacks
+        if size > MAX_TENSOR_BYTES:
+            raise MalformedModel(f"{where} of shape {self.shape} would take {size} bytes, over {MAX_TENSOR_BYTES}.")
 
     def __str__(self) -> str:
         return f"({', '.join(map(str, self.shape))}) {self.dtype.value}"

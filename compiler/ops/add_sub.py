@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Constraint
-from thimble.compiler.ir.types import DType
+from thimble.compiler.ir.graph import Role, Site
+from thimble.compiler.ir.operator import Array, Constraint, Input, KernelCall, Output, Rounding
+from thimble.compiler.ir.types import MAX_RANK, DType
 from thimble.compiler.ops.activation import Activation
 from thimble.compiler.ops.binary import (
     BinaryOperator,
@@ -21,13 +21,26 @@ from thimble.compiler.ops.binary import (
     smaller_than_one,
     twice_larger_scale,
 )
-from thimble.compiler.ops.constraints import input_types, same_types
+from thimble.compiler.ops.constraints import NARROW, input_types, same_types
 from thimble.compiler.ops.fixed_point import Int64, quantize_multiplier, requantize, saturate, wrap_int32
+from thimble.compiler.ops.packed import image_sizes, is_packed, packed_call
 
 
 def output_scale_large_enough(site: Site) -> bool:
     """The output scale must not be smaller than the larger input scale by a factor of 2^19 (int16: 2^14) or more."""
     return site.output().type.dtype is DType.INT32 or smaller_than_one(_output_multiplier(site))
+
+
+def same_types_or_narrow(site: Site) -> bool:
+    """Inputs and output must have one element type, or each int8, int4 or int2."""
+    return same_types(site) or all(v is not None and v.type.dtype in NARROW for v in (*site.inputs, *site.outputs))
+
+
+def packed_of_one_shape(site: Site) -> bool:
+    """Beside int4 or int2, no input may be constant or stretched to the output's shape."""
+    inputs = [v for v in site.inputs if v is not None]
+    alike = all(v.type.shape == site.output().type.shape and v.role is not Role.CONSTANT for v in inputs)
+    return alike or not is_packed(site)
 
 
 def _left_shift(site: Site) -> int:
@@ -47,9 +60,11 @@ class AddOrSub(BinaryOperator):
 
     sign: ClassVar[int]
     kernel = "add"
+    takes_packed = True
     constraints: ClassVar[tuple[Constraint, ...]] = (
-        input_types(DType.INT8, DType.INT16, DType.INT32),
-        same_types,
+        input_types(*NARROW, DType.INT16, DType.INT32),
+        same_types_or_narrow,
+        packed_of_one_shape,
         quantized_operands,
         int32_unquantized,
         activation_in_range,
@@ -73,6 +88,16 @@ class AddOrSub(BinaryOperator):
         rescaling = rescale_to(site, twice_larger_scale(site), _left_shift(site))
         multiplier = quantize_multiplier(_output_multiplier(site))
         return (("sign", self.sign), *rescaling.params(site), *output_params(site, multiplier, limits))
+
+    def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        if not is_packed(site):
+            return BinaryOperator.lower(self, site, rounding)
+        types = [value.type.dtype for value in (site.input(0), site.input(1), site.output())]
+        sizes = image_sizes(site.output().type)
+        dims = (*(1,) * (MAX_RANK - 2), *(size for _, size in sizes))
+        unused = (0,) * MAX_RANK
+        params: Params = (("dims", dims), ("strides1", unused), ("strides2", unused), *self.params(site))
+        return (packed_call("add", types, params, (Input(0), Input(1), Output())),)
 
 
 def no_int32_activation(site: Site) -> bool:

@@ -23,7 +23,7 @@ from thimble.compiler.ir.operator import (
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, activate, bounds_fit, quantized_range
 from thimble.compiler.ops.broadcast import broadcast_params, broadcast_shape
-from thimble.compiler.ops.constraints import is_per_tensor
+from thimble.compiler.ops.constraints import NARROW, is_per_tensor
 from thimble.compiler.ops.fixed_point import Int64, has_multiplier, quantize_multiplier, requantize
 from thimble.compiler.ops.overlapping import broadcast_elements
 from thimble.compiler.ops.row_wise import RowWiseOperator
@@ -31,7 +31,7 @@ from thimble.compiler.ops.row_wise import RowWiseOperator
 Params = tuple[tuple[str, ParamValue], ...]
 
 _SUFFIXES = {DType.INT8: "s8", DType.INT16: "s16", DType.INT32: "s32", DType.BOOL: "u8"}
-_QUANTIZED = (DType.INT8, DType.INT16)
+_QUANTIZED = (*NARROW, DType.INT16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def same_operand_types(site: Site) -> bool:
 
 
 def quantized_operands(site: Site) -> bool:
-    """int8 and int16 tensors must be quantized with one positive scale and a zero point in range."""
+    """Tensors of 16 bits or less must be quantized with one positive scale and a zero point in range."""
     return all(is_per_tensor(value) for value in _operands(site) if value.type.dtype in _QUANTIZED)
 
 

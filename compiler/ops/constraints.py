@@ -99,14 +99,24 @@ def rank_at_most(rank: int) -> Constraint:
     return predicate
 
 
-def int8_weights(axis: int) -> Callable[[Site], bool]:
-    """A constraint on input 1: constant int8, zero point 0, one scale, or one for each index of `axis`."""
+def matching_widths(site: Site) -> bool:
+    """Input and output must both be int16, or each int8, int4 or int2."""
+    return (site.input(0).type.dtype is DType.INT16) == (site.output().type.dtype is DType.INT16)
+
+
+def narrow_weights_of_narrow_inputs(site: Site) -> bool:
+    """Weights of int4 or int2 need an input of int8, int4 or int2."""
+    return not site.input(1).type.dtype.is_packed or site.input(0).type.dtype in NARROW
+
+
+def symmetric_weights(axis: int, *dtypes: DType) -> Callable[[Site], bool]:
+    """A constraint on input 1: constant, one of `dtypes`, zero point 0, one scale, or one for each index of `axis`."""
 
     def predicate(site: Site) -> bool:
         weights = site.input(1)
         quant = weights.type.quant
         return (
-            weights.type.dtype is DType.INT8
+            weights.type.dtype in dtypes
             and weights.role is Role.CONSTANT
             and quant is not None
             and all(zero == 0 for zero in quant.zero_points)
@@ -115,16 +125,21 @@ def int8_weights(axis: int) -> Callable[[Site], bool]:
         )
 
     predicate.__doc__ = (
-        f"Weights must be constant int8 with zero point 0, and one scale or one for each index of axis {axis}."
+        f"Weights must be constant {_either(dtypes)} with zero point 0, and one scale or one for each index of axis "
+        f"{axis}."
     )
     return predicate
 
 
-_QUANTIZED = (DType.INT8, DType.INT16)
+NARROW = (DType.INT8, DType.INT4, DType.INT2)
+"""Types of activations and weights that can be mixed in one node with weights."""
+
+_QUANTIZED = (*NARROW, DType.INT16)
 
 
 def _either(dtypes: tuple[DType, ...]) -> str:
-    return " or ".join(dtype.value for dtype in dtypes)
+    *others, last = (dtype.value for dtype in dtypes)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _activations(site: Site) -> list[Value]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -30,11 +31,15 @@ from thimble.compiler.ir.operator import (
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.activation import Activation, activate, bounds_fit, quantized_range
 from thimble.compiler.ops.constraints import (
+    NARROW,
     input_types,
-    int8_weights,
+    matching_widths,
+    narrow_weights_of_narrow_inputs,
+    output_types,
     per_tensor,
     same_input_output_type,
     symmetric_int16,
+    symmetric_weights,
 )
 from thimble.compiler.ops.fixed_point import (
     INT32_MAX,
@@ -44,6 +49,7 @@ from thimble.compiler.ops.fixed_point import (
     saturate,
     wrap_int32,
 )
+from thimble.compiler.ops.packed import is_packed, packed_call, weights_argument
 from thimble.compiler.ops.row_windows import by_rows, window_columns, window_part, window_rows
 from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
@@ -70,6 +76,7 @@ class WeightedOperator(Operator):
     activation: Activation
 
     int16_biases: ClassVar[tuple[DType, ...]] = ()
+    takes_packed = True
 
     def wide(self, site: Site) -> bool:
         """Whether sums have 64 bits and are requantized with a 16-bit multiplier."""
@@ -130,16 +137,28 @@ class WeightedOperator(Operator):
             ("output_zero_point", site.output().quant.zero_point),
         )
         low, high = quantized_range(self.activation, site.output().quant, site.output().type.dtype)
+        params = (
+            *geometry,
+            *(offsets if not is_int16 else wide if DType.INT32 in self.int16_biases else ()),
+            ("output_min", low),
+            ("output_max", high),
+        )
+        if is_packed(site):
+            types = [value.type.dtype for value in (site.input(0), site.input(1), site.output())]
+            weights = weights_argument(site.input(1), self.packed_weights_shape(site))
+            return packed_call(
+                kernel, types, params, (Input(0), weights, bias_argument(site, channels), *tables, Output())
+            )
         return KernelCall(
             kernel=f"{kernel}_s16" if is_int16 else f"{kernel}_s8",
-            params=(
-                *geometry,
-                *(offsets if not is_int16 else wide if DType.INT32 in self.int16_biases else ()),
-                ("output_min", low),
-                ("output_max", high),
-            ),
+            params=params,
             arguments=(Input(0), Input(1), bias_argument(site, channels), *tables, Output()),
         )
+
+    def packed_weights_shape(self, site: Site) -> Shape:
+        """The shape of int4 and int2 weights in flash: each run along its last axis begins at a byte of its own."""
+        shape = site.input(1).type.shape
+        return (shape[0], prod(shape[1:]))
 
 
 def bias_array(site: Site, channels: int) -> Array:
@@ -281,19 +300,24 @@ def exact_matmul(a: Array, b: Array) -> Array:
     return np.rint(a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
 
 
-def convolution_constraints(axis: int, int16_biases: tuple[DType, ...]) -> tuple[Constraint, ...]:
-    """The constraints of a convolution with output channels along `axis` of its weights."""
+def convolution_constraints(axis: int, int16_biases: tuple[DType, ...], packed: bool = True) -> tuple[Constraint, ...]:
+    """The constraints of a convolution with output channels along `axis` of its weights, `packed` types or not."""
     return (
-        input_types(DType.INT8, DType.INT16),
-        same_input_output_type,
+        *(mixed_types() if packed else (input_types(DType.INT8, DType.INT16), same_input_output_type)),
         per_tensor,
         symmetric_int16,
-        int8_weights(axis),
+        symmetric_weights(axis, *(NARROW if packed else (DType.INT8,))),
+        narrow_weights_of_narrow_inputs,
         bias_types(int16_biases),
         sums_fit(axis),
         multipliers_fit,
         activation_fits,
     )
+
+
+def mixed_types() -> tuple[Constraint, ...]:
+    """The constraints of activations on nodes with weights: int16, or any mixture of narrower types."""
+    return input_types(*NARROW, DType.INT16), output_types(*NARROW, DType.INT16), matching_widths
 
 
 def bias_types(int16_biases: tuple[DType, ...]) -> Constraint:
@@ -307,7 +331,7 @@ def bias_types(int16_biases: tuple[DType, ...]) -> Constraint:
         return bias.role is Role.CONSTANT and bias.type.dtype in allowed
 
     names = " or ".join(dtype.value for dtype in int16_biases)
-    predicate.__doc__ = f"A bias must be constant: int32 for int8 activations, {names} for int16 ones."
+    predicate.__doc__ = f"A bias must be constant: int32 for int8 and narrower activations, {names} for int16 ones."
     return predicate
 
 
@@ -316,17 +340,17 @@ def sums_fit(axis: int) -> Constraint:
 
     def predicate(site: Site) -> bool:
         x, weights = site.input(0), site.input(1)
-        if weights.type.dtype is not DType.INT8 or x.type.dtype not in (DType.INT8, DType.INT16):
+        if weights.type.dtype not in NARROW or x.type.dtype not in (*NARROW, DType.INT16):
             return False
         bias = np.abs(bias_array(site, weights.type.shape[axis]).astype(np.float64))
         sums = largest_weight_sums(site, axis) * largest_magnitude(x.type.dtype, x.quant.zero_point) + bias
-        if x.type.dtype is DType.INT8:
-            return bool((sums <= INT32_MAX).all())
-        return bool((sums < 1 << WIDE_BITS).all())
+        if x.type.dtype is DType.INT16:
+            return bool((sums < 1 << WIDE_BITS).all())
+        return bool((sums <= INT32_MAX).all())
 
     predicate.__doc__ = (
-        "Bias plus the largest possible sum of products must fit the accumulator: 32 bits for int8 activations, "
-        "48 bits for int16 ones."
+        "Bias plus the largest possible sum of products must fit the accumulator: 48 bits for int16 activations, "
+        "32 bits for narrower ones."
     )
     return predicate
 

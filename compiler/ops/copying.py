@@ -68,8 +68,8 @@ def copy_box(
 
 def copy_whole(type: TensorType, arguments: tuple[Input | Output, Input | Output] = (Input(0), Output())) -> KernelCall:
     """Copy all elements of a tensor of `type`, in order, from the first argument to the second."""
-    box = (type.elements,)
-    return copy_box(box, contiguous(box), contiguous(box), type.dtype.bytes, arguments)
+    box = (type.bytes,)
+    return copy_box(box, contiguous(box), contiguous(box), 1, arguments)
 
 
 def copy_rows(type: TensorType, begin: int, offset: int, index: int = 0) -> KernelCall:

@@ -68,5 +68,8 @@ class DepthwiseConv2D(WindowConvolution):
     def overlaps_of(self, site: Site, axes: tuple[Axis, Axis]) -> tuple[Overlap, ...]:
         return channel_windows(site, axes, self.multiplier)
 
+    def packed_weights_shape(self, site: Site) -> Shape:
+        return site.input(1).type.shape
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (self.window_call(site, "depthwise_conv_2d", ("multiplier", self.multiplier)),)

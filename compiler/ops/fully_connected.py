@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel
-from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import (
     Accumulator,
     Array,
@@ -23,7 +23,7 @@ from thimble.compiler.ir.operator import (
 )
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.accumulating import accumulated_rows, accumulating
-from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, symmetric_int16
+from thimble.compiler.ops.constraints import NARROW, narrow_weights_of_narrow_inputs, per_tensor, symmetric_int16
 from thimble.compiler.ops.convolution import (
     Params,
     WeightedOperator,
@@ -32,26 +32,41 @@ from thimble.compiler.ops.convolution import (
     bias_types,
     check_bias_shape,
     exact_matmul,
+    mixed_types,
     multipliers_fit,
     sums_fit,
 )
 from thimble.compiler.ops.fixed_point import INT32_MAX, INT32_MIN, wrap_int32
 from thimble.compiler.ops.overlapping import whole_rows
+from thimble.compiler.ops.packed import fills_bytes, is_packed
 from thimble.compiler.ops.row_wise import cut, independent_rows, matching_columns, one_row
 
 _WHOLE = {Rounding.TFLM: "fully_connected", Rounding.LITERT: "fully_connected_litert"}
 _ACCUMULATING = {Rounding.TFLM: "fully_connected_accumulate", Rounding.LITERT: "fully_connected_litert_accumulate"}
 
 
-def int8_matrix(site: Site) -> bool:
-    """Weights must be int8, with one scale and zero point, or one scale for each output and zero points of 0."""
+def narrow_matrix(site: Site) -> bool:
+    """Weights must be int8, int4 or int2, with one scale and zero point, or one scale for each output and zero points
+    of 0."""
     weights = site.input(1).type
     quant = weights.quant
-    if weights.dtype is not DType.INT8 or quant is None or not all(scale > 0 for scale in quant.scales):
+    if weights.dtype not in NARROW or quant is None or not all(scale > 0 for scale in quant.scales):
         return False
     if quant.per_tensor:
         return -128 <= quant.zero_point <= 127
     return quant.axis == 0 and len(quant.scales) == weights.shape[0] and set(quant.zero_points) == {0}
+
+
+def symmetric_if_packed(site: Site) -> bool:
+    """Weights of a node on int4 or int2 values must be constant and have the zero point 0."""
+    weights = site.input(1)
+    return not is_packed(site) or (weights.role is Role.CONSTANT and set(weights.quant.zero_points) == {0})
+
+
+def rows_of_whole_bytes(site: Site) -> bool:
+    """The elements of an int4 or int2 input that make one sum must fill whole bytes, or be its last dimension."""
+    x = site.input(0).type
+    return not x.dtype.is_packed or x.shape[-1:] == site.input(1).type.shape[1:] or fills_bytes(x)
 
 
 def bias_scale_matches(site: Site) -> bool:
@@ -75,11 +90,13 @@ class FullyConnected(WeightedOperator):
     name = "fully_connected"
     int16_biases = (DType.INT32, DType.INT64)
     constraints = (
-        input_types(DType.INT8, DType.INT16),
-        same_input_output_type,
+        *mixed_types(),
         per_tensor,
         symmetric_int16,
-        int8_matrix,
+        narrow_matrix,
+        narrow_weights_of_narrow_inputs,
+        symmetric_if_packed,
+        rows_of_whole_bytes,
         bias_types(int16_biases),
         bias_scale_matches,
         sums_fit(axis=0),
@@ -116,8 +133,10 @@ class FullyConnected(WeightedOperator):
         return (self.finish_real(site, rows @ inputs[1].T, inputs).reshape(site.output().type.shape),)
 
     def finish_as(self, site: Site, sums: Array, rounding: Rounding) -> Array:
-        """Sums of products (..., channels) in int64 to the stored output, rounded as `rounding` says."""
-        return self.finish(site, sums) if rounding is Rounding.TFLM else self._finish_real(site, sums)
+        """Sums of products (..., channels) in int64 to the stored output, rounded as `rounding` says; twice on int4
+        and int2."""
+        twice = rounding is Rounding.TFLM or is_packed(site)
+        return self.finish(site, sums) if twice else self._finish_real(site, sums)
 
     def _finish_real(self, site: Site, sums: Array) -> Array:
         """Sums of products to the stored output as LiteRT 2.3 does: scaled in double and rounded once."""
@@ -134,7 +153,7 @@ class FullyConnected(WeightedOperator):
     def _accumulates(self, site: Site) -> bool:
         """Whether the rows of the input together are the one row of the matrix."""
         x = site.input(0).type
-        return x.rows > 1 and x.elements == site.input(1).type.shape[1]
+        return x.rows > 1 and x.elements == site.input(1).type.shape[1] and not is_packed(site)
 
     def rows(self, site: Site) -> RowForm | None:
         x, made = site.input(0).type, site.output().type
@@ -178,8 +197,8 @@ class FullyConnected(WeightedOperator):
             ("output_channels", channels),
             ("weights_zero_point", site.input(1).quant.zero_points[0]),
         )
-        if rounding is Rounding.TFLM:
-            return self.weighted_call(site, kernels[rounding], geometry, channels)
+        if rounding is Rounding.TFLM or is_packed(site):
+            return self.weighted_call(site, kernels[Rounding.TFLM], geometry, channels)
         geometry += (("input_scale", site.input(0).quant.scale), ("output_scale", site.output().quant.scale))
         tables = (Table("weight_scales", _weight_scales(site, channels)),)
         return self.call_with_tables(site, kernels[rounding], geometry, channels, tables)

@@ -10,12 +10,13 @@ from itertools import accumulate
 import numpy as np
 
 from thimble.compiler.ir.errors import MalformedModel, listed
-from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, RowForm, Shape, Span
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.axes import wrap_axis
-from thimble.compiler.ops.constraints import input_types, same_types
+from thimble.compiler.ops.constraints import NARROW, input_types, same_types
 from thimble.compiler.ops.copying import copy_parts, copy_rows
+from thimble.compiler.ops.packed import as_bytes, fills_bytes, is_packed
 from thimble.compiler.ops.row_wise import independent_rows, matching_columns, matching_part, one_row, passing_rows
 
 
@@ -25,12 +26,21 @@ def at_most_ten_inputs(site: Site) -> bool:
 
 
 def one_quantization(site: Site) -> bool:
-    """int8 inputs and output must have the same scale and zero point, int16 ones zero point 0."""
+    """Inputs and output must have the same scale and zero point where they are int8 or narrower; int16 zero point 0."""
     values = [value for value in (*site.inputs, *site.outputs) if value is not None]
-    if values[0].type.dtype is DType.INT8:
+    if values[0].type.dtype in NARROW:
         return len({value.type.quant for value in values}) == 1
     zeros = {zero for value in values if value.type.quant for zero in value.type.quant.zero_points}
     return values[0].type.dtype is not DType.INT16 or zeros <= {0}
+
+
+def packed_parts(site: Site) -> bool:
+    """int4 and int2 must be computed, and fill whole bytes along the last dimension if that is joined."""
+    inputs = [value for value in site.inputs if value is not None]
+    rank = len(site.output().type.shape)
+    channels = isinstance(site.op, Join) and wrap_axis(site.op.axis, rank, site.source) == rank - 1
+    cut = all(v.role is not Role.CONSTANT and (fills_bytes(v.type) or not channels) for v in inputs)
+    return cut or not is_packed(site)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,8 @@ class Join(Operator):
         return (np.concatenate(parts, axis),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
+        if is_packed(site):
+            return self.lower(as_bytes(site), rounding)
         kind = site.output().type
         sizes = [self.part_size(shape) for shape in self._input_shapes(site)]
         arguments = [(Input(i), Output()) for i in range(len(sizes))]
@@ -72,11 +84,13 @@ class Concatenation(Join):
 
     name = "concatenation"
     constraints = (
-        input_types(DType.INT8, DType.INT16, DType.INT32, DType.INT64, DType.BOOL, DType.FLOAT32),
+        input_types(*NARROW, DType.INT16, DType.INT32, DType.INT64, DType.BOOL, DType.FLOAT32),
         same_types,
         one_quantization,
         at_most_ten_inputs,
+        packed_parts,
     )
+    takes_packed = True
 
     def part_size(self, shape: Shape) -> int:
         return shape[self.axis]

@@ -88,6 +88,8 @@ def _overlap(site: Site, index: int, lowest_reads: Array) -> tuple[Overlap, ...]
     C forbids the optimizer little where types differ: only bytes may be read and written under another type.
     """
     read, written = site.input(index).type, site.output().type
+    if read.dtype.is_packed or written.dtype.is_packed:
+        return ()
     if read.dtype is not written.dtype and read.dtype not in _BYTE_TYPES and written.dtype not in _BYTE_TYPES:
         return ()
     if not lowest_reads.size:

@@ -13,23 +13,25 @@ from thimble.compiler.ir.errors import MalformedModel, listed
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Constraint, KernelCall, Operator, Rounding, RowForm, Shape
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.constraints import input_types, rank_at_most, same_input_output_type
+from thimble.compiler.ops.constraints import NARROW, input_types, rank_at_most, same_input_output_type
 from thimble.compiler.ops.copying import contiguous, copy_box, copy_rows, window
 from thimble.compiler.ops.fill import fill_output
+from thimble.compiler.ops.packed import as_bytes, fills_bytes
 from thimble.compiler.ops.row_wise import independent_rows, one_row, passing_rows
 
 Paddings = tuple[tuple[int, int], ...]
 
 
 def stored_zero(site: Site) -> int:
-    """How the output stores the real number 0: its zero point if it is int8, 0 for the other types."""
+    """How the output stores the real number 0: its zero point if it is int8, int4 or int2, 0 for the other types."""
     kind = site.output().type
-    return kind.quant.zero_point if kind.dtype is DType.INT8 and kind.quant is not None else 0
+    return kind.quant.zero_point if kind.dtype in NARROW and kind.quant is not None else 0
 
 
 def zero_is_stored(site: Site) -> bool:
-    """An int8 output must have a zero point in [-128, 127]."""
-    return -128 <= stored_zero(site) <= 127
+    """The zero point of an output must lie in the range of its type."""
+    low, high = site.output().type.dtype.range if site.output().type.dtype in NARROW else (0, 0)
+    return low <= stored_zero(site) <= high
 
 
 def padded_shape(site: Site, paddings: Paddings) -> Shape:
@@ -44,9 +46,16 @@ def padded_shape(site: Site, paddings: Paddings) -> Shape:
 
 def copy_inside(site: Site, paddings: Paddings) -> KernelCall:
     """Copy input 0 to its place inside of the padded output."""
+    site = as_bytes(site)
     kind = site.input(0).type
     inside = window(site.output().type.shape, tuple(before for before, _ in paddings))
     return copy_box(kind.shape, contiguous(kind.shape), inside, kind.dtype.bytes)
+
+
+def packed_pixels_whole(site: Site) -> bool:
+    """int4 and int2 are padded by whole pixels, whose channels fill whole bytes."""
+    x = site.input(0).type
+    return not x.dtype.is_packed or (x.shape[-1:] == site.output().type.shape[-1:] and fills_bytes(x))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +66,12 @@ class ConstantPadding(Operator):
 
     moves_values = True
     constraints: ClassVar[tuple[Constraint, ...]] = (
-        input_types(DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32),
+        input_types(*NARROW, DType.INT16, DType.INT32, DType.FLOAT32),
         same_input_output_type,
         rank_at_most(5),
+        packed_pixels_whole,
     )
+    takes_packed = True
 
     @abstractmethod
     def fill(self, site: Site) -> int | float:
@@ -83,7 +94,7 @@ class ConstantPadding(Operator):
         if not self._pads_rows():
             return self.lower(one_row(site), rounding)
         kind = site.input(0).type
-        copy = copy_rows(kind, self.paddings[-3][0], self.paddings[-2][0] * kind.shape[-1] * kind.dtype.bytes)
+        copy = copy_rows(kind, self.paddings[-3][0], self.paddings[-2][0] * kind.pixel_bytes)
         return (fill_output(one_row(site).output().type, self.fill(site)), copy)
 
     def _pads_rows(self) -> bool:
@@ -114,6 +125,7 @@ class PadV2(ConstantPadding):
     value: int | float
 
     name = "padv2"
+    takes_packed = False
 
     def fill(self, site: Site) -> int | float:
         return self.value

@@ -33,9 +33,10 @@ from thimble.compiler.ops.accumulating import (
     image_params,
 )
 from thimble.compiler.ops.activation import Activation, activate, quantized_range
-from thimble.compiler.ops.constraints import activation_fits, input_types, per_tensor, same_input_output_type
+from thimble.compiler.ops.constraints import NARROW, activation_fits, input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
 from thimble.compiler.ops.overlapping import channel_windows
+from thimble.compiler.ops.packed import is_packed, packed_call
 from thimble.compiler.ops.row_windows import by_rows, window_columns, window_part, window_rows
 from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
@@ -68,7 +69,7 @@ class Pool2D(Operator):
     activation: Activation
 
     constraints = (
-        input_types(DType.INT8, DType.INT16),
+        input_types(*NARROW, DType.INT16),
         same_input_output_type,
         per_tensor,
         same_scale_and_zero_point,
@@ -76,6 +77,7 @@ class Pool2D(Operator):
         sums_fit,
     )
     kernels: ClassVar[dict[DType, str]] = {}
+    takes_packed = True
 
     @abstractmethod
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
@@ -95,7 +97,7 @@ class Pool2D(Operator):
         Parts of other pools have explicit padding, and stay windows like the whole.
         """
         x = site.input(0).type.shape
-        known = isinstance(self.padding, Padding)
+        known = isinstance(self.padding, Padding) and not is_packed(site)
         return known and x[0] == 1 and x[1] > 1 and all(axis.is_global for axis in self.axes(site))
 
     def axes(self, site: Site) -> tuple[Axis, Axis]:
@@ -151,26 +153,25 @@ class Pool2D(Operator):
         rows, columns = self.axes(site)
         dtype = site.output().type.dtype
         low, high = quantized_range(self.activation, site.output().quant, dtype)
-        call = KernelCall(
-            kernel=self.kernels[dtype],
-            params=(
-                ("input_height", height),
-                ("input_width", width),
-                ("channels", channels),
-                ("kernel_height", rows.kernel),
-                ("kernel_width", columns.kernel),
-                ("stride_height", rows.stride),
-                ("stride_width", columns.stride),
-                ("pad_top", rows.pad),
-                ("pad_left", columns.pad),
-                ("output_height", rows.output),
-                ("output_width", columns.output),
-                ("output_min", low),
-                ("output_max", high),
-            ),
-            arguments=(Input(0), Output()),
+        params = (
+            ("input_height", height),
+            ("input_width", width),
+            ("channels", channels),
+            ("kernel_height", rows.kernel),
+            ("kernel_width", columns.kernel),
+            ("stride_height", rows.stride),
+            ("stride_width", columns.stride),
+            ("pad_top", rows.pad),
+            ("pad_left", columns.pad),
+            ("output_height", rows.output),
+            ("output_width", columns.output),
+            ("output_min", low),
+            ("output_max", high),
         )
-        return (by_rows(call),)
+        arguments = (Input(0), Output())
+        if dtype.is_packed:
+            return (by_rows(packed_call(self.name, (dtype,), params, arguments)),)
+        return (by_rows(KernelCall(self.kernels[dtype], params, arguments)),)
 
 
 @dataclass(frozen=True, slots=True)

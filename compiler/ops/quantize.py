@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Overlap, Rounding, Shape
+from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Overlap, ParamValue, Rounding, Shape
 from thimble.compiler.ir.types import DType, QuantParams
-from thimble.compiler.ops.constraints import quantized_integers, scales_comparable
+from thimble.compiler.ops.constraints import NARROW, quantized_integers, scales_comparable
 from thimble.compiler.ops.fixed_point import INT32_MIN, Int64, quantize_multiplier, requantize, saturate, wrap_int32
 from thimble.compiler.ops.overlapping import element_by_element
+from thimble.compiler.ops.packed import image_sizes, is_packed, packed_call
 from thimble.compiler.ops.row_wise import RowWiseOperator
 
 KERNELS = {
@@ -33,10 +34,14 @@ KERNELS = {
 
 
 def convertible(site: Site) -> bool:
-    return (site.input(0).type.dtype, site.output().type.dtype) in KERNELS
+    given, made = site.input(0).type.dtype, site.output().type.dtype
+    return (given, made) in KERNELS or (given in NARROW and made in NARROW)
 
 
-convertible.__doc__ = f"The types must be one of: {', '.join(f'{a.value} to {b.value}' for a, b in KERNELS)}."
+convertible.__doc__ = (
+    f"The types must be one of: {', '.join(f'{a.value} to {b.value}' for a, b in KERNELS)}; or int8, int4 or int2 on "
+    "both sides."
+)
 
 
 def halves_away_from_zero(site: Site) -> bool:
@@ -55,6 +60,7 @@ class Quantize(RowWiseOperator):
 
     name = "quantize"
     moves_values = True
+    takes_packed = True
     constraints = (convertible, quantized_integers, scales_comparable, halves_away_from_zero)
 
     def shapes(self, site: Site) -> tuple[Shape, ...]:
@@ -83,20 +89,18 @@ class Quantize(RowWiseOperator):
             return (KernelCall(KERNELS[given.dtype, made.dtype], params, (Input(0), Output())),)
         multiplier, shift = _multiplier(site)
         low, high = made.dtype.range
-        call = KernelCall(
-            kernel=KERNELS[given.dtype, made.dtype],
-            params=(
-                count,
-                ("input_zero_point", site.input(0).quant.zero_point),
-                ("multiplier", multiplier),
-                ("shift", shift),
-                ("output_zero_point", site.output().quant.zero_point),
-                ("output_min", low),
-                ("output_max", high),
-            ),
-            arguments=(Input(0), Output()),
+        scaling: tuple[tuple[str, ParamValue], ...] = (
+            ("input_zero_point", site.input(0).quant.zero_point),
+            ("multiplier", multiplier),
+            ("shift", shift),
+            ("output_zero_point", site.output().quant.zero_point),
+            ("output_min", low),
+            ("output_max", high),
         )
-        return (call,)
+        arguments = (Input(0), Output())
+        if is_packed(site):
+            return (packed_call("requantize", (given.dtype, made.dtype), (*image_sizes(given), *scaling), arguments),)
+        return (KernelCall(KERNELS[given.dtype, made.dtype], (count, *scaling), arguments),)
 
 
 def divide(x: Array, quant: QuantParams) -> Array:

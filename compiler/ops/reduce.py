@@ -33,7 +33,9 @@ from thimble.compiler.ops.accumulating import (
 )
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import (
+    NARROW,
     input_types,
+    matching_widths,
     no_kernel,
     per_tensor,
     same_input_output_type,
@@ -41,6 +43,7 @@ from thimble.compiler.ops.constraints import (
     scales_comparable,
 )
 from thimble.compiler.ops.fixed_point import quantize_multiplier, requantize, saturate, wrap_int32
+from thimble.compiler.ops.packed import image_sizes, is_packed, packed_call
 
 Params = tuple[tuple[str, ParamValue], ...]
 _LOOPS = MAX_RANK // 2
@@ -80,11 +83,14 @@ class Reduction(Operator):
         """What a reduction of a whole image to its channels keeps from row to row, and the suffix of its kernel."""
 
     def rows(self, site: Site) -> RowForm | None:
-        type_ = site.input(0).type
-        axes = self.reduced(site)
-        if len(type_.shape) - 1 in axes or self.count(site) != type_.rows * type_.columns:
+        if not self.keeps_channels(site) or is_packed(site):
             return None
         return accumulated_rows(site, self.accumulator(site)[0])
+
+    def keeps_channels(self, site: Site) -> bool:
+        """Whether all pixels become one, channel by channel."""
+        type_ = site.input(0).type
+        return len(type_.shape) - 1 not in self.reduced(site) and self.count(site) == type_.rows * type_.columns
 
     def count(self, site: Site) -> int:
         """How many elements become one."""
@@ -113,16 +119,26 @@ class Reduction(Operator):
         )
 
 
+def packed_channels_remain(site: Site) -> bool:
+    """int4 and int2 must be reduced to one value for each index of the last dimension."""
+    op, made = site.op, site.output().type
+    return not is_packed(site) or (
+        isinstance(op, Reduction) and op.keeps_channels(site) and made.pixel_bytes == made.bytes
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Total(Reduction):
     """Base of MEAN and SUM: the sum of the elements, scaled by a factor that a subclass gives."""
 
     constraints = (
-        input_types(DType.INT8, DType.INT16),
-        same_input_output_type,
+        input_types(*NARROW, DType.INT16),
+        matching_widths,
+        packed_channels_remain,
         per_tensor,
         scales_comparable,
     )
+    takes_packed = True
 
     @abstractmethod
     def multiplier(self, site: Site) -> tuple[int, int]:
@@ -158,6 +174,8 @@ class Total(Reduction):
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         multiplier, shift = self.multiplier(site)
         dtype = site.output().type.dtype
+        if is_packed(site):
+            return (self._packed_call(site),)
         params: Params = (
             *self.loops(site),
             ("input_zero_point", site.input(0).quant.zero_point),
@@ -167,6 +185,21 @@ class Total(Reduction):
         )
         kernel = "reduce_sum_s8" if dtype is DType.INT8 else "reduce_sum_s16"
         return (KernelCall(kernel, params, (Input(0), Output())),)
+
+    def _packed_call(self, site: Site) -> KernelCall:
+        given, made = site.input(0).type, site.output().type
+        multiplier, shift = self.multiplier(site)
+        low, high = made.dtype.range
+        params: Params = (
+            *image_sizes(given),
+            ("offset", int(wrap_int32(np.array(-site.input(0).quant.zero_point * self.count(site))))),
+            ("multiplier", multiplier),
+            ("shift", shift),
+            ("output_zero_point", site.output().quant.zero_point),
+            ("output_min", low),
+            ("output_max", high),
+        )
+        return packed_call("reduce_sum", (given.dtype, made.dtype), params, (Input(0), Output()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,22 @@ from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.axes import wrap_axis
 from thimble.compiler.ops.constraints import input_types, same_input_output_type
 from thimble.compiler.ops.copying import copy_whole
+from thimble.compiler.ops.packed import fills_bytes
 from thimble.compiler.ops.row_wise import one_row, passing_rows
+
+
+def same_bytes(site: Site) -> bool:
+    """int4 and int2 must keep their last dimension, or fill whole bytes along it before and after."""
+    given, made = site.input(0).type, site.output().type
+    return given.shape[-1:] == made.shape[-1:] or (fills_bytes(given) and fills_bytes(made))
 
 
 @dataclass(frozen=True, slots=True)
 class Relabel(Operator):
     """Base of the operators that copy input 0 as it is; a subclass gives `new_shape`."""
 
-    constraints: ClassVar[tuple[Constraint, ...]] = (same_input_output_type,)
+    constraints: ClassVar[tuple[Constraint, ...]] = (same_input_output_type, same_bytes)
+    takes_packed = True
     copied_input = 0
     moves_values = True
 

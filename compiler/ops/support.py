@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from thimble.compiler.ir.errors import UnsupportedOp
+from thimble.compiler.ir.errors import UnsupportedOp, quoted
 from thimble.compiler.ir.graph import Graph, Role, Site, Value
 from thimble.compiler.ir.operator import Constraint
 from thimble.compiler.ir.types import DType
@@ -18,6 +18,12 @@ _CONVERSIONS = (Cast, Dequantize, Quantize)
 def check_supported(graph: Graph) -> None:
     """Raise UnsupportedOp, with every blocker, if no firmware can be made of the graph; for after quantization."""
     blockers = [f"{site.source}: {reason}" for site in graph.sites if (reason := limit_broken(site)) is not None]
+    blockers += [
+        f"Tensor {quoted(graph.values[i].name)} is {graph.values[i].type.dtype.value}: inputs, outputs and states must "
+        "have whole bytes an element. Put a QUANTIZE beside it."
+        for i in (*graph.inputs, *graph.outputs, *graph.states)
+        if graph.values[i].type.dtype.is_packed
+    ]
     if blockers:
         raise unsupported(blockers)
 
@@ -31,8 +37,15 @@ def unsupported(blockers: Sequence[str]) -> UnsupportedOp:
 
 def limit_broken(site: Site) -> str | None:
     """The first limit that a node breaks, and what to do; None where it is supported."""
-    broken = next((c for c in site.op.constraints if not _holds(c, site)), None)
+    limits = (_no_packed_operands, *site.op.constraints)
+    broken = next((c for c in limits if not _holds(c, site)), None)
     return None if broken is None else _reason(broken.__doc__ or "", site)
+
+
+def _no_packed_operands(site: Site) -> bool:
+    """This operator has no kernel for int4 or int2 values: they must be made int8 by a QUANTIZE before it."""
+    values = (*site.inputs, *site.outputs)
+    return site.op.takes_packed or not any(value is not None and value.type.dtype.is_packed for value in values)
 
 
 def computes_in_float(site: Site) -> bool:

@@ -35,7 +35,8 @@ class TransposeConv(WeightedOperator):
 
     name = "transpose_conv"
     int16_biases = (DType.INT64, DType.INT16)
-    constraints = convolution_constraints(0, int16_biases)
+    constraints = convolution_constraints(0, int16_biases, packed=False)
+    takes_packed = False
 
     def axes(self, site: Site) -> tuple[Axis, Axis]:
         """The window of the convolution that runs the other way, from output to input."""

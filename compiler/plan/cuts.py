@@ -15,7 +15,7 @@ import numpy as np
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.row_graph import RowGraph
-from thimble.compiler.plan.run_costs import RunCosts
+from thimble.compiler.plan.run_costs import NodePeaks, RunCosts
 from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
 
 MAX_RUN = 48
@@ -38,6 +38,9 @@ CALLS_PER_NODE = 80
 
 NEVER = 1 << 60
 
+RunPrices = Callable[[Sequence["PricedRun"], Sequence[int]], Array]
+"""Cycles of runs that end at one node with the kernels that fit into each limit of bytes: (limits, runs)."""
+
 FRONTIER_STEP = 0.01
 """Points of a frontier lie at least so far apart, as a part of their bytes."""
 
@@ -50,6 +53,7 @@ class PricedRun:
     peak_bytes: int
     cycles: int
     macs: int
+    nodes: NodePeaks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,11 @@ class Cuts:
         recipes: Sequence[Recipe],
         progress: Callable[[float], None] = lambda part: None,
         cycles: CycleModel | None = None,
+        by_node: bool = False,
     ) -> None:
         self._graph = graph
         self._count = len(graph.nodes)
-        self._costs = RunCosts(graph, cycles)
+        self._costs = RunCosts(graph, cycles, by_node)
         self._work = 0
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []
@@ -104,7 +109,7 @@ class Cuts:
                 return
         for cost in self._costs.ending_at(lowest, end, recipe):
             if below is None or cost.peak_bytes < below:
-                yield PricedRun(Run(cost.first, end, recipe), cost.peak_bytes, cost.cycles, cost.macs)
+                yield PricedRun(Run(cost.first, end, recipe), cost.peak_bytes, cost.cycles, cost.macs, cost.nodes)
 
     def _steps_of(self, first: int, end: int, recipe: Recipe) -> int:
         """About how many calls a run takes, with what its nodes cost beside them."""
@@ -145,13 +150,23 @@ class Cuts:
         Whole layers may be held to a lower limit, since tensors in one piece leave less freedom to lay them out.
         """
         layer_limit = limit_bytes if layer_limit_bytes is None else layer_limit_bytes
+        return self._cheapest(limit_bytes, layer_limit, [cost for _, _, cost, _ in self._arrays])
+
+    def cheapest_with_kernels(self, limits: Sequence[int], prices: RunPrices) -> list[Choice]:
+        """For each limit the schedule of the fewest cycles, if each node has the fastest kernels that fit beside what
+        is live at its calls; without limits that nothing stays within."""
+        costs = [prices(ending, limits) for ending in self._ending]
+        found = [self._cheapest(limit, limit, [cost[i] for cost in costs]) for i, limit in enumerate(limits)]
+        return list(dict.fromkeys(choice for choice in found if choice is not None))
+
+    def _cheapest(self, limit: int, layer_limit: int, costs: Sequence[Array]) -> Choice | None:
         cycles = np.full(self._count + 1, NEVER, np.int64)
         cycles[0] = 0
         best: list[PricedRun | None] = [None] * (self._count + 1)
         for end in range(1, self._count + 1):
-            first, peak, cost, layer = self._arrays[end]
-            possible = (peak <= np.where(layer, layer_limit, limit_bytes)) & (cycles[first] < NEVER)
-            total = np.where(possible, cycles[first] + cost, NEVER)
+            first, peak, _, layer = self._arrays[end]
+            possible = (peak <= np.where(layer, layer_limit, limit)) & (cycles[first] < NEVER)
+            total = np.where(possible, cycles[first] + costs[end], NEVER)
             choice = int(total.argmin())
             if total[choice] < NEVER:
                 cycles[end], best[end] = total[choice], self._ending[end][choice]

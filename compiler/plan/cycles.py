@@ -43,13 +43,13 @@ class CycleModel:
         return sum(self._of_call(kernel, amounts) for kernel, amounts in work.calls(rows))
 
     def of_calls(self, site: Site, calls: Sequence[KernelCall], by_rows: bool) -> Callable[[float], float]:
-        """Cycles by rows of one call of the node's function, where it is made with these kernel calls."""
-        form = site.op.rows(site) if by_rows else None
+        """Cycles of one call of the node's function for so many rows, 0 for all, with these kernel calls."""
+        form = site.op.rows(site)
         size = NodeSize.of(site, form.steps if form else 1)
         shapes = tuple(CallShape.of(call, by_rows) for call in calls)
 
         def cycles(rows: float) -> float:
-            return sum(self._of_call(shape.kernel, shape.work(size, rows)) for shape in shapes)
+            return sum(self._of_call(shape.kernel, shape.work(size, rows or size.steps)) for shape in shapes)
 
         return cycles
 

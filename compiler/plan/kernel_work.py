@@ -156,8 +156,8 @@ def _by_rows(call: CallShape, rows: float) -> dict[str, float]:
     n, channels = call.numbers, call.numbers["output_channels"]
     depth = ceil(n["input_channels"] / WEIGHT_WORD) * WEIGHT_WORD
     taps = n["kernel_height"] * n["kernel_width"]
-    laid_out: float
     groups: float
+    laid_out: float
     if _is_flat(n):
         pixels = rows * n["output_width"]
         full, rest = divmod(ceil(pixels), n["row_pixels"])

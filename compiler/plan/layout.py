@@ -12,6 +12,7 @@ from random import Random
 
 import numpy as np
 
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.conflicts import Conflict, find_conflicts
 from thimble.compiler.plan.live_bytes import LiveBytes
 from thimble.compiler.plan.requests import Part, Request, Slide, arena_bytes
@@ -54,13 +55,20 @@ _ORDERS: tuple[_Key, ...] = (
 
 
 def lower_bound(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> int:
-    """No placement is smaller: the most bytes live at one step, less what slides may save there.
-
-    All but the topmost buffer of a step end where another may begin, at a multiple of the alignment; within a body of
-    several parts, nothing is known of that.
-    """
+    """No placement is smaller: the most bytes live at one step, less what slides may save there."""
     if not requests:
         return 0
+    _, least, _ = step_bounds(requests, slides)
+    return int(max(least.max(), *(r.bytes for r in requests)))
+
+
+def step_bounds(requests: Sequence[Request], slides: Sequence[Slide]) -> tuple[Array, Array, Array]:
+    """The steps at which something begins, the bytes that no placement takes less than there, and of these the bytes
+    that slides saved.
+
+    All but the topmost buffer of a step end where another may begin, at a multiple of the alignment; within a body of
+    several parts, nothing is known of that, and where something slides, it does not count.
+    """
     live = LiveBytes(requests)
     unit = int(np.gcd.reduce([r.alignment for r in requests]))
     slacks = np.array([-p.bytes % unit if len(r.parts) == 1 else 0 for r in requests for p in r.parts])
@@ -68,9 +76,11 @@ def lower_bound(requests: Sequence[Request], slides: Sequence[Slide] = ()) -> in
     for slack in sorted(set(slacks.tolist()) - {0}):
         largest[live.sum(slacks == slack) > 0] = slack
     padding = live.sum(slacks) - largest
+    saved = np.zeros(len(live.steps), np.int64)
     for step, amount in _saved_by_slides(requests, slides, unit).items():
-        padding[np.searchsorted(live.steps, step)] = -amount
-    return int(max((live.bytes + padding).max(), *(r.bytes for r in requests)))
+        at = np.searchsorted(live.steps, step)
+        saved[at], padding[at] = amount, 0
+    return live.steps, live.bytes + padding - saved, saved
 
 
 def _saved_by_slides(requests: Sequence[Request], slides: Sequence[Slide], unit: int) -> dict[int, int]:

@@ -31,6 +31,7 @@ class Objective(Enum):
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
     """`max_sram_bytes` is the largest arena that fits, None without limit; the plan is the smallest where none does.
+    Where it `uses_limit`, a balanced plan takes as much of that as brings fewer cycles.
 
     Under `input_by_rows` the inputs are read row by row when they are needed. `effort` bounds the exact search for
     offsets, in CP-SAT's deterministic seconds. `regions` are the memories over which an arena may be spread, the one
@@ -42,6 +43,7 @@ class PlanOptions:
     schedule: Schedule = Schedule.AUTO
     objective: Objective = Objective.BALANCED
     max_sram_bytes: int | None = None
+    uses_limit: bool = False
     input_by_rows: bool = False
     effort: float = EFFORT
     regions: tuple[Region, ...] = ()

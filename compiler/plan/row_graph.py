@@ -169,7 +169,7 @@ def _homes(graph: Graph, views: Mapping[int, int], forms: list[RowForm | None], 
     for i, value in enumerate(graph.values):
         if value.role is not Role.CONSTANT and i not in views:
             rows = max(value.type.rows, 1)
-            alignment = 8 if value.type.dtype.bytes == 8 else 4
+            alignment = 8 if value.type.dtype.alignment == 8 else 4
             size = value.type.bytes // rows
             homes[i] = Home(i, value.role, rows, value.type.columns, size, alignment, i in whole, i in kept)
     return homes

@@ -10,17 +10,15 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
-from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place
+from thimble.compiler.plan.gaps import SCRATCH_ALIGNMENT
+from thimble.compiler.plan.kernels import NodeNeeds
+from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place, step_bounds
 from thimble.compiler.plan.plan import ADDRESSABLE_BYTES, Buffer, BufferKind, Plan, View
 from thimble.compiler.plan.regions import Region
 from thimble.compiler.plan.row_graph import RowGraph
 from thimble.compiler.plan.runs import Parts, Run
 from thimble.compiler.plan.spread import spread_plan
 from thimble.compiler.plan.stages import RanStage, Staged, StoredTile, stage_runs
-
-MEMORY_ALIGNMENT = 8
-"""Of scratch and accumulators, whatever their element type."""
-
 
 EXACT_SHARE = 0.2
 """Of the effort, what the exact search gets: a deterministic second takes several real ones on rows."""
@@ -57,6 +55,44 @@ def live_pairs(staged: Staged) -> int:
     births, deaths = (np.sort(np.concatenate(sides)) for sides in zip(*lives, strict=True))
     begun, ended = np.arange(len(births)), np.searchsorted(deaths, births)
     return int((begun - ended).sum())
+
+
+def needs_of_nodes(graph: RowGraph, staged: Staged) -> tuple[dict[int, NodeNeeds], int]:
+    """What the graph's nodes need in a schedule beside their scratch, and the bytes that no layout is below."""
+    pieces, parts = _Pieces(graph, staged), Parts(graph)
+    steps, live, saved = step_bounds(pieces.requests, pieces.slides())
+    needs: dict[int, NodeNeeds] = {}
+    for ran in staged.stages:
+        node = ran.stage.node
+        if node is None:
+            continue
+        at = np.searchsorted(steps, ran.calls, side="right") - 1  # between these steps parts only end
+        scratch = _scratch_bytes(parts, ran)
+        rows = 0.0
+        if not ran.layer:
+            home = graph.homes[graph.nodes[ran.node].makes[0]] if graph.nodes[ran.node].makes else None
+            wide = 1.0 if home is None else (ran.stage.columns[1] - ran.stage.columns[0]) / max(home.columns, 1)
+            rows = (ran.steps[1] - ran.steps[0]) * wide / len(ran.calls)
+        need = NodeNeeds(
+            not ran.layer and not graph.nodes[ran.node].runs_whole,
+            int(live[at].max()) - scratch,
+            int((live + saved)[at].max()) - scratch,
+            ((len(ran.calls), rows or graph.nodes[ran.node].steps),),
+        )
+        needs[node] = needs[node].joined(need) if node in needs else need
+    return needs, int(live.max(initial=0))
+
+
+def scratch_of_stages(graph: RowGraph, staged: Staged) -> list[int]:
+    """Working memory of a step of each stage."""
+    parts = Parts(graph)
+    return [_scratch_bytes(parts, ran) for ran in staged.stages]
+
+
+def _scratch_bytes(parts: Parts, ran: RanStage) -> int:
+    if ran.layer:
+        return parts.layer(ran.node)[1]
+    return parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
 
 
 def _place(graph: RowGraph, staged: Staged, effort: float, regions: Sequence[Region]) -> Plan:
@@ -153,18 +189,15 @@ class _Pieces:
 
     def _add_memory(self, index: int, ran: RanStage) -> None:
         """Scratch and accumulator of a stage: the same place at all of its steps."""
-        if ran.layer:
-            size = self._parts.layer(ran.node)[1]
-        else:
-            size = self._parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
+        size = _scratch_bytes(self._parts, ran)
         if size:
             buffer = Buffer(f"scratch_{index}", BufferKind.SCRATCH, 0, size, 0, 0, stage=index)
             parts = tuple(Part(first, last, size) for first, last in _consecutive(ran.calls))
-            self._add(Request(parts, MEMORY_ALIGNMENT), *(buffer for _ in parts))
+            self._add(Request(parts, SCRATCH_ALIGNMENT), *(buffer for _ in parts))
         size = 0 if ran.layer else self._graph.nodes[ran.node].accumulator_bytes
         if size:
             buffer = Buffer(f"accumulator_{index}", BufferKind.ACCUMULATOR, 0, size, 0, 0, stage=index)
-            self._add(Request.block(ran.calls[0], ran.calls[-1], size, MEMORY_ALIGNMENT), buffer)
+            self._add(Request.block(ran.calls[0], ran.calls[-1], size, SCRATCH_ALIGNMENT), buffer)
 
     def _add(self, request: Request, *buffers: Buffer) -> None:
         """A body with one buffer for all of it, or one for each part."""

@@ -24,22 +24,35 @@ from thimble.compiler.plan.runs import LAYER, Parts, Pass, Recipe, aligned_row_b
 from thimble.compiler.plan.schedule import Demand, pull, rows_kept, steps_reading
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NodePeaks:
+    """Of each node of a run, in order: the most bytes live at its calls, how many of them its output shares with its
+    inputs at most, its calls, and the rows that it makes in one."""
+
+    live_bytes: Array
+    shared_bytes: Array
+    calls: Array
+    rows: Array
+
+
 @dataclass(frozen=True, slots=True)
 class RunCost:
     """The run [first, end): its peak of live bytes with all that must be kept meanwhile, its cycles beyond
-    those of whole layers, and the multiply-accumulates that it executes."""
+    those of whole layers, and the multiply-accumulates that it executes. `nodes` are there where they were asked for.
+    """
 
     first: int
     peak_bytes: int
     cycles: int
     macs: int
+    nodes: NodePeaks | None = None
 
 
 class RunCosts:
     """Costs of runs of one graph."""
 
-    def __init__(self, graph: RowGraph, cycles: CycleModel | None = None) -> None:
-        self._prices = _Prices(graph, cycles or cycle_model())
+    def __init__(self, graph: RowGraph, cycles: CycleModel | None = None, by_node: bool = False) -> None:
+        self._prices, self._by_node = _Prices(graph, cycles or cycle_model()), by_node
         self._graph, self._parts = graph, Parts(graph)
         homes = graph.homes.values()
         self._states = sum(home.rows * home.row_bytes for home in homes if home.role is Role.STATE)
@@ -60,6 +73,7 @@ class RunCosts:
         first_possible = _first_possible(end, recipe, found.passes)
         passing, counted = int(self._kept_at[end]), set[int]()
         cycles = macs = 0
+        called: list[tuple[int, float]] = []
         for node in range(end - 1, found.lowest - 1, -1):
             calls = [timeline.include(node) for timeline in timelines]
             passing -= self._leaving(node, end, counted)
@@ -71,10 +85,25 @@ class RunCosts:
             if recipe != LAYER:
                 cycles += self._prices.extra(node, sum(calls), done)
             macs += done
+            called.append((sum(calls), self._rows_done(node, found.passes) / max(sum(calls), 1)))
             if node <= first_possible:
-                peak = self._states + passing + max(timeline.peak() for timeline in timelines)
+                live = self._states + passing
+                for timeline in timelines:
+                    timeline.look()
+                peak = live + max(timeline.peak for timeline in timelines)
                 pieces = self._largest_operand(node) if recipe == LAYER else 0
-                yield RunCost(node, max(peak, self._least, pieces), cycles, macs)
+                nodes = _node_peaks(timelines, node, end, live, called) if self._by_node else None
+                yield RunCost(node, max(peak, self._least, pieces), cycles, macs, nodes)
+
+    def _rows_done(self, node: int, passes: Sequence[Pass]) -> float:
+        """Rows that a node makes in all passes; narrower ones count less."""
+        makes, total = self._graph.nodes[node].makes, 0.0
+        whole = self._graph.homes[makes[0]].columns if makes else 1
+        for part in passes:
+            if node in part.spans:
+                rows, columns = part.spans[node], _columns(self._graph, part, node)
+                total += (rows[1] - rows[0]) * (columns[1] - columns[0]) / max(whole, 1)
+        return total
 
     def _largest_operand(self, node: int) -> int:
         """Bytes of the largest tensor that a whole layer needs in one piece, even where some of its rows are dead."""
@@ -89,6 +118,20 @@ class RunCosts:
         values = {*info.makes, *(read.home for read in info.reads)} - counted
         counted |= values
         return sum(self._later[value].bytes(end) for value in values if self._graph.homes[value].role is not Role.STATE)
+
+
+def _node_peaks(
+    timelines: Sequence[_Timeline], first: int, end: int, live: int, called: Sequence[tuple[int, float]]
+) -> NodePeaks:
+    """What is known of the nodes from `first` on, with `live` bytes that pass by; `called` begins with the last."""
+    peaks, shared = np.zeros(end - first, np.int64), np.zeros(end - first, np.int64)
+    for timeline in timelines:
+        mine = timeline.nodes >= first
+        at = timeline.nodes[mine] - first
+        peaks[at] = np.maximum(peaks[at], timeline.node_peaks()[mine])
+        shared[at] = np.maximum(shared[at], [timeline.shared_by(node + first) for node in at.tolist()])
+    calls, rows = np.array(called[::-1], float).reshape(-1, 2).T
+    return NodePeaks(peaks + live, shared, calls, rows)
 
 
 class _Prices:
@@ -208,7 +251,10 @@ class _Sharing:
 
 
 class _Timeline:
-    """The calls of one pass, and the live bytes at each as far as nodes are included."""
+    """The calls of one pass, and the live bytes at each as far as nodes are included: those of `nodes`.
+
+    `peak` is the most that was live when it was last looked at.
+    """
 
     def __init__(
         self,
@@ -227,6 +273,10 @@ class _Timeline:
         table = np.array(calls, np.int64).reshape(-1, 3)
         self._nodes, self._counts = table[:, 0], table[:, 2] - table[:, 1]
         self._length = len(calls)
+        self._order = np.argsort(self._nodes, kind="stable")
+        self.nodes, self._firsts = np.unique(self._nodes[self._order], return_index=True)
+        self._at_calls = np.zeros(self._length, np.int64)
+        self.peak = 0
         self._changes = np.zeros(self._length + 2, np.int64)
         self._points = np.zeros(self._length, np.int64)
         self._entering: dict[int, _Entering] = {}
@@ -267,8 +317,8 @@ class _Timeline:
             self._update_sharing(read.home)
         return len(calls)
 
-    def peak(self) -> int:
-        """The most live bytes of the pass, of values that are made in the run or enter it."""
+    def look(self) -> None:
+        """See anew how many bytes are live in the pass, of values that are made in the run or enter it."""
         changes = self._changes.copy()
         for value, entering in self._entering.items():
             home = self._graph.homes[value]
@@ -277,7 +327,16 @@ class _Timeline:
             size = aligned_row_bytes(home, (0, home.columns))
             changes[0] += size * len(ends)
             changes -= size * np.bincount(ends + 1, minlength=len(changes))
-        return int((np.cumsum(changes)[: self._length] + self._points).max(initial=0))
+        self._at_calls = np.cumsum(changes)[: self._length] + self._points
+        self.peak = int(self._at_calls.max(initial=0))
+
+    def node_peaks(self) -> Array:
+        """The most bytes that are live at the calls of each of `nodes`."""
+        return np.maximum.reduceat(self._at_calls[self._order], self._firsts)
+
+    def shared_by(self, node: int) -> int:
+        """The most bytes that a node's output shares with its inputs."""
+        return int(self._sharing[node].saved.max(initial=0)) if node in self._sharing else 0
 
     def _enter(self, value: int) -> _Entering:
         if value not in self._entering:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.cuts import Choice, Cuts
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.row_graph import RowGraph, row_graph
@@ -63,13 +65,15 @@ FRONTIER_EFFORT = 0.1
 class FrontierPoint:
     """A plan, its estimated cycles beyond those of layer by layer, and the multiply-accumulates that it executes.
 
-    `runs` are those that it was made of, None for the layers of the graph one by one.
+    `runs` are those that it was made of, None for the layers of the graph one by one. With kernels that were chosen
+    for it, `scratch_limits` are those of their nodes, and the cycles are all.
     """
 
     plan: Plan
     cycles: int
     macs: int
     runs: tuple[Run, ...] | None = None
+    scratch_limits: tuple[int, ...] = ()
 
     @property
     def arena_bytes(self) -> int:
@@ -78,38 +82,59 @@ class FrontierPoint:
 
 
 class Search:
-    """The schedules of one graph by rows; `layers` is the plan of whole layers, None where the input comes by rows."""
+    """The schedules of one graph; `layers` is the plan of whole layers, None where the input comes by rows.
 
-    def __init__(self, graph: Graph, rounding: Rounding, options: PlanOptions, layers: Plan | None) -> None:
-        self._options = options
-        self._graph: RowGraph = row_graph(graph, rounding, options.input_by_rows)
+    Where not `by_rows`, it is the only one: nodes cannot run by rows. `by_node` asks for the bytes that are live at the
+    calls of each node.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        rounding: Rounding,
+        options: PlanOptions,
+        layers: Plan | None,
+        by_rows: bool = True,
+        by_node: bool = False,
+    ) -> None:
+        self.rounding, self.by_rows = rounding, by_rows
+        self._by_node = by_node
+        self._source, self._options = graph, options
         self._cuts: dict[bool, Cuts] = {}
         runs = None
         if layers is None:
-            runs = tuple(Run(node, node + 1, LAYER) for node in range(len(self._graph.nodes)))
-            layers = plan_runs(self._graph, runs, options.effort)
+            runs = tuple(Run(node, node + 1, LAYER) for node in range(len(self.graph.nodes)))
+            layers = plan_runs(self.graph, runs, options.effort)
         self.layers = FrontierPoint(layers, 0, graph.macs, runs)
 
-    def spread(self, runs: tuple[Run, ...]) -> Plan:
-        """The plan of a schedule in the regions of the options; in one block where it does not fit them."""
-        return plan_runs(self._graph, runs, self._options.effort, self._options.regions)
+    @cached_property
+    def graph(self) -> RowGraph:
+        """The graph as the row-wise planner sees it."""
+        return row_graph(self._source, self.rounding, self._options.input_by_rows)
+
+    def spread(self, point: FrontierPoint) -> Plan:
+        """The schedule of a point in the regions of the options; in one block where it does not fit them."""
+        options = self._options
+        if point.runs is None:
+            return plan_layers(self._source, self.rounding, options.effort, options.regions)
+        return plan_runs(self.graph, point.runs, options.effort, options.regions)
 
     def best(self, limit: int | None) -> FrontierPoint:
         """The plan that the options ask for, within a limit of bytes where any is found."""
         options = self._options
-        if options.schedule is Schedule.LAYER:
+        if options.schedule is Schedule.LAYER or not self.by_rows:
             return self.layers
         found = self._by_objective()
         if limit is None or found.arena_bytes <= limit:
             return found
-        fitting = self._fitting(limit, self._may_repeat)
-        return fitting or min(found, self._smallest(self._may_repeat), key=_by_bytes)
+        fitting = self._fitting(limit, self.may_repeat)
+        return fitting or min(found, self._smallest(self.may_repeat), key=_by_bytes)
 
     def frontier(self) -> tuple[FrontierPoint, ...]:
         """Points of falling bytes and rising cycles, none dominated, from layer by layer to the least bytes."""
-        choices = self._all_cuts(self._may_repeat).frontier()
-        stride = max(-(-len(choices) // FRONTIER_POINTS), 1)
-        chosen = [*choices[:-1:stride], choices[-1]]
+        if not self.by_rows:
+            return (self.layers,)
+        chosen = self.choices(self.may_repeat)
         points = [] if self._options.schedule in (Schedule.ROWS, Schedule.PATCH) else [self.layers]
         for number, choice in enumerate(chosen):
             self._options.progress("Laying out the frontier", number / len(chosen))
@@ -117,12 +142,19 @@ class Search:
             points += [] if point is None else [point]
         return undominated(points or [self.layers])
 
-    def least_live_bytes(self) -> int:
-        """The least peak of live bytes of any schedule by rows that computes nothing twice."""
-        return self._all_cuts(False).least_peak()
+    def choices(self, repeats: bool) -> list[Choice]:
+        """Schedules of falling bytes and rising cycles that can be laid out in a bearable time."""
+        choices = self.cuts(repeats).frontier()
+        stride = max(-(-len(choices) // FRONTIER_POINTS), 1)
+        return self.bearable([*choices[:-1:stride], choices[-1]])
+
+    def bearable(self, choices: Iterable[Choice]) -> list[Choice]:
+        """Those of which not so many rows are live together that a layout would take too long."""
+        return [choice for choice in choices if live_pairs(stage_runs(self.graph, choice.runs)) <= MAX_LIVE_PAIRS]
 
     @property
-    def _may_repeat(self) -> bool:
+    def may_repeat(self) -> bool:
+        """Whether schedules may compute something twice."""
         return self._options.schedule is not Schedule.ROWS
 
     def _by_objective(self) -> FrontierPoint:
@@ -130,7 +162,7 @@ class Search:
         options = self._options
         auto = options.schedule is Schedule.AUTO
         if options.objective is Objective.SRAM:
-            return self._smallest(self._may_repeat)
+            return self._smallest(self.may_repeat)
         if options.objective is Objective.LATENCY and auto:
             return self.layers
         repeats = options.schedule is Schedule.PATCH
@@ -141,37 +173,38 @@ class Search:
         fitting = self._fitting(within, repeats)
         return min((p for p in (smallest, fitting) if p is not None), key=_by_cycles)
 
-    def _all_cuts(self, repeats: bool) -> Cuts:
+    def cuts(self, repeats: bool) -> Cuts:
         """All runs, with or without those that compute something twice."""
         if repeats not in self._cuts:
             what = "Cutting the graph into runs, strips and patches" if repeats else "Cutting the graph into runs"
             self._cuts[repeats] = Cuts(
-                self._graph,
+                self.graph,
                 self._recipes(repeats),
                 lambda part: self._options.progress(what, part),
                 self._options.cycles,
+                self._by_node,
             )
         return self._cuts[repeats]
 
     def _recipes(self, repeats: bool) -> tuple[Recipe, ...]:
         if not repeats:
             return (LAYER, AT_ONCE, *ROWS)
-        gates = tuple(Recipe(gate=gate) for gate in find_gates(self._graph))
+        gates = tuple(Recipe(gate=gate) for gate in find_gates(self.graph))
         if self._options.schedule is Schedule.PATCH:
             return (LAYER, AT_ONCE, *STRIPS, *PATCHES)
         return (LAYER, AT_ONCE, *ROWS, *STRIPS, *gates)
 
     def _planned(self, choice: Choice, effort: float) -> FrontierPoint | None:
         """A schedule with a layout; None where so many rows are live together that it would take too long."""
-        staged = stage_runs(self._graph, choice.runs)
+        staged = stage_runs(self.graph, choice.runs)
         if live_pairs(staged) > MAX_LIVE_PAIRS:
             return None
-        return FrontierPoint(lay_out(self._graph, staged, effort), choice.cycles, choice.macs, choice.runs)
+        return FrontierPoint(lay_out(self.graph, staged, effort), choice.cycles, choice.macs, choice.runs)
 
     def _smallest(self, repeats: bool) -> FrontierPoint:
         """The plan of the least bytes that is found: schedules of about the least live bytes, quickly laid out, and
         the best of them with care. Whole layers, where no schedule could be laid out."""
-        quick = sorted(self._quickly_planned(self._all_cuts(repeats)), key=lambda item: _by_bytes(item[0]))
+        quick = sorted(self._quickly_planned(self.cuts(repeats)), key=lambda item: _by_bytes(item[0]))
         if not quick:
             return self.layers
         best = quick[0][0]
@@ -192,12 +225,12 @@ class Search:
         for choice in dict.fromkeys(choices):
             if choice is None:
                 continue
-            staged = stage_runs(self._graph, choice.runs)
+            staged = stage_runs(self.graph, choice.runs)
             pairs = live_pairs(staged)
             if pairs > MAX_LIVE_PAIRS or (quick and work + pairs > QUICK_PAIRS):
                 continue
             work += pairs
-            plan = lay_out(self._graph, staged, 0.0)
+            plan = lay_out(self.graph, staged, 0.0)
             quick.append((FrontierPoint(plan, choice.cycles, choice.macs, choice.runs), choice))
         return quick
 
@@ -205,9 +238,9 @@ class Search:
         """A plan of few cycles whose arena stays within a limit; None where none was found."""
         if self._options.schedule is Schedule.AUTO and self.layers.arena_bytes <= limit_bytes:
             return self.layers
-        cuts = self._all_cuts(False)
+        cuts = self.cuts(False)
         if repeats and cuts.least_peak() > limit_bytes:
-            cuts = self._all_cuts(True)
+            cuts = self.cuts(True)
         live, searches = limit_bytes, FITTING_SEARCHES
         for _ in range(FITTING_ATTEMPTS):
             choice = cuts.cheapest(live)

@@ -149,13 +149,13 @@ class StampedArena:
         if len(buffers) == 1 and buffers[0].row is None:
             offset, step = buffers[0].offset, row_bytes
             starts = [offset + step * row for row in range(count)] if split else [offset]
-            if buffers[0].bytes != row_bytes * count or offset % type_.dtype.bytes:
+            if buffers[0].bytes != row_bytes * count or offset % type_.dtype.alignment:
                 raise PlanError(f"{what} has a buffer of the wrong size or alignment")
         else:
             rows = {b.row: b.offset for b in buffers}
             if len(rows) != len(buffers) or list(range(*tile.rows)) != sorted(row for row in rows if row is not None):
                 raise PlanError(f"{what} has rows without a place or with two")
-            if any(b.bytes != row_bytes or b.offset % max(ROW_UNIT, type_.dtype.bytes) for b in buffers):
+            if any(b.bytes != row_bytes or b.offset % max(ROW_UNIT, type_.dtype.alignment) for b in buffers):
                 raise PlanError(f"{what} has a row of the wrong size or alignment")
             starts = [rows[row] for row in range(*tile.rows)]
         whole = buffers[0].row is None

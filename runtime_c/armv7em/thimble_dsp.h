@@ -54,24 +54,14 @@ static inline uint32_t thimble_odd_bytes(uint32_t word) {
 #endif
 }
 
-/* Lane by lane modulo 2^16. */
-static inline uint32_t thimble_add_lanes(uint32_t a, uint32_t b) {
+/* The bytes of each lane changed about. */
+static inline uint32_t thimble_swap_bytes(uint32_t word) {
 #if defined(__ARM_FEATURE_DSP)
     uint32_t lanes;
-    __asm__("sadd16 %0, %1, %2" : "=r"(lanes) : "r"(a), "r"(b));
+    __asm__("rev16 %0, %1" : "=r"(lanes) : "r"(word));
     return lanes;
 #else
-    return ((a + b) & 0xFFFFu) | ((a & 0xFFFF0000u) + (b & 0xFFFF0000u));
-#endif
-}
-
-static inline uint32_t thimble_subtract_lanes(uint32_t a, uint32_t b) {
-#if defined(__ARM_FEATURE_DSP)
-    uint32_t lanes;
-    __asm__("ssub16 %0, %1, %2" : "=r"(lanes) : "r"(a), "r"(b));
-    return lanes;
-#else
-    return ((a - b) & 0xFFFFu) | ((a & 0xFFFF0000u) - (b & 0xFFFF0000u));
+    return (word << 8 & 0xFF00FF00u) | (word >> 8 & 0x00FF00FFu);
 #endif
 }
 

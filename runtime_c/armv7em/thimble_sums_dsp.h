@@ -22,7 +22,7 @@ static inline uint32_t thimble_first_folded(uint32_t x) {
 }
 
 static inline uint32_t thimble_second_folded(uint32_t x) {
-    return thimble_add_lanes(thimble_subtract_lanes(x << 8 & 0xFF00FF00u, thimble_odd_bytes(x)), 0x007F007Fu);
+    return thimble_swap_bytes(x) ^ 0x007F007Fu; /* 127 - x1 is 0x7F ^ x1 as a byte without sign */
 }
 
 /* Bytes x0..x3 of a pixel as (x0, x2) and (x1, x3), for plain weights. */

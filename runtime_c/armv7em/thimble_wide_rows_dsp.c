@@ -28,14 +28,41 @@ static void widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_
         }
         return;
     }
-    for (; words >= 2; words -= 2) {
+    for (; words >= 4; words -= 4) {
+        const uint32_t a = thimble_load_4(from);
+        const uint32_t b = thimble_load_4(from + 4);
+        const uint32_t c = thimble_load_4(from + 8);
+        const uint32_t d = thimble_load_4(from + 12);
+        put_word(1, to, a);
+        put_word(1, to + 2, b);
+        put_word(1, to + 4, c);
+        put_word(1, to + 6, d);
+        from += 16;
+        to += 8;
+    }
+    for (; words > 0; words--) {
         put_word(1, to, thimble_load_4(from));
-        put_word(1, to + 2, thimble_load_4(from + 4));
-        from += 8;
+        from += 4;
+        to += 2;
+    }
+}
+
+/* `words` words down to a place before them. */
+static void move_words(const uint32_t *from, uint32_t *to, int32_t words) {
+    for (; words >= 4; words -= 4) {
+        const uint32_t a = from[0];
+        const uint32_t b = from[1];
+        const uint32_t c = from[2];
+        const uint32_t d = from[3];
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = d;
+        from += 4;
         to += 4;
     }
-    if (words > 0) {
-        put_word(1, to, thimble_load_4(from));
+    for (; words > 0; words--) {
+        *to++ = *from++;
     }
 }
 
@@ -160,9 +187,7 @@ void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_r
         const int32_t row = y - image * p->output_height;
         const int32_t passed = done * p->stride_height;
         const int32_t kept = row > 0 && held > passed ? held - passed : 0;
-        for (int32_t i = 0; i < kept * row_words; i++) {
-            rows[i] = rows[passed * row_words + i];
-        }
+        move_words(rows + passed * row_words, rows, kept * row_words);
         done = smaller(smaller(p->output_height - row, end - y), p->rows_at_once);
         held = (done - 1) * p->stride_height + p->kernel_height;
         for (int32_t i = kept; i < held; i++) {

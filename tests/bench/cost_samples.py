@@ -16,7 +16,7 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.kernel_work import NodeWork, Work
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.row_graph import row_graph
 from thimble.compiler.plan.row_plan import plan_runs
 from thimble.compiler.plan.runs import Recipe, Run

@@ -12,7 +12,7 @@ from thimble.compiler.driver.build_folder import import_model
 from thimble.compiler.driver.layer_bench import measure_graph
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.targets.model import load_target
 
 TARGETS = ("stm32l4r5zi", "stm32h743zi", "mps3-an547", "stm32g0b1re", "ibex")

@@ -200,7 +200,7 @@ class _CaseMaker:
 
 _HEAD = """
 #include <stdint.h>
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv)
 #include "semihosting.h"
 static int32_t in, out;
 static int read_image(uint8_t *to, uint32_t bytes) { return semihosting_read(in, to, bytes) == (int32_t)bytes; }
@@ -221,7 +221,7 @@ static uint8_t memory[MEMORY_BYTES] __attribute__((aligned(16)));
 
 _MAIN = """
 int main(void) {
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv)
     in = semihosting_open("inputs.bin", SEMIHOSTING_READ);
     out = semihosting_open("outputs.bin", SEMIHOSTING_WRITE);
 #else
@@ -229,7 +229,7 @@ int main(void) {
     out = fopen("outputs.bin", "wb");
 #endif
 CASES
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv)
     return semihosting_close(out) == 0 ? 0 : 1;
 #else
     return fclose(out);

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import os
-import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from tests.kernels.cases import draw_cases
 from tests.kernels.draws import DRAWS
-from tests.kernels.harness import Case, make_case, run_on_host, run_on_target
+from tests.kernels.harness import Case, run_on_host, run_on_target
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
-from thimble.compiler.importers.tflite import import_tflite
-from thimble.compiler.ir.operator import Rounding
 from thimble.targets.model import load_target
 
 LAYERS = int(os.environ.get("THIMBLE_KERNEL_LAYERS", "60"))
-LIMITS = (None, None, 4096, 2048, 1024, 512)
-"""Of scratch, so that kernels work in portions of all sizes."""
-
 CORES = tuple(Core(has_fpu, winograd_bytes=1 << 20) for has_fpu in (True, False))
 """Every layer whose shape suits is made with transformed weights."""
 
@@ -30,50 +24,18 @@ TARGETS = (
 )
 
 
-def draw_cases(operator: str, count: int, core: Core) -> list[Case]:
-    """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input."""
-    cases: list[Case] = []
-    for seed in range(20 * count):
-        rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        graph = import_tflite(DRAWS[operator](rng), f"{operator} {seed}")
-        (site,) = graph.sites
-        (plain,) = site.op.lower(site, Rounding.TFLM)
-        whole = bool(rng.random() < 0.5)
-        limit = LIMITS[int(rng.integers(len(LIMITS)))]
-        call = specialise(site, plain, whole, core, limit)
-        if call is None:
-            continue
-        assert limit is None or call.scratch_bytes <= limit
-        inputs = [draw_input(rng, v.type.shape, seed % 6) for v in site.inputs if v is not None and v.data is None]
-        operands = iter(inputs)
-        arrays = [v.constant if v is not None and v.data is not None else next(operands) for v in site.inputs]
-        outputs = site.op.reference(site, arrays, Rounding.TFLM)
-        cases.append(make_case(site, call, inputs, outputs, len(cases), rng, whole))
-        if len(cases) == count:
-            return cases
-    raise AssertionError(f"only {len(cases)} of {20 * count} drawn layers are taken")
-
-
-def draw_input(rng: np.random.Generator, shape: tuple[int, ...], sample: int) -> np.ndarray:
-    """int8: sample 1 all lowest, 2 all highest, 3 only extremes, others random."""
-    if sample in (1, 2):
-        return np.full(shape, (-128, 127)[sample - 1], np.int8)
-    if sample == 3:
-        return np.where(rng.random(shape) < 0.5, -128, 127).astype(np.int8)
-    return rng.integers(-128, 128, shape).astype(np.int8)
+def dsp_cases(operator: str, core: Core) -> list[Case]:
+    """Layers with the kernels of a core with DSP instructions."""
+    return draw_cases(operator, LAYERS, lambda *given: specialise(*given[:3], core, given[3]))
 
 
 @pytest.mark.parametrize("operator", DRAWS)
 def test_portable_twin_equals_the_reference(operator: str, tmp_path: Path) -> None:
-    run_on_host(draw_cases(operator, LAYERS, CORES[0]), tmp_path)
+    run_on_host(dsp_cases(operator, CORES[0]), tmp_path)
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize(
-    "core",
-    CORES,
-    ids=["fpu", "no fpu"],
-)
+@pytest.mark.parametrize("core", CORES, ids=["fpu", "no fpu"])
 @pytest.mark.parametrize("operator", DRAWS)
 def test_assembly_equals_the_reference(operator: str, core: Core, target: str, tmp_path: Path) -> None:
-    run_on_target(draw_cases(operator, LAYERS, core), tmp_path, load_target(target))
+    run_on_target(dsp_cases(operator, core), tmp_path, load_target(target))

@@ -25,8 +25,8 @@ from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.plan.access import KERNELS
 from thimble.compiler.plan.checker import PlanError, check_plan
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import plan_layers
 
 MODELS_PER_ROW = 3
 VARIANTS = (over_first_operand, over_last_operand)

@@ -17,7 +17,7 @@ from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.passes.pipeline import run_passes
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.layer_plan import plan_layers
 
 VWW = "mlperf_tiny/vww_96_int8.tflite"
 MCUNET = "vision/mcunet_vww_int8.tflite"

@@ -22,7 +22,7 @@ from thimble.compiler.ops.executor import Executor
 from thimble.compiler.passes.intervals import channel_intervals
 from thimble.compiler.passes.pipeline import PASSES, choose_passes, run_passes
 from thimble.compiler.plan.checker import check_plan
-from thimble.compiler.plan.planner import plan_layers
+from thimble.compiler.plan.layer_plan import plan_layers
 
 often = settings(
     derandomize=True,

@@ -18,8 +18,8 @@ from thimble.compiler.ops.relu import Relu
 from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
 from thimble.compiler.ops.sigmoid import Tanh
 from thimble.compiler.plan.checker import PlanError, check_plan
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, View
-from thimble.compiler.plan.planner import plan_layers
 from thimble.compiler.plan.views import find_views
 
 

@@ -11,9 +11,10 @@ from thimble.compiler.driver import demo
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import KernelCall
 from thimble.compiler.plan.checker import PlanError, check_plan
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.planner import plan_graph, plan_layers
+from thimble.compiler.plan.planner import plan_graph
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def keeping_off(graph: Graph) -> Graph:
     def specialise(site: Site, call: KernelCall, whole: bool) -> KernelCall:
         return replace(call, overlaps=False)
 
-    return replace(graph, specialise=specialise)
+    return replace(graph, specialise=(specialise,) * len(graph.nodes))
 
 
 def planned(graph: Graph, schedule: Schedule, by_rows: bool) -> Plan:

@@ -25,8 +25,8 @@ from thimble.compiler.driver.memory_map import (
     round_unit,
     step_names,
 )
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.layout import Request, arena_bytes, lower_bound, place
-from thimble.compiler.plan.planner import plan_layers
 
 WIDTH = 1000.0
 TOLERANCE = 1e-6

@@ -15,9 +15,9 @@ from tests.graphs import graph_of
 from thimble.compiler.ir.graph import verify
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.plan.checker import check_plan
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.order import in_order, memory_of, reorder
 from thimble.compiler.plan.order_search import Block, Step, find_order, peak_bytes
-from thimble.compiler.plan.planner import plan_layers
 
 Memory = tuple[list[Step], list[Block]]
 

@@ -12,9 +12,9 @@ from tests.graphs import read_graph
 from thimble.compiler.driver import demo
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.checker import PlanError, check_plan
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.layout import Request, arena_bytes, lower_bound, place
 from thimble.compiler.plan.plan import BufferKind, Plan
-from thimble.compiler.plan.planner import plan_layers
 
 requests = st.lists(
     st.builds(

@@ -15,9 +15,10 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.passes.pipeline import PASSES, run_passes
 from thimble.compiler.plan.accesses import count_accesses
 from thimble.compiler.plan.checker import PlanError, check_plan
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Block, Plan
-from thimble.compiler.plan.planner import plan_graph, plan_layers
+from thimble.compiler.plan.planner import plan_graph
 from thimble.compiler.plan.regions import Bodies, Region, Spread, assign_regions, spread, waits
 from thimble.compiler.plan.requests import Request, Slide
 

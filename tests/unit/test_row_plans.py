@@ -24,8 +24,9 @@ from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.compiler.passes.separate_outputs import separate_outputs
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cuts import Cuts
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
-from thimble.compiler.plan.planner import frontier, plan_graph, plan_layers
+from thimble.compiler.plan.planner import frontier, plan_graph
 from thimble.compiler.plan.row_graph import RowGraph, row_graph
 from thimble.compiler.plan.row_plan import plan_runs
 from thimble.compiler.plan.run_costs import RunCosts

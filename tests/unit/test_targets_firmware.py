@@ -82,7 +82,7 @@ def test_echo_on_every_target(name: str, build: Builder) -> None:
 
 
 # A chip for each kind of core: stack limit or MPU, fault status or none.
-OTHER_CORES = ("stm32g0b1re", "rp2040", "stm32h743zi", "nrf5340", "mps3-an547")
+OTHER_CORES = ("stm32g0b1re", "rp2040", "stm32f207zg", "stm32h743zi", "nrf5340", "mps3-an547")
 
 
 @pytest.mark.parametrize("name", OTHER_CORES)

@@ -25,6 +25,7 @@ KB = 1024
 # Clock, flash, RAM that firmware is linked to, interrupts, core: from the manuals that the chips' files cite.
 CHIPS = {
     "stm32l4r5zi": (120_000_000, 0x0800_0000, 2048 * KB, 0x2000_0000, 640 * KB, 95, "cortex-m4"),
+    "stm32f207zg": (120_000_000, 0x0800_0000, 1024 * KB, 0x2000_0000, 128 * KB, 81, "cortex-m3"),
     "stm32f411re": (100_000_000, 0x0800_0000, 512 * KB, 0x2000_0000, 128 * KB, 86, "cortex-m4"),
     "nrf52840": (64_000_000, 0x0000_0000, 1024 * KB, 0x2000_0000, 256 * KB, 48, "cortex-m4"),
     "stm32f746zg": (216_000_000, 0x0800_0000, 1024 * KB, 0x2000_0000, 320 * KB, 98, "cortex-m7"),

@@ -13,9 +13,12 @@ from thimble.compiler.exporters.tflite.paddings import spell_out_paddings
 from thimble.compiler.ir.errors import UnsupportedOp
 from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.packing import pack
 from thimble.compiler.ir.types import DType, QuantParams, TensorType
 
 _SCHEMA_VERSION = 3
+_INT2 = 19
+"""The code of int2 in LiteRT's schema.fbs, which the tflite package does not know yet."""
 _IDENTIFIER = b"TFL3"
 _LAST_OLD_CODE = 127
 """Operator codes above it stand in the newer of the two fields alone; the older one then holds this."""
@@ -64,10 +67,10 @@ class _Writer:
         return write(Table({**model}), _IDENTIFIER)
 
     def _tensor(self, value: Value) -> Table:
-        buffer = self._buffer(value.constant) if value.role is Role.CONSTANT else 0
+        buffer = self._buffer(value) if value.role is Role.CONSTANT else 0
         fields: dict[int, Scalar | str | Array | Table] = {
             0: np.array(value.type.shape, np.int32),
-            1: Scalar("byte", getattr(FileType, value.type.dtype.name)),
+            1: Scalar("byte", _INT2 if value.type.dtype is DType.INT2 else getattr(FileType, value.type.dtype.name)),
             2: Scalar("uint", buffer),
             3: value.name,
             8: Scalar("bool", True),
@@ -76,8 +79,10 @@ class _Writer:
             fields[4] = _quantization(value.type.quant)
         return Table(fields)
 
-    def _buffer(self, data: Array) -> int:
-        self.buffers.append(Table({0: np.frombuffer(data.tobytes(), np.uint8)}))
+    def _buffer(self, value: Value) -> int:
+        data, dtype = value.constant, value.type.dtype
+        raw = pack(data.reshape(-1), dtype) if dtype.is_packed else np.frombuffer(data.tobytes(), np.uint8)
+        self.buffers.append(Table({0: raw}))
         return len(self.buffers) - 1
 
     def _add_operator(self, node: Node, site: Site) -> None:

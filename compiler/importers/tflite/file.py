@@ -19,13 +19,16 @@ from tflite.SubGraph import SubGraph
 from tflite.Tensor import Tensor
 from tflite.VarHandleOptions import VarHandleOptions
 
-from thimble.compiler.importers.tflite.schema import BuiltinOperator, TensorType, enum_name
+from thimble.compiler.importers.tflite.schema import INT2, BuiltinOperator, TensorType, enum_name
 from thimble.compiler.ir.errors import MalformedModel, quoted
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.packing import unpack
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.compiler.ir.types import TensorType as IrTensorType
 
 _DTYPES = {
+    INT2: DType.INT2,
+    TensorType.INT4: DType.INT4,
     TensorType.INT8: DType.INT8,
     TensorType.UINT8: DType.UINT8,
     TensorType.INT16: DType.INT16,
@@ -197,9 +200,12 @@ class _Reader:
         else:
             self._length(entry.DataLength(), f"bytes of {where}", 1)
             raw = entry.DataAsNumpy()
-        expected = IrTensorType(shape, dtype).bytes
+        elements = IrTensorType(shape, dtype).elements
+        expected = dtype.bytes_of(elements)  # without gaps: int4 and int2 fill the bytes of a file
         if raw.size != expected:
             raise MalformedModel(f"{where} of shape {shape} needs {expected} bytes, but its buffer holds {raw.size}.")
+        if dtype.is_packed:
+            return unpack(np.asarray(raw), elements, dtype).reshape(shape)
         array = np.frombuffer(raw.tobytes(), dtype.numpy.newbyteorder("<")).astype(dtype.numpy)
         if dtype is DType.BOOL:
             if raw.max(initial=0) > 1:

@@ -17,6 +17,7 @@ from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant, 
 from thimble.compiler.ir.operator import Array, Operator
 from thimble.compiler.ir.types import MAX_TENSOR_BYTES, DType, TensorType
 from thimble.compiler.ir.unused import without_unused
+from thimble.compiler.ops.constraints import NARROW
 from thimble.compiler.ops.convolution import WeightedOperator
 from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.ops.executor import Executor
@@ -146,7 +147,7 @@ class _Importer:
         if not isinstance(op, WeightedOperator) or len(inputs) < 2 or inputs[0] is None or inputs[1] is None:
             return inputs
         weights = self.values[inputs[1]]
-        quantized = weights.type.dtype is DType.INT8 and weights.type.quant is not None
+        quantized = weights.type.dtype in NARROW and weights.type.quant is not None
         if self.values[inputs[0]].type.dtype is not DType.FLOAT32 or weights.data is None or not quantized:
             return inputs
         type_ = TensorType(weights.type.shape, DType.FLOAT32)

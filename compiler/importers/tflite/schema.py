@@ -7,7 +7,10 @@ from tflite.BuiltinOperator import BuiltinOperator
 from tflite.Padding import Padding
 from tflite.TensorType import TensorType
 
-__all__ = ["Activation", "BuiltinOperator", "Padding", "TensorType", "enum_name"]
+__all__ = ["INT2", "Activation", "BuiltinOperator", "Padding", "TensorType", "enum_name"]
+
+INT2 = 19
+"""The code of int2 in LiteRT's schema.fbs, which the tflite package does not know yet."""
 
 
 def enum_name(enumeration: type, code: int) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.compiler.ir.operator import Array
 
 MIN_SCALE_BITS, MAX_SCALE_BITS = 2, 8
@@ -83,11 +84,7 @@ class PlainRequantization:
         return self.with_bits(total + 1 - self.right)
 
 
-def sum_bounds(weights: Array, bias: Array, zero_point: int) -> Array:
-    """The largest |bias + sum of w * (x - zero_point)| that any int8 x gives, for each row of `weights`."""
-    w = weights.astype(np.int64)
-    positive, negative = np.maximum(w, 0).sum(axis=1), np.minimum(w, 0).sum(axis=1)
-    low, high = -128 - zero_point, 127 - zero_point
-    largest = bias + positive * high + negative * low
-    smallest = bias + positive * low + negative * high
-    return np.asarray(np.maximum(np.abs(largest), np.abs(smallest)))
+def plain_requantization(layer: PlainLayer) -> PlainRequantization:
+    """How the plain kernel requantizes; results are made from the lower limit up where that is inside int8."""
+    target = layer.output_zero_point - (layer.output_min if layer.limits_inside else 0)
+    return PlainRequantization(layer.multipliers, layer.shifts, layer.bounds, target)

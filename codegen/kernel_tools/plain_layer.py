@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.codegen.armv7em.requantize import PlainRequantization, sum_bounds
 from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Table
 
@@ -40,11 +39,14 @@ class PlainLayer:
         return np.asarray(self.bias - self.input_zero_point * self.weights.sum(axis=1, dtype=np.int64))
 
     @property
-    def requantization(self) -> PlainRequantization:
-        """How the plain kernel requantizes; results are made from the lower limit up where that is inside int8."""
-        target = self.output_zero_point - (self.output_min if self.limits_inside else 0)
-        bounds = sum_bounds(self.weights, self.bias, self.input_zero_point)
-        return PlainRequantization(self.multipliers, self.shifts, bounds, target)
+    def bounds(self) -> Array:
+        """The largest |bias + sum of w * (x - zero point)| that any int8 x gives, for each channel."""
+        w = self.weights.astype(np.int64)
+        positive, negative = np.maximum(w, 0).sum(axis=1), np.minimum(w, 0).sum(axis=1)
+        low, high = -128 - self.input_zero_point, 127 - self.input_zero_point
+        largest = self.bias + positive * high + negative * low
+        smallest = self.bias + positive * low + negative * high
+        return np.asarray(np.maximum(np.abs(largest), np.abs(smallest)))
 
 
 def plain_layer(site: Site, call: KernelCall, channel_axis: int) -> PlainLayer | None:

@@ -1,0 +1,41 @@
+"""Which kernel calls of a layer have a specialised form on Armv8.1-M with MVE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from thimble.codegen.armv81m.addition import specialise_add
+from thimble.codegen.armv81m.convolution import specialise_conv_2d
+from thimble.codegen.armv81m.depthwise import specialise_depthwise
+from thimble.codegen.armv81m.fully_connected import specialise_fully_connected
+from thimble.codegen.kernel_tools.limits import NO_LIMIT
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import KernelCall
+from thimble.targets.model import Target
+
+KERNELS: Mapping[str, Callable[[Site, KernelCall, bool, int], KernelCall | None]] = {
+    "add_s8": specialise_add,
+    "conv_2d_s8": specialise_conv_2d,
+    "depthwise_conv_2d_s8": specialise_depthwise,
+    "fully_connected_s8": specialise_fully_connected,
+}
+"""By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
+
+
+def has_mve(target: Target) -> bool:
+    """Whether the target's core has the vector instructions."""
+    return any(extension.startswith("mve") for extension in target.isa.split("+")[1:])
+
+
+def specialise(site: Site, call: KernelCall, whole: bool, scratch_limit_bytes: int | None = None) -> KernelCall | None:
+    """The specialised call with the same bytes, or None where the plain kernel has to stay.
+
+    `whole`: the call is for whole tensors, whose rows lie one behind the other. None too where the call would take
+    more scratch than the limit.
+    """
+    find = KERNELS.get(call.kernel)
+    if find is None:
+        return None
+    limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
+    found = find(site, call, whole, limit)
+    return None if found is None or found.scratch_bytes > limit else found

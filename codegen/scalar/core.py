@@ -1,0 +1,32 @@
+"""What the kernels of this family must know of the core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.targets.model import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """`block` output channels are summed at a time, as many as the registers hold beside inputs and weights.
+
+    `long_multiply`: an instruction gives the high word of a product of two words.
+    """
+
+    block: int
+    long_multiply: bool
+
+
+CORES = {
+    "rv32im": Core(block=8, long_multiply=True),
+    "armv7-m": Core(block=4, long_multiply=True),
+    "armv6-m": Core(block=4, long_multiply=False),
+}
+"""By the base of the instruction set."""
+
+
+def core_of(target: Target) -> Core | None:
+    """The core of a target; None where it has something better, or is not known."""
+    base, *extensions = target.isa.split("+")
+    return None if extensions else CORES.get(base.removesuffix("c") if base.startswith("rv32") else base)

@@ -1,0 +1,81 @@
+"""DEPTHWISE_CONV_2D straight from its input: one output pixel, a block of channels at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble.codegen.kernel_tools.plain_layer import plain_layer
+from thimble.codegen.scalar.core import Core
+from thimble.codegen.scalar.layer import Tail, blocked_weights, constant_tables, fuse_tail
+from thimble.codegen.scalar.rendering import kernel_source
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import EndRow, FirstRow, InputRows, KernelCall, OutputRows, Table
+
+MAX_TAPS = 64
+"""Largest window taken: the kernel keeps a pointer for each tap on the stack."""
+
+MAX_UNROLLED_TAPS = 9
+MAX_BLOCK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseForm:
+    """What one function is generated for; `block` divides `channels`."""
+
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    channels: int
+    block: int
+    tail: Tail
+
+    @property
+    def name(self) -> str:
+        """A short name that tells forms apart."""
+        kernel = f"{self.kernel_height}x{self.kernel_width}_{self.stride_height}x{self.stride_width}"
+        return f"{kernel}_{self.channels}_b{self.block}{self.tail.name}"
+
+    @property
+    def taps(self) -> int:
+        """Products of one output."""
+        return self.kernel_height * self.kernel_width
+
+    @property
+    def unrolled(self) -> bool:
+        """Whether there is no loop over the taps."""
+        return self.taps <= MAX_UNROLLED_TAPS
+
+
+def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
+    """Blocks of channels in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold."""
+    layer = plain_layer(site, call, channel_axis=3)
+    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    plain_windows = sizes["multiplier"] == sizes["dilation_height"] == sizes["dilation_width"] == 1
+    if layer is None or not plain_windows or sizes["kernel_height"] * sizes["kernel_width"] > MAX_TAPS:
+        return None
+    fused = fuse_tail(layer, core)
+    if fused is None:
+        return None
+    tail, constants = fused
+    channels = len(layer.weights)
+    form = DepthwiseForm(
+        kernel_height=sizes["kernel_height"],
+        kernel_width=sizes["kernel_width"],
+        stride_height=sizes["stride_height"],
+        stride_width=sizes["stride_width"],
+        channels=channels,
+        block=next(n for n in range(MAX_BLOCK, 0, -1) if channels % n == 0),
+        tail=tail,
+    )
+    kept = ("input_height", "input_width", "pad_top", "pad_left", "output_height", "output_width")
+    limits = ("output_zero_point", "output_min", "output_max")
+    params = tuple((name, sizes[name]) for name in (*kept, *limits))
+    border = Table("border", np.full(channels, layer.input_zero_point, np.int8))
+    weights = blocked_weights(layer.weights, form.block)
+    tables = constant_tables(layer.start, constants, channels)
+    name = f"depthwise_conv_2d_scalar_{form.name}"
+    arguments = (InputRows(0), border, weights, *tables, OutputRows(0), FirstRow(), EndRow())
+    return KernelCall(name, params, arguments, kernel_source("depthwise_conv_2d_scalar", name, form=form))

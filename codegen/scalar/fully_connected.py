@@ -1,0 +1,53 @@
+"""FULLY_CONNECTED on cores without SIMD instructions: a block of outputs at a time, each input read once for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble.codegen.kernel_tools.plain_layer import plain_layer
+from thimble.codegen.scalar.core import Core
+from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
+from thimble.codegen.scalar.rendering import kernel_source
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Input, KernelCall, Output
+
+
+@dataclass(frozen=True, slots=True)
+class FullyConnectedForm:
+    """What one function is generated for; `unroll` divides `depth`."""
+
+    depth: int
+    channels: int
+    block: int
+    unroll: int
+    tail: Tail
+
+    @property
+    def name(self) -> str:
+        """A short name that tells forms apart."""
+        return f"{self.depth}_{self.channels}_b{self.block}{self.tail.name}"
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of outputs, the last perhaps not full."""
+        return -(-self.channels // self.block)
+
+
+def specialise_fully_connected(
+    site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
+) -> KernelCall | None:
+    """Blocks of outputs in place of thimble_fully_connected_s8; None where the preconditions do not hold."""
+    layer = plain_layer(site, call, channel_axis=0)
+    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    fused = fuse_tail(layer, core) if layer is not None and sizes["weights_zero_point"] == 0 else None
+    if layer is None or fused is None:
+        return None
+    tail, constants = fused
+    channels, depth = layer.weights.shape
+    form = FullyConnectedForm(depth, channels, block_size(channels, core.block), unroll_of(depth), tail)
+    params = tuple((name, sizes[name]) for name in ("rows", "output_zero_point", "output_min", "output_max"))
+    weights = blocked_weights(layer.weights, form.block)
+    tables = constant_tables(layer.start, constants, form.blocks * form.block)
+    name = f"fully_connected_scalar_{form.name}"
+    source = kernel_source("fully_connected_scalar", name, form=form)
+    return KernelCall(name, params, (Input(0), weights, *tables, Output()), source)

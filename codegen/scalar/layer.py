@@ -1,0 +1,67 @@
+"""What all kernels with weights share: blocks of output channels, and the constants of their requantization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer
+from thimble.codegen.kernel_tools.requantize import PlainRequantization, Requantization
+from thimble.codegen.scalar.core import Core
+from thimble.compiler.ir.operator import Array, Table
+
+MAX_UNROLL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """How a sum becomes an output, as far as it is compiled in; `high_product` is a function of thimble_scalar.h."""
+
+    scale_bits: int
+    rounds_ties: bool
+    high_product: str
+
+    @property
+    def name(self) -> str:
+        """A short name that tells tails apart."""
+        return f"s{self.scale_bits}{'t' * self.rounds_ties}{'h' * self.high_product.endswith('halves')}"
+
+
+def fuse_tail(layer: PlainLayer, core: Core) -> tuple[Tail, Requantization] | None:
+    """The requantization of a layer, one scale for all channels; None where nothing can be proved."""
+    plain = PlainRequantization(layer.multipliers, layer.shifts, layer.bounds, layer.output_zero_point)
+    constants = plain.with_equal_bits()
+    if constants is None:
+        return None
+    high_product = "thimble_high_product" if core.long_multiply else "thimble_high_product_by_halves"
+    return Tail(constants.uniform_bits, layer.rounds_ties, high_product), constants
+
+
+def block_size(channels: int, most: int) -> int:
+    """Channels at a time: of the sizes that leave the fewest places of the last block empty, the largest."""
+    sizes = range(1, min(channels, most) + 1)
+    return min(sizes, key=lambda n: (-(-channels // n), -(-channels // n) * n))
+
+
+def unroll_of(depth: int) -> int:
+    """Inputs of one turn of the loop over `depth` of them, which it divides."""
+    return next(n for n in range(MAX_UNROLL, 0, -1) if depth % n == 0)
+
+
+def blocked_weights(weights: Array, block: int) -> Table:
+    """(blocks, depth, block) int8 from weights (channels, depth): the channels of a block side by side, 0 behind."""
+    channels, depth = weights.shape
+    blocks = -(-channels // block)
+    padded = np.zeros((blocks * block, depth), np.int8)
+    padded[:channels] = weights
+    return Table("weights", padded.reshape(blocks, block, depth).transpose(0, 2, 1).copy())
+
+
+def constant_tables(start: Array, constants: Requantization, places: int) -> tuple[Table, Table]:
+    """(places, 2) int32 of starts and multipliers, and (places,) int8 of last shifts; 0 and 1 behind the channels."""
+    channels = len(start)
+    pairs, shifts = np.zeros((places, 2), np.int32), np.ones(places, np.int8)
+    pairs[:channels, 0], pairs[:channels, 1] = start, constants.multipliers
+    shifts[:channels] = constants.shifts
+    return Table("constants", pairs), Table("shifts", shifts)

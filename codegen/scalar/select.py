@@ -1,0 +1,33 @@
+"""Which kernel calls of a layer have a specialised form on cores without SIMD instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from thimble.codegen.kernel_tools.limits import NO_LIMIT
+from thimble.codegen.scalar.convolution import specialise_conv_2d
+from thimble.codegen.scalar.core import Core
+from thimble.codegen.scalar.depthwise import specialise_depthwise
+from thimble.codegen.scalar.fully_connected import specialise_fully_connected
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import KernelCall
+
+KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
+    "conv_2d_s8": specialise_conv_2d,
+    "depthwise_conv_2d_s8": specialise_depthwise,
+    "fully_connected_s8": specialise_fully_connected,
+}
+"""By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
+
+
+def specialise(
+    site: Site, call: KernelCall, whole: bool, core: Core, scratch_limit_bytes: int | None = None
+) -> KernelCall | None:
+    """The specialised call with the same bytes, or None where the plain kernel has to stay.
+
+    `whole`: the call is for whole tensors, whose rows lie one behind the other.
+    """
+    find = KERNELS.get(call.kernel)
+    if find is None:
+        return None
+    return find(site, call, core, whole, NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes)

@@ -1,0 +1,244 @@
+"""Schedules with the kernels that fit into them: bytes and cycles of both together.
+
+Schedules are found on plain kernels, which need no scratch. For each of them, and each limit of bytes, the nodes get
+the fastest kernels that fit beside what is live (kernels.py); the pair that suits the objective is laid out, and where
+that takes more than it may, again with less for the kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.plan.gaps import Gap, fill_gaps, find_gaps
+from thimble.compiler.plan.kernel_prices import KernelPrices
+from thimble.compiler.plan.kernels import KernelChoices, ScheduleCycles
+from thimble.compiler.plan.layer_plan import layer_needs, plan_layers, scratch_of_layers
+from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
+from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.row_graph import row_graph
+from thimble.compiler.plan.row_plan import lay_out, needs_of_nodes, plan_runs, scratch_of_stages
+from thimble.compiler.plan.runs import Run
+from thimble.compiler.plan.search import FRONTIER_EFFORT, FRONTIER_POINTS, FrontierPoint, Search, undominated
+from thimble.compiler.plan.stages import stage_runs
+
+ATTEMPTS = 6
+"""Layouts tried until a schedule with its kernels stays within a limit."""
+
+SCHEDULES_TRIED = 3
+"""The schedules that are laid out, one after the other, until one stays within the limit."""
+
+SCHEDULE_LIMITS = 16
+"""Limits of bytes for each of which a schedule is sought."""
+
+LOOSE = 1.01
+"""What a layout may take of the bytes that were asked for, before one is sought with care."""
+
+WORTH = 1.01
+"""Where a limit of bytes is given, more of them are taken only for fewer cycles than this."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draft:
+    """A schedule that may be planned, None for layers one by one, and its cycles within each limit of bytes."""
+
+    runs: tuple[Run, ...] | None
+    macs: int
+    curve: ScheduleCycles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offer:
+    """A schedule with the kernels that fit into `limit_bytes`."""
+
+    draft: _Draft
+    limit_bytes: int
+    cycles: float
+
+
+class KernelFit:
+    """Plans of one graph with kernels, by the options of `search`, which holds its schedules with plain kernels."""
+
+    def __init__(self, graph: Graph, choices: KernelChoices, options: PlanOptions, search: Search) -> None:
+        self._graph, self._choices, self._options, self._search = graph, choices, options, search
+
+    def best(self, limit: int | None) -> FrontierPoint:
+        """The plan that the options ask for, within a limit of bytes where any is found."""
+        if self._options.objective is Objective.SRAM:
+            return self._within_least(limit)
+        for drafts in self._drafts_in_turn(limit):
+            found = self._best_planned(self._best_of(drafts, limit), limit)
+            if found is not None:
+                return found
+        return self._within_least(limit)
+
+    def frontier(self) -> tuple[FrontierPoint, ...]:
+        """Points of falling bytes and rising cycles, none dominated, from the fewest cycles to the least bytes."""
+        kept: list[_Offer] = []
+        for offer in sorted(
+            self._offers(self._drafts(self._search.may_repeat, None), None), key=lambda o: (o.limit_bytes, o.cycles)
+        ):
+            if not kept or offer.cycles < kept[-1].cycles:
+                kept.append(offer)
+        stride = max(-(-len(kept) // FRONTIER_POINTS), 1)
+        chosen = [*kept[::stride], *(kept[-1:] if (len(kept) - 1) % stride else [])]
+        points = []
+        for number, offer in enumerate(chosen):
+            self._options.progress("Laying out the frontier", number / len(chosen))
+            limits = offer.draft.curve.scratch_limits(offer.limit_bytes)
+            points.append(self._laid_out(offer.draft, limits, FRONTIER_EFFORT * self._options.effort))
+        return undominated(points)
+
+    def spread(self, point: FrontierPoint) -> Plan:
+        """The schedule of a point in the regions of the options; in one block where it does not fit them."""
+        graph, options = self._choices.choose(point.scratch_limits), self._options
+        if point.runs is None:
+            return plan_layers(graph, self._search.rounding, options.effort, options.regions)
+        rows = row_graph(graph, self._search.rounding, options.input_by_rows)
+        return plan_runs(rows, point.runs, options.effort, options.regions)
+
+    def _drafts_in_turn(self, limit: int | None) -> Iterator[list[_Draft]]:
+        """Schedules to choose from, first what is found without looking at rows or computing anything twice."""
+        options, search = self._options, self._search
+        if options.objective is Objective.LATENCY and options.schedule is Schedule.AUTO:
+            yield [self._layers]
+        if options.schedule is not Schedule.PATCH:
+            yield self._drafts(False, limit)
+        if search.by_rows and search.may_repeat:
+            yield self._drafts(True, limit)
+
+    def _score_of(self, point: FrontierPoint) -> tuple[float, ...]:
+        return self._score(point.arena_bytes, point.cycles, 0.0)
+
+    def _best_of(self, drafts: list[_Draft], limit: int | None) -> list[_Offer]:
+        """Of each schedule the best kernels within a limit, the best schedules first."""
+        offers = list(self._offers(drafts, limit))
+        enough = WORTH * min((offer.cycles for offer in offers), default=0.0)
+        best: dict[int, _Offer] = {}
+        for offer in sorted(offers, key=lambda offer: self._score(offer.limit_bytes, offer.cycles, enough)):
+            best.setdefault(id(offer.draft), offer)
+        return list(best.values())[:SCHEDULES_TRIED]
+
+    def _score(self, bytes: int, cycles: float, enough: float) -> tuple[float, ...]:
+        """What the objective makes as small as possible; fewer cycles than `enough` are worth no bytes of a limit."""
+        if self._options.objective is not Objective.BALANCED:
+            return cycles, bytes
+        if self._options.uses_limit:
+            return max(cycles, enough), bytes, cycles
+        return bytes * cycles, bytes
+
+    def _offers(self, drafts: list[_Draft], limit: int | None) -> Iterator[_Offer]:
+        """All schedules with all kernels that are worth their bytes, within a limit."""
+        for draft in drafts:
+            for at, cycles in zip(draft.curve.limits.tolist(), draft.curve.cycles.tolist(), strict=True):
+                if limit is None or at <= limit:
+                    yield _Offer(draft, at, cycles)
+
+    @cached_property
+    def _layers(self) -> _Draft:
+        return self._draft(self._search.layers.runs, self._graph.macs)
+
+    def _drafts(self, repeats: bool, limit: int | None) -> list[_Draft]:
+        """Schedules for limits of bytes from the least to where all kernels are the fastest, or to a limit."""
+        options, search = self._options, self._search
+        layers = [self._layers] if options.schedule in (Schedule.AUTO, Schedule.LAYER) else []
+        if options.schedule is Schedule.LAYER or not search.by_rows:
+            return layers
+        cuts = search.cuts(repeats)
+        least, most = cuts.least_peak(), int(self._layers.curve.limits[-1])
+        most = max(most if limit is None else min(most, limit), least)
+        limits = np.unique(np.geomspace(max(least, 1), max(most, 1), SCHEDULE_LIMITS).astype(int)).tolist()
+        prices = KernelPrices(search.graph, self._choices)
+        chosen = search.bearable(cuts.cheapest_with_kernels([least, *limits[1:]], prices.of_runs))
+        return layers + [self._draft(choice.runs, choice.macs) for choice in chosen]
+
+    def _draft(self, runs: tuple[Run, ...] | None, macs: int) -> _Draft:
+        search = self._search
+        if runs is None:
+            needs, least = layer_needs(self._graph, search.rounding)
+        else:
+            needs, least = needs_of_nodes(search.graph, stage_runs(search.graph, runs))
+        return _Draft(runs, macs, ScheduleCycles(needs, self._choices, least))
+
+    def _best_planned(self, offers: list[_Offer], limit: int | None) -> FrontierPoint | None:
+        """The best of some offers with a layout that stays within a limit; None where none was found.
+
+        All are laid out quickly, and with care as long as that can give a better one.
+        """
+        quick = [self._laid_out(o.draft, o.draft.curve.scratch_limits(o.limit_bytes), 0.0) for o in offers]
+        at_best = [self._score(point.plan.bound_bytes, point.cycles, 0.0) for point in quick]
+        best: FrontierPoint | None = None
+        for number in sorted(range(len(quick)), key=lambda i: at_best[i]):
+            point = quick[number]
+            if best is not None and self._score_of(best) <= at_best[number]:
+                break
+            if point.arena_bytes > LOOSE * point.plan.bound_bytes:
+                point = self._laid_out(offers[number].draft, point.scratch_limits, self._options.effort)
+            if limit is None or point.arena_bytes <= limit:
+                best = point if best is None or self._score_of(point) < self._score_of(best) else best
+        shrunk = (self._shrunk(offer, limit) for offer in offers if limit is not None)
+        return best or next((point for point in shrunk if point is not None), None)
+
+    def _shrunk(self, offer: _Offer, limit: int) -> FrontierPoint | None:
+        """A schedule with slower kernels, as far as a layout needs them to stay within a limit; None if it never does.
+
+        Layouts are quick, but for one.
+        """
+        draft, live, careful, tried = offer.draft, offer.limit_bytes, True, None
+        for _ in range(ATTEMPTS):
+            limits = draft.curve.scratch_limits(live)
+            if limits == tried:
+                return None
+            tried = limits
+            found = self._laid_out(draft, limits, 0.0)
+            if careful and found.plan.bound_bytes <= limit < found.arena_bytes:
+                found, careful = self._laid_out(draft, limits, self._options.effort), False
+            if found.arena_bytes <= limit:
+                return found
+            live = min(live, limit) - (found.arena_bytes - limit)
+        return None
+
+    def _within_least(self, limit: int | None) -> FrontierPoint:
+        """The plan that the options ask for with plain kernels, or another one of no more bytes, with the fastest
+        kernels for which it has room."""
+        plain = self._search.best(limit)
+        room = plain.arena_bytes
+        if limit is not None and self._options.objective is not Objective.SRAM:
+            room = max(limit, room)
+        filled = self._in_gaps(plain, room)
+        for offer in self._best_of(self._drafts(self._search.may_repeat, room), room):
+            if offer.cycles * WORTH < filled.cycles:
+                return self._shrunk(offer, room) or filled
+        return filled
+
+    def _in_gaps(self, point: FrontierPoint, room: int) -> FrontierPoint:
+        """A plan with plain kernels, with the fastest ones that fit where it leaves room in so many bytes."""
+        gaps = find_gaps(point.plan, room)
+        by_node: dict[int, Gap] = {}
+        for stage, gap in zip(point.plan.stages, gaps, strict=True):
+            if stage.node is not None:
+                by_node[stage.node] = by_node[stage.node].joined(gap) if stage.node in by_node else gap
+        curve = self._draft(point.runs, point.macs).curve
+        limits = curve.limits_in_gaps(by_node)
+        graph = self._choices.choose(limits)
+        if point.runs is None:
+            scratch = scratch_of_layers(graph, self._search.rounding)
+        else:
+            rows = row_graph(graph, self._search.rounding, self._options.input_by_rows)
+            scratch = scratch_of_stages(rows, stage_runs(rows, point.runs))
+        plan = fill_gaps(point.plan, scratch, gaps)
+        return replace(point, plan=plan, cycles=curve.cycles_with(limits), scratch_limits=limits)
+
+    def _laid_out(self, draft: _Draft, limits: tuple[int, ...], effort: float) -> FrontierPoint:
+        graph, rounding = self._choices.choose(limits), self._search.rounding
+        if draft.runs is None:
+            plan = plan_layers(graph, rounding, effort)
+        else:
+            rows = row_graph(graph, rounding, self._options.input_by_rows)
+            plan = lay_out(rows, stage_runs(rows, draft.runs), effort)
+        cycles = draft.curve.cycles_with(limits)
+        return FrontierPoint(plan, cycles, draft.macs, draft.runs, limits)

@@ -1,0 +1,53 @@
+"""Random layers with a specialised kernel, as cases of the harness."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.kernels.draws import DRAWS
+from tests.kernels.harness import Case, make_case
+from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import KernelCall, Rounding
+
+LIMITS = (None, None, 4096, 2048, 1024, 512)
+"""Of scratch, so that kernels work in portions of all sizes."""
+
+Find = Callable[[Site, KernelCall, bool, int | None], KernelCall | None]
+"""The specialised call for a site, its plain call, whether rows lie one behind the other, and a limit of scratch."""
+
+
+def draw_cases(operator: str, count: int, find: Find) -> list[Case]:
+    """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input."""
+    cases: list[Case] = []
+    for seed in range(20 * count):
+        rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
+        graph = import_tflite(DRAWS[operator](rng), f"{operator} {seed}")
+        (site,) = graph.sites
+        (plain,) = site.op.lower(site, Rounding.TFLM)
+        whole = bool(rng.random() < 0.5)
+        limit = LIMITS[int(rng.integers(len(LIMITS)))]
+        call = find(site, plain, whole, limit)
+        if call is None:
+            continue
+        assert limit is None or call.scratch_bytes <= limit
+        inputs = [draw_input(rng, v.type.shape, seed % 6) for v in site.inputs if v is not None and v.data is None]
+        operands = iter(inputs)
+        arrays = [v.constant if v is not None and v.data is not None else next(operands) for v in site.inputs]
+        outputs = site.op.reference(site, arrays, Rounding.TFLM)
+        cases.append(make_case(site, call, inputs, outputs, len(cases), rng, whole))
+        if len(cases) == count:
+            return cases
+    raise AssertionError(f"only {len(cases)} of {20 * count} drawn layers are taken")
+
+
+def draw_input(rng: np.random.Generator, shape: tuple[int, ...], sample: int) -> np.ndarray:
+    """int8: sample 1 all lowest, 2 all highest, 3 only extremes, others random."""
+    if sample in (1, 2):
+        return np.full(shape, (-128, 127)[sample - 1], np.int8)
+    if sample == 3:
+        return np.where(rng.random(shape) < 0.5, -128, 127).astype(np.int8)
+    return rng.integers(-128, 128, shape).astype(np.int8)
