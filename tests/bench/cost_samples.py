@@ -27,11 +27,13 @@ ROUNDING = Rounding.TFLM
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """How a network is built: its kernels, their limit of scratch, and rows a call (None: layer by layer)."""
+    """How a network is built: its kernels, their limit of scratch, rows a call (None: layer by layer), and the flash
+    that a layer's transformed weights may take."""
 
     kernels: KernelFamily
     limit_bytes: int | None = None
     rows: int | None = None
+    winograd_bytes: int = 0
 
 
 PLAIN = (
@@ -42,6 +44,7 @@ OWN = (
     *(Variant(KernelFamily.AUTO, limit) for limit in (None, 4096, 2048, 1024)),
     *(Variant(KernelFamily.AUTO, None, rows) for rows in (1, 2, 4)),
     Variant(KernelFamily.AUTO, 2048, 1),
+    Variant(KernelFamily.AUTO, winograd_bytes=1 << 20),
 )
 
 
@@ -85,7 +88,7 @@ def load_graph(data: bytes, name: str) -> Graph:
 
 def sample(graph: Graph, target: Target, variant: Variant) -> Samples:
     """Build and run a network. Raises DoesNotFit where it is too large for the chip."""
-    graph = choose_kernels(graph, target, variant.kernels, variant.limit_bytes)
+    graph = choose_kernels(graph, target, variant.kernels, variant.limit_bytes, variant.winograd_bytes)
     if variant.rows is None:
         plan = plan_layers(graph, ROUNDING, 0.0)
     else:
