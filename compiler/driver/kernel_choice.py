@@ -7,7 +7,9 @@ from functools import partial
 from thimble.codegen.kernels import KernelFamily, choose_kernels, kernels_by_scratch, most_winograd_bytes
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.ir.graph import Graph, Role, Site
-from thimble.compiler.plan.cycles import cycle_model
+from thimble.compiler.ir.operator import KernelCall
+from thimble.compiler.plan.cycles import CycleModel, cycle_model
+from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
 from thimble.compiler.plan.kernels import KernelChoices, KernelOption
 from thimble.compiler.plan.options import Objective
 from thimble.targets.model import Target
@@ -37,24 +39,39 @@ def kernel_choices(
     """
     if options.kernels is KernelFamily.C:
         return None
-    whole, by_rows = [], []
-    for site in graph.sites:
+    model = cycle_model(target.name)
+
+    def options_of(site: Site, by_rows: bool) -> tuple[KernelOption, ...]:
         form = site.op.rows(site)
-        whole.append(_options_of(site, target, options, False, winograd_bytes))
-        by_rows.append(_options_of(site, target, options, True, winograd_bytes) if form else ())
+        if by_rows and form is None:
+            return ()
+        size = NodeSize.of(site, form.steps if form else 1)
+        found = kernels_by_scratch(site, target, options.rounding, by_rows, winograd_bytes, options.tuned)
+        return tuple(_option(limit, calls, by_rows, size, model) for limit, calls in found)
+
+    whole = tuple(options_of(site, False) for site in graph.sites)
+    by_rows = tuple(options_of(site, True) for site in graph.sites)
     if all(len(found) < 2 for found in (*whole, *by_rows)):
         return None
     choose = partial(choose_kernels, graph, target, options.kernels, winograd_bytes=winograd_bytes, tuned=options.tuned)
     return KernelChoices(whole, by_rows, choose)
 
 
-def _options_of(
-    site: Site, target: Target, options: CompileOptions, by_rows: bool, winograd_bytes: int
-) -> tuple[KernelOption, ...]:
-    model, found = cycle_model(target.name), []
-    given = kernels_by_scratch(site, target, options.rounding, by_rows, winograd_bytes, options.tuned)
-    for limit, calls in given:
-        scratch = max((call.scratch_bytes for call in calls), default=0)
-        cycles = model.of_calls(site, calls, by_rows)
-        found.append(KernelOption(limit, scratch, all(call.overlaps for call in calls), cycles))
-    return tuple(found)
+def _option(
+    limit: int, calls: tuple[KernelCall, ...], by_rows: bool, size: NodeSize, model: CycleModel
+) -> KernelOption:
+    shapes = tuple(CallShape.of(call, by_rows) for call in calls)
+    scratch = max((call.scratch_bytes for call in calls), default=0)
+    if by_rows:
+        cycles = partial(_cycles_by_rows, model, NodeWork(size, (), shapes))
+    else:
+        cycles = partial(_cycles_of_layer, model, NodeWork(size, shapes))
+    return KernelOption(limit, scratch, all(call.overlaps for call in calls), cycles)
+
+
+def _cycles_by_rows(model: CycleModel, work: NodeWork, rows: float) -> float:
+    return model.step + model.cycles(work, rows)
+
+
+def _cycles_of_layer(model: CycleModel, work: NodeWork, rows: float) -> float:
+    return model.cycles(work)

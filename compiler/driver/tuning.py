@@ -24,9 +24,10 @@ from thimble.compiler.ir.errors import DoesNotFit
 from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value
 from thimble.compiler.ir.operator import KernelCall, Rounding
 from thimble.compiler.plan.cycles import CycleModel, cycle_model
+from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
+from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, Schedule
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.row_graph import row_graph
 from thimble.compiler.plan.row_plan import plan_runs
 from thimble.compiler.plan.runs import Recipe, Run
@@ -110,13 +111,18 @@ class Tuner:
 
     def _promising(self, found: Candidates) -> tuple[Candidate, ...]:
         """The candidates that may be the fastest, what the family does by itself first."""
-        rows = 0.0 if found.whole else 1.0
-        predicted = [self._model.of_calls(found.site, [c.call], not found.whole)(rows) for c in found.kernels]
+        predicted = [self._predicted(found, candidate.call) for candidate in found.kernels]
         best, ranked = min(predicted), sorted(range(len(predicted)), key=lambda i: (predicted[i], i))
         own = [i for i, c in enumerate(found.kernels) if c.variant == DEFAULT]
         own = [i for i in own if i == own[0] or predicted[i] <= DEFAULTS_WORTH_MEASURING * best]
         others = [i for i in ranked if i not in own and predicted[i] <= WORTH_MEASURING * best]
         return tuple(found.kernels[i] for i in [*own, *others][:MOST_MEASURED])
+
+    def _predicted(self, found: Candidates, call: KernelCall) -> float:
+        """Cycles of a layer with a kernel: of one call, or of one row."""
+        form, shapes = found.site.op.rows(found.site), (CallShape.of(call, not found.whole),)
+        work = NodeWork(NodeSize.of(found.site, form.steps if form else 1), shapes, shapes)
+        return self._model.cycles(work, None if found.whole else 1.0)
 
     def _cycles(self, site: Site, kernels: Sequence[Candidate], whole: bool) -> list[int]:
         """The cycles of a layer with each kernel: of one call, or row by row."""

@@ -8,14 +8,12 @@ were not in the fit. The driver measures what is chosen on the simulator.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import KernelCall
-from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork, Work
+from thimble.compiler.plan.kernel_work import NodeWork, Work
 
 COSTS = Path(__file__).parent / "costs.json"
 REFERENCE = "stm32l4r5zi"
@@ -41,17 +39,6 @@ class CycleModel:
     def cycles(self, work: NodeWork, rows: float | None = None) -> float:
         """Cycles of a whole node, or of one call of its function on some of its rows."""
         return sum(self._of_call(kernel, amounts) for kernel, amounts in work.calls(rows))
-
-    def of_calls(self, site: Site, calls: Sequence[KernelCall], by_rows: bool) -> Callable[[float], float]:
-        """Cycles of one call of the node's function for so many rows, 0 for all, with these kernel calls."""
-        form = site.op.rows(site)
-        size = NodeSize.of(site, form.steps if form else 1)
-        shapes = tuple(CallShape.of(call, by_rows) for call in calls)
-
-        def cycles(rows: float) -> float:
-            return sum(self._of_call(shape.kernel, shape.work(size, rows or size.steps)) for shape in shapes)
-
-        return cycles
 
     def _of_call(self, kernel: str, amounts: Work) -> float:
         costs = self.kernels.get(self.entry(kernel), self.others)
