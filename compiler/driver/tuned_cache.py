@@ -48,7 +48,8 @@ def _compiler_version(target: Target) -> str:
 @cache
 def _generators_digest() -> str:
     """Of all files that kernels are made from: other files may make other kernels."""
-    folders = (Path(codegen.__file__).parent / "armv7em", Path(runtime_c.__file__).parent)
+    made, run = Path(codegen.__file__).parent, Path(runtime_c.__file__).parent
+    folders = (made / "armv7em", made / "kernel_tools", run / "armv7em")
     return _digest(path for folder in folders for pattern in GENERATORS for path in folder.rglob(pattern))
 
 

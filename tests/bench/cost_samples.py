@@ -41,7 +41,7 @@ PLAIN = (
     *(Variant(KernelFamily.C, rows=rows) for rows in (1, 3)),
 )
 OWN = (
-    *(Variant(KernelFamily.AUTO, limit) for limit in (None, 4096, 2048, 1024)),
+    *(Variant(KernelFamily.AUTO, limit) for limit in (None, 4096, 2048, 1024, 256)),
     *(Variant(KernelFamily.AUTO, None, rows) for rows in (1, 2, 4)),
     Variant(KernelFamily.AUTO, 2048, 1),
     Variant(KernelFamily.AUTO, winograd_bytes=1 << 20),

@@ -1,8 +1,8 @@
 """`make fit-costs`: measure random networks on the simulator, fit the cost model, write compiler/plan/costs.json.
 
-`python -m tests.bench.fit_costs [TARGET ...]` fits all targets, or those named. The fit minimizes relative errors with
-costs that are not negative; layers that fit badly count less (iteratively reweighted least squares), so that it is the
-usual error that becomes small.
+`python -m tests.bench.fit_costs [TARGET ...]` fits a chip of each core, or those named. The fit minimizes relative
+errors with costs that are not negative; layers that fit badly count less (iteratively reweighted least squares), so
+that it is the usual error that becomes small.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, CycleModel
 from thimble.compiler.plan.kernel_work import COUNTS
 from thimble.targets.model import Target, list_targets, load_target
 
-NETWORKS, OTHER_NETWORKS = 16, 8
+MEASURED = (REFERENCE, "stm32h743zi", "stm32u575zi", "mps3-an547", "stm32f207zg", "stm32g0b1re", "ibex")
+"""A chip of each core; others of the same core are priced like it."""
+
+NETWORKS, OTHER_NETWORKS = 16, 6
 REFERENCE_RUNS = (*PLAIN, *OWN)
-OTHER_RUNS = (*PLAIN[:2], *OWN[::4])
+OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5])
 """Fewer on chips other than the one of reference, whose kernels are the same or fewer."""
 
 LEAST_SAMPLES = 6
@@ -113,6 +116,11 @@ def measure(target: Target, variants: Sequence[Variant], networks: int) -> list[
     return [samples for samples in made if samples is not None]
 
 
+def core_of(target: str) -> str:
+    """The core of a chip, by which chips are alike; both configurations of the RTL core count as one."""
+    return load_target(target).core.partition("-max")[0].partition("-small")[0]
+
+
 def costs_of(target: Target) -> dict[str, Any]:
     """What costs.json holds of a target."""
     reference = target.name == REFERENCE
@@ -127,7 +135,9 @@ def main(names: Sequence[str]) -> None:
     """Fit, and write; costs of targets that are not named stay."""
     record = json.loads(COSTS.read_text(encoding="utf-8")) if COSTS.is_file() else {"targets": {}}
     record["source"] = "random networks (tests/bench/cost_networks.py), one inference on zeros: `make fit-costs`"
-    for name in names or list_targets():
+    measured = {core_of(name): name for name in MEASURED}
+    record["like"] = {name: measured[core_of(name)] for name in list_targets() if core_of(name) in measured}
+    for name in names or MEASURED:
         record["targets"][name] = costs_of(load_target(name))
         COSTS.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
