@@ -266,10 +266,8 @@ _IMAGE = frozenset({"kernel_height", "output_width", "output_height"})
 _CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_left"})
 _PLANES = frozenset({"rows_at_once", "channels", "row_words", "packed_height", "packed_width", "stride_height"})
 _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, float]]], ...] = (
-    (
-        _IMAGE | {"channels_at_once", "rows_at_once", "channels", "row_words", "packed_height", "packed_width"},
-        _by_planes,
-    ),
+    (_IMAGE | _PLANES, _by_planes),
+    (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), _by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, _by_pixels),
     (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, _by_rows),
     (frozenset({"columns", "depth", "output_channels", "output_width", "kernel_height"}), _by_columns),

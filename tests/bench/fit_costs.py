@@ -26,7 +26,7 @@ from thimble.targets.model import Target, list_targets, load_target
 MEASURED = (REFERENCE, "stm32h743zi", "stm32u575zi", "mps3-an547", "stm32f207zg", "stm32g0b1re", "ibex")
 """A chip of each core; others of the same core are priced like it."""
 
-NETWORKS, OTHER_NETWORKS = 16, 6
+NETWORKS, OTHER_NETWORKS = 12, 6
 REFERENCE_RUNS = (*PLAIN, *OWN)
 OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5])
 """Fewer on chips other than the one of reference, whose kernels are the same or fewer."""
