@@ -42,29 +42,28 @@ class Candidates:
     kernels: tuple[Candidate, ...]
 
 
-def candidate_key(site: Site, target: Target, rounding: Rounding, whole: bool) -> str | None:
+def candidate_key(site: Site, target: Target, rounding: Rounding, whole: bool, compact: bool) -> str | None:
     """The key of a layer in a table of tuned kernels; None where it has no choice of kernels."""
     if _tunable_core(target) is None or (not whole and site.op.rows(site) is None):
         return None
     plain = site.op.lower(site, rounding) if whole else site.op.lower_rows(site, rounding)
-    return layer_key(site, plain[0], whole) if len(plain) == 1 and variants(plain[0], whole) else None
+    return layer_key(site, plain[0], whole, compact) if len(plain) == 1 and variants(plain[0], whole) else None
 
 
 def layer_candidates(
-    site: Site, target: Target, rounding: Rounding, whole: bool, flash_bytes: int
+    site: Site, target: Target, rounding: Rounding, whole: bool, flash_bytes: int = 0, compact: bool = False
 ) -> Candidates | None:
     """The candidates of a layer; None where there is no choice. Up to `flash_bytes` may be spent on larger weights."""
-    core, key = _tunable_core(target), candidate_key(site, target, rounding, whole)
+    core, key = _tunable_core(target), candidate_key(site, target, rounding, whole, compact)
     if core is None or key is None:
         return None
+    core = replace(core, winograd_bytes=flash_bytes, compact=compact)
     (plain,) = site.op.lower(site, rounding) if whole else site.op.lower_rows(site, rounding)
     found: dict[object, Candidate] = {}
-    for candidate in _all(site, plain, replace(core, winograd_bytes=flash_bytes), whole):
+    for candidate in _all(site, plain, core, whole):
         call = candidate.call
         found.setdefault((call.kernel, call.scratch_bytes, call.params), candidate)
-    if len(found) < 2:
-        return None
-    return Candidates(key, site, whole, tuple(found.values()))
+    return Candidates(key, site, whole, tuple(found.values())) if len(found) > 1 else None
 
 
 def _tunable_core(target: Target) -> Core | None:

@@ -95,14 +95,16 @@ def kernel_stem(call: KernelCall) -> str:
     return head + mark
 
 
-def layer_key(site: Site, call: KernelCall, whole: bool) -> str:
+def layer_key(site: Site, call: KernelCall, whole: bool, compact: bool) -> str:
     """What tells the layers of a network apart that may have different kernels: operator, shape, kind of output limits.
 
-    `call` is the plain kernel's.
+    `call` is the plain kernel's; `compact` kernels are others.
     """
     numbers = {name: value for name, value in call.params if isinstance(value, int)}
     shape = [str(value) for name, value in numbers.items() if not any(part in name for part in NOT_SHAPE)]
     low, high, zero = (numbers.get(name, 0) for name in ("output_min", "output_max", "output_zero_point"))
     limits = "c" * ((low, high) != (-128, 127)) + "t" * (low < zero)
     batch = "x".join(map(str, site.output().type.shape[:-2]))
-    return f"{call.kernel} {batch} {','.join(shape)} {limits or '-'} {'layer' if whole else 'rows'}"
+    return (
+        f"{call.kernel} {batch} {','.join(shape)} {limits or '-'} {'layer' if whole else 'rows'}{' compact' * compact}"
+    )

@@ -9,6 +9,8 @@ from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, specialise_depthwise
+from thimble.codegen.armv7em.pixel_sums import specialise_accumulation, specialise_average_pool
+from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels, layer_key
@@ -18,9 +20,13 @@ from thimble.compiler.ir.operator import KernelCall
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
+    "average_pool_2d_accumulate_s8_s16": specialise_accumulation,
+    "average_pool_2d_s8": specialise_average_pool,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
+    "quantize_s8": specialise_quantize,
+    "reduce_sum_accumulate_s8_s16": specialise_accumulation,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 
@@ -64,4 +70,4 @@ def specialise(
     default = make(core.variant)
     if default is None or not tuned.layers:
         return default
-    return tuned.choose(layer_key(site, call, whole), default, limit, make)
+    return tuned.choose(layer_key(site, call, whole, core.compact), default, limit, make)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from thimble.codegen.kernels import KernelFamily
-from thimble.codegen.tuned import NOT_TUNED, TunedKernels
 from thimble.compiler.driver.calibration_data import Source
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Rounding
@@ -57,7 +56,7 @@ class CompileOptions:
     """Sizes in bytes; None means the target's own limit. `plan_time_s` bounds the exact search for a layout, in
     CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine. Up
     to `fast_weights_bytes` of constants are copied to the chip's fastest RAM before main. With `tune`, kernels are
-    measured, which gives `tuned`.
+    measured.
 
     Choices may be given as their names. Raises UsageError for a name that is none.
     """
@@ -79,7 +78,6 @@ class CompileOptions:
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     quantize: QuantizeOptions | None = None
     tune: bool = False
-    tuned: TunedKernels = NOT_TUNED
 
     def __post_init__(self) -> None:
         for field, kind in _CHOICES.items():
@@ -96,9 +94,13 @@ class CompileOptions:
             "fast_weights_bytes": self.fast_weights_bytes,
             "plan_time_s": self.plan_time_s,
             "tune": self.tune,
-            "tuned": self.tuned.rows,
             "input_shapes": {name: list(shape) for name, shape in self.input_shapes},
         }
+
+
+def is_compact(objective: Objective) -> bool:
+    """Whether kernels are to give some percent of their cycles for less flash."""
+    return objective is not Objective.LATENCY
 
 
 _CHOICES: dict[str, type[Enum]] = {

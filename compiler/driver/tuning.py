@@ -8,7 +8,7 @@ measured, all of a layer in one firmware, which runs the layer once with each. W
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from functools import partial
@@ -47,7 +47,7 @@ MOST_MEASURED = 16
 
 
 def tune_graph(
-    graph: Graph, target: Target, rounding: Rounding, by_rows: bool, show: ShowProgress = silent
+    graph: Graph, target: Target, rounding: Rounding, by_rows: bool, compact: bool = False, show: ShowProgress = silent
 ) -> TunedKernels:
     """The measured kernels of all layers of a graph that have a choice; `by_rows` where they may run by rows too.
 
@@ -55,34 +55,28 @@ def tune_graph(
     """
     where = tuned_cache.context(target)
     known = tuned_cache.load(tuned_cache.SHIPPED, where) | tuned_cache.load(tuned_cache.user_file(), where)
-    keyed = {key: (site, whole) for site, whole, key in _layers(graph, target, rounding, by_rows)}
+    tuner = _Tuner(target, rounding, compact)
+    keyed = tuner.layers(graph, by_rows)
     layers = {key: known[key] for key in keyed if key in known}
-    missing = [pair for key, pair in keyed.items() if key not in known]
-    tuner = Tuner(target, rounding)
+    missing = {key: layer for key, layer in keyed.items() if key not in known}
     with show() as progress, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        jobs = [pool.submit(tuner.measure, site, whole) for site, whole in missing]
+        jobs = {pool.submit(tuner.measure, *layer): key for key, layer in missing.items()}
         for count, job in enumerate(as_completed(jobs), start=1):
-            layers |= job.result()
+            layers[jobs[job]] = job.result()
             progress(f"Measured kernels of {count} of {len(jobs)} layers", count / len(jobs))
     if missing:
-        tuned_cache.save(tuned_cache.user_file(), where, {key: layers[key] for key in keyed if key not in known})
+        tuned_cache.save(tuned_cache.user_file(), where, {key: layers[key] for key in missing})
     return TunedKernels(dict(sorted(layers.items())))
 
 
-def tuned_kernels(graph: Graph, target: Target, options: CompileOptions, show: ShowProgress) -> TunedKernels:
+def tuned_kernels(
+    graph: Graph, target: Target, options: CompileOptions, compact: bool, show: ShowProgress
+) -> TunedKernels:
     """What `--tune` finds for a graph with plain kernels; rows are measured where a plan may run by rows."""
     layers = options.schedule is Schedule.LAYER
     layers = layers or (options.schedule is Schedule.AUTO and options.objective is Objective.LATENCY)
-    return tune_graph(graph, target, options.rounding, not layers or options.input is InputFeed.ROWS, show)
-
-
-def _layers(graph: Graph, target: Target, rounding: Rounding, by_rows: bool) -> Iterator[tuple[Site, bool, str]]:
-    """The layers that may have several kernels, with their keys."""
-    for site in graph.sites:
-        for whole in (True, False) if by_rows else (True,):
-            key = candidate_key(site, target, rounding, whole)
-            if key is not None:
-                yield site, whole, key
+    by_rows = not layers or options.input is InputFeed.ROWS
+    return tune_graph(graph, target, options.rounding, by_rows, compact, show)
 
 
 def _always(call: KernelCall, site: Site, plain: KernelCall, whole: bool) -> KernelCall:
@@ -90,24 +84,33 @@ def _always(call: KernelCall, site: Site, plain: KernelCall, whole: bool) -> Ker
     return call
 
 
-class Tuner:
+class _Tuner:
     """Measures kernels of layers on one chip."""
 
-    def __init__(self, target: Target, rounding: Rounding) -> None:
-        self._target, self._rounding = target, rounding
+    def __init__(self, target: Target, rounding: Rounding, compact: bool) -> None:
+        self._target, self._rounding, self._compact = target, rounding, compact
         self._model: CycleModel = cycle_model(target.name)
 
-    def measure(self, site: Site, whole: bool) -> dict[str, tuple[Measured, ...]]:
-        """The measured kernels of a layer by its key; none where they do not fit the chip."""
-        found = layer_candidates(site, self._target, self._rounding, whole, self._target.flash_bytes // FLASH_SHARE)
-        if found is None:
-            return {candidate_key(site, self._target, self._rounding, whole) or "": ()}
-        chosen = self._promising(found)
+    def layers(self, graph: Graph, by_rows: bool) -> dict[str, tuple[Site, bool]]:
+        """The layers that may have several kernels by their keys, each shape once; whether they run whole."""
+        found: dict[str, tuple[Site, bool]] = {}
+        for site in graph.sites:
+            for whole in (True, False) if by_rows else (True,):
+                key = candidate_key(site, self._target, self._rounding, whole, self._compact)
+                if key is not None:
+                    found.setdefault(key, (site, whole))
+        return found
+
+    def measure(self, site: Site, whole: bool) -> tuple[Measured, ...]:
+        """The measured kernels of a layer; none where it has no choice, or they do not fit the chip."""
+        flash_bytes = self._target.flash_bytes // FLASH_SHARE
+        found = layer_candidates(site, self._target, self._rounding, whole, flash_bytes, self._compact)
+        chosen = () if found is None else self._promising(found)
         try:
-            cycles = self._cycles(site, chosen, whole)
+            cycles = self._cycles(site, chosen, whole) if chosen else ()
         except DoesNotFit:
-            return {found.key: ()}
-        return {found.key: tuple(c.measured(n) for c, n in zip(chosen, cycles, strict=True))}
+            return ()
+        return tuple(c.measured(n) for c, n in zip(chosen, cycles, strict=True))
 
     def _promising(self, found: Candidates) -> tuple[Candidate, ...]:
         """The candidates that may be the fastest, what the family does by itself first."""

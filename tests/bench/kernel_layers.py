@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.models.calibrated import NO_ACTIVATION, CalibratedBuilder
 from thimble.codegen.armv7em.core import core_of
-from thimble.codegen.kernels import KernelFamily, choose_kernels
+from thimble.codegen.kernels import KernelSettings, choose_kernels
 from thimble.compiler.driver.build_folder import import_model
 from thimble.compiler.driver.layer_bench import measure_graph
 from thimble.compiler.ir.graph import Graph
@@ -95,9 +95,9 @@ def measure_layers(target_name: str) -> dict[str, LayerCycles]:
     return measured
 
 
-def _measure(target_name: str, names: tuple[str, ...], spare_flash_bytes: int) -> dict[str, LayerCycles]:
+def _measure(target_name: str, names: tuple[str, ...], winograd_bytes: int) -> dict[str, LayerCycles]:
     target = load_target(target_name)
-    graph = choose_kernels(build(names), target, KernelFamily.AUTO, None, spare_flash_bytes)
+    graph = choose_kernels(build(names), target, KernelSettings(winograd_bytes=winograd_bytes))
     made = measure_graph(graph, plan_layers(graph, Rounding.TFLM, 0.0), target)
     found = {}
     for name, site, node in zip(names, graph.sites, made.nodes, strict=True):

@@ -40,8 +40,9 @@ def tune(names: Sequence[str], file: Path, console: Console) -> None:
             console.print(f"{name} is not here: its layers stay as they are")
             continue
         graph = load_graph(data, name.rpartition("/")[2])
-        tuned = tuning.tune_graph(graph, target, Rounding.TFLM, by_rows=False, show=show)
-        tuned_cache.save(file, where, tuned.layers)
+        for compact in (False, True):
+            tuned = tuning.tune_graph(graph, target, Rounding.TFLM, by_rows=False, compact=compact, show=show)
+            tuned_cache.save(file, where, tuned.layers)
         console.print(f"{graph.name}: {len(tuned.layers)} layers; {file.stat().st_size:,} bytes")
     if file.stat().st_size > MAX_BYTES:
         raise SystemExit(f"{file} is larger than {MAX_BYTES:,} bytes")

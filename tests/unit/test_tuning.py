@@ -11,7 +11,7 @@ import pytest
 
 from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.candidates import layer_candidates
-from thimble.codegen.kernels import KernelFamily, choose_kernels
+from thimble.codegen.kernels import KernelSettings, choose_kernels
 from thimble.codegen.tuned import Measured, TunedKernels, kernel_stem
 from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.driver import tuned_cache, tuning
@@ -44,7 +44,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cycles(graph: Graph, tuned: TunedKernels) -> list[int]:
     """Simulated cycles of each node with the kernels of a table."""
-    chosen = choose_kernels(graph, BOARD, KernelFamily.AUTO, tuned=tuned)
+    chosen = choose_kernels(graph, BOARD, KernelSettings(tuned=tuned))
     measured = measure_graph(chosen, plan_layers(chosen, TFLM, 0.0), BOARD)
     return [0 if node is None else node.cycles for node in measured.nodes]
 
@@ -63,9 +63,9 @@ def test_tuned_kernels_are_not_slower_and_are_measured_once(monkeypatch: pytest.
 
 
 def test_candidates_begin_with_the_default_and_differ() -> None:
-    graph = choose_kernels(small_network(), BOARD, KernelFamily.AUTO)
+    graph = choose_kernels(small_network(), BOARD)
     for site in graph.sites:
-        found = layer_candidates(site, BOARD, TFLM, True, 0)
+        found = layer_candidates(site, BOARD, TFLM, True)
         if found is not None:
             assert found.kernels[0].variant == DEFAULT
             assert found.kernels[0].call.params == site.lower(TFLM)[0].params
