@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver.calibration_data import Source
+from thimble.compiler.driver.quantize_search import SearchOptions
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.options import Objective, Schedule
@@ -49,6 +50,7 @@ class QuantizeOptions:
     symmetric: bool = False
     wide: bool = False  # int16 activations throughout
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of ONNX inputs with dynamic dimensions
+    search: SearchOptions | None = None  # fewer than 8 bits
 
 
 @dataclass(frozen=True, slots=True)
