@@ -1,7 +1,7 @@
 """What a kernel call has to do, as numbers that its cycles follow: multiplications, rows laid out, weights read.
 
 Kernels say with the names of their parameters in what portions they work: `rows_at_once`, `columns` (windows at once),
-`pixels_at_once`, `channels_at_once`. Everything else comes from the shapes. The counts are those of the loops, with
+`pixels_at_once`, `tile_rows`. Everything else comes from the shapes. The counts are those of the loops, with
 what they do in vain: four pixels at a time are four where only one is left.
 """
 
@@ -30,9 +30,6 @@ PIXELS = 4
 
 WEIGHT_WORD = 4
 """Weights of a word: depths are made multiples of it."""
-
-TAIL = 0.4
-"""Of the time of four pixels what one takes that is made alone."""
 
 MAX_TAPS_COUNTED = 1 << 16
 """Along one side of an image; borders of larger ones do not count."""
@@ -158,11 +155,14 @@ def _by_rows(call: CallShape, rows: float) -> dict[str, float]:
     """Matrix products straight from widened rows; pointwise layers of whole tensors are one row of all pixels."""
     n, channels = call.numbers, call.numbers["output_channels"]
     depth = ceil(n["input_channels"] / WEIGHT_WORD) * WEIGHT_WORD
+    taps = n["kernel_height"] * n["kernel_width"]
     groups: float
     laid_out: float
     if _is_flat(n):
         pixels = rows * n["output_width"]
-        portions, groups = _flat_groups(ceil(pixels), n["row_pixels"], n["max_tails"])
+        full, rest = divmod(ceil(pixels), n["row_pixels"])
+        portions = full + (rest > 0)
+        groups = full * ceil(n["row_pixels"] / PIXELS) + ceil(rest / PIXELS)
         laid_out = pixels * depth
     else:
         at_once = min(n["rows_at_once"], max(rows, 1))
@@ -172,57 +172,12 @@ def _by_rows(call: CallShape, rows: float) -> dict[str, float]:
         laid_out = read_rows * n["row_pixels"] * depth
     pairs = ceil(channels / 2)
     return {
-        "macs": groups * PIXELS * 2.0 * pairs * n["kernel_height"] * n["row_steps"] * WEIGHT_WORD,
+        "macs": groups * PIXELS * 2.0 * pairs * taps * depth,
         "laid_out": float(laid_out),
         "weights": float(portions * call.table_bytes),
         "portions": float(portions),
         "starts": float(portions * pairs),
         "runs": float(groups * pairs * n["kernel_height"]),
-    }
-
-
-def _flat_groups(pixels: int, at_once: int, max_tails: int) -> tuple[int, float]:
-    """Portions of a row of pixels, and groups of four in them, of which one that is left over takes less."""
-    full, rest = divmod(pixels, at_once)
-
-    def groups(count: int) -> float:
-        whole, left = divmod(count, PIXELS)
-        return whole + (TAIL * left if left <= max_tails else 1.0)
-
-    return full + (rest > 0), full * groups(at_once) + groups(rest)
-
-
-def _by_windows_of_pixels(call: CallShape, rows: float) -> dict[str, float]:
-    """Matrix products of windows that are gathered from a padded copy of the input, all in one row."""
-    n = call.numbers
-    pixels, pairs = ceil(rows * n["output_width"]), ceil(n["output_channels"] / 2)
-    portions, groups = _flat_groups(pixels, n["windows"], n["max_tails"])
-    return {
-        "macs": groups * PIXELS * 2.0 * pairs * n["row_steps"] * WEIGHT_WORD,
-        "laid_out": float(pixels * n["depth"]),
-        "weights": float(portions * call.table_bytes),
-        "rows": float(pixels * n["kernel_height"]),
-        "portions": float(portions),
-        "starts": float(portions * pairs),
-        "runs": groups * pairs,
-    }
-
-
-def _by_tiles(call: CallShape, rows: float) -> dict[str, float]:
-    """Winograd's products of all positions; `laid_out` are transformed inputs, `outputs` those of whole tiles."""
-    n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
-    images = rows / n["output_height"]
-    tile_rows = ceil(n["output_height"] / 4)
-    batches = images * ceil(tile_rows / n["tile_rows"])
-    tiles = images * tile_rows * ceil(n["output_width"] / 4)
-    return {
-        "macs": batches * n["tiles"] * 36 * n["input_channels"] * 2.0 * pairs,
-        "laid_out": tiles * 36 * n["input_channels"],
-        "outputs": tiles * 16 * 2.0 * pairs,
-        "weights": batches * call.table_bytes,
-        "portions": batches,
-        "starts": batches * pairs,
-        "runs": batches * n["tiles"] / 4 * 36 * pairs,
     }
 
 
@@ -240,7 +195,7 @@ def _by_columns(call: CallShape, rows: float) -> dict[str, float]:
 
     def groups(columns: int) -> float:
         whole, left = divmod(columns, PIXELS)
-        return whole + (TAIL * left if left < 3 else 1.0)
+        return whole + (0.4 * left if left < 3 else 1.0)
 
     made = full * groups(n["columns"]) + groups(rest)
     pairs = ceil(n["output_channels"] / 2)
@@ -255,14 +210,30 @@ def _by_columns(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def _by_window_pixels(call: CallShape, rows: float) -> dict[str, float]:
+    """Windows of a small image as pixels, whose channels are all that a window holds."""
+    n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
+    pixels = ceil(rows * n["output_width"])
+    full, rest = divmod(pixels, n["windows"])
+    groups = full * ceil(n["windows"] / PIXELS) + ceil(rest / PIXELS)
+    portions = full + (rest > 0)
+    return {
+        "macs": groups * PIXELS * 2.0 * pairs * n["depth"],
+        "laid_out": float(pixels * n["depth"]),
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions),
+        "starts": float(portions * pairs),
+        "runs": float(groups * pairs),
+    }
+
+
 def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
-    """Depthwise convolutions along planes; an image one pixel wide is one row."""
+    """Depthwise convolutions along planes of four channels; an image one pixel wide is one row."""
     n, channels = call.numbers, call.numbers["channels"]
     whole_rows = min(rows, n["output_height"])
     at_once = min(n["rows_at_once"], max(whole_rows, 1))
     portions = ceil(whole_rows / at_once)
-    blocks = ceil(channels / n["channels_at_once"])
-    read_rows = portions * ((at_once - 1) * n.get("stride", n.get("stride_height", 1)) + n["kernel_height"])
+    read_rows = portions * ((at_once - 1) * n["stride_height"] + n["kernel_height"])
     taps = n["packed_height"] * n["packed_width"]
     outputs = whole_rows * channels * n["output_width"]
     return {
@@ -270,10 +241,26 @@ def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
         "macs": float(outputs * taps),
         "laid_out": float(read_rows * 2 * n["row_words"] * channels),
         "weights": float(portions * call.table_bytes),
-        "portions": float(portions * blocks),
+        "portions": float(portions),
         "starts": float(portions * channels),
         "runs": float(whole_rows * channels * ceil(n["output_width"] / PIXELS) * max(n["packed_height"] / 3, 1)),
         "rows": float(whole_rows * channels),
+    }
+
+
+def _by_tiles(call: CallShape, rows: float) -> dict[str, float]:
+    """Winograd's F(4x4, 3x3): 36 products where 144 would be; some rows of tiles at once, in groups of four tiles."""
+    n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
+    tile_rows = ceil(rows / 4)
+    portions = ceil(tile_rows / n["tile_rows"])
+    tiles = portions * n["tiles"]
+    return {
+        "macs": float(tiles * 36 * n["input_channels"] * 2 * pairs),
+        "laid_out": float(tiles * 36 * n["input_channels"]),
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions),
+        "starts": float(portions * pairs),
+        "runs": float(tiles * 36 * pairs / 4),
     }
 
 
@@ -292,18 +279,15 @@ def _by_pixels(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
-_IMAGE = frozenset({"output_width", "output_height"})
+_IMAGE = frozenset({"kernel_height", "output_width", "output_height"})
 _CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_left"})
-_PLANES = frozenset({"channels_at_once", "rows_at_once", "channels", "row_words", "packed_height", "packed_width"})
+_PLANES = frozenset({"rows_at_once", "channels", "row_words", "packed_height", "packed_width", "stride_height"})
 _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, float]]], ...] = (
-    (
-        _IMAGE | {"channels_at_once", "rows_at_once", "channels", "row_words", "packed_height", "packed_width"},
-        _by_planes,
-    ),
+    (_IMAGE | _PLANES, _by_planes),
+    (frozenset({"windows", "depth", "output_channels", "output_width"}), _by_window_pixels),
+    (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), _by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, _by_pixels),
-    (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width", "row_steps"}, _by_rows),
-    (_IMAGE | {"windows", "depth", "output_channels", "row_steps", "max_tails"}, _by_windows_of_pixels),
-    (_IMAGE | {"tiles", "tile_rows", "input_channels", "output_channels"}, _by_tiles),
+    (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, _by_rows),
     (frozenset({"columns", "depth", "output_channels", "output_width", "kernel_height"}), _by_columns),
 )
 """Which parameters tell that a kernel works in which portions."""
