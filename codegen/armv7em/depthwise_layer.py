@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -52,17 +51,11 @@ CUT_WIDTH = 6
 
 MAX_ROW_KERNEL = 96
 
-PIXELS_TAPS = 9
-"""Larger kernels take less time by planes, which read each input once for several taps."""
+PIXELS_WIDTH = 2
+"""Rows of so few outputs take less time straight from pixels, where calls are for single rows."""
 
-PIXELS_WIDTH: Mapping[tuple[bool, bool], int] = {
-    (True, False): 0,
-    (True, True): 12,
-    (False, False): 8,
-    (False, True): 24,
-}
-"""By whether all rows are made at once and whether the stride is above 1: the widest rows, in outputs, that were
-measured to take less time straight from pixels than by planes."""
+PIXELS_BYTES = 640
+"""Where planes of one output row need no more than this, pixels are not worth while: they need less and take longer."""
 
 COMMON_SHIFT = 12
 """The last shift of all channels where they allow it, so that many layers share a function."""
@@ -81,8 +74,17 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     found = _scales(layer) if layer is not None and dense else None
     if layer is None or found is None:
         return None
-    planes = _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
-    return planes or pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole)
+    planes = partial(_by_planes, site, layer, sizes, *found, core, whole, limit_bytes)
+    pixels = partial(pixels_call, layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole)
+    if not whole and sizes["output_width"] <= PIXELS_WIDTH:
+        return pixels() or planes()
+    return planes() or (pixels() if _least_plane_bytes(sizes) > PIXELS_BYTES else None)
+
+
+def _least_plane_bytes(sizes: Sizes) -> int:
+    """Scratch for the planes of one output row."""
+    kernel = sizes["kernel_height"], sizes["kernel_width"]
+    return WORD_BYTES * sizes["kernel_height"] * _row_words(sizes, kernel)
 
 
 def _by_planes(
