@@ -210,6 +210,23 @@ def _by_columns(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def _by_window_pixels(call: CallShape, rows: float) -> dict[str, float]:
+    """Windows of a small image as pixels, whose channels are all that a window holds."""
+    n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
+    pixels = ceil(rows * n["output_width"])
+    full, rest = divmod(pixels, n["windows"])
+    groups = full * ceil(n["windows"] / PIXELS) + ceil(rest / PIXELS)
+    portions = full + (rest > 0)
+    return {
+        "macs": groups * PIXELS * 2.0 * pairs * n["depth"],
+        "laid_out": float(pixels * n["depth"]),
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions),
+        "starts": float(portions * pairs),
+        "runs": float(groups * pairs),
+    }
+
+
 def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
     """Depthwise convolutions along planes of four channels; an image one pixel wide is one row."""
     n, channels = call.numbers, call.numbers["channels"]
@@ -267,6 +284,7 @@ _CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_
 _PLANES = frozenset({"rows_at_once", "channels", "row_words", "packed_height", "packed_width", "stride_height"})
 _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, float]]], ...] = (
     (_IMAGE | _PLANES, _by_planes),
+    (frozenset({"windows", "depth", "output_channels", "output_width"}), _by_window_pixels),
     (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), _by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, _by_pixels),
     (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, _by_rows),
