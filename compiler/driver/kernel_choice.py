@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from math import ceil
 
@@ -19,6 +20,14 @@ CYCLES_PER_MAC = {(False, False): 20.0, (False, True): 1.3, (True, False): 28.0,
 
 CYCLES_PER_WINOGRAD_MAC = 0.5
 """A multiply-accumulate of the layer's own, not of its transform."""
+
+CYCLES_PER_VECTOR_MAC: Mapping[str, float] = {
+    "conv_2d_mve": 0.25,
+    "conv_2d_rows_mve": 0.2,
+    "depthwise_conv_2d_mve": 1.5,
+    "fully_connected_mve": 0.25,
+}
+"""By the beginning of a vector kernel's name; the memory that holds its weights does not make it wait."""
 
 CODE_BYTES = 48 << 10
 """More than the code and the small tables of a model take as a rule."""
@@ -82,6 +91,10 @@ def _cycles(site: Site, calls: tuple[KernelCall, ...], steps: int, rows: float) 
         return CYCLES_PER_CALL + share * CYCLES_PER_ELEMENT * sum(value.type.elements for value in site.outputs)
     total, depthwise = CYCLES_PER_CALL, isinstance(site.op, DepthwiseConv2D)
     for call in calls:
+        vector = next((cost for name, cost in CYCLES_PER_VECTOR_MAC.items() if call.kernel.startswith(name)), None)
+        if vector is not None:
+            total += share * macs * vector
+            continue
         tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
         winograd = call.kernel.startswith("conv_2d_winograd")
         total += (
