@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.codegen.armv81m.arithmetic import Arithmetic
+from thimble.codegen.armv81m.arithmetic import Arithmetic, requantization_lines
 from thimble.codegen.armv81m.blocks import LANES, requantization
 from thimble.codegen.armv81m.rendering import render
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
@@ -46,7 +46,7 @@ MAX_ROWS_BYTES = 8192
 BYTE_REACH, WORD_REACH = 127, 508
 """Largest offsets of loads of bytes, and of words at whole words."""
 
-TAIL_INSTRUCTIONS = 34
+TAIL_INSTRUCTIONS = 30
 """For eight outputs, besides the sums."""
 
 _SUMS = ("r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr")
@@ -83,6 +83,16 @@ class RowForm:
     def sums(self) -> tuple[str, ...]:
         """The registers of the sums: pixel by pixel, both channels."""
         return _SUMS
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of the weights and constants of two channels."""
+        return 2 * LANES * self.kernel_height * len(self.steps) + 36
+
+    @property
+    def tail_lines(self) -> list[str]:
+        """The instructions that turn sums into outputs."""
+        return [line.replace("%[limits]", "%[x]") for line in requantization_lines(self.arithmetic)]
 
     @property
     def reach(self) -> int:
@@ -154,7 +164,6 @@ def row_call(layer: PlainLayer, sizes: Sizes, form: RowForm, limit_bytes: int) -
     params = (
         *((name, sizes[name]) for name in kept),
         ("row_bytes", row_bytes),
-        ("block_bytes", 4 * packed.shape[1]),
     )
     arguments = (InputRows(0), Table("packed", packed), Scratch(scratch_bytes), OutputRows(0), FirstRow(), EndRow())
     return KernelCall(f"conv_2d_rows_mve_{form.name}", params, arguments, _source(form))

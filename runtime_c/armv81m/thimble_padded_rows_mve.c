@@ -14,12 +14,16 @@ void thimble_padded_rows_mve(const thimble_padded_rows_mve_params *params, thimb
     const int32_t width = p->input_width * p->input_channels;
     thimble_row_job_mve job = {
         .packed = (const int8_t *)packed,
-        .block_bytes = p->block_bytes,
         .width = p->output_width,
         .channels = p->output_channels,
-        .limits = thimble_limits_of_mve(p->output_zero_point, p->output_min, p->output_max),
+        .zero_point = p->output_zero_point,
+        .pair_bytes = 2 * p->output_channels,
     };
     int32_t held = 0; /* the input row, counted from the border above, behind those that were copied last */
+    for (int32_t i = 0; i < 8; i++) {
+        job.low[i] = (int16_t)p->output_min;
+        job.high[i] = (int16_t)p->output_max;
+    }
     thimble_fill_mve(copies, p->input_zero_point, p->kernel_height * p->row_bytes + 16);
     for (int32_t row = first; row < end; row++) {
         const int32_t image = row / p->output_height;

@@ -28,43 +28,28 @@ typedef struct {
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
-    int32_t row_bytes;   /* of a copy, a multiple of 4 */
-    int32_t block_bytes; /* of the weights and constants of two channels */
+    int32_t row_bytes; /* of a copy, a multiple of 4 */
 } thimble_padded_rows_mve_params;
 
-/* One output row.
+/* One output row; the generated assembly knows where the fields lie.
  * rows    the copies of input rows under the kernel's rows
  * packed  a pair of channels: (steps, 2, 16) int8 weights; biases and multipliers (2, 2, 2) int32, each pair twice;
  *         shifts (2, 2) int8
  * output  (width, channels) */
 typedef struct {
     const int8_t *rows[THIMBLE_MAX_PADDED_ROWS];
+    int32_t zero_point;
+    int32_t pair_bytes; /* two output pixels */
+    int16_t low[8];
+    int16_t high[8];
+    const int8_t *end; /* of what a loop writes */
     const int8_t *packed;
-    int32_t block_bytes;
     int8_t *output;
     int32_t width;
     int32_t channels;
-    thimble_limits_mve limits;
 } thimble_row_job_mve;
 
-typedef void (*thimble_row_function_mve)(const thimble_row_job_mve *job);
-
-/* Two channels of four pixels: the tail of every generated function. `sums` are those of two pixels each, `to` is the
- * first pixel's first channel; `offsets` are those of two channels of two pixels, which lie `pixel_bytes` apart. */
-static inline void thimble_finish_pixels_mve(thimble_form_mve form, thimble_limits_mve limits, const int32x4_t sums[2],
-                                             const int8_t *constants, uint32x4_t offsets, int32_t pixel_bytes,
-                                             int8_t *to) {
-    const int32_t *words = (const int32_t *)(const void *)constants;
-    const int32x4_t bias = vldrwq_s32(words);
-    const int32x4_t multipliers = vldrwq_s32(words + 4);
-    const int32x4_t shifts = vldrbq_s32(constants + 32);
-    const int32x4_t first = thimble_scale_mve(form, vaddq_s32(sums[0], bias), multipliers, shifts);
-    const int32x4_t second = thimble_scale_mve(form, vaddq_s32(sums[1], bias), multipliers, shifts);
-    const int16x8_t both = thimble_limit_mve(form, limits, thimble_join_mve(limits, first, second));
-    const int32x4_t bytes = vreinterpretq_s32_s16(both);
-    vstrbq_scatter_offset_s32(to, offsets, bytes);
-    vstrbq_scatter_offset_s32(to + 2 * pixel_bytes, offsets, vshrq_n_s32(bytes, 16));
-}
+typedef void (*thimble_row_function_mve)(thimble_row_job_mve *job);
 
 /* Convolution, int8, as thimble_conv_2d_s8 with ungrouped channels and no dilation: output rows [first, end). All input
  * rows of an output row are copied before it is written: so the output may lie over the input wherever that of
