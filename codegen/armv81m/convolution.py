@@ -100,18 +100,18 @@ def windows_call(site: Site, layer: PlainLayer, sizes: Sizes, whole: bool, limit
     reach = max((sizes[f"kernel_{side}"] - 1) * sizes[f"dilation_{side}"] for side in ("height", "width"))
     if arithmetic is None or layer.weights.shape[1] > MAX_WINDOW_BYTES or reach > MAX_REACH:
         return None
-    rows = row_form(layer, sizes, arithmetic)
+    one_row = whole and _is_pointwise(sizes)
+    if one_row:
+        sizes = _as_one_row(sizes, site.output().type.elements // len(layer.weights))
+    rows = row_form(layer, sizes, arithmetic, one_row)
     if rows is not None and rows.instructions <= _instructions(sizes, len(layer.weights)):
         call = row_call(layer, sizes, rows, limit_bytes)
         if call is not None:
             return call
-    return _windows_call(site, layer, sizes, arithmetic, whole)
+    return _windows_call(layer, sizes, arithmetic, one_row)
 
 
-def _windows_call(site: Site, layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, whole: bool) -> KernelCall:
-    one_row = whole and _is_pointwise(sizes)
-    if one_row:
-        sizes = _as_one_row(sizes, site.output().type.elements // len(layer.weights))
+def _windows_call(layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, one_row: bool) -> KernelCall:
     windows = _windows(sizes, len(layer.weights))
     segments = sizes["kernel_height"] * windows.row_parts or 1
     turns = (windows.steps - 1) // UNROLL if segments == 1 else 0

@@ -43,6 +43,9 @@ MAX_KERNEL_HEIGHT = 16
 MAX_ROWS_BYTES = 8192
 """Most scratch for copies of rows."""
 
+PIXELS_AT_ONCE = 32
+"""Pixels of a pointwise layer that are copied at once: more bring little."""
+
 BYTE_REACH, WORD_REACH = 127, 508
 """Largest offsets of loads of bytes, and of words at whole words."""
 
@@ -59,20 +62,22 @@ class RowForm:
     """What one function is generated for.
 
     `steps` are the offsets of the vectors of a row of a window, in the order in which they are multiplied;
-    `column_bytes` is the distance of neighbouring windows.
+    `column_bytes` is the distance of neighbouring windows. `flat`: calls are for all pixels of whole tensors.
     """
 
     kernel_height: int
     steps: tuple[int, ...]
     column_bytes: int
     arithmetic: Arithmetic
+    flat: bool
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
         order = "" if self.steps == tuple(sorted(self.steps)) else "o"
         last = max(self.steps)
-        return f"{self.kernel_height}x{len(self.steps)}{order}e{last}c{self.column_bytes}_{self.arithmetic.name}"
+        sizes = f"{self.kernel_height}x{len(self.steps)}{order}e{last}c{self.column_bytes}"
+        return f"{sizes}{'f' * self.flat}_{self.arithmetic.name}"
 
     @property
     def is_straight(self) -> bool:
@@ -135,15 +140,18 @@ class RowForm:
         return lines
 
 
-def row_form(layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic) -> RowForm | None:
-    """The form for weights (channels, kernel_height * kernel_width * input_channels); None where it does not suit."""
+def row_form(layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, flat: bool) -> RowForm | None:
+    """The form for weights (channels, kernel_height * kernel_width * input_channels); None where it does not suit.
+
+    `flat`: a pointwise layer of whole tensors, as one row of all pixels.
+    """
     height, width, depth = (sizes[name] for name in ("kernel_height", "kernel_width", "input_channels"))
     dilated = (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1)
     too_small = sizes["output_width"] < PIXELS or len(layer.weights) < 2
-    if dilated or too_small or height > MAX_KERNEL_HEIGHT or (height, width) == (1, 1):
+    if dilated or too_small or height > MAX_KERNEL_HEIGHT:
         return None
     steps = _steps(width, sizes["stride_width"], depth)
-    form = RowForm(height, steps, sizes["stride_width"] * depth, arithmetic)
+    form = RowForm(height, steps, sizes["stride_width"] * depth, arithmetic, flat)
     return form if form.fits else None
 
 
@@ -151,6 +159,8 @@ def row_call(layer: PlainLayer, sizes: Sizes, form: RowForm, limit_bytes: int) -
     """The call of a form; None where copies of rows take too much scratch."""
     height, width, depth = (sizes[name] for name in ("kernel_height", "kernel_width", "input_channels"))
     pixels = max((sizes["output_width"] - 1) * sizes["stride_width"] + width, sizes["pad_left"] + sizes["input_width"])
+    if form.flat:
+        pixels = _portion(sizes["output_width"])
     row_bytes = -(-pixels * depth // 4) * 4
     scratch_bytes = height * row_bytes + LANES
     if scratch_bytes > min(MAX_ROWS_BYTES, limit_bytes):
@@ -164,9 +174,17 @@ def row_call(layer: PlainLayer, sizes: Sizes, form: RowForm, limit_bytes: int) -
     params = (
         *((name, sizes[name]) for name in kept),
         ("row_bytes", row_bytes),
+        ("portion", pixels if form.flat else sizes["output_width"]),
     )
     arguments = (InputRows(0), Table("packed", packed), Scratch(scratch_bytes), OutputRows(0), FirstRow(), EndRow())
     return KernelCall(f"conv_2d_rows_mve_{form.name}", params, arguments, _source(form))
+
+
+def _portion(pixels: int) -> int:
+    """Pixels that are copied at once, so that the last portion has no less than four, and whole fours if possible."""
+    most = min(PIXELS_AT_ONCE, pixels)
+    whole = [n for n in range(most, PIXELS - 1, -1) if pixels % n == 0 or pixels % n >= PIXELS]
+    return next((n for n in whole if n % PIXELS == 0), whole[0] if whole else pixels)
 
 
 def _steps(width: int, stride: int, depth: int) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t row_bytes; /* of a copy, a multiple of 4 */
+    int32_t portion;   /* output pixels at once */
 } thimble_padded_rows_mve_params;
 
 /* One output row; the generated assembly knows where the fields lie.
@@ -58,5 +59,11 @@ typedef void (*thimble_row_function_mve)(thimble_row_job_mve *job);
 void thimble_padded_rows_mve(const thimble_padded_rows_mve_params *params, thimble_row_function_mve function,
                              const thimble_rows *input, const int32_t *packed, int32_t *scratch,
                              const thimble_rows *output, int32_t first, int32_t end);
+
+/* The same for pointwise convolutions of stride 1 on whole tensors, whose rows lie one behind the other: all pixels are
+ * one row of output_width, made in portions; the last one may have less, but no less than 4. */
+void thimble_flat_pixels_mve(const thimble_padded_rows_mve_params *params, thimble_row_function_mve function,
+                             const thimble_rows *input, const int32_t *packed, int32_t *scratch,
+                             const thimble_rows *output);
 
 #endif
