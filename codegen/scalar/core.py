@@ -23,7 +23,7 @@ class Core:
 
 CORES = {
     "rv32im": Core(block=8, panels=((2, 4), (1, 8)), long_multiply=True),
-    "armv7-m": Core(block=4, panels=((1, 2),), long_multiply=True),
+    "armv7-m": Core(block=4, panels=((1, 4),), long_multiply=True),
     "armv6-m": Core(block=4, panels=((1, 2),), long_multiply=False, pair_sums=True),
 }
 """By the base of the instruction set."""
