@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from tests.poison import poisoned_invoke
-from tests.unit.replay import replay
 from thimble.codegen.project import HOST_CFLAGS, generate_sources
 from thimble.codegen.readers import callbacks
 from thimble.compiler.ir.graph import Graph
@@ -99,8 +98,7 @@ def run_on_host(
     for number, graph in enumerate(graphs):
         name = f"m{number:03d}"
         plan = plan_of(graph, rounding)
-        check = check_plan if _runs_layer_by_layer(graph, plan) else replay
-        check(graph, plan)
+        check_plan(graph, plan)
         project = generate_sources(graph, plan, name, rounding)
         for file, text in project.files.items():
             (folder / file).write_text(text)
@@ -139,11 +137,6 @@ def run_on_host(
     )
     assert ran.returncode == 0, ran.stderr[:4000]
     return _read_outputs(graphs, [len(s) for s in samples], (folder / "outputs.bin").read_bytes())
-
-
-def _runs_layer_by_layer(graph: Graph, plan: Plan) -> bool:
-    """Whether a plan has one stage and one step a node, which is what the checker takes."""
-    return [plan.stages[step.stage].node for step in plan.steps] == list(range(len(graph.nodes)))
 
 
 def _callbacks(graph: Graph, plan: Plan, name: str) -> list[str]:

@@ -12,10 +12,13 @@ class Core:
     """`has_fpu`: FPU registers may hold what core registers have no room for.
 
     `winograd_bytes`: most flash that one layer's transformed weights may take; 0 keeps to the direct kernels.
+    `compact`: flash counts as much as cycles; layers share functions, and weights are packed closer, where that costs
+    few cycles.
     """
 
     has_fpu: bool
     winograd_bytes: int = 0
+    compact: bool = False
 
 
 def core_of(target: Target) -> Core | None:

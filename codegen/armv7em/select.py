@@ -8,6 +8,8 @@ from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
+from thimble.codegen.armv7em.pixel_sums import specialise_accumulation, specialise_average_pool
+from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.compiler.ir.graph import Site
@@ -15,9 +17,13 @@ from thimble.compiler.ir.operator import KernelCall
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
+    "average_pool_2d_accumulate_s8_s16": specialise_accumulation,
+    "average_pool_2d_s8": specialise_average_pool,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
+    "quantize_s8": specialise_quantize,
+    "reduce_sum_accumulate_s8_s16": specialise_accumulation,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 

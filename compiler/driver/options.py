@@ -95,6 +95,11 @@ class CompileOptions:
         }
 
 
+def is_compact(objective: Objective) -> bool:
+    """Whether kernels are to give some percent of their cycles for less flash."""
+    return objective is not Objective.LATENCY
+
+
 _CHOICES: dict[str, type[Enum]] = {
     "rounding": Rounding,
     "schedule": Schedule,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
+from thimble.codegen.kernels import KernelSettings
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -22,7 +23,7 @@ from thimble.compiler.driver.build_folder import (
     stored_model,
     write_report,
 )
-from thimble.compiler.driver.kernel_choice import kernel_choices, winograd_allowance
+from thimble.compiler.driver.kernel_choice import kernel_choices, kernel_settings
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
 from thimble.compiler.driver.options import CompileOptions
@@ -73,8 +74,8 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model that is being compiled: `source` is its own graph, `plain` what is left of it to execute, and `graph`
-    that with the kernels that its plan is for, within `scratch_limits` bytes of scratch for each node and with
-    `winograd_bytes` of flash for a layer's transformed weights.
+    that with the kernels that its plan is for, made by `settings` within `scratch_limits` bytes of scratch for each
+    node.
 
     `origin` is the float model behind a `source` that was quantized here; `data` is then the integers' TFLite file.
     """
@@ -85,7 +86,7 @@ class Model:
     plain: Graph
     graph: Graph
     scratch_limits: tuple[int, ...]
-    winograd_bytes: int
+    settings: KernelSettings
     target: Target
     name: str
     options: CompileOptions
@@ -116,7 +117,7 @@ class Model:
             sizes=read_sizes(images.chip_elf),
             options=self.options,
             scratch_limits=self.scratch_limits,
-            winograd_bytes=self.winograd_bytes,
+            winograd_bytes=self.settings.winograd_bytes,
         )
         if self.origin is not None:
             keep_float_model(folder, report, self.origin.data, self.origin.path)
@@ -143,8 +144,8 @@ def open_model(
     passed, _ = optimize(source, options.disabled_passes, options.io)
     check_input_feed(passed, options)
     name = c_text.identifier(options.name or model_path.stem)
-    winograd = winograd_allowance(passed, target, options)
-    return Model(stored, kind, source, passed, passed, (), winograd, target, name, options, origin)
+    settings = kernel_settings(passed, target, options)
+    return Model(stored, kind, source, passed, passed, (), settings, target, name, options, origin)
 
 
 def compile_model(
@@ -194,7 +195,7 @@ def compile_model(
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
     """The model with its kernels, and its plan."""
-    choices = kernel_choices(model.plain, model.target, model.options, model.winograd_bytes)
+    choices = kernel_choices(model.plain, model.target, model.options.rounding, model.settings)
     if choices is None:
         return model, make_plan(model.plain, model.options, limit_bytes, show, model.target)
     made = plan_with_kernels(model.plain, choices, model.options, limit_bytes, show, model.target)

@@ -165,7 +165,8 @@ class Cuts:
         best: list[PricedRun | None] = [None] * (self._count + 1)
         for end in range(1, self._count + 1):
             first, peak, _, layer = self._arrays[end]
-            total = np.where(peak <= np.where(layer, layer_limit, limit), cycles[first] + costs[end], NEVER)
+            possible = (peak <= np.where(layer, layer_limit, limit)) & (cycles[first] < NEVER)
+            total = np.where(possible, cycles[first] + costs[end], NEVER)
             choice = int(total.argmin())
             if total[choice] < NEVER:
                 cycles[end], best[end] = total[choice], self._ending[end][choice]
