@@ -29,7 +29,7 @@ OTHER_RUNS = (*PLAIN[:2], *OWN[:1], *OWN[4:5], *OWN[7:])
 LEAST_SAMPLES = 6
 """Kernels with fewer samples are priced with all others that have an entry for none of their own."""
 
-FAMILY = re.compile(r"(.+?_(?:dsp|mve|armv6m|armv7m|rv32|ibex|winograd))(?:_|$)")
+FAMILY = re.compile(r"(.+?_(?:dsp|mve|scalar|winograd))(?:_|$)")
 """What the names of generated kernels begin with: the kernel, then the instructions that it is for."""
 
 ROUNDS = 20
