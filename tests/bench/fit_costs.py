@@ -19,13 +19,14 @@ from rich.progress import track
 
 from tests.bench.cost_networks import network
 from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, load_graph, sample_all
+from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.plan.cycles import COSTS, OTHERS, CycleModel
 from thimble.compiler.plan.kernel_work import COUNTS
 from thimble.targets.model import Target, list_targets, load_target
 
 NETWORKS = 24
 REFERENCE_RUNS = (*PLAIN, *OWN)
-OTHER_RUNS = (*PLAIN[:2], *OWN[:1], *OWN[4:5], *OWN[7:])
+OTHER_RUNS = (*PLAIN[:2], *OWN[:1], *OWN[4:5], *OWN[7:], Variant(KernelFamily.AUTO, 0))
 LEAST_SAMPLES = 6
 """Kernels with fewer samples are priced with all others that have an entry for none of their own."""
 
