@@ -274,12 +274,13 @@ class _Replay:
             raise PlanError(f"{what}, which must stay")
         if last is None:
             raise PlanError(f"{what}, but nobody knows when {site.op.name} has read it")
-        read, written = site.input(operand.position).type.dtype, site.output().type.dtype
-        if read is not written and 1 not in (read.bytes, written.bytes):
+        read, written = site.input(operand.position).type, site.output().type
+        sizes = read.dtype.alignment, written.dtype.alignment
+        if read.dtype is not written.dtype and 1 not in sizes:
             raise PlanError(f"{what}, and C lets the compiler reorder accesses of such types")
-        firsts = shift + np.arange(len(last)) * read.bytes  # each element's place, seen from the output's start
-        touched = firsts + read.bytes > 0
-        writers = np.maximum(firsts - ahead, 0) // written.bytes
+        firsts = shift + read.first_bytes(np.arange(len(last)))  # each element's place, seen from the output's start
+        touched = firsts + sizes[0] > 0
+        writers = written.first_elements(np.maximum(firsts - ahead, 0))
         if (touched & (writers < last)).any():
             raise PlanError(f"{what} before that has been read")
 

@@ -85,7 +85,7 @@ def load_graph(data: bytes, name: str) -> Graph:
 
 def sample(graph: Graph, target: Target, variant: Variant) -> Samples:
     """Build and run a network. Raises DoesNotFit where it is too large for the chip."""
-    graph = choose_kernels(graph, target, KernelSettings(variant.kernels), variant.limit_bytes)
+    graph = choose_kernels(graph, target, KernelSettings(variant.kernels, variant.winograd_bytes), variant.limit_bytes)
     if variant.rows is None:
         plan = plan_layers(graph, ROUNDING, 0.0)
     else:

@@ -8,6 +8,10 @@ import numpy as np
 
 from tests.ops.draws import activation_code, bias_for, output_scale, same_or_valid, scale, weights, zero_point
 from tests.tflite_builder import ModelBuilder
+from thimble.compiler.exporters.tflite import export_tflite
+from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.types import DType
+from thimble.quantize.narrow import narrow, narrow_weights
 
 Rng = np.random.Generator
 
@@ -177,6 +181,13 @@ def quantize(rng: Rng) -> bytes:
     return m.build()
 
 
+def narrow_conv_2d(rng: Rng) -> bytes:
+    """Pointwise and dense convolutions, with weights of 4 or 2 bits."""
+    graph = import_tflite((conv_2d_3x3 if rng.random() < 0.3 else conv_2d)(rng), "int8")
+    weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
+    return export_tflite(narrow(graph, {0: weights}, {}).graph)
+
+
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
     "average_pool_2d": average_pool_2d,
@@ -186,5 +197,6 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "fully_connected": fully_connected,
     "mean": mean,
     "quantize": quantize,
+    "narrow_conv_2d": narrow_conv_2d,
 }
 """By the operator whose kernels are specialised."""
