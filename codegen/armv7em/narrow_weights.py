@@ -31,7 +31,7 @@ def specialise_narrow_conv_2d(
     """The int8 kernel's call with packed weights; None where int8 weights have none either."""
     dtype, direct = site.input(1).type.dtype, replace(core, winograd_bytes=0)
     found = specialise_conv_2d(_with_int8_weights(site), call, direct, whole, limit_bytes)
-    if found is None or found.source is None:
+    if found is None or not (_COLUMNS.fullmatch(found.kernel) or _ROWS.fullmatch(found.kernel)):
         return None
     sizes = {name: value for name, value in found.params if isinstance(value, int)}
     kernel = f"{found.kernel}_w{dtype.bits}"
@@ -63,12 +63,7 @@ def _pair_words(kernel: str, sizes: dict[str, int]) -> int:
     """Words of a pair's table with int8 weights."""
     if _COLUMNS.fullmatch(kernel):
         return _BIASES + sizes["depth"] // 2 + _CONSTANTS
-    return _BIASES + 2 * sizes["kernel_height"] * _row_steps(sizes) + _CONSTANTS
-
-
-def _row_steps(sizes: dict[str, int]) -> int:
-    """Words of four weights of a channel in a row of a window."""
-    return sizes["kernel_width"] * -(-sizes["input_channels"] // 4)
+    return _BIASES + 2 * sizes["kernel_height"] * sizes["row_steps"] + _CONSTANTS
 
 
 def _packed(table: Array, kernel: str, sizes: dict[str, int], dtype: DType) -> Array:
@@ -105,7 +100,7 @@ def _source(wide: GeneratedKernel, base: str, kernel: str, bits: int, folded: in
         "name": f"thimble_{kernel}",
         "base": f"thimble_{base}",
         "driver": "columns" if columns else "flat_pixels" if "thimble_flat_pixels_dsp(" in text else "wide_rows",
-        "function": f"thimble_{'matmul' if columns else 'row_matmul'}_dsp_{form}",
+        "function": f"thimble_{'matmul' if columns else 'rows_matmul'}_dsp_{form}",
         "bits": bits,
         "folded": folded,
     }

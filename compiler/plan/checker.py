@@ -139,7 +139,8 @@ class _Replay:
         for operand in operands:
             if not arena.holds_all(operand.tile, operand.version):
                 last = last_readers(site, operand.position) if len(outputs) == 1 else None
-                self._check_overlap(what, site, operand, last, operand.tile.starts[0] - outputs[0].starts[0])
+                shift = operand.tile.starts[0] - outputs[0].starts[0]
+                self._check_overlap(what, site, operand, last, shift, site.ahead_bytes())
         for tile in outputs:
             if not arena.holds_all(tile, -1):
                 raise PlanError(f"{what} writes value {tile.value} over another output")
@@ -260,10 +261,13 @@ class _Replay:
 
     # What both have in common.
 
-    def _check_overlap(self, what: str, site: Site, operand: _Operand, last: Array | None, shift: int) -> None:
+    def _check_overlap(
+        self, what: str, site: Site, operand: _Operand, last: Array | None, shift: int, ahead: int = 0
+    ) -> None:
         """Replay reads and writes of an output that overwrites an operand which begins `shift` bytes behind it.
 
-        `last` tells for each element of the operand the last element of the output that reads it.
+        `last` tells for each element of the operand the last element of the output that reads it; writes may come
+        `ahead` bytes sooner than in the order of the output.
         """
         what = f"{what} writes its output over input {operand.position}"
         if self._graph.values[operand.tile.value].role is Role.STATE:
@@ -276,7 +280,7 @@ class _Replay:
             raise PlanError(f"{what}, and C lets the compiler reorder accesses of such types")
         firsts = shift + read.first_bytes(np.arange(len(last)))  # each element's place, seen from the output's start
         touched = firsts + sizes[0] > 0
-        writers = written.first_elements(np.maximum(firsts, 0))
+        writers = written.first_elements(np.maximum(firsts - ahead, 0))
         if (touched & (writers < last)).any():
             raise PlanError(f"{what} before that has been read")
 
