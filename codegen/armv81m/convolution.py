@@ -45,40 +45,30 @@ Sizes = dict[str, int]
 class WindowForm:
     """What one function is generated for: windows of `segments` of `steps` times 16 bytes.
 
-    `one_row`: calls are for all pixels of whole tensors, as one row.
+    One segment may be longer than `steps` by turns of a loop of UNROLL steps (`loops`), as many as the call says: so
+    that layers of different depths share a function. `one_row`: calls are for all pixels of whole tensors, as one row.
     """
 
     segments: int
     steps: int
+    loops: bool
     arithmetic: Arithmetic
     one_row: bool
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        return f"{self.segments}x{self.steps}{'f' * self.one_row}{self.arithmetic.name}"
+        return f"{self.segments}x{self.steps}{'n' * self.loops}{'f' * self.one_row}_{self.arithmetic.name}"
 
     @property
     def is_straight(self) -> bool:
-        """Whether there is no loop."""
+        """Whether all segments are made without a loop."""
         return self.segments * self.steps <= MAX_STRAIGHT_STEPS
 
     @property
     def unroll(self) -> int:
         """Steps in a turn of the loop over one long segment."""
         return UNROLL
-
-    @property
-    def steps_before(self) -> int:
-        """Steps before that loop: at least one, which sets the sums."""
-        return (self.steps - 1) % UNROLL + 1
-
-    @property
-    def turns(self) -> int:
-        """Turns of the loop: segments where there are several; 0 where all is straight."""
-        if self.is_straight:
-            return 0
-        return self.segments if self.segments > 1 else (self.steps - self.steps_before) // UNROLL
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +104,12 @@ def windows_call(site: Site, layer: PlainLayer, sizes: Sizes, whole: bool, limit
         sizes = _as_one_row(sizes, site.output().type.elements // len(layer.weights))
     windows = _windows(sizes, len(layer.weights))
     segments = sizes["kernel_height"] * windows.row_parts or 1
-    form = WindowForm(segments, windows.steps, arithmetic, one_row)
+    turns = (windows.steps - 1) // UNROLL if segments == 1 else 0
+    form = WindowForm(segments, windows.steps - UNROLL * turns, turns > 0, arithmetic, one_row)
     params = (
         *((name, value) for name, value in sizes.items() if name != "group_channels"),
         ("segment_bytes", LANES * windows.steps),
+        ("turns", turns),
         ("row_parts", windows.row_parts),
         ("inside_begin", windows.inside_begin),
         ("inside_end", windows.inside_end),

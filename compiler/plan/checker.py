@@ -139,7 +139,8 @@ class _Replay:
         for operand in operands:
             if not arena.holds_all(operand.tile, operand.version):
                 last = last_readers(site, operand.position) if len(outputs) == 1 else None
-                self._check_overlap(what, site, operand, last, operand.tile.starts[0] - outputs[0].starts[0])
+                shift = operand.tile.starts[0] - outputs[0].starts[0]
+                self._check_overlap(what, site, operand, last, shift, site.ahead_bytes())
         for tile in outputs:
             if not arena.holds_all(tile, -1):
                 raise PlanError(f"{what} writes value {tile.value} over another output")
@@ -260,22 +261,26 @@ class _Replay:
 
     # What both have in common.
 
-    def _check_overlap(self, what: str, site: Site, operand: _Operand, last: Array | None, shift: int) -> None:
+    def _check_overlap(
+        self, what: str, site: Site, operand: _Operand, last: Array | None, shift: int, ahead: int = 0
+    ) -> None:
         """Replay reads and writes of an output that overwrites an operand which begins `shift` bytes behind it.
 
-        `last` tells for each element of the operand the last element of the output that reads it.
+        `last` tells for each element of the operand the last element of the output that reads it; writes may come
+        `ahead` bytes sooner than in the order of the output.
         """
         what = f"{what} writes its output over input {operand.position}"
         if self._graph.values[operand.tile.value].role is Role.STATE:
             raise PlanError(f"{what}, which must stay")
         if last is None:
             raise PlanError(f"{what}, but nobody knows when {site.op.name} has read it")
-        read, written = site.input(operand.position).type.dtype, site.output().type.dtype
-        if read is not written and 1 not in (read.bytes, written.bytes):
+        read, written = site.input(operand.position).type, site.output().type
+        sizes = read.dtype.alignment, written.dtype.alignment
+        if read.dtype is not written.dtype and 1 not in sizes:
             raise PlanError(f"{what}, and C lets the compiler reorder accesses of such types")
-        firsts = shift + np.arange(len(last)) * read.bytes  # each element's place, seen from the output's start
-        touched = firsts + read.bytes > 0
-        writers = np.maximum(firsts, 0) // written.bytes
+        firsts = shift + read.first_bytes(np.arange(len(last)))  # each element's place, seen from the output's start
+        touched = firsts + sizes[0] > 0
+        writers = written.first_elements(np.maximum(firsts - ahead, 0))
         if (touched & (writers < last)).any():
             raise PlanError(f"{what} before that has been read")
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from thimble.codegen.kernels import KernelFamily, choose_kernels
+from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels
 from thimble.compiler.driver.build_folder import import_model, optimize
 from thimble.compiler.driver.layer_bench import measure_graph
 from thimble.compiler.driver.options import Io
@@ -85,7 +85,7 @@ def load_graph(data: bytes, name: str) -> Graph:
 
 def sample(graph: Graph, target: Target, variant: Variant) -> Samples:
     """Build and run a network. Raises DoesNotFit where it is too large for the chip."""
-    graph = choose_kernels(graph, target, variant.kernels, variant.limit_bytes)
+    graph = choose_kernels(graph, target, KernelSettings(variant.kernels, variant.winograd_bytes), variant.limit_bytes)
     if variant.rows is None:
         plan = plan_layers(graph, ROUNDING, 0.0)
     else:

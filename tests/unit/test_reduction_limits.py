@@ -75,7 +75,7 @@ REFUSED = [
     ("axis beyond", reduction("MEAN", [2]), MalformedModel, "names axis 2"),
     ("axis before", reduction("SUM", [-HUGE]), MalformedModel, "names axis"),
     ("other axis", reduction("MEAN", [1]), MalformedModel, "output tensor"),
-    ("int32 sum", reduction("SUM", [0], np.int32), UnsupportedOp, "int8 or int16"),
+    ("int32 sum", reduction("SUM", [0], np.int32), UnsupportedOp, "int8, int4, int2 or int16"),
     ("int16 maximum", reduction("REDUCE_MAX", [0], np.int16), UnsupportedOp, "int8"),
     ("maximum rescaled", reduction("REDUCE_MAX", [0], np.int8, 0.25), UnsupportedOp, "same scale"),
     ("two axes", arg_max([0, 1]), MalformedModel, "one axis"),
