@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.unit.test_row_plans import GRAPHS, chain, excited, random_runs, residual
+from thimble.codegen.kernels import KernelSettings
 from thimble.compiler.driver.kernel_choice import kernel_choices
-from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.checker import check_plan
@@ -50,7 +50,7 @@ def made_up(graph: Graph) -> KernelChoices:
 
 def real(graph: Graph) -> KernelChoices:
     """The kernels of a chip."""
-    found = kernel_choices(graph, load_target(CHIP), CompileOptions())
+    found = kernel_choices(graph, load_target(CHIP), Rounding.TFLM, KernelSettings())
     assert found is not None
     return found
 
