@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Protocol
@@ -16,6 +16,7 @@ from thimble.codegen.armv81m.select import specialise as specialise_armv81m
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.scalar.core import core_of as scalar_core_of
 from thimble.codegen.scalar.select import specialise as specialise_scalar
+from thimble.codegen.tuned import NOT_TUNED, TunedKernels
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import KernelCall, Rounding
 from thimble.targets.model import Target
@@ -28,21 +29,34 @@ class KernelFamily(Enum):
     C = "c"
 
 
+@dataclass(frozen=True, slots=True)
+class KernelSettings:
+    """How kernels are to be made, for all layers of a network.
+
+    A layer's weights are transformed for fewer cycles where that takes no more flash than `winograd_bytes`. `compact`
+    kernels give some percent of the cycles for less flash. Of kernels that were measured (`tuned`), the fastest is
+    taken.
+    """
+
+    family: KernelFamily = KernelFamily.AUTO
+    winograd_bytes: int = 0
+    compact: bool = False
+    tuned: TunedKernels = NOT_TUNED
+
+
 def choose_kernels(
     graph: Graph,
     target: Target,
-    family: KernelFamily,
+    settings: KernelSettings = KernelSettings(),
     scratch_limits: Sequence[int] | int | None = None,
-    winograd_bytes: int = 0,
 ) -> Graph:
-    """The graph with the kernels of `family` for `target`; to be called once all passes are done.
+    """The graph with the kernels that `target` has; to be called once all passes are done.
 
     No specialised kernel takes more scratch than the limit, where there is one: for all nodes, or one for each. Below
-    0, kernels are plain C. A layer's weights are transformed for fewer cycles where that takes no more flash than
-    `winograd_bytes`.
+    0, kernels are plain C.
     """
-    own = _own_kernels(target, winograd_bytes)
-    if own is None or family is KernelFamily.C:
+    own = _own_kernels(target, settings)
+    if own is None:
         return replace(graph, specialise=None)
     limits = scratch_limits if isinstance(scratch_limits, Sequence) else [scratch_limits] * len(graph.nodes)
     return replace(graph, specialise=tuple(partial(own, scratch_limit_bytes=limit) for limit in limits))
@@ -54,10 +68,10 @@ def most_winograd_bytes(graph: Graph, target: Target, spare_flash_bytes: int) ->
 
 
 def kernels_by_scratch(
-    site: Site, target: Target, rounding: Rounding, by_rows: bool, winograd_bytes: int = 0
+    site: Site, target: Target, rounding: Rounding, by_rows: bool, settings: KernelSettings
 ) -> Iterator[tuple[int, tuple[KernelCall, ...]]]:
     """The calls of a node for each limit of scratch that changes them, from none at all down to plain C."""
-    own, limit = _own_kernels(target, winograd_bytes), NO_LIMIT
+    own, limit = _own_kernels(target, settings), NO_LIMIT
     plain = site.op.lower_rows(site, rounding) if by_rows else site.op.lower(site, rounding)
     while own is not None and limit >= 0:
         found = [own(site, call, not by_rows, scratch_limit_bytes=limit) for call in plain]
@@ -77,12 +91,27 @@ class _OwnKernels(Protocol):
     ) -> KernelCall | None: ...
 
 
-def _own_kernels(target: Target, winograd_bytes: int) -> _OwnKernels | None:
-    """The family of a target's core; None where it has plain C alone."""
+def _own_kernels(target: Target, settings: KernelSettings) -> _OwnKernels | None:
+    """The kernels of a target's core; None where plain C is all there is, or asked for.
+
+    Scalar ones, which need little scratch, stand in where those for SIMD instructions want more than there is.
+    """
+    if settings.family is KernelFamily.C:
+        return None
+    families: list[_OwnKernels] = []
+    dsp, scalar = core_of(target), scalar_core_of(target)
     if has_mve(target):
-        return specialise_armv81m
-    dsp = core_of(target)
-    if dsp is not None:
-        return partial(specialise_armv7em, core=replace(dsp, winograd_bytes=winograd_bytes))
-    scalar = scalar_core_of(target)
-    return None if scalar is None else partial(specialise_scalar, core=scalar)
+        families.append(specialise_armv81m)
+    elif dsp is not None:
+        core = replace(dsp, winograd_bytes=settings.winograd_bytes, compact=settings.compact)
+        families.append(partial(specialise_armv7em, core=core, tuned=settings.tuned))
+    if scalar is not None:
+        families.append(partial(specialise_scalar, core=scalar))
+    return partial(_first_of, tuple(families)) if families else None
+
+
+def _first_of(
+    families: tuple[_OwnKernels, ...], site: Site, call: KernelCall, whole: bool, *, scratch_limit_bytes: int | None
+) -> KernelCall | None:
+    found = (family(site, call, whole, scratch_limit_bytes=scratch_limit_bytes) for family in families)
+    return next((better for better in found if better is not None), None)

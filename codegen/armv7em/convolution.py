@@ -7,11 +7,13 @@ import numpy as np
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.packing import call_arguments, pair_words
+from thimble.codegen.armv7em.partial_matmul import PartialMatmulForm, conv_2d_partial_source
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
 from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
+from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 
@@ -36,11 +38,29 @@ MAX_COLUMNS = 16
 MAX_ROWS = 8
 """THIMBLE_MAX_WIDE_ROWS in the runtime."""
 
+PORTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 192)
+"""Pixels of widened rows at once that are tried by `--tune`."""
+
+UNROLLS = (2, 3, 4, 6, 8)
+"""Steps in a turn of the inner loop that are tried."""
+
 PIXELS_AT_ONCE = 128
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
 
 MIN_PIXELS = 4
 """Shortest row of pixels: THIMBLE_MIN_PIXELS in the runtime."""
+
+MAX_PADDING_SHARE = 3
+"""Windows of several pixels with 5 channels and more become columns where padding to words adds more than a third."""
+
+MAX_PIXELS_WITH_TAILS = 32
+"""Pointwise layers of more pixels are better off without the code for one or two pixels behind the last four."""
+
+MAX_PADDED_BYTES = 2048
+"""Largest input, borders included, that is copied for its windows to be gathered from."""
+
+MIN_WINDOWS = 24
+"""Fewer windows at once are not worth copying weights for."""
 
 MIN_POINTWISE_WIDTH = 24
 """Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
@@ -60,9 +80,29 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     arithmetic, constants = found
     given = site, layer, sizes, arithmetic, constants, core, limit_bytes
     may_transform = whole and winograd_bytes(site) <= core.winograd_bytes
-    tiles = winograd_call(layer, sizes, core, limit_bytes) if may_transform else None
-    flat = _by_flat_pixels(*given) if whole else None
-    return tiles or flat or _by_rows(*given) or _by_columns(*given)
+    makers: dict[str, Maker] = {
+        "tiles": lambda: winograd_call(layer, sizes, core, limit_bytes) if may_transform else None,
+        "flat": lambda: _by_flat_pixels(*given) if whole else None,
+        "rows": lambda: _by_rows(*given),
+        "windows": lambda: _by_flat_windows(*given) if whole else None,
+        "columns": lambda: _by_columns(*given),
+        "parts": lambda: _by_parts(*given),
+    }
+    return first_made(makers, core.variant)
+
+
+def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a convolution that may be faster than the default one."""
+    rows = [n for n in range(1, MAX_ROWS + 1) if n <= sizes["output_height"]]
+    pointwise = sizes["kernel_height"] == sizes["kernel_width"] == 1
+    flat = [Variant("flat", n, unroll) for n in PORTIONS for unroll in (0, *UNROLLS)]
+    return (
+        Variant("tiles"),
+        *(flat if whole and pointwise else ()),
+        *(Variant("rows", n, unroll) for n in rows for unroll in (0, *UNROLLS)),
+        *(Variant("windows", n) for n in PORTIONS if whole and not pointwise),
+        *(Variant("columns", n) for n in range(4, MAX_COLUMNS + 1, 4)),
+    )
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
@@ -92,17 +132,46 @@ def _by_columns(
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
     form = MatmulForm(arithmetic, depth // 4 % UNROLL)
-    columns = _columns_at_once(depth, site.output().type.elements // channels, limit)
+    columns = core.variant.at_once or _columns_at_once(depth, site.output().type.elements // channels, limit)
+    scratch = 2 * columns * depth + depth
+    if scratch > limit:
+        return None
+    words = pair_words(weights, layer.start, constants, arithmetic.folded)
+    params = _column_params(sizes, depth, columns, arithmetic)
+    source = conv_2d_source(form, core.has_fpu)
+    return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch), source)
+
+
+def _by_parts(
+    site: Site,
+    layer: PlainLayer,
+    sizes: Sizes,
+    arithmetic: Arithmetic,
+    constants: Requantization,
+    core: Core,
+    limit: int,
+) -> KernelCall | None:
+    """Windows of several rows that are whole words each: one row of four windows at a time."""
+    channels, depth = layer.weights.shape
+    row_bytes = sizes["kernel_width"] * sizes["input_channels"]
+    scratch = 8 * row_bytes + 32 * -(-channels // 2) + row_bytes
+    if sizes["kernel_height"] == 1 or row_bytes % 4 or scratch > limit or depth > MAX_DEPTH:
+        return None
+    form = PartialMatmulForm(arithmetic, row_bytes // 4 % UNROLL)
+    words = pair_words(layer.weights.astype(np.int64), layer.start, constants, arithmetic.folded)
+    params = _column_params(sizes, depth, 4, arithmetic)
+    source = conv_2d_partial_source(form, core.has_fpu)
+    return KernelCall(f"conv_2d_partial_dsp_{form.name}", params, call_arguments(words, scratch), source)
+
+
+def _column_params(sizes: Sizes, depth: int, columns: int, arithmetic: Arithmetic) -> tuple[tuple[str, int], ...]:
     dropped = ("group_channels", "output_zero_point")
-    params = (
+    return (
         *((name, value) for name, value in sizes.items() if name not in dropped),
         ("depth", depth),
         ("columns", columns),
         ("folded", int(arithmetic.folded)),
     )
-    words = pair_words(weights, layer.start, constants, arithmetic.folded)
-    arguments = call_arguments(words, 2 * columns * depth + depth)
-    return KernelCall(f"conv_2d_dsp_{form.name}", params, arguments, conv_2d_source(form, core.has_fpu))
 
 
 def _columns_at_once(depth: int, pixels: int, limit_bytes: int) -> int:
@@ -122,7 +191,8 @@ def _by_rows(
 ) -> KernelCall | None:
     depth, kernel = sizes["input_channels"], (sizes["kernel_height"], sizes["kernel_width"])
     dilated = (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1)
-    if dilated or depth == 1 or (depth > 4 and depth % 4) or sizes["output_width"] < MIN_PIXELS:
+    padded_well = kernel == (1, 1) or depth < 4 or -depth % 4 * MAX_PADDING_SHARE <= depth
+    if dilated or depth == 1 or not padded_well or sizes["output_width"] < MIN_PIXELS:
         return None
     if kernel == (1, 1) and sizes["output_width"] % 4 and sizes["output_width"] < MIN_POINTWISE_WIDTH:
         return None
@@ -130,8 +200,11 @@ def _by_rows(
     row_pixels = max(reach, sizes["pad_left"] + sizes["input_width"])
     pixel_bytes = 2 * -(-depth // 4) * 4
     strides = sizes["stride_height"], sizes["stride_width"]
-    form = RowMatmulForm(arithmetic, *kernel, *strides, pixel_bytes, pixel_bytes * row_pixels, len(layer.weights))
-    rows = _rows_at_once(form, site.output().type.rows, sizes["output_width"], limit)
+    row_bytes = pixel_bytes * row_pixels
+    form = RowMatmulForm(
+        arithmetic, *kernel, *strides, pixel_bytes, row_bytes, len(layer.weights), max_unroll=core.variant.unroll
+    )
+    rows = core.variant.at_once or _rows_at_once(form, site.output().type.rows, sizes["output_width"], limit)
     if not form.fits or _rows_bytes(form, rows) > min(MAX_ROWS_BYTES, limit):
         return None
     source = conv_2d_rows_source(form, core.has_fpu)
@@ -151,11 +224,14 @@ def _by_flat_pixels(
     depth, pixels = sizes["input_channels"], site.output().type.elements // len(layer.weights)
     ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
     padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
-    if any(sizes[name] != 1 for name in ones) or padded or depth % 4 or pixels < MIN_PIXELS:
+    if any(sizes[name] != 1 for name in ones) or padded or depth == 1 or pixels < MIN_PIXELS:
         return None
-    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, len(layer.weights))
+    tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
+    unroll = core.variant.unroll
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails, unroll)
     spare = _rows_bytes(form, 1)
-    portion = _portion(pixels, (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes)
+    most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
+    portion = _portion(pixels, core.variant.at_once or min(most, PIXELS_AT_ONCE))
     scratch = spare + portion * form.pixel_bytes
     if not form.fits or scratch > min(MAX_ROWS_BYTES, limit):
         return None
@@ -164,9 +240,67 @@ def _by_flat_pixels(
     return _row_call(layer, flat, form, constants, source, portion, 1, scratch)
 
 
+def _by_flat_windows(
+    site: Site,
+    layer: PlainLayer,
+    sizes: Sizes,
+    arithmetic: Arithmetic,
+    constants: Requantization,
+    core: Core,
+    limit: int,
+) -> KernelCall | None:
+    """Windows of a small image as the channels of pixels, which all are one row."""
+    channels, taps = layer.weights.shape
+    depth, pixels = -(-taps // 4) * 4, sizes["output_height"] * sizes["output_width"]
+    padded = _padded_sizes(sizes)
+    padded_bytes = padded[0] * padded[1] * sizes["input_channels"]
+    is_one_image = site.output().type.elements == pixels * channels
+    if not is_one_image or sizes["dilation_width"] != 1 or pixels < MIN_PIXELS or padded_bytes > MAX_PADDED_BYTES:
+        return None
+    tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)
+    spare = _rows_bytes(form, 1) + depth + padded_bytes
+    most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
+    windows = _portion(pixels, core.variant.at_once or min(most, PIXELS_AT_ONCE))
+    scratch = spare + windows * form.pixel_bytes
+    if not form.fits or windows < min(MIN_WINDOWS, pixels) or scratch > min(MAX_ROWS_BYTES, limit):
+        return None
+    weights = np.pad(layer.weights.astype(np.int64), ((0, 0), (0, 4 * form.steps - taps)))
+    words = pair_words(weights, layer.start, constants, arithmetic.folded)
+    words = np.concatenate([words.reshape(-1), np.zeros(_spare_words(form), np.int32)])
+    fields = sizes | {"padded_height": padded[0], "padded_width": padded[1]}
+    dropped = ("group_channels", "output_zero_point", "dilation_width")
+    params = (
+        *((name, value) for name, value in fields.items() if name not in dropped),
+        ("depth", depth),
+        ("windows", windows),
+        *_row_params(form),
+    )
+    source = conv_2d_rows_source(form, core.has_fpu, "windows")
+    return KernelCall(f"conv_2d_windows_dsp_{form.name}", params, call_arguments(words, scratch), source)
+
+
+def _padded_sizes(sizes: Sizes) -> tuple[int, int]:
+    """Rows and columns of the input with the borders that windows reach into."""
+    height = (sizes["output_height"] - 1) * sizes["stride_height"]
+    reach = (sizes["kernel_height"] - 1) * sizes["dilation_height"] + 1
+    return height + reach, (sizes["output_width"] - 1) * sizes["stride_width"] + sizes["kernel_width"]
+
+
+def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:
+    """What the drivers of row_matmul.py say about the form to the portable twin."""
+    return (
+        ("row_steps", form.steps),
+        ("folded", int(form.arithmetic.folded)),
+        ("scale_bits", form.arithmetic.scale_bits),
+        ("rounds_ties", int(form.arithmetic.rounds_ties)),
+        ("max_tails", 2 * form.tails),
+    )
+
+
 def _portion(pixels: int, most: int) -> int:
     """Pixels at once: as few as make the copy of the weights cheap, the last portion not below MIN_PIXELS."""
-    wanted = min(max(most // 4 * 4, MIN_PIXELS), PIXELS_AT_ONCE)
+    wanted = max(most // 4 * 4, MIN_PIXELS)
     fitting = (n for n in range(wanted, MIN_PIXELS - 1, -1) if pixels % n == 0 or pixels % n >= MIN_PIXELS)
     return min(next(fitting, pixels), pixels)
 
@@ -182,8 +316,10 @@ def _row_call(
     scratch_bytes: int,
 ) -> KernelCall:
     depth, kernel = sizes["input_channels"], (form.kernel_height, form.kernel_width)
-    weights = np.zeros((form.channels, *kernel, form.pixel_bytes // 2), np.int64)
-    weights[..., :depth] = layer.weights.reshape(form.channels, *kernel, depth)
+    pixels = np.zeros((form.channels, *kernel, form.pixel_bytes // 2), np.int64)
+    pixels[..., :depth] = layer.weights.reshape(form.channels, *kernel, depth)
+    filled = ((0, 0), (0, 0), (0, 4 * (form.steps - form.filled_steps)))
+    weights = np.pad(pixels.reshape(form.channels, form.kernel_height, -1), filled)
     packed = pair_words(weights.reshape(form.channels, -1), layer.start, constants, form.arithmetic.folded)
     words = np.concatenate([packed.reshape(-1), np.zeros(_spare_words(form), np.int32)])
     dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
@@ -191,9 +327,7 @@ def _row_call(
         *((name, value) for name, value in sizes.items() if name not in dropped),
         ("row_pixels", row_pixels),
         ("rows_at_once", rows),
-        ("folded", int(form.arithmetic.folded)),
-        ("scale_bits", form.arithmetic.scale_bits),
-        ("rounds_ties", int(form.arithmetic.rounds_ties)),
+        *_row_params(form),
     )
     return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, call_arguments(words, scratch_bytes), source)
 
@@ -210,7 +344,7 @@ def _spare_words(form: RowMatmulForm) -> int:
 def _rows_bytes(form: RowMatmulForm, rows: int) -> int:
     """Scratch: one pair's weights, and the widened rows of `rows` output rows."""
     wide_rows = (rows - 1) * form.stride_height + form.kernel_height
-    return _pair_bytes(form) + 4 * _spare_words(form) + wide_rows * form.row_bytes
+    return _pair_bytes(form) + 4 * _spare_words(form) + wide_rows * form.row_bytes + form.spare_bytes
 
 
 def _rows_at_once(form: RowMatmulForm, rows: int, columns: int, limit_bytes: int) -> int:

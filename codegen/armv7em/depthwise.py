@@ -10,193 +10,26 @@ all channels need the same last shift, which SSAT has for free.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.depthwise_fill import FILL_FUNCTION, JOB, LANES, NAMES, WORD_BYTES
-
-RESIDENT = ("r4", "r5", "r6", "r7", "r8", "r9")
-SUMS = ("r10", "r11", "r12", "lr")
-DATA = ("r1", "r2", "r3")
-MAX_OFFSET = 4095
-"""Largest immediate offset of a load or a store."""
-
-MAX_BLOCK = 5
-MAX_UNROLLED_BLOCKS = 3
-"""Blocks of outputs one behind the other in code; more of them are a loop."""
+from thimble.codegen.armv7em.depthwise_form import (
+    MAX_OFFSET,
+    RESIDENT,
+    SUMS,
+    Block,
+    DepthwiseForm,
+    Word,
+    block_cycles,
+    products,
+    row_code,
+)
 
 MAX_UNROLLED_BYTES = 640
 """Code for all rows of a large kernel under all blocks of a row of outputs; above it a loop over kernel rows stays in
 small instruction caches."""
-
-CONSTANTS = ("bias", "multiplier", "addend", "shift")
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """Two weights of a kernel row: taps `first` and first + 1; the second one is absent in a kernel of one tap."""
-
-    first: int
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Outputs of a row that are made at once: `count` of them from output `first` on."""
-
-    first: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class DepthwiseForm:
-    """What one depthwise function is generated for: sizes in elements.
-
-    `row_bytes` lie between the data of one kernel row and the next: a row of the planes. Of images of one row
-    (`one_row`) it may be less, where a long kernel row is cut into shorter ones.
-    `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
-    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8.
-    """
-
-    kernel_height: int
-    kernel_width: int
-    stride_height: int
-    stride_width: int
-    output_width: int
-    channels: int
-    row_bytes: int
-    total_shift: int | None
-    scale_bits: int
-    rounds_ties: bool
-    clamps: bool
-    has_fpu: bool
-    one_row: bool
-
-    @property
-    def name(self) -> str:
-        """A short name that tells forms apart."""
-        shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
-        sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
-        sizes += f"_w{self.output_width}c{self.channels}r{self.row_bytes}"
-        return f"{sizes}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}"
-
-    @property
-    def words(self) -> tuple[Word, ...]:
-        """The words of two weights of each kernel row, in the order in which they are packed."""
-        return tuple(map(Word, range(max(self.kernel_width - 1, 1))))
-
-    @property
-    def resident(self) -> bool:
-        """Whether all weights of a channel stay in registers."""
-        return len(self.words) * self.kernel_height <= len(RESIDENT)
-
-    @property
-    def constants(self) -> tuple[str, ...]:
-        """What follows a channel's weights."""
-        return CONSTANTS[: 3 if self.total_shift is not None else 4]
-
-    def sums(self, count: int) -> tuple[str, ...]:
-        """The registers of the sums of a block."""
-        used = len(self.words) * (self.kernel_height if self.resident else 1)
-        spare = [*RESIDENT[used:], *(("r3",) if self.resident else ())]
-        return (*SUMS, *spare)[:count]
-
-    def data(self, count: int) -> tuple[str, ...]:
-        """The registers for data of a block."""
-        return DATA if self.resident and "r3" not in self.sums(count) else DATA[:2]
-
-    @property
-    def most(self) -> int:
-        """The most outputs of a block: r3 is needed to round halves."""
-        return len(SUMS) if self.rounds_ties else len(self.sums(MAX_BLOCK))
-
-
-def _products(form: DepthwiseForm, start: int) -> list[tuple[int, Word, str]]:
-    """(word of data, word of weights, instruction) for each product of a kernel row under a window at `start`."""
-    taps = form.kernel_width
-    found: list[tuple[int, Word, str]] = []
-    tap = 0
-    if start % 2:  # the upper half of the first word of data
-        found.append((start // 2, Word(0), "smlatb"))
-        tap = 1
-    while tap + 1 < taps:
-        found.append(((start + tap) // 2, Word(tap), "smlad"))
-        tap += 2
-    if tap < taps:  # the lower half of the last word of data, the upper half of a word of weights that is there anyway
-        word, half = (Word(0), "smlabb") if taps == 1 else (Word(tap - 1), "smlabt")
-        found.append(((start + tap) // 2, word, half))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class RowCode:
-    """How a row of outputs is made: `turns` times the blocks `looped`, which begin at output 0; then the blocks `rest`.
-
-    Without `looped` all blocks are `rest`.
-    """
-
-    turns: int
-    looped: tuple[Block, ...]
-    rest: tuple[Block, ...]
-
-    @property
-    def looped_outputs(self) -> int:
-        """Outputs of one turn."""
-        return sum(block.count for block in self.looped)
-
-
-def row_code(form: DepthwiseForm) -> RowCode:
-    """The blocks with the fewest cycles: a few different ones, or a loop of blocks of four with others behind it."""
-    width = form.output_width
-    fits = min(MAX_OFFSET // form.channels, width)
-    options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
-    for last in range(min(form.most, width) + 1):
-        turns, rest = divmod(width - last, len(SUMS))
-        if rest or not turns:
-            continue
-        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or (form.resident and 4 * n <= fits)))
-        looped = _blocks(0, (len(SUMS),) * unroll)
-        options.append(RowCode(turns // unroll, looped, _blocks(width - last, (last,) if last else ())))
-    return min(options, key=lambda code: _row_cycles(form, code))
-
-
-def _blocks(first: int, counts: tuple[int, ...]) -> tuple[Block, ...]:
-    return tuple(Block(first + sum(counts[:i]), count) for i, count in enumerate(counts))
-
-
-def _partitions(width: int, most: int) -> Iterator[tuple[int, ...]]:
-    """Ways to make a narrow row of few blocks, the larger ones first."""
-    for count in range(1, MAX_UNROLLED_BLOCKS + 1):
-        if count <= width <= count * most:
-            low, more = divmod(width, count)
-            yield (low + 1,) * more + (low,) * (count - more)
-            full = (width - 1) // most
-            if full == count - 1 and full:
-                yield (most,) * full + (width - full * most,)
-
-
-def _row_cycles(form: DepthwiseForm, code: RowCode) -> int:
-    """About the cycles of a row of outputs."""
-    looped = sum(_block_cycles(form, block) for block in code.looped) + 6
-    return code.turns * looped + sum(_block_cycles(form, block) for block in code.rest)
-
-
-def _block_cycles(form: DepthwiseForm, block: Block) -> int:
-    """About the cycles of a block: loads by groups, products, and 3 cycles for each output."""
-    products = [p for i in range(block.count) for p in _products(form, (block.first + i) * form.stride_width)]
-    words, group = len({word for word, _, _ in products}), len(form.data(block.count))
-    row = len(products) + words + -(-words // group) + (0 if form.resident else len(form.words) + 7)
-    return form.kernel_height * row + 3 * block.count + 8
-
-
-def largest_offset(form: DepthwiseForm) -> int:
-    """The largest offset of a load from the planes, in bytes."""
-    code = row_code(form)
-    turned = code.turns * code.looped_outputs
-    ends = [block.first + block.count for block in code.looped]
-    ends += [block.first + block.count - turned for block in code.rest]
-    elements = (max(ends) - 1) * form.stride_width + form.kernel_width
-    return (form.kernel_height - 1) * form.row_bytes + WORD_BYTES * (elements // 2)
 
 
 def depthwise_listing(form: DepthwiseForm) -> Listing:
@@ -234,7 +67,7 @@ class _Writer:
     def _code_bytes(self) -> int:
         """About the bytes of the rows of a kernel under all blocks."""
         blocks = (*self._code.looped, *self._code.rest)
-        cycles = sum(_block_cycles(self._form, block) for block in blocks)
+        cycles = sum(block_cycles(self._form, block) for block in blocks)
         return 4 * cycles
 
     def _start_quad(self) -> None:
@@ -260,7 +93,9 @@ class _Writer:
         count = len(form.words) * form.kernel_height
         a.label("channel")
         frame.load(a, "r1", "packed")
-        if form.resident:
+        if form.compact:
+            self._unpack()
+        elif form.resident:
             a.op("ldm", "r1!", registers(RESIDENT[:count]), note="weights")
         else:
             frame.store(a, "r1", "weights")
@@ -274,6 +109,69 @@ class _Writer:
         frame.load(a, "r3", "outputs")
         frame.load(a, "r0", "x")
 
+    def _unpack(self) -> None:
+        """Words of two scaled weights from the bytes at r1, and the constants that follow from a byte; r1 is behind."""
+        a, frame, form = self._a, self._frame, self._form
+        a.op("ldrb", "r3", f"[r1, #{form.special_at}]", note="scale bits, or the last shift less 1")
+        frame.load(a, "r12", "common_addend")
+        if form.total_shift is not None:
+            a.op("mov", "r2", "#1")
+            a.op("lsl", "r2", "r2", "r3", note="the scale")
+            a.op("add", "r12", "r12", "r2", "lsr #2")
+        else:
+            a.op("lsl", "r12", "r12", "r3")
+            a.op("adds", "r3", "#1")
+            frame.store(a, "r3", "shift")
+            a.op("add", "r12", "r12", f"#{1 << (form.scale_bits - 2)}")
+            a.op("mov", "r2", f"#{1 << form.scale_bits}", note="the scale")
+        frame.store(a, "r12", "addend")
+        if form.in_words:
+            self._unpack_words()
+        else:
+            self._unpack_bytes()
+
+    def _unpack_words(self) -> None:
+        """Kernel rows of a word each into the registers of weights; r2 is the scale."""
+        a = self._a
+        packed = SUMS[: self._form.kernel_height]
+        a.op("ldm", "r1!", registers(packed))
+        for row, register in enumerate(packed):
+            first, second = RESIDENT[2 * row : 2 * row + 2]
+            a.op("sxtb16", first, register)
+            a.op("sxtb16", second, register, "ror #8")
+            a.op("smulbb", "r3", first, "r2")
+            a.op("smultb", register, first, "r2")
+            a.op("smulbb", second, second, "r2")
+            a.op("pkhbt", first, "r3", second, "lsl #16", note="taps 0 and 1")
+            a.op("pkhbt", second, second, register, "lsl #16", note="taps 1 and 2")
+
+    def _unpack_bytes(self) -> None:
+        """All kernel rows to scratch, and from there to registers where they fit; r2 is the scale."""
+        a, frame, form = self._a, self._frame, self._form
+        taps = [f"r{4 + i}" for i in range(form.kernel_width)]
+        words = form.kernel_height * len(form.words)
+        frame.load(a, "r3", "weights")
+        a.op("add", "r12", "r3", f"#{4 * words}")
+        a.label("unpack", "a kernel row")
+        for i, tap in enumerate(taps):
+            a.op("ldrsb", tap, f"[r1, #{i}]")
+        for tap in taps:
+            a.op("mul", tap, tap, "r2")
+        for tap, behind in itertools.pairwise(taps):
+            a.op("pkhbt", tap, tap, behind, "lsl #16")
+        if len(taps) == 1:
+            a.op("uxth", taps[0], taps[0])
+        a.op("stm", "r3!", registers(taps[: len(form.words)]))
+        a.op("add", "r1", "r1", f"#{form.kernel_width}")
+        a.op("cmp", "r3", "r12")
+        a.branch("bne", "unpack")
+        a.op("add", "r1", "r1", f"#{4 * form.constants_at - form.special_at}", note="behind the last byte")
+        if form.resident:
+            a.op("sub", "r3", "r3", f"#{4 * words}")
+            a.op("ldm", "r3", registers(RESIDENT[:words]))
+        else:
+            frame.store(a, "r3", "weights_end")
+
     def _row(self) -> None:
         """A row of outputs: r0 is at the row of the plane, r3 at the place of the output row's address."""
         a, frame, code = self._a, self._frame, self._code
@@ -283,7 +181,7 @@ class _Writer:
         a.op("add", "r3", "r1", "r2")
         frame.store(a, "r3", "output")
         if code.turns > 1:
-            self._add("r2", "r3", code.turns * code.looped_outputs * self._form.channels)
+            self._add("r2", "r0", code.turns * self._looped_bytes)
             frame.store(a, "r2", "row_end")
             a.op(".balign", 4)
             a.label("turn")
@@ -291,20 +189,26 @@ class _Writer:
             self._blocks(code.looped, move=True)
         if code.turns > 1:
             frame.load(a, "r2", "row_end")
-            a.op("cmp", "r3", "r2")
+            a.op("cmp", "r0", "r2")
             a.branch("bne", "turn")
         first = code.turns * code.looped_outputs
         self._blocks(tuple(Block(b.first - first, b.count) for b in code.rest), move=False)
+
+    @property
+    def _looped_bytes(self) -> int:
+        """What one turn moves on in the planes."""
+        return self._code.looped_outputs * self._form.stride_width // 2 * WORD_BYTES
 
     def _blocks(self, blocks: tuple[Block, ...], move: bool) -> None:
         """Blocks from r0 on; with `move`, r0 and the output then point behind them."""
         for block in blocks:
             self._block(block)
+            self._store(block, last=not move and block is blocks[-1])
         if move:
-            done, form = sum(block.count for block in blocks), self._form
-            self._add("r3", "r3", done * form.channels)
-            self._frame.store(self._a, "r3", "output")
-            self._add("r0", "r0", done * form.stride_width // 2 * WORD_BYTES)
+            if not self._form.compact:
+                self._add("r3", "r3", self._code.looped_outputs * self._form.channels)
+                self._frame.store(self._a, "r3", "output")
+            self._add("r0", "r0", self._looped_bytes)
 
     def _add(self, to: str, register: str, amount: int) -> None:
         if abs(amount) > MAX_OFFSET:
@@ -375,7 +279,7 @@ class _Writer:
         form, data = self._form, self._form.data(block.count)
         by_data: dict[int, list[tuple[int, Word, str]]] = {}
         for output in range(block.count):
-            for word_of_data, word, op in _products(form, (block.first + output) * form.stride_width):
+            for word_of_data, word, op in products(form, (block.first + output) * form.stride_width):
                 by_data.setdefault(word_of_data, []).append((output, word, op))
         order = sorted(by_data)
         for at in range(0, len(order), len(data)):
@@ -411,15 +315,33 @@ class _Writer:
             for total in sums:
                 a.op("uqadd8", total, total, "r1", note="saturates at the upper limit")
                 a.op("uadd8", total, total, "r2")
+
+    def _store(self, block: Block, last: bool) -> None:
+        """The bytes to the output, at immediate offsets where the number of channels is known."""
+        a, frame, sums = self._a, self._frame, self._form.sums(block.count)
         output = "r1" if "r3" in sums else "r3"
         frame.load(a, output, "output")
+        if not self._form.compact:
+            for i, total in enumerate(sums):
+                a.op("strb", total, f"[{output}, #{(block.first + i) * self._form.channels}]")
+            return
+        frame.load(a, "r2", "pixel_bytes")
+        other = sums[0]  # a second pointer, for odd outputs, so that no address is used right behind its making
         for i, total in enumerate(sums):
-            a.op("strb", total, f"[{output}, #{(block.first + i) * form.channels}]")
+            a.op("strb", total, f"[{other if i % 2 else output}]")
+            if i == 0 and len(sums) > 1:
+                a.op("add", other, output, "r2")
+            elif i % 2 and i + 2 < len(sums):
+                a.op("add", other, other, "r2", "lsl #1")
+            if i % 2 == 0 and (i + 2 < len(sums) or not last):
+                a.op("add", output, output, "r2", *(("lsl #1",) if i + 1 < len(sums) else ()))
+        if not last:
+            frame.store(a, output, "output")
 
     def _next(self) -> None:
         """The next row of the channel, then the next channel."""
         a, frame, form, code = self._a, self._frame, self._form, self._code
-        moved = code.turns * code.looped_outputs * form.stride_width // 2 * WORD_BYTES
+        moved = code.turns * self._looped_bytes
         frame.load(a, "r3", "next_row")
         frame.load(a, "r2", "outputs_end")
         self._add("r0", "r0", form.stride_height * form.row_bytes - moved)

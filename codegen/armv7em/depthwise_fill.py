@@ -19,15 +19,17 @@ WORD_BYTES = 4 * LANES
 FILL_FUNCTION = "thimble_fill_planes_dsp"
 
 JOB = (
-    "planes", "packed", "outputs", "outputs_end", "channels", "ceiling", "offset", "inputs",
-    "inputs_end", "to", "pixel_bytes", "border", "leads", "fours_bytes", "twos", "ones", "next_bytes",
+    "planes", "packed", "outputs", "outputs_end", "channels", "ceiling", "offset", "common_addend",
+    "weights", "inputs", "inputs_end", "to", "pixel_bytes", "border", "leads", "fours_bytes", "twos", "ones",
+    "next_bytes",
 )  # fmt: skip
 """The fields of thimble_planes_job, words all."""
 
 NAMES = (
     "bias", "multiplier", "addend", "shift", "output", "row_end", "next_row", "outputs_end", "channel", "x",
-    "outputs", "from", "fours_bytes", "pixel_bytes", "next_bytes", "border", "ceiling", "offset", "weights",
-    "weights_end", "planes", "packed", "channels", "inputs", "inputs_end", "to", "leads", "twos", "ones", "back",
+    "outputs", "from", "fours_bytes", "pixel_bytes", "next_bytes", "border", "ceiling", "offset", "common_addend",
+    "weights", "weights_end", "planes", "packed", "channels", "inputs", "inputs_end", "to", "leads", "twos", "ones",
+    "back",
 )  # fmt: skip
 """What a depthwise function and this one keep outside of core registers, the most used first: FPU registers have room
 for so many."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.depthwise import MAX_OFFSET, DepthwiseForm, depthwise_listing, largest_offset
+from thimble.codegen.armv7em.depthwise import depthwise_listing
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, fill_file
+from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization, plain_requantization
 from thimble.codegen.kernel_tools.words import int32_words
+from thimble.codegen.variants import DEFAULT, Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
@@ -32,6 +33,10 @@ from thimble.compiler.ir.operator import (
 PLANE_BYTES = 8192
 """Most scratch for planes, unless the rows of one output row alone need more."""
 
+HALO_ROWS, OUTPUTS_AT_ONCE = 9, 216
+"""So many output rows, and rows of so many outputs more, make the cost of another filling, which reads the weights and
+some rows again, less than 3%. The scratch, and how far the output keeps off the input, grow with them."""
+
 MAX_ROWS, MAX_PLANE_ROWS = 28, 32
 """THIMBLE_MAX_OUTPUT_ROWS and THIMBLE_MAX_PLANE_ROWS in the runtime."""
 
@@ -47,17 +52,17 @@ CUT_WIDTH = 6
 
 MAX_ROW_KERNEL = 96
 
-PIXELS_TAPS = 9
-"""Larger kernels take less time by planes, which read each input once for several taps."""
+PIXELS_WIDTH = 2
+"""Rows of so few outputs take less time straight from pixels, where calls are for single rows."""
 
-PIXELS_WIDTH: Mapping[tuple[bool, bool], int] = {
-    (True, False): 0,
-    (True, True): 12,
-    (False, False): 8,
-    (False, True): 24,
-}
-"""By whether all rows are made at once and whether the stride is above 1: the widest rows, in outputs, that were
-measured to take less time straight from pixels than by planes."""
+PIXELS_BYTES = 640
+"""Where planes of one output row need no more than this, pixels are not worth while: they need less and take longer."""
+
+PLANE_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 28)
+"""Output rows from one filling of planes that are tried by `--tune`."""
+
+COMMON_SHIFT = 12
+"""The last shift of all channels where they allow it, so that many layers share a function."""
 
 Sizes = dict[str, int]
 
@@ -73,8 +78,29 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     found = _scales(layer) if layer is not None and dense else None
     if layer is None or found is None:
         return None
-    planes = _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
-    return planes or pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole)
+    makers: dict[str, Maker] = {
+        "planes": lambda: _by_planes(site, layer, sizes, *found, core, whole, limit_bytes),
+        "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
+        "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
+    }
+    if core.variant == DEFAULT:
+        makers = {name: makers[name] for name in _defaults(sizes, whole)}
+    return first_made(makers, core.variant)
+
+
+def _defaults(sizes: Sizes, whole: bool) -> tuple[str, ...]:
+    """What is taken where nothing was measured, the first that can be made."""
+    if not whole and sizes["output_width"] <= PIXELS_WIDTH:
+        return ("apart", "planes")
+    kernel = sizes["kernel_height"], sizes["kernel_width"]
+    least_bytes = WORD_BYTES * sizes["kernel_height"] * _row_words(sizes, kernel)
+    return ("planes",) if least_bytes <= PIXELS_BYTES else ("planes", "pixels" if whole else "apart")
+
+
+def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a depthwise convolution that may be faster than the default one."""
+    planes = (Variant("planes", rows) for rows in PLANE_ROWS if rows <= sizes["output_height"])
+    return (*planes, Variant("pixels"), Variant("apart"))
 
 
 def _by_planes(
@@ -108,14 +134,20 @@ def _by_planes(
         clamps=layer.limits_inside,
         has_fpu=core.has_fpu,
         one_row=one_row,
+        compact=core.compact,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
-    rows = planes.rows_within(1 if one_row else site.output().type.rows, min(PLANE_BYTES, limit_bytes))
+    all_rows = 1 if one_row else site.output().type.rows
+    most = min(all_rows, 1 if one_row else HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width)
+    own = planes.rows_within(most, min(PLANE_BYTES, limit_bytes) - form.unpacked_bytes)
+    rows = core.variant.at_once or own
+    if rows > min(all_rows, MAX_ROWS):
+        return None
     if largest_offset(form) > MAX_OFFSET or form.stride_height * form.row_bytes > MAX_ROW_BYTES:
         return None
-    if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) > limit_bytes:
+    if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) + form.unpacked_bytes > limit_bytes:
         return None
-    packed = _packed(layer, form, constants, equal_shifts)
+    packed = _packed(layer, form, constants)
     kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_top")
     params = (
         *((name, sizes[name]) for name in (*kept, "pad_left", "output_height", "output_width")),
@@ -130,10 +162,16 @@ def _by_planes(
         ("total_shift", -1 if form.total_shift is None else form.total_shift),
         ("scale_bits", form.scale_bits),
         ("rounds_ties", int(form.rounds_ties)),
+        ("tap_row_bytes", form.tap_row_bytes),
+        ("special_at", form.special_at),
+        ("constants_at", form.constants_at),
+        ("common_addend", _common_addend(layer, form)),
     )
-    table, scratch = Table("packed", packed), Scratch(planes.bytes(rows), "uint32_t")
+    table, scratch = Table("packed", packed), Scratch(planes.bytes(rows) + form.unpacked_bytes, "uint32_t")
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
-    return KernelCall(f"depthwise_conv_2d_dsp_{form.name}", params, arguments, depthwise_source(form), overlaps=False)
+    ahead = rows * form.output_width * form.channels  # channels behind the first four are read when rows are written
+    name, source = f"depthwise_conv_2d_dsp_{form.name}", depthwise_source(form)
+    return KernelCall(name, params, arguments, source, overlaps=whole, ahead_bytes=ahead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +206,7 @@ def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
         (f"{name}.h", render("depthwise_conv_2d_dsp.h.j2", form=form)),
         fill_file(form.has_fpu),
     )
-    return GeneratedKernel(files, needs=("planes_dsp",))
+    return GeneratedKernel(files, needs=("planes_dsp", "fill_lanes_dsp"))
 
 
 def _is_column(sizes: Sizes) -> bool:
@@ -203,7 +241,7 @@ def _is_taken(sizes: Sizes) -> bool:
 def _scales(layer: PlainLayer) -> tuple[Requantization, bool] | None:
     """The constants, and whether all channels share the last shift; None where nothing can be proved."""
     plain = plain_requantization(layer)
-    equal = None if layer.rounds_ties else plain.with_equal_shifts()
+    equal = None if layer.rounds_ties else plain.with_equal_shifts(COMMON_SHIFT)
     constants = equal or plain.with_equal_bits()
     return None if constants is None else (constants, equal is not None)
 
@@ -215,15 +253,47 @@ def _row_words(sizes: Sizes, kernel: tuple[int, int]) -> int:
     return -(-max(reach, sizes["pad_left"] + sizes["input_width"]) // 2)
 
 
-def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization, equal_shifts: bool) -> Array:
-    """(channels, words) int32: words of two scaled weights, then bias, multiplier, addend and perhaps shift."""
+def _common_addend(layer: PlainLayer, form: DepthwiseForm) -> int:
+    """What the addends of compact forms are made from: all of them but 2**(scale_bits - 2).
+
+    That is 2**(total - 1) + target * 2**total, of which channels with a last shift of their own shift 2 * target + 1.
+    """
+    if not form.compact:
+        return 0
+    halves = 2 * plain_requantization(layer).target + 1
+    return halves << (form.total_shift - 1) if form.total_shift is not None else halves
+
+
+def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
+    """(channels, words) int32: weights, then those of bias, multiplier, addend and shift that the form has."""
     scale = np.int64(1) << constants.scale_bits
-    taps = np.zeros((form.channels, form.kernel_height * form.kernel_width), np.int64)
-    taps[:, : layer.weights.shape[1]] = layer.weights * scale[:, None]
-    weights = taps.reshape(form.channels, form.kernel_height, form.kernel_width)
+    tail = [layer.start * scale, constants.multipliers, constants.addends, constants.shifts][: len(form.constants)]
+    weights = _byte_weights(layer, form, constants) if form.compact else _word_weights(layer, form, scale)
+    return int32_words(np.concatenate([weights, np.stack(tail, axis=1)], axis=1))
+
+
+def _word_weights(layer: PlainLayer, form: DepthwiseForm, scale: Array) -> Array:
+    """(channels, words): words of two scaled weights."""
+    weights = _kernel_rows(layer, form) * scale[:, None, None]
     if form.kernel_width == 1:
         weights = np.concatenate([weights, np.zeros_like(weights)], axis=2)
     pairs = (weights[:, :, :-1] & 0xFFFF) | (weights[:, :, 1:] & 0xFFFF) << 16
-    tail = [layer.start * scale, constants.multipliers, constants.addends]
-    tail += [] if equal_shifts else [constants.shifts]
-    return int32_words(np.concatenate([pairs.reshape(form.channels, -1), np.stack(tail, axis=1)], axis=1))
+    return np.asarray(pairs.reshape(form.channels, -1))
+
+
+def _byte_weights(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
+    """(channels, words): kernel rows as bytes, and the scale bits or the last shift of the channel among them."""
+    taps = np.zeros((form.channels, 4 * form.constants_at), np.int64)
+    rows = taps[:, : form.kernel_height * form.tap_row_bytes].reshape(form.channels, form.kernel_height, -1)
+    rows[:, :, : form.kernel_width] = _kernel_rows(layer, form)
+    taps[:, : rows[0].size] = rows.reshape(form.channels, -1)
+    taps[:, form.special_at] = constants.scale_bits if form.total_shift is not None else constants.shifts - 1
+    quarters = [(taps[:, i::4] & 0xFF) << 8 * i for i in range(4)]
+    return np.asarray(quarters[0] | quarters[1] | quarters[2] | quarters[3])
+
+
+def _kernel_rows(layer: PlainLayer, form: DepthwiseForm) -> Array:
+    """(channels, kernel_height, kernel_width) int64: the weights as they are cut into rows, zeros behind the last."""
+    taps = np.zeros((form.channels, form.kernel_height * form.kernel_width), np.int64)
+    taps[:, : layer.weights.shape[1]] = layer.weights
+    return taps.reshape(form.channels, form.kernel_height, form.kernel_width)

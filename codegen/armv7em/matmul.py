@@ -16,13 +16,13 @@ from thimble.codegen.armv7em.sums import (
     CONSTANTS,
     PIXELS,
     SUMS,
-    WEIGHTS,
     Arithmetic,
     extend_weights,
     join_channels,
     keep_constants,
     load_weights,
     multiply,
+    multiply_single,
     next_pair,
     requantize,
     start_sums,
@@ -84,18 +84,7 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     a.branch("beq", "tails")
     a.label("group", "4 columns, 2 channels")
     start_sums(a, frame)
-    _enter_turn(a, form, "entry")
-    a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
-    a.label("turn", f"{UNROLL * form.arithmetic.step_cycles + 6} cycles, {UNROLL * 32} products")
-    for step in range(UNROLL):
-        if form.first_steps and step == UNROLL - form.first_steps:
-            a.label("entry")
-        _step(a, form.arithmetic, step)
-    a.op("adds", "r0", f"#{32 * UNROLL}")
-    a.op("adds", "r1", f"#{8 * UNROLL}")
-    frame.load(a, "r2", "weights_end")
-    a.op("cmp", "r1", "r2")
-    a.branch("bne", "turn")
+    multiply_panel(a, frame, form.arithmetic, form.first_steps)
     frame.store(a, "r0", "next_panel")
     requantize(a, frame, form.arithmetic)
     _write(a, frame, form.arithmetic)
@@ -106,10 +95,26 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     return a
 
 
-def _enter_turn(a: Listing, form: MatmulForm, entry: str) -> None:
+def multiply_panel(a: Listing, frame: Frame, arithmetic: Arithmetic, first_steps: int) -> None:
+    """Four columns times the weights of two channels, from r0 and r1 + 4 on until r1 is at `weights_end`."""
+    _enter_turn(a, first_steps, "entry")
+    a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
+    a.label("turn", f"{UNROLL * arithmetic.step_cycles + 6} cycles, {UNROLL * 32} products; 1 more a step from flash")
+    for step in range(UNROLL):
+        if first_steps and step == UNROLL - first_steps:
+            a.label("entry")
+        _step(a, arithmetic, step)
+    a.op("adds", "r0", f"#{32 * UNROLL}")
+    a.op("adds", "r1", f"#{8 * UNROLL}")
+    frame.load(a, "r2", "weights_end")
+    a.op("cmp", "r1", "r2")
+    a.branch("bne", "turn")
+
+
+def _enter_turn(a: Listing, first_steps: int, entry: str) -> None:
     """An inner loop is entered in its middle where the depth is no multiple of a turn."""
-    if form.first_steps:
-        missing = UNROLL - form.first_steps
+    if first_steps:
+        missing = UNROLL - first_steps
         a.op("sub", "r0", "r0", f"#{32 * missing}")
         a.op("sub", "r1", "r1", f"#{8 * missing}")
         a.branch("b", entry)
@@ -160,13 +165,13 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
     frame.load(a, "r1", "words")
     frame.load(a, "r8", "weights_end")
     start_sums(a, frame, copies=False)
-    _enter_turn(a, form, "tail_entry")
+    _enter_turn(a, form.first_steps, "tail_entry")
     a.op(".balign", 4)
     a.label("tail_turn")
     for step in range(UNROLL):
         if form.first_steps and step == UNROLL - form.first_steps:
             a.label("tail_entry")
-        _tail_step(a, form.arithmetic, step)
+        multiply_single(a, form.arithmetic, step, 32 * step, 32 * step + 16)
     a.op("adds", "r0", f"#{32 * UNROLL}")
     a.op("adds", "r1", f"#{8 * UNROLL}")
     a.op("cmp", "r1", "r8")
@@ -180,24 +185,6 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
     a.op("strh", SUMS[0], "[r4, r3]")
     frame.load(a, "r0", "next_panel")
     a.branch("b", "tails")
-
-
-def _tail_step(a: Listing, arithmetic: Arithmetic, step: int) -> None:
-    """8 products: r2, r3 weights of two channels, r4, r5 both words of the column."""
-    first = WEIGHTS if arithmetic.folded else ("r9", "r10")
-    a.op("ldr", "r2", f"[r1, #{8 * step + 4}]")
-    a.op("ldr", "r3", f"[r1, #{8 * step + 8}]")
-    a.op("ldr", "r4", f"[r0, #{32 * step}]")
-    a.op("ldr", "r5", f"[r0, #{32 * step + 16}]")
-    if not arithmetic.folded:
-        for lanes, word in zip(first, WEIGHTS, strict=True):
-            a.op("sxtb16", lanes, word)
-    for total, lanes in zip(SUMS, first, strict=False):
-        a.op("smlad", total, "r4", lanes, total)
-    for word in WEIGHTS:
-        a.op("sxtb16", word, word, *(() if arithmetic.folded else ("ror #8",)))
-    for total, word in zip(SUMS, WEIGHTS, strict=False):
-        a.op("smlad", total, "r5", word, total)
 
 
 @lru_cache(maxsize=256)

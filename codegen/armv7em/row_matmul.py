@@ -22,24 +22,26 @@ from thimble.codegen.armv7em.sums import (
     keep_constants,
     load_weights,
     multiply,
+    multiply_single,
     next_pair,
     requantize,
     start_sums,
 )
 from thimble.compiler.ir.operator import GeneratedKernel
 
-CODE_BYTES, SINGLE_TURN_CODE_BYTES = 760, 960
+CODE_BYTES, SINGLE_TURN_CODE_BYTES = 800, 960
 """Most code from the first instruction of a group to its last, so that all of a pair stays in a cache of 1 KB; the
 second without a loop in it, which saves more than the last lines of the cache."""
 
 _JOB = (
     *("rows", "weights", "pair_bytes", "staged", "outputs", "outputs_end", "channels", "ceiling", "offset"),
-    *("last_column", "last_pixel"),
+    *("last_column", "last_pixel", "tails"),
 )
 _FAST = ("segment_end", "weights_end", "output", "last_output", "words", *CONSTANTS, "ceiling", "offset", "channel")
 _NAMES = (
     *_JOB,
     *("channel", "pairs_done", "weights_end", "segment_end", "row", "words", "output", "last_output", "next_row"),
+    "tails_left",
     *CONSTANTS,
 )
 
@@ -49,7 +51,8 @@ class RowMatmulForm:
     """What one function is generated for, sizes in pixels.
 
     `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
-    windows have one row and calls make one. `channels` are the output's.
+    windows have one row and calls make one. `channels` are the output's. With `tails`, one or two pixels behind the
+    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code.
     """
 
     arithmetic: Arithmetic
@@ -60,26 +63,42 @@ class RowMatmulForm:
     pixel_bytes: int
     row_bytes: int
     channels: int
+    tails: bool = False
+    max_unroll: int = 0
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
+        unroll = f"u{self.unroll}" if self.max_unroll else ""
         window = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
-        return f"{window}_p{self.pixel_bytes}r{self.row_bytes}c{self.channels}_{self.arithmetic.name}"
+        sizes = f"p{self.pixel_bytes}r{self.row_bytes}c{self.channels}"
+        return f"{window}_{sizes}_{self.arithmetic.name}{'s' * self.tails}{unroll}"
 
     @property
-    def steps(self) -> int:
+    def filled_steps(self) -> int:
         """Steps of four products in a row of a window."""
         return self.kernel_width * self.pixel_bytes // 8
 
     @property
     def unroll(self) -> int:
-        """Steps in one turn of the inner loop."""
-        code_bytes = self.steps * self.arithmetic.step_bytes + self.arithmetic.end_bytes
-        if self.kernel_height == 1 and code_bytes <= SINGLE_TURN_CODE_BYTES:
-            return self.steps
-        most = (CODE_BYTES - self.arithmetic.end_bytes) // self.arithmetic.step_bytes
-        return next(n for n in range(most, 0, -1) if self.steps % n == 0)
+        """Steps in one turn of the inner loop, by the fewest cycles of a row of a window."""
+        if self.max_unroll:
+            return min(self.max_unroll, self.filled_steps, 3 if self.tails else self.max_unroll)
+        code_bytes = self.filled_steps * self.arithmetic.step_bytes + self.arithmetic.end_bytes
+        if self.kernel_height == 1 and not self.tails and code_bytes <= SINGLE_TURN_CODE_BYTES:
+            return self.filled_steps
+        most = 3 if self.tails else (CODE_BYTES - self.arithmetic.end_bytes) // self.arithmetic.step_bytes
+        return min(range(1, most + 1), key=lambda n: -(-self.filled_steps // n) * (n * self.arithmetic.step_cycles + 5))
+
+    @property
+    def steps(self) -> int:
+        """Steps with those that fill the last turn, whose weights are 0."""
+        return -(-self.filled_steps // self.unroll) * self.unroll
+
+    @property
+    def spare_bytes(self) -> int:
+        """What the steps that fill a turn read behind widened rows."""
+        return 8 * (self.steps - self.filled_steps)
 
     @property
     def turns(self) -> int:
@@ -107,12 +126,12 @@ class RowMatmulForm:
         return max(offsets) <= MAX_OFFSET and self.row_bytes * max(self.kernel_height, self.stride_height) < 1 << 16
 
 
-def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
-    """The function of a form, to be called with a thimble_row_matmul_job."""
-    a = Listing(f"thimble_row_matmul_dsp_{form.name}")
+def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, family: str = "rows") -> Listing:
+    """The function of a form for a kernel of `family`, to be called with a thimble_row_matmul_job."""
+    a = Listing(f"thimble_{family}_matmul_dsp_{form.name}")
     frame = Frame(_NAMES, _FAST, has_fpu)
     a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r11}", note="the job's fields")
+    a.op("ldm", "r0", "{r1-r12}", note="the job's fields")
     a.op("sub", "sp", "sp", f"#{frame.bytes}")
     for register, name in enumerate(_JOB, start=1):
         frame.store(a, f"r{register}", name)
@@ -128,13 +147,14 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool) -> Listing:
     _stage(a, frame)
     a.label("row")
     _start_row(a, frame, form)
+    a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
     a.label("group", "4 pixels, 2 channels")
     frame.load(a, "r1", "words")
     if form.turns > 1:
         add_constant(a, "r2", "r0", form.steps * 8)
         frame.store(a, "r2", "segment_end")
     start_sums(a, frame, copies=not form.is_single_turn)
-    a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
+    a.op(".balign", 4)
     a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
     for step in range(form.unroll):
         _step(a, form, step)
@@ -218,6 +238,8 @@ def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     frame.store(a, "r2", "output")
     a.op("cmp", "r2", "r3")
     a.branch("bls", "group")
+    if form.tails:
+        _tails(a, frame, form)
     a.op("sub", "r4", "r2", f"#{4 * form.channels}")
     frame.store(a, "r3", "output")
     a.op("cmp", "r4", "r3")
@@ -228,12 +250,48 @@ def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.op("add", "r0", "r0", "r3")
     a.branch("b", "group")
     a.label("row_end")
-    frame.load(a, "r2", "next_row")
-    frame.load(a, "r3", "outputs_end")
-    a.op("cmp", "r2", "r3")
-    add_constant(a, "r0", "r0", form.stride_height * form.row_bytes, free="r4")
-    a.branch("bne", "row")
+    if form.row_bytes:
+        frame.load(a, "r2", "next_row")
+        frame.load(a, "r3", "outputs_end")
+        a.op("cmp", "r2", "r3")
+        add_constant(a, "r0", "r0", form.stride_height * form.row_bytes, free="r4")
+        a.branch("bne", "row")
     next_pair(a, frame, "pair")
+
+
+def _tails(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
+    """Pixels behind the last four one by one; r0 is at the first one, r2 where it is written."""
+    frame.load(a, "r4", "tails")
+    a.op("cmp", "r4", "#0")
+    a.branch("beq", "no_tails")
+    frame.store(a, "r4", "tails_left")
+    a.op("adds", "r0", "#4")
+    a.label("tail", "1 pixel, 2 channels")
+    frame.load(a, "r1", "words")
+    add_constant(a, "r8", "r0", 8 * form.steps)
+    start_sums(a, frame, copies=False)
+    a.op(".balign", 4)
+    a.label("tail_turn", f"{11 * form.unroll + 6} cycles, {8 * form.unroll} products")
+    for step in range(form.unroll):
+        multiply_single(a, form.arithmetic, step, 8 * step, 8 * step + 4)
+    a.op("adds", "r0", f"#{8 * form.unroll}")
+    a.op("adds", "r1", f"#{8 * form.unroll}")
+    a.op("cmp", "r0", "r8")
+    a.branch("bne", "tail_turn")
+    requantize(a, frame, form.arithmetic, pixels=1)
+    join_channels(a, frame, form.arithmetic, pixels=1)
+    frame.load(a, "r2", "output")
+    frame.load(a, "r3", "tails_left")
+    a.op("strh.w", SUMS[0], "[r2]")
+    a.op("add", "r2", "r2", f"#{form.channels}")
+    frame.store(a, "r2", "output")
+    if form.spare_bytes:
+        a.op("subs", "r0", f"#{form.spare_bytes}")
+    a.op("subs", "r3", "#1")
+    frame.store(a, "r3", "tails_left")
+    a.branch("bne", "tail")
+    a.branch("b", "row_end")
+    a.label("no_tails")
 
 
 def _move_on(a: Listing, form: RowMatmulForm) -> None:
@@ -248,11 +306,16 @@ def _move_on(a: Listing, form: RowMatmulForm) -> None:
 
 
 @lru_cache(maxsize=256)
-def conv_2d_rows_source(form: RowMatmulForm, has_fpu: bool) -> GeneratedKernel:
-    """The files of kernel conv_2d_rows_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
-    name = f"thimble_conv_2d_rows_dsp_{form.name}"
+def conv_2d_rows_source(form: RowMatmulForm, has_fpu: bool, family: str = "rows") -> GeneratedKernel:
+    """The files of kernel conv_2d_<family>_dsp_<form>: the assembly, and the kernel that uses it or its twin.
+
+    `family` "windows": the form's pixels are windows that the kernel gathers.
+    """
+    name = f"thimble_conv_2d_{family}_dsp_{form.name}"
+    assembly = row_matmul_listing(form, has_fpu, family).text
     files = (
-        (f"{name}.c", render("conv_2d_rows_dsp.c.j2", form=form, assembly=row_matmul_listing(form, has_fpu).text)),
-        (f"{name}.h", render("conv_2d_rows_dsp.h.j2", form=form)),
+        (f"{name}.c", render("conv_2d_rows_dsp.c.j2", form=form, family=family, assembly=assembly)),
+        (f"{name}.h", render("conv_2d_rows_dsp.h.j2", form=form, family=family)),
     )
-    return GeneratedKernel(files, needs=("wide_rows_dsp",))
+    windows = ("flat_windows_dsp",) if family == "windows" else ()
+    return GeneratedKernel(files, needs=("wide_rows_dsp", *windows))

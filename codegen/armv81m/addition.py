@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from thimble.codegen.kernel_tools.linear_sum import exact_sum
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Input, KernelCall, Output
+from thimble.compiler.ir.operator import GeneratedKernel, Input, KernelCall, Output
 
 
 def specialise_add(site: Site, call: KernelCall, whole: bool, limit_bytes: int) -> KernelCall | None:
@@ -15,4 +15,5 @@ def specialise_add(site: Site, call: KernelCall, whole: bool, limit_bytes: int) 
     count, found, (low, high) = exact
     numbers = (("count", count), ("a", found.a), ("b", found.b), ("c", found.c), ("shift", found.shift))
     limits = (("output_min", low), ("output_max", high))
-    return KernelCall("add_mve", numbers + limits, (Input(0), Input(1), Output()))
+    arguments = (Input(0), Input(1), Output())
+    return KernelCall("add_mve", numbers + limits, arguments, GeneratedKernel((), needs=("add_mve",)))

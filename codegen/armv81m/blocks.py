@@ -13,7 +13,7 @@ BLOCK_CHANNELS = 4
 
 
 def packed_blocks(layer: PlainLayer, rows: int, row_bytes: int) -> Array:
-    """(blocks, words) int32: weights (steps, 4, 16) int8 of four channels; biases, multipliers, shifts (3, 4).
+    """(blocks, words) int32: weights (steps, 4, 16) int8 of four channels; biases, multipliers (2, 4); shifts (4) int8.
 
     The weights of a channel are `rows` rows, each filled up with zeros to `row_bytes`, a multiple of 16. Channels that
     are missing in the last block have weights and multipliers of 0.
@@ -23,10 +23,16 @@ def packed_blocks(layer: PlainLayer, rows: int, row_bytes: int) -> Array:
     weights = layer.weights.reshape(len(layer.weights), rows, -1)
     weights = np.pad(weights, ((0, missing), (0, 0), (0, row_bytes - weights.shape[2])))
     steps = weights.reshape(blocks, BLOCK_CHANNELS, -1, LANES).swapaxes(1, 2)
-    constants = np.pad(np.stack(requantization(layer)), ((0, 0), (0, missing)))
-    constants = constants.reshape(3, blocks, BLOCK_CHANNELS).swapaxes(0, 1)
-    words = np.ascontiguousarray(steps.reshape(blocks, -1), np.int8).view("<i4")
-    return np.concatenate([words, int32_words(constants.reshape(blocks, -1))], axis=1)
+    start, multipliers, shifts = (
+        np.pad(column, (0, missing)).reshape(blocks, BLOCK_CHANNELS) for column in requantization(layer)
+    )
+    parts = (_words(steps.reshape(blocks, -1)), int32_words(start), int32_words(multipliers), _words(shifts))
+    return np.concatenate(parts, axis=1)
+
+
+def _words(values: Array) -> Array:
+    """int8 values (blocks, n), n a multiple of 4, as int32 words."""
+    return np.ascontiguousarray(values, np.int8).view("<i4")
 
 
 def requantization(layer: PlainLayer) -> tuple[Array, Array, Array]:

@@ -36,8 +36,8 @@ PLANES_BYTES = 8192
 MAX_STEPS = 4
 """Longest window, in vectors: their weights stay in registers."""
 
-MAX_ADVANCE = 127
-"""Most bytes from one window to the next: the immediate of a load."""
+MAX_ADVANCE = 63
+"""Most bytes from one window to the next: twice that is the immediate of a load."""
 
 Sizes = dict[str, int]
 
@@ -56,6 +56,11 @@ class PlanesForm:
     moves_weights: bool
     transposed: bool
     arithmetic: Arithmetic
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the loop is all assembly: all shifts are to the right, and outputs only saturate."""
+        return not (self.arithmetic.shifts_left or self.arithmetic.clamps)
 
     @property
     def name(self) -> str:

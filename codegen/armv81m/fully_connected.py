@@ -6,7 +6,7 @@ from thimble.codegen.armv81m.arithmetic import arithmetic_of
 from thimble.codegen.armv81m.blocks import LANES, packed_blocks
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Input, KernelCall, Output, Table
+from thimble.compiler.ir.operator import GeneratedKernel, Input, KernelCall, Output, Table
 
 
 def specialise_fully_connected(site: Site, call: KernelCall, whole: bool, limit_bytes: int) -> KernelCall | None:
@@ -24,4 +24,5 @@ def specialise_fully_connected(site: Site, call: KernelCall, whole: bool, limit_
         *((name, sizes[name]) for name in kept),
     )
     table = Table("packed", packed_blocks(layer, 1, -(-depth // LANES) * LANES))
-    return KernelCall("fully_connected_mve", params, (Input(0), table, Output()))
+    source = GeneratedKernel((), needs=("fully_connected_mve",))
+    return KernelCall("fully_connected_mve", params, (Input(0), table, Output()), source)

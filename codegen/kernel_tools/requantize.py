@@ -78,10 +78,11 @@ class PlainRequantization:
         """The constants with one scale for all channels, as large as possible."""
         return self.with_bits(int(self.room.min()))
 
-    def with_equal_shifts(self) -> Requantization | None:
-        """The constants with one last shift for all channels, by a scale of its own for each."""
-        total = int((self.right + self.room).min()) - 1
-        return self.with_bits(total + 1 - self.right)
+    def with_equal_shifts(self, wanted: int) -> Requantization | None:
+        """The constants with one last shift for all channels, by a scale of its own for each; `wanted` if possible."""
+        largest = int((self.right + self.room).min()) - 1
+        smallest = int(self.right.max()) + MIN_SCALE_BITS - 1
+        return self.with_bits(max(min(wanted, largest), smallest) + 1 - self.right)
 
 
 def plain_requantization(layer: PlainLayer) -> PlainRequantization:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
+from thimble.codegen.scalar.panel import panel_call
 from thimble.codegen.scalar.rendering import kernel_source
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import EndRow, FirstRow, InputRows, KernelCall, OutputRows
@@ -17,84 +18,60 @@ MAX_KERNEL_HEIGHT = 16
 
 @dataclass(frozen=True, slots=True)
 class ConvolutionForm:
-    """What one function is generated for; `unroll` divides `depth`, the input channels."""
+    """What one function is generated for; `unroll` divides the input channels.
 
-    kernel_height: int
-    kernel_width: int
-    stride_height: int
-    stride_width: int
-    depth: int
-    channels: int
+    `has_borders`: windows may lie partly outside; else the zero point is in what sums begin with.
+    """
+
     block: int
     unroll: int
+    has_borders: bool
     tail: Tail
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        kernel = f"{self.kernel_height}x{self.kernel_width}_{self.stride_height}x{self.stride_width}"
-        return f"{kernel}_{self.depth}_{self.channels}_b{self.block}{self.tail.name}"
-
-    @property
-    def taps(self) -> int:
-        """Products of one output."""
-        return self.kernel_height * self.kernel_width * self.depth
-
-    @property
-    def has_borders(self) -> bool:
-        """Whether windows may lie partly outside: else the zero point is in what sums begin with."""
-        return (self.kernel_height, self.kernel_width) != (1, 1)
-
-    @property
-    def blocks(self) -> int:
-        """Blocks of output channels, the last perhaps not full."""
-        return -(-self.channels // self.block)
+        return f"b{self.block}u{self.unroll}{'o' * self.has_borders}_{self.tail.name}"
 
 
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """Blocks of output channels in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
     sizes = {name: value for name, value in call.params if isinstance(value, int)}
-    if (
-        layer is None
-        or sizes["group_channels"] != sizes["input_channels"]
-        or sizes["kernel_height"] > MAX_KERNEL_HEIGHT
-    ):
-        return None
-    if (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1):
-        return None
-    fused = fuse_tail(layer, core)
-    if fused is None:
+    dense = sizes["group_channels"] == sizes["input_channels"]
+    fused = fuse_tail(layer, core) if layer is not None and dense else None
+    if layer is None or fused is None:
         return None
     tail, constants = fused
-    depth = sizes["input_channels"]
+    made = site.output().type
+    pixels = made.elements // len(layer.weights) if whole else sizes["output_width"]
+    by_panel = panel_call(layer, sizes, tail, constants, core, pixels, limit_bytes)
+    if by_panel is not None or not _is_taken(sizes):
+        return by_panel
     form = ConvolutionForm(
-        kernel_height=sizes["kernel_height"],
-        kernel_width=sizes["kernel_width"],
-        stride_height=sizes["stride_height"],
-        stride_width=sizes["stride_width"],
-        depth=depth,
-        channels=len(layer.weights),
         block=block_size(len(layer.weights), core.block),
-        unroll=unroll_of(depth),
+        unroll=unroll_of(sizes["input_channels"]),
+        has_borders=not _is_inside(sizes),
         tail=tail,
     )
-    kept = ("input_height", "input_width", "pad_top", "pad_left", "output_height", "output_width")
-    params = tuple((name, sizes[name]) for name in kept)
-    params += tuple(
-        (name, sizes[name]) for name in ("input_zero_point", "output_zero_point", "output_min", "output_max")
-    )
+    dropped = ("group_channels", "dilation_height", "dilation_width")
+    params = tuple((name, value) for name, value in sizes.items() if name not in dropped)
     weights = blocked_weights(layer.weights, form.block)
-    start = layer.bias if form.has_borders else layer.start
-    tables = constant_tables(start, constants, form.blocks * form.block)
+    tables = constant_tables(layer.bias if form.has_borders else layer.start, constants, form.block)
     name = f"conv_2d_scalar_{form.name}"
     arguments = (InputRows(0), weights, *tables, OutputRows(0), FirstRow(), EndRow())
-    return KernelCall(name, params, arguments, kernel_source("conv_2d_scalar", name, form=form))
+    source = kernel_source("conv_2d_scalar", name, form=form, max_kernel_height=MAX_KERNEL_HEIGHT)
+    return KernelCall(name, params, arguments, source)
+
+
+def _is_inside(sizes: dict[str, int]) -> bool:
+    """Whether no window has a tap outside of the input."""
+    return all(
+        sizes[before] == 0
+        and (sizes[f"output_{axis}"] - 1) * sizes[f"stride_{axis}"] + sizes[f"kernel_{axis}"] <= sizes[f"input_{axis}"]
+        for axis, before in (("height", "pad_top"), ("width", "pad_left"))
+    )
 
 
 def _is_taken(sizes: dict[str, int]) -> bool:
-    return (
-        sizes["group_channels"] == sizes["input_channels"]
-        and sizes["dilation_height"] == sizes["dilation_width"] == 1
-        and sizes["kernel_height"] <= MAX_KERNEL_HEIGHT
-    )
+    return sizes["dilation_height"] == sizes["dilation_width"] == 1 and sizes["kernel_height"] <= MAX_KERNEL_HEIGHT

@@ -11,22 +11,30 @@ from thimble.targets.model import Target
 class Core:
     """`block` output channels are summed at a time, as many as the registers hold beside inputs and weights.
 
-    `long_multiply`: an instruction gives the high word of a product of two words.
+    `panels`: the same for words of two pixels, as (words, channels). `long_multiply`: an instruction gives the high
+    word of a product of two words. `pair_sums`: the sums of panels are assembly (pair_sums.py), in panels of (1, 2).
     """
 
     block: int
+    panels: tuple[tuple[int, int], ...]
     long_multiply: bool
+    pair_sums: bool = False
 
+
+_MAINLINE = Core(block=4, panels=((1, 4),), long_multiply=True)
 
 CORES = {
-    "rv32im": Core(block=8, long_multiply=True),
-    "armv7-m": Core(block=4, long_multiply=True),
-    "armv6-m": Core(block=4, long_multiply=False),
+    "rv32im": Core(block=8, panels=((2, 4), (1, 8)), long_multiply=True),
+    "armv6-m": Core(block=4, panels=((1, 2),), long_multiply=False, pair_sums=True),
+    "armv7-m": _MAINLINE,
+    "armv7e-m": _MAINLINE,
+    "armv8-m.main": _MAINLINE,
+    "armv8.1-m.main": _MAINLINE,
 }
 """By the base of the instruction set."""
 
 
 def core_of(target: Target) -> Core | None:
-    """The core of a target; None where it has something better, or is not known."""
-    base, *extensions = target.isa.split("+")
-    return None if extensions else CORES.get(base.removesuffix("c") if base.startswith("rv32") else base)
+    """The core of a target; None where it is not known."""
+    base = target.isa.split("+")[0]
+    return CORES.get(base.removesuffix("c") if base.startswith("rv32") else base)

@@ -22,21 +22,17 @@ MAX_BLOCK = 4
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseForm:
-    """What one function is generated for; `block` divides `channels`."""
+    """What one function is generated for; `block` divides the channels."""
 
     kernel_height: int
     kernel_width: int
-    stride_height: int
-    stride_width: int
-    channels: int
     block: int
     tail: Tail
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        kernel = f"{self.kernel_height}x{self.kernel_width}_{self.stride_height}x{self.stride_width}"
-        return f"{kernel}_{self.channels}_b{self.block}{self.tail.name}"
+        return f"{self.kernel_height}x{self.kernel_width}_b{self.block}_{self.tail.name}"
 
     @property
     def taps(self) -> int:
@@ -64,18 +60,15 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     form = DepthwiseForm(
         kernel_height=sizes["kernel_height"],
         kernel_width=sizes["kernel_width"],
-        stride_height=sizes["stride_height"],
-        stride_width=sizes["stride_width"],
-        channels=channels,
         block=next(n for n in range(MAX_BLOCK, 0, -1) if channels % n == 0),
         tail=tail,
     )
-    kept = ("input_height", "input_width", "pad_top", "pad_left", "output_height", "output_width")
-    limits = ("output_zero_point", "output_min", "output_max")
-    params = tuple((name, sizes[name]) for name in (*kept, *limits))
+    kept = ("input_height", "input_width", "stride_height", "stride_width", "pad_top", "pad_left")
+    made = ("output_height", "output_width", "output_zero_point", "output_min", "output_max")
+    params = (("channels", channels), *((name, sizes[name]) for name in (*kept, *made)))
     border = Table("border", np.full(channels, layer.input_zero_point, np.int8))
     weights = blocked_weights(layer.weights, form.block)
-    tables = constant_tables(layer.start, constants, channels)
+    tables = constant_tables(layer.start, constants, form.block)
     name = f"depthwise_conv_2d_scalar_{form.name}"
     arguments = (InputRows(0), border, weights, *tables, OutputRows(0), FirstRow(), EndRow())
     return KernelCall(name, params, arguments, kernel_source("depthwise_conv_2d_scalar", name, form=form))

@@ -14,10 +14,8 @@ from thimble.compiler.ir.operator import Input, KernelCall, Output
 
 @dataclass(frozen=True, slots=True)
 class FullyConnectedForm:
-    """What one function is generated for; `unroll` divides `depth`."""
+    """What one function is generated for; `unroll` divides the depth."""
 
-    depth: int
-    channels: int
     block: int
     unroll: int
     tail: Tail
@@ -25,12 +23,7 @@ class FullyConnectedForm:
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        return f"{self.depth}_{self.channels}_b{self.block}{self.tail.name}"
-
-    @property
-    def blocks(self) -> int:
-        """Blocks of outputs, the last perhaps not full."""
-        return -(-self.channels // self.block)
+        return f"b{self.block}u{self.unroll}_{self.tail.name}"
 
 
 def specialise_fully_connected(
@@ -44,10 +37,16 @@ def specialise_fully_connected(
         return None
     tail, constants = fused
     channels, depth = layer.weights.shape
-    form = FullyConnectedForm(depth, channels, block_size(channels, core.block), unroll_of(depth), tail)
-    params = tuple((name, sizes[name]) for name in ("rows", "output_zero_point", "output_min", "output_max"))
+    form = FullyConnectedForm(block_size(channels, core.block), unroll_of(depth), tail)
+    limits = ("output_zero_point", "output_min", "output_max")
+    params = (
+        ("rows", sizes["rows"]),
+        ("depth", depth),
+        ("channels", channels),
+        *((name, sizes[name]) for name in limits),
+    )
     weights = blocked_weights(layer.weights, form.block)
-    tables = constant_tables(layer.start, constants, form.blocks * form.block)
+    tables = constant_tables(layer.start, constants, form.block)
     name = f"fully_connected_scalar_{form.name}"
     source = kernel_source("fully_connected_scalar", name, form=form)
     return KernelCall(name, params, (Input(0), weights, *tables, Output()), source)

@@ -16,16 +16,16 @@ MAX_UNROLL = 2
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """How a sum becomes an output, as far as it is compiled in; `high_product` is a function of thimble_scalar.h."""
+    """How a sum becomes an output, as far as it is compiled in: thimble_rounding of thimble_scalar.h."""
 
     scale_bits: int
     rounds_ties: bool
-    high_product: str
+    by_halves: bool
 
     @property
     def name(self) -> str:
         """A short name that tells tails apart."""
-        return f"s{self.scale_bits}{'t' * self.rounds_ties}{'h' * self.high_product.endswith('halves')}"
+        return f"s{self.scale_bits}{'t' * self.rounds_ties}{'h' * self.by_halves}"
 
 
 def fuse_tail(layer: PlainLayer, core: Core) -> tuple[Tail, Requantization] | None:
@@ -34,8 +34,7 @@ def fuse_tail(layer: PlainLayer, core: Core) -> tuple[Tail, Requantization] | No
     constants = plain.with_equal_bits()
     if constants is None:
         return None
-    high_product = "thimble_high_product" if core.long_multiply else "thimble_high_product_by_halves"
-    return Tail(constants.uniform_bits, layer.rounds_ties, high_product), constants
+    return Tail(constants.uniform_bits, layer.rounds_ties, not core.long_multiply), constants
 
 
 def block_size(channels: int, most: int) -> int:
@@ -58,9 +57,10 @@ def blocked_weights(weights: Array, block: int) -> Table:
     return Table("weights", padded.reshape(blocks, block, depth).transpose(0, 2, 1).copy())
 
 
-def constant_tables(start: Array, constants: Requantization, places: int) -> tuple[Table, Table]:
-    """(places, 2) int32 of starts and multipliers, and (places,) int8 of last shifts; 0 and 1 behind the channels."""
+def constant_tables(start: Array, constants: Requantization, block: int) -> tuple[Table, Table]:
+    """(channels, 2) int32 of starts and multipliers, and (channels,) int8 of last shifts, in full blocks."""
     channels = len(start)
+    places = -(-channels // block) * block
     pairs, shifts = np.zeros((places, 2), np.int32), np.ones(places, np.int8)
     pairs[:channels, 0], pairs[:channels, 1] = start, constants.multipliers
     shifts[:channels] = constants.shifts

@@ -10,8 +10,8 @@ from thimble.compiler.ir.operator import GeneratedKernel
 _RENDER = renderer(Path(__file__).parent / "templates", own_lines=True)
 
 
-def kernel_source(template: str, kernel: str, **context: object) -> GeneratedKernel:
-    """The files of a kernel from <template>.c.j2 and <template>.h.j2, which call it `name`."""
+def kernel_source(template: str, kernel: str, needs: tuple[str, ...] = (), **context: object) -> GeneratedKernel:
+    """The files of a kernel, from <template>.c.j2 and <template>.h.j2, and what it needs of the runtime."""
     name = f"thimble_{kernel}"
     files = tuple((f"{name}.{kind}", _RENDER(f"{template}.{kind}.j2", name=name, **context)) for kind in ("c", "h"))
-    return GeneratedKernel(files)
+    return GeneratedKernel(files, needs)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thimble.codegen.kernels import KernelFamily, choose_kernels
-from thimble.compiler.driver.options import Io
+from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels
+from thimble.codegen.tuned import TunedKernels
+from thimble.compiler.driver.options import Io, is_compact
 from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.importers.pytorch import import_pytorch
 from thimble.compiler.importers.tflite import import_tflite
@@ -25,6 +26,7 @@ from thimble.compiler.ir.types import DType
 from thimble.compiler.passes.float_pipeline import prepare
 from thimble.compiler.passes.integer_interface import Interface, keep_interface, move_conversions_out
 from thimble.compiler.passes.pipeline import REMOVE_DEAD, choose_passes, run_passes
+from thimble.compiler.plan.options import Objective
 from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
 
@@ -189,6 +191,9 @@ def open_build(folder: Path) -> Build:
         if not isinstance(limits, list) or not all(isinstance(limit, int) for limit in limits):
             raise ValueError(f"scratch_limits_bytes is {limits!r}")
         winograd = int(report["build"]["winograd_bytes"])
+        compact = is_compact(Objective(report["build"]["objective"]))
+        tuned = TunedKernels.of_rows(report["build"]["tuned"])
+        settings = KernelSettings(family if limits else KernelFamily.C, winograd, compact, tuned)
         float_graph = _float_graph(folder, report, shapes)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
@@ -200,7 +205,7 @@ def open_build(folder: Path) -> Build:
     chip = load_target(target)
     if limits and len(limits) != len(graph.nodes):
         raise UsageError(f"{folder} holds an incomplete build (limits of scratch of other layers); compile again.")
-    graph = choose_kernels(graph, chip, family if limits else KernelFamily.C, limits, winograd)
+    graph = choose_kernels(graph, chip, settings, limits)
     return Build(folder, report, model, graph, interface, chip, name, rounding, kind, float_graph)
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from thimble.codegen.kernels import KernelFamily, choose_kernels, kernels_by_scratch, most_winograd_bytes
-from thimble.compiler.driver.options import CompileOptions
+from thimble.codegen.kernels import (
+    KernelFamily,
+    KernelSettings,
+    choose_kernels,
+    kernels_by_scratch,
+    most_winograd_bytes,
+)
+from thimble.compiler.driver.options import CompileOptions, is_compact
 from thimble.compiler.ir.graph import Graph, Role, Site
-from thimble.compiler.ir.operator import KernelCall
+from thimble.compiler.ir.operator import KernelCall, Rounding
 from thimble.compiler.plan.cycles import CycleModel, cycle_model
 from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
 from thimble.compiler.plan.kernels import KernelChoices, KernelOption
@@ -18,7 +24,13 @@ CODE_BYTES = 48 << 10
 """More than the code and the small tables of a model take as a rule."""
 
 
-def winograd_allowance(graph: Graph, target: Target, options: CompileOptions) -> int:
+def kernel_settings(graph: Graph, target: Target, options: CompileOptions) -> KernelSettings:
+    """How the kernels of a graph are to be made."""
+    winograd_bytes = _winograd_allowance(graph, target, options)
+    return KernelSettings(options.kernels, winograd_bytes, is_compact(options.objective))
+
+
+def _winograd_allowance(graph: Graph, target: Target, options: CompileOptions) -> int:
     """Flash that one layer's transformed weights may take: with `latency` as much as is free, otherwise none.
 
     Far less is given than what is left of the limit, since the size of the code is not known yet.
@@ -30,14 +42,9 @@ def winograd_allowance(graph: Graph, target: Target, options: CompileOptions) ->
     return most_winograd_bytes(graph, target, limit - constants * 5 // 4 - CODE_BYTES)
 
 
-def kernel_choices(
-    graph: Graph, target: Target, options: CompileOptions, winograd_bytes: int = 0
-) -> KernelChoices | None:
-    """What the planner may choose from for a graph with plain kernels; None where the target has nothing else.
-
-    A layer's weights may be transformed where that takes no more flash than `winograd_bytes`.
-    """
-    if options.kernels is KernelFamily.C:
+def kernel_choices(graph: Graph, target: Target, rounding: Rounding, settings: KernelSettings) -> KernelChoices | None:
+    """What the planner may choose from for a graph with plain kernels; None where the target has nothing else."""
+    if settings.family is KernelFamily.C:
         return None
     model = cycle_model(target.name)
 
@@ -46,14 +53,14 @@ def kernel_choices(
         if by_rows and form is None:
             return ()
         size = NodeSize.of(site, form.steps if form else 1)
-        found = kernels_by_scratch(site, target, options.rounding, by_rows, winograd_bytes)
+        found = kernels_by_scratch(site, target, rounding, by_rows, settings)
         return tuple(_option(limit, calls, by_rows, size, model) for limit, calls in found)
 
     whole = tuple(options_of(site, False) for site in graph.sites)
     by_rows = tuple(options_of(site, True) for site in graph.sites)
     if all(len(found) < 2 for found in (*whole, *by_rows)):
         return None
-    choose = partial(choose_kernels, graph, target, options.kernels, winograd_bytes=winograd_bytes)
+    choose = partial(choose_kernels, graph, target, settings)
     return KernelChoices(whole, by_rows, choose)
 
 
@@ -66,7 +73,8 @@ def _option(
         cycles = partial(_cycles_by_rows, model, NodeWork(size, (), shapes))
     else:
         cycles = partial(_cycles_of_layer, model, NodeWork(size, shapes))
-    return KernelOption(limit, scratch, all(call.overlaps for call in calls), cycles)
+    in_place = all(call.overlaps and not call.ahead_bytes for call in calls)
+    return KernelOption(limit, scratch, in_place, cycles)
 
 
 def _cycles_by_rows(model: CycleModel, work: NodeWork, rows: float) -> float:

@@ -57,7 +57,8 @@ class QuantizeOptions:
 class CompileOptions:
     """Sizes in bytes; None means the target's own limit. `plan_time_s` bounds the exact search for a layout, in
     CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine. Up
-    to `fast_weights_bytes` of constants are copied to the chip's fastest RAM before main.
+    to `fast_weights_bytes` of constants are copied to the chip's fastest RAM before main. With `tune`, kernels are
+    measured.
 
     Choices may be given as their names. Raises UsageError for a name that is none.
     """
@@ -78,6 +79,7 @@ class CompileOptions:
     kernels: KernelFamily = KernelFamily.AUTO
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     quantize: QuantizeOptions | None = None
+    tune: bool = False
 
     def __post_init__(self) -> None:
         for field, kind in _CHOICES.items():
@@ -93,8 +95,14 @@ class CompileOptions:
             "max_flash_bytes": self.max_flash_bytes,
             "fast_weights_bytes": self.fast_weights_bytes,
             "plan_time_s": self.plan_time_s,
+            "tune": self.tune,
             "input_shapes": {name: list(shape) for name, shape in self.input_shapes},
         }
+
+
+def is_compact(objective: Objective) -> bool:
+    """Whether kernels are to give some percent of their cycles for less flash."""
+    return objective is not Objective.LATENCY
 
 
 _CHOICES: dict[str, type[Enum]] = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
+from thimble.codegen.kernels import KernelFamily, KernelSettings
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -22,7 +23,7 @@ from thimble.compiler.driver.build_folder import (
     stored_model,
     write_report,
 )
-from thimble.compiler.driver.kernel_choice import kernel_choices, winograd_allowance
+from thimble.compiler.driver.kernel_choice import kernel_choices, kernel_settings
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
 from thimble.compiler.driver.options import CompileOptions
@@ -40,6 +41,7 @@ from thimble.compiler.driver.planning import (
 )
 from thimble.compiler.driver.quantize import quantize_imported
 from thimble.compiler.driver.report import build_report
+from thimble.compiler.driver.tuning import tuned_kernels
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
@@ -73,8 +75,8 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model that is being compiled: `source` is its own graph, `plain` what is left of it to execute, and `graph`
-    that with the kernels that its plan is for, within `scratch_limits` bytes of scratch for each node and with
-    `winograd_bytes` of flash for a layer's transformed weights.
+    that with the kernels that its plan is for, made by `settings` within `scratch_limits` bytes of scratch for each
+    node.
 
     `origin` is the float model behind a `source` that was quantized here; `data` is then the integers' TFLite file.
     """
@@ -85,7 +87,7 @@ class Model:
     plain: Graph
     graph: Graph
     scratch_limits: tuple[int, ...]
-    winograd_bytes: int
+    settings: KernelSettings
     target: Target
     name: str
     options: CompileOptions
@@ -116,7 +118,7 @@ class Model:
             sizes=read_sizes(images.chip_elf),
             options=self.options,
             scratch_limits=self.scratch_limits,
-            winograd_bytes=self.winograd_bytes,
+            settings=self.settings,
         )
         if self.origin is not None:
             keep_float_model(folder, report, self.origin.data, self.origin.path)
@@ -127,7 +129,12 @@ class Model:
 
 
 def open_model(
-    model_path: Path, target_name: str, options: CompileOptions, say: Say = lambda _: None, track: Progress = untracked
+    model_path: Path,
+    target_name: str,
+    options: CompileOptions,
+    say: Say = lambda _: None,
+    track: Progress = untracked,
+    show: ShowProgress = silent,
 ) -> Model:
     """Read a model, quantize it where the options say how, run the graph's passes and choose its kernels."""
     target = load_target(target_name)
@@ -143,8 +150,11 @@ def open_model(
     passed, _ = optimize(source, options.disabled_passes, options.io)
     check_input_feed(passed, options)
     name = c_text.identifier(options.name or model_path.stem)
-    winograd = winograd_allowance(passed, target, options)
-    return Model(stored, kind, source, passed, passed, (), winograd, target, name, options, origin)
+    settings = kernel_settings(passed, target, options)
+    if options.tune and settings.family is KernelFamily.AUTO:
+        say("Measuring kernels")
+        settings = replace(settings, tuned=tuned_kernels(passed, target, options, settings.compact, show))
+    return Model(stored, kind, source, passed, passed, (), settings, target, name, options, origin)
 
 
 def compile_model(
@@ -165,7 +175,7 @@ def compile_model(
     """
     options = options or CompileOptions()
     say("Reading the model")
-    model = open_model(model_path, target_name, options, say, track)
+    model = open_model(model_path, target_name, options, say, track, show)
     limit = sram_limit(model.target, options)
     say(f"Planning {len(model.graph.nodes)} layers")
     model, plan = plan_model(model, limit, show)
@@ -194,7 +204,7 @@ def compile_model(
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
     """The model with its kernels, and its plan."""
-    choices = kernel_choices(model.plain, model.target, model.options, model.winograd_bytes)
+    choices = kernel_choices(model.plain, model.target, model.options.rounding, model.settings)
     if choices is None:
         return model, make_plan(model.plain, model.options, limit_bytes, show, model.target)
     made = plan_with_kernels(model.plain, choices, model.options, limit_bytes, show, model.target)
@@ -255,7 +265,7 @@ def analyze_model(
     """
     options = options or CompileOptions()
     try:
-        model = open_model(model_path, target_name, options)
+        model = open_model(model_path, target_name, options, show=show)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
     model, plan = plan_model(model, sram_limit(model.target, options), show)

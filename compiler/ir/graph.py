@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from itertools import repeat
@@ -87,9 +87,20 @@ class Site:
         return tuple(self.specialise(self, call, whole) or call for call in calls)
 
     def overlaps(self) -> tuple[Overlap, ...]:
-        """The operator's overlaps for the node whole, none where one of its calls has to keep off its input."""
+        """The operator's overlaps for the node whole, as its calls leave them; none where one keeps off its input."""
         declared = self.op.overlaps(self)
-        return declared if not declared or self.may_overlap(by_rows=False) else ()
+        if self.specialise is None or not declared:
+            return declared
+        if not self.may_overlap(by_rows=False):
+            return ()
+        ahead = self.ahead_bytes()
+        return tuple(replace(overlap, distance=overlap.distance + ahead) for overlap in declared)
+
+    def ahead_bytes(self) -> int:
+        """How much of the output calls for the node whole may write sooner than the operator's overlaps suppose."""
+        if self.specialise is None:
+            return 0
+        return max((call.ahead_bytes for rounding in Rounding for call in self.lower(rounding)), default=0)
 
     def row_overlaps(self, form: RowForm) -> tuple[Overlap, ...]:
         """Those of the node's row form, in the same way."""

@@ -96,7 +96,8 @@ ParamValue = int | float | tuple[int, ...]
 class GeneratedKernel:
     """The text of a kernel that is generated for a layer: its C files, and the runtime's .c files that they call.
 
-    `files` are pairs of name and text, among them thimble_<kernel>.h; `needs` are kernel names as in KernelCall.
+    `files` are pairs of name and text, among them thimble_<kernel>.h; `needs` are kernel names as in KernelCall. A
+    kernel of a target's family that needs nothing generated has no files, and needs itself.
     """
 
     files: tuple[tuple[str, str], ...]
@@ -111,6 +112,7 @@ class KernelCall:
     `thimble_<kernel>_params` struct in order: int, float (emitted as float) or a tuple (an array field).
     Where not `overlaps`, the call writes before it has read all of its input, in an order of its own: what one call
     writes must then not lie over anything that it reads, whatever the operator's overlaps say.
+    A call for a node whole may write `ahead_bytes` of its output sooner than the operator's overlaps suppose.
     """
 
     kernel: str
@@ -118,6 +120,7 @@ class KernelCall:
     arguments: tuple[Argument, ...]
     source: GeneratedKernel | None = None
     overlaps: bool = True
+    ahead_bytes: int = 0
 
     @property
     def scratch_bytes(self) -> int:
@@ -130,7 +133,8 @@ Specialise = Callable[["Site", KernelCall, bool], KernelCall | None]
 
 The flag says that the call is for whole tensors, whose rows lie one behind the other.
 It reads and writes in an order under which the operator's overlaps (Operator.overlaps, RowForm.overlaps) stay true,
-or says with KernelCall.overlaps that it does not.
+or says with KernelCall.overlaps that it does not, or with KernelCall.ahead_bytes by how much the output must begin
+earlier.
 """
 
 

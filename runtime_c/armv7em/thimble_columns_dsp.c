@@ -162,6 +162,7 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
         .offset = offset * 0x01010101u,
     };
     int8_t *window = (int8_t *)(scratch + p->columns * p->depth / 2);
+    job.spare = scratch + (2 * p->columns + 1) * p->depth / 4;
     int32_t columns = 0;
     for (int32_t y = first; y < end; y++) {
         const int inner_row = find_lines(p, input, y, lines) && p->dilation_width == 1;
@@ -188,6 +189,73 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
             }
             row += p->output_channels;
             left += p->stride_width;
+        }
+    }
+}
+
+/* One row of a window as a column of a panel, by way of its bytes in `window` where it reaches over a border. */
+static void part_column(const thimble_columns_dsp_params *p, const int8_t *row, int32_t left, int8_t *window,
+                        uint32_t *column) {
+    const int32_t words = p->kernel_width * p->input_channels / 4;
+    const int is_inside = row != 0 && left >= 0 && left <= p->input_width - p->kernel_width;
+    if (is_inside && p->dilation_width == 1) {
+        widen(p->folded, row + left * p->input_channels, column, words);
+    } else {
+        gather(p, row, left, window);
+        widen(p->folded, window, column, words);
+    }
+}
+
+/* The input row under row `ky` of the windows of output row y; null outside of the input. */
+static const int8_t *find_line(const thimble_columns_dsp_params *p, const thimble_rows *input, int32_t y, int32_t ky) {
+    const int32_t image = y / p->output_height;
+    const int32_t line = (y - image * p->output_height) * p->stride_height - p->pad_top + ky * p->dilation_height;
+    const int inside = line >= 0 && line < p->input_height;
+    return inside ? (const int8_t *)thimble_row(input, image * p->input_height + line) : 0;
+}
+
+void thimble_partial_columns_dsp(const thimble_columns_dsp_params *params, thimble_partial_matmul_function matmul,
+                                 const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                                 const thimble_rows *output, int32_t first, int32_t end) {
+    const thimble_columns_dsp_params *p = params;
+    const int32_t row_bytes = p->kernel_width * p->input_channels;
+    const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
+    const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
+    int8_t *outputs[4];
+    int32_t rows[4];
+    int32_t lefts[4];
+    thimble_partial_matmul_job job = {
+        .panel = scratch,
+        .weights = packed,
+        .pair_bytes = 2 * p->depth + 32,
+        .part_bytes = 2 * row_bytes,
+        .sums = (int32_t *)(scratch + 2 * row_bytes),
+        .outputs = outputs,
+        .channels = p->output_channels,
+        .ceiling = ceiling * 0x01010101u,
+        .offset = offset * 0x01010101u,
+    };
+    int8_t *window = (int8_t *)(job.sums + (p->output_channels + 1) / 2 * 8);
+    int32_t y = first;
+    int32_t x = 0;
+    for (int32_t pixels = (end - first) * p->output_width; pixels > 0; pixels -= 4) {
+        for (int32_t i = 0; i < 4; i++) { /* behind the last pixel comes the last one again */
+            outputs[i] = (int8_t *)thimble_row(output, y) + x * p->output_channels;
+            rows[i] = y;
+            lefts[i] = x * p->stride_width - p->pad_left;
+            if (x + 1 < p->output_width) {
+                x++;
+            } else if (y + 1 < end) {
+                x = 0;
+                y++;
+            }
+        }
+        for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+            for (int32_t i = 0; i < 4; i++) {
+                part_column(p, find_line(p, input, rows[i], ky), lefts[i], window, scratch + i);
+            }
+            job.part_offset = ky * job.part_bytes;
+            matmul(&job);
         }
     }
 }

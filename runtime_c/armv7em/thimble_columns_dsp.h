@@ -50,4 +50,11 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
                          const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
                          const thimble_rows *output, int32_t first, int32_t end);
 
+/* The same with less scratch: four columns at a time, one row of their windows after the other. Rows of windows are
+ * whole words. All windows of four columns are read before any of their outputs is written.
+ * scratch  8 bytes for each value of a row of a window, that row's bytes, 16 bytes for each output channel */
+void thimble_partial_columns_dsp(const thimble_columns_dsp_params *params, thimble_partial_matmul_function matmul,
+                                 const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
+                                 const thimble_rows *output, int32_t first, int32_t end);
+
 #endif

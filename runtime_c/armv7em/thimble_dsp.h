@@ -65,6 +65,29 @@ static inline uint32_t thimble_swap_bytes(uint32_t word) {
 #endif
 }
 
+/* Lanes and the same bytes added to them, modulo 2^16. */
+static inline uint32_t thimble_add_even_bytes(uint32_t lanes, uint32_t word) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t sums;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(sums) : "r"(lanes), "r"(word));
+    return sums;
+#else
+    const uint32_t bytes = thimble_even_bytes(word);
+    return thimble_pair(thimble_low(lanes) + thimble_low(bytes), thimble_high(lanes) + thimble_high(bytes));
+#endif
+}
+
+static inline uint32_t thimble_add_odd_bytes(uint32_t lanes, uint32_t word) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t sums;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(sums) : "r"(lanes), "r"(word));
+    return sums;
+#else
+    const uint32_t bytes = thimble_odd_bytes(word);
+    return thimble_pair(thimble_low(lanes) + thimble_low(bytes), thimble_high(lanes) + thimble_high(bytes));
+#endif
+}
+
 /* The low lanes of two words, and the high ones: (a, b). */
 static inline uint32_t thimble_low_lanes(uint32_t a, uint32_t b) {
 #if defined(__ARM_FEATURE_DSP)

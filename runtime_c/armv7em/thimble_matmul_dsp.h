@@ -23,9 +23,59 @@ typedef struct {
     uint32_t ceiling; /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
     uint32_t offset;  /* and min - ceiling */
     int8_t *const *tails_end;
+    uint32_t *spare; /* scratch behind that of the columns: for weights that are unpacked; assembly does not read it */
 } thimble_matmul_job;
 
 typedef void (*thimble_matmul_function)(const thimble_matmul_job *job);
+
+/* Four columns of a part of their windows and all channels; the generated assembly reads the fields in this order.
+ * panel    (part's words, 2, 4)
+ * weights  of whole windows, as above; the part's begin part_offset bytes behind the first and are part_bytes
+ * sums     (ceil(channels / 2), 4, 2): where sums wait for the next part
+ * outputs  (4) */
+typedef struct {
+    const uint32_t *panel;
+    const int32_t *weights;
+    int32_t pair_bytes;
+    int32_t part_offset;
+    int32_t part_bytes;
+    int32_t *sums;
+    int8_t *const *outputs;
+    int32_t channels;
+    uint32_t ceiling;
+    uint32_t offset;
+} thimble_partial_matmul_job;
+
+typedef void (*thimble_partial_matmul_function)(const thimble_partial_matmul_job *job);
+
+/* The portable twin of the generated functions for parts, with the same bytes. */
+static inline void thimble_partial_matmul_portable(thimble_sums_form form, const thimble_partial_matmul_job *job) {
+    const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
+    const int32_t steps = job->part_bytes / 8;
+    const int32_t *weights = job->weights;
+    int32_t *sums = job->sums;
+    for (int32_t pair = 0; pair < job->channels; pair += 2) {
+        const int32_t first = pair + 2 > job->channels ? job->channels - 2 : pair;
+        const int32_t *part = weights + 2 + job->part_offset / 4;
+        for (int32_t i = 0; i < 8; i++) {
+            const int32_t column = i / 2;
+            const int32_t channel = i % 2;
+            uint32_t sum = (uint32_t)(job->part_offset == 0 ? weights[channel] : sums[i]);
+            for (int32_t step = 0; step < steps; step++) {
+                const uint32_t *words = job->panel + 8 * step + column;
+                sum += thimble_sums_step(form, words[0], words[4], (uint32_t)part[2 * step + channel]);
+            }
+            if (job->part_offset + job->part_bytes + 32 == job->pair_bytes) {
+                const int32_t *constants = weights + job->pair_bytes / 4 - 6 + 3 * channel;
+                job->outputs[column][first + channel] = thimble_sums_output(form, tail, sum, constants);
+            } else {
+                sums[i] = (int32_t)sum;
+            }
+        }
+        weights += job->pair_bytes / 4;
+        sums += 8;
+    }
+}
 
 /* The portable twin of the generated functions, with the same bytes. */
 static inline void thimble_matmul_portable(thimble_sums_form form, const thimble_matmul_job *job) {

@@ -53,6 +53,8 @@ static int32_t *note_pixels(const thimble_pixels_dsp_params *p, const thimble_ro
     return places;
 }
 
+#if !defined(__ARM_FEATURE_DSP)
+
 /* One channel of an output pixel: `packed` begins at its bias, `lane` is its number among four. */
 static int8_t pixel_byte(const thimble_pixels_dsp_params *p, const thimble_pixels_job *job, const int32_t *places,
                          int32_t channel, const int32_t *packed, int32_t lane) {
@@ -88,6 +90,8 @@ static void pixels_portable(const thimble_pixels_dsp_params *params, const thimb
     }
 }
 
+#endif
+
 void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_function function,
                         const thimble_rows *input, const int32_t *packed, int32_t *scratch, const thimble_rows *output,
                         int32_t first, int32_t end) {
@@ -119,11 +123,12 @@ void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_
             room -= count;
             if (room == 0 || (y + 1 == end && x == p->output_width)) {
                 job.places_end = places;
-                if (function != 0) {
-                    function(&job);
-                } else {
-                    pixels_portable(p, &job);
-                }
+#if defined(__ARM_FEATURE_DSP)
+                function(&job);
+#else
+                (void)function;
+                pixels_portable(p, &job);
+#endif
                 places = scratch;
                 room = p->pixels_at_once;
             }

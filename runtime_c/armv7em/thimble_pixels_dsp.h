@@ -53,8 +53,8 @@ typedef void (*thimble_pixels_function)(const thimble_pixels_job *job);
 /* Depthwise convolution, int8, as thimble_depthwise_conv_2d_s8 with a multiplier and dilations of 1: output rows
  * [first, end). The first channels of some pixels are written before the last ones are read: the output must not lie
  * over the input, but with one pixel at once and whole quads of channels it may wherever that of the plain kernel may.
- * `function` null takes the portable twin. scratch  pixels_at_once * (3 * groups + 1) words for places, and a pixel of
- * channels bytes for borders */
+ * without DSP instructions a portable twin takes the place of `function`. scratch  pixels_at_once * (3 * groups + 1)
+ * words for places, and a pixel of channels bytes for borders */
 void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_function function,
                         const thimble_rows *input, const int32_t *packed, int32_t *scratch, const thimble_rows *output,
                         int32_t first, int32_t end);

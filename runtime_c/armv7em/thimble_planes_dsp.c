@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_planes_dsp.h"
 
+#include "thimble_fill_lanes_dsp.h"
+
 /* Words [at, end) of all four lanes: borders. */
 static void put_borders(uint32_t *planes, int32_t at, int32_t end, uint32_t border) {
     for (uint32_t *to = planes + THIMBLE_PLANE_LANES * at; to < planes + THIMBLE_PLANE_LANES * end; to += 4) {
@@ -25,53 +27,55 @@ static void frame_planes(const thimble_planes_dsp_params *p, uint32_t *planes, i
     }
 }
 
-/* Element x of a lane of a plane's row. */
-static inline void put_element(uint32_t *row, int32_t x, int32_t value) {
-    uint32_t *word = row + THIMBLE_PLANE_LANES * (x / 2);
-    *word = x % 2 == 0 ? thimble_pair(value, thimble_high(*word)) : thimble_pair(thimble_low(*word), value);
-}
+#if !defined(__ARM_FEATURE_DSP)
 
+/* Element x of a lane of a plane's row. */
 static inline int32_t element(const uint32_t *row, int32_t x) {
     const uint32_t word = row[THIMBLE_PLANE_LANES * (x / 2)];
     return x % 2 == 0 ? thimble_low(word) : thimble_high(word);
 }
 
-/* Input rows of channels [from, end), from `inputs` to `inputs_end`, into the planes' last lanes. */
-static void fill_lanes(const thimble_planes_dsp_params *p, const thimble_planes_job *job, const int8_t *const *inputs,
-                       int32_t from, int32_t end) {
-    uint32_t *row = job->to - THIMBLE_PLANE_LANES * (p->pad_left / 2) + THIMBLE_PLANE_LANES - (end - from);
-    for (; inputs < job->inputs_end; inputs++) {
-        for (int32_t c = from; c < end; c++) {
-            if (p->pad_left % 2 != 0) {
-                put_element(row + c - from, p->pad_left - 1, p->input_zero_point);
-            }
-            for (int32_t x = 0; x < p->input_width; x++) {
-                put_element(row + c - from, p->pad_left + x, (*inputs)[x * p->channels + c]);
-            }
-            if ((p->pad_left + p->input_width) % 2 != 0) {
-                put_element(row + c - from, p->pad_left + p->input_width, p->input_zero_point);
-            }
-        }
-        row += THIMBLE_PLANE_LANES * p->row_words;
+/* A channel's constants. */
+typedef struct {
+    int32_t bias;
+    int32_t multiplier;
+    int32_t addend;
+    int32_t shift;
+} channel_constants;
+
+static channel_constants load_constants(const thimble_planes_dsp_params *p, const int32_t *packed) {
+    const int32_t *at = packed + p->constants_at;
+    if (p->tap_row_bytes == 0) {
+        const channel_constants read = {at[0], at[1], at[2], p->total_shift >= 0 ? p->total_shift : at[3]};
+        return read;
     }
+    const int32_t special = ((const uint8_t *)packed)[p->special_at];
+    const int32_t addend = p->total_shift >= 0 ? p->common_addend + (1 << (special - 2))
+                                               : p->common_addend * (1 << special) + (1 << (p->scale_bits - 2));
+    const channel_constants made = {at[0], at[1], addend, p->total_shift >= 0 ? p->total_shift : special + 1};
+    return made;
 }
 
-/* Tap kx of a packed kernel row, whose word i holds taps i and i + 1. */
-static int32_t tap(const int32_t *words, int32_t kernel_width, int32_t kx) {
-    if (kx > 0 && kx == kernel_width - 1) {
-        return thimble_high((uint32_t)words[kx - 1]);
+/* Scaled tap (ky, kx) of the packed kernel: a byte, or word i of a kernel row holds taps i and i + 1. */
+static int32_t tap(const thimble_planes_dsp_params *p, const int32_t *packed, int32_t ky, int32_t kx) {
+    if (p->tap_row_bytes != 0) {
+        const int8_t *bytes = (const int8_t *)packed;
+        const int32_t bits = p->total_shift >= 0 ? bytes[p->special_at] : p->scale_bits;
+        return bytes[ky * p->tap_row_bytes + kx] * (1 << bits);
     }
-    return thimble_low((uint32_t)words[kx]);
+    const int32_t last = p->packed_width > 1 ? p->packed_width - 2 : 0;
+    const uint32_t word = (uint32_t)packed[ky * (last + 1) + (kx <= last ? kx : last)];
+    return kx <= last ? thimble_low(word) : thimble_high(word);
 }
 
 /* The scaled sum of the window that begins at element `x` of a plane's row. */
-static int32_t window_sum(const thimble_planes_dsp_params *p, const uint32_t *rows, int32_t x, const int32_t *weights) {
-    const int32_t words = p->packed_width > 1 ? p->packed_width - 1 : 1;
-    uint32_t sum = (uint32_t)weights[words * p->packed_height];
+static int32_t window_sum(const thimble_planes_dsp_params *p, const uint32_t *rows, int32_t x, const int32_t *packed,
+                          int32_t bias) {
+    uint32_t sum = (uint32_t)bias;
     for (int32_t ky = 0; ky < p->packed_height; ky++) {
         for (int32_t kx = 0; kx < p->packed_width; kx++) {
-            const int32_t w = tap(weights + ky * words, p->packed_width, kx);
-            sum += (uint32_t)(element(rows + THIMBLE_PLANE_LANES * ky * p->packed_pitch, x + kx) * w);
+            const int32_t value = element(rows + THIMBLE_PLANE_LANES * ky * p->packed_pitch, x + kx);
+            sum += (uint32_t)(value * tap(p, packed, ky, kx));
         }
     }
     return (int32_t)sum;
@@ -80,17 +84,15 @@ static int32_t window_sum(const thimble_planes_dsp_params *p, const uint32_t *ro
 /* A channel of the output rows, from its lane of the planes. */
 static void make_channel(const thimble_planes_dsp_params *p, const thimble_planes_job *job, const uint32_t *rows,
                          int32_t channel) {
-    const int32_t words = p->packed_width > 1 ? p->packed_width - 1 : 1;
     const thimble_tail tail = {p->output_min != -128 || p->output_max != 127, job->ceiling, job->offset};
     const int32_t *packed = job->packed + channel * p->channel_words;
-    const int32_t *constants = packed + words * p->packed_height;
-    const int32_t shift = p->total_shift >= 0 ? p->total_shift : constants[3];
+    const channel_constants constants = load_constants(p, packed);
     for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
         for (int32_t x = 0; x < p->output_width; x++) {
-            const int32_t sum = window_sum(p, rows, x * p->stride_width, packed);
+            const int32_t sum = window_sum(p, rows, x * p->stride_width, packed, constants.bias);
             const int32_t tie = p->rounds_ties && sum < 0 ? 1 << (p->scale_bits - 1) : 0;
-            const int32_t value = thimble_high_product(sum, constants[1]) + constants[2] - tie;
-            (*output)[x * p->channels + channel] = thimble_tail_byte(tail, value >> shift);
+            const int32_t value = thimble_high_product(sum, constants.multiplier) + constants.addend - tie;
+            (*output)[x * p->channels + channel] = thimble_tail_byte(tail, value >> constants.shift);
         }
         rows += THIMBLE_PLANE_LANES * p->stride_height * p->row_words;
     }
@@ -100,11 +102,29 @@ static void make_channel(const thimble_planes_dsp_params *p, const thimble_plane
 static void planes_portable(const thimble_planes_dsp_params *p, const thimble_planes_job *job) {
     for (int32_t c = 0; c < p->channels; c += THIMBLE_PLANE_LANES) {
         const int32_t end = c + THIMBLE_PLANE_LANES < p->channels ? c + THIMBLE_PLANE_LANES : p->channels;
-        fill_lanes(p, job, job->inputs, c, end);
+        thimble_fill_lanes_dsp(p, job, c, end);
         for (int32_t channel = c; channel < end; channel++) {
             make_channel(p, job, job->planes + THIMBLE_PLANE_LANES - (end - channel), channel);
         }
     }
+}
+
+#endif
+
+/* All channels of the rows that a job names. */
+static void run(const thimble_planes_dsp_params *p, thimble_planes_function function, thimble_fill_lanes_function fill,
+                thimble_planes_job job) {
+#if defined(__ARM_FEATURE_DSP)
+    if (fill != 0) {
+        fill(p, &job, 0, p->channels);
+        job.inputs = job.inputs_end;
+    }
+    function(&job);
+#else
+    (void)function;
+    (void)fill;
+    planes_portable(p, &job);
+#endif
 }
 
 /* What is the same for all output rows. */
@@ -119,6 +139,9 @@ static thimble_planes_job start_job(const thimble_planes_dsp_params *p, const in
         .channels = p->channels,
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
+        .common_addend = p->common_addend,
+        .weights = scratch +
+                   THIMBLE_PLANE_LANES * p->row_words * ((p->rows_at_once - 1) * p->stride_height + p->kernel_height),
         .pixel_bytes = p->channels,
         .border = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u,
         .leads = leads,
@@ -131,8 +154,8 @@ static thimble_planes_job start_job(const thimble_planes_dsp_params *p, const in
 }
 
 void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_function function,
-                        const thimble_rows *input, const int32_t *packed, uint32_t *scratch, const thimble_rows *output,
-                        int32_t first, int32_t end) {
+                        thimble_fill_lanes_function fill, const thimble_rows *input, const int32_t *packed,
+                        uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_planes_dsp_params *p = params;
     int8_t *outputs[THIMBLE_MAX_OUTPUT_ROWS];
     const int8_t *inputs[THIMBLE_MAX_PLANE_ROWS];
@@ -159,15 +182,7 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
         job.inputs = inputs;
         job.inputs_end = inputs + (inside_end - begin);
         job.to = scratch + THIMBLE_PLANE_LANES * (begin * p->row_words + p->pad_left / 2);
-        if (function == 0) {
-            planes_portable(p, &job);
-        } else {
-            if (p->channels < THIMBLE_PLANE_LANES) { /* the assembly reads four channels at a time */
-                fill_lanes(p, &job, job.inputs, 0, p->channels);
-                job.inputs = job.inputs_end;
-            }
-            function(&job);
-        }
+        run(p, function, fill, job);
         y += rows;
     }
 }

@@ -40,14 +40,20 @@ typedef struct {
     int32_t total_shift;   /* last shift of all channels, or -1 where each channel has its own */
     int32_t scale_bits;    /* where each has: the sums' scale */
     int32_t rounds_ties;   /* where each has: whether halves below the zero point are rounded away from it */
+    int32_t tap_row_bytes; /* bytes of a kernel row where weights are packed as bytes, else 0 */
+    int32_t special_at;    /* then: where among them the scale bits stand, or the last shift less 1 */
+    int32_t constants_at;  /* the packed word at which bias and multiplier stand */
+    int32_t common_addend; /* addends without 2^(scale bits - 2), before that shift where each channel has its own */
 } thimble_planes_dsp_params;
 
 /* All channels of some output rows, four at a time; the generated assembly reads the fields in this order.
  * planes   (rows, row_words, 4) pairs of elements, the first one of a row under the first tap of its first output
  * packed   (channels, channel_words): for each kernel row words of two weights, word i taps i and i + 1; then bias,
- *          multiplier, addend and, where each channel has its own, shift
+ *          multiplier, addend and, where each channel has its own, shift. Or weights as bytes, row by row, and one byte
+ *          more; then bias and multiplier
  * outputs  the output rows
- * inputs   the input rows that are inside of the image, none where the planes are filled already
+ * weights  scratch behind the planes, where words of two weights are made from bytes
+ * inputs   the input rows that are inside of the image
  * to       the first word of the planes that holds a pixel of the first of these */
 typedef struct {
     uint32_t *planes;
@@ -57,6 +63,8 @@ typedef struct {
     int32_t channels;
     uint32_t ceiling; /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
     uint32_t offset;  /* and min - ceiling */
+    int32_t common_addend;
+    uint32_t *weights;
     const int8_t *const *inputs;
     const int8_t *const *inputs_end;
     uint32_t *to;
@@ -71,12 +79,17 @@ typedef struct {
 
 typedef void (*thimble_planes_function)(const thimble_planes_job *job);
 
+typedef void (*thimble_fill_lanes_function)(const thimble_planes_dsp_params *params, const thimble_planes_job *job,
+                                            int32_t from, int32_t end);
+
 /* Depthwise convolution, int8, as thimble_depthwise_conv_2d_s8 with a multiplier of 1: output rows [first, end).
  * Input rows are read for four channels at a time while outputs of the ones before are written: the output must not lie
- * over the input rows of the same rows_at_once output rows. `function` null takes the portable twin.
- * scratch  4 * ((rows_at_once - 1) * stride_height + kernel_height) * row_words words */
+ * over the input rows of the same rows_at_once output rows. Without DSP instructions a portable twin takes the place of
+ * `function`; `fill` is thimble_fill_lanes_dsp where there are less than four channels, else null.
+ * scratch  4 * ((rows_at_once - 1) * stride_height + kernel_height) * row_words words, and with weights as bytes that
+ *          are not rows of three, packed_height * max(packed_width - 1, 1) more */
 void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_function function,
-                        const thimble_rows *input, const int32_t *packed, uint32_t *scratch, const thimble_rows *output,
-                        int32_t first, int32_t end);
+                        thimble_fill_lanes_function fill, const thimble_rows *input, const int32_t *packed,
+                        uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end);
 
 #endif

@@ -19,6 +19,8 @@ static uint32_t *widen_row(const thimble_vector_dsp_params *p, const int8_t *inp
     return to;
 }
 
+#if !defined(__ARM_FEATURE_DSP)
+
 /* The portable twin of the generated functions, with the same bytes. */
 static void vector_portable(const thimble_vector_dsp_params *p, const thimble_vector_job *job) {
     const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
@@ -42,6 +44,8 @@ static void vector_portable(const thimble_vector_dsp_params *p, const thimble_ve
     }
 }
 
+#endif
+
 void thimble_vector_dsp(const thimble_vector_dsp_params *params, thimble_vector_function function, const int8_t *input,
                         const int32_t *packed, uint32_t *scratch, int8_t *output) {
     const thimble_vector_dsp_params *p = params;
@@ -58,11 +62,12 @@ void thimble_vector_dsp(const thimble_vector_dsp_params *params, thimble_vector_
     for (int32_t row = 0; row < p->rows; row++) {
         job.row_end = widen_row(p, input, scratch);
         job.output = output;
-        if (function != 0) {
-            function(&job);
-        } else {
-            vector_portable(p, &job);
-        }
+#if defined(__ARM_FEATURE_DSP)
+        function(&job);
+#else
+        (void)function;
+        vector_portable(p, &job);
+#endif
         input += p->depth;
         output += p->channels;
     }

@@ -41,7 +41,7 @@ typedef void (*thimble_vector_function)(const thimble_vector_job *job);
 
 /* Matrix product, int8, as thimble_fully_connected_s8 with a weights' zero point of 0. Each row is read before its
  * outputs are written: so the output may lie over the input wherever that of thimble_fully_connected_s8 may.
- * input (rows, depth); output (rows, channels); `function` null takes the portable twin
+ * input (rows, depth); output (rows, channels); without DSP instructions a portable twin takes the place of `function`
  * packed   the shared constants, where they are, then the weights of thimble_vector_job
  * scratch  2 bytes for each value of a row, whose number is rounded up to a multiple of 4 */
 void thimble_vector_dsp(const thimble_vector_dsp_params *params, thimble_vector_function function, const int8_t *input,

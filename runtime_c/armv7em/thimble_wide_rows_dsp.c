@@ -19,7 +19,7 @@ static uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to,
 }
 
 /* `words` words of an input row whose pixels are made of whole words. */
-static void widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words) {
+void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words) {
     if (!folded) {
         for (; words > 0; words--) {
             put_word(0, to, thimble_load_4(from));
@@ -66,19 +66,60 @@ static void move_words(const uint32_t *from, uint32_t *to, int32_t words) {
     }
 }
 
-/* An input row of two or three channels, one word a pixel; channels that are not there are 0. */
-static inline void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
-    const uint32_t mask = ((uint32_t)1 << (8 * channels)) - 1;
-    for (; pixels > 1; pixels--) { /* the word of the last pixel could lie behind the tensor */
-        put_word(folded, to, thimble_load_4(from) & mask);
+/* Pixels of one word, which reaches into the next pixel: what is multiplied by the zeros behind a pixel's weights does
+ * not matter. */
+static void widen_single_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
+    for (; pixels >= 4; pixels -= 4) {
+        const uint32_t a = thimble_load_4(from);
+        const uint32_t b = thimble_load_4(from + channels);
+        const uint32_t c = thimble_load_4(from + 2 * channels);
+        const uint32_t d = thimble_load_4(from + 3 * channels);
+        put_word(folded, to, a);
+        put_word(folded, to + 2, b);
+        put_word(folded, to + 4, c);
+        put_word(folded, to + 6, d);
+        from += 4 * channels;
+        to += 8;
+    }
+    for (; pixels > 0; pixels--) {
+        put_word(folded, to, thimble_load_4(from));
         from += channels;
         to += 2;
     }
+}
+
+/* Pixels whose channels are no whole words; the last one is not read beyond its end. */
+static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
+    const int32_t words = (channels + 3) / 4;
+    const int32_t rest = channels % 4;
+    if (words > 1) {
+        for (int32_t i = 1; i < pixels; i++) {
+            thimble_widen_words(folded, from, to, words);
+            from += channels;
+            to += 2 * words;
+        }
+    } else {
+        widen_single_words(folded, from, to, pixels - 1, channels);
+        from += (pixels - 1) * channels;
+        to += 2 * (pixels - 1);
+    }
+    thimble_widen_words(folded, from, to, words - 1);
+    from += channels - rest;
     uint32_t x = 0;
-    for (int32_t c = 0; c < channels; c++) {
+    for (int32_t c = 0; c < rest; c++) {
         x |= (uint32_t)(uint8_t)from[c] << (8 * c);
     }
-    put_word(folded, to, x);
+    put_word(folded, to + 2 * (words - 1), x);
+}
+
+static inline void widen(const thimble_wide_rows_dsp_params *p, const int8_t *from, uint32_t *to, int32_t pixels) {
+    if (p->input_channels % 4 == 0) {
+        thimble_widen_words(p->folded, from, to, pixels * (p->input_channels / 4));
+    } else if (p->folded) {
+        widen_pixels(1, from, to, pixels, p->input_channels);
+    } else {
+        widen_pixels(0, from, to, pixels, p->input_channels);
+    }
 }
 
 /* A widened row: an input row between its borders, or a border where `from` is null. */
@@ -89,17 +130,11 @@ static void fill_row(const thimble_wide_rows_dsp_params *p, const int8_t *from, 
         return;
     }
     to = put_border(p, to, p->pad_left * words);
-    if (p->input_channels % 4 == 0) {
-        widen_words(p->folded, from, to, p->input_width * words);
-    } else if (p->folded) {
-        widen_pixels(1, from, to, p->input_width, p->input_channels);
-    } else {
-        widen_pixels(0, from, to, p->input_width, p->input_channels);
-    }
+    widen(p, from, to, p->input_width);
     put_border(p, to + 2 * p->input_width * words, (p->row_pixels - p->pad_left - p->input_width) * words);
 }
 
-/* The portable twin of the generated functions, with the same bytes: output (x, channel) of one row. */
+/* Output (x, channel) of one row. */
 static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimble_row_matmul_job *job,
                               const uint32_t *rows, int32_t x, const int32_t *weights, int32_t channel) {
     const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
@@ -115,18 +150,20 @@ static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimb
             sum += thimble_sums_step(form, pixels[2 * step], pixels[2 * step + 1], (uint32_t)*weights);
             weights += 2;
         }
+        weights += 2 * (p->row_steps - steps);
     }
     return thimble_sums_output(form, tail, sum, weights + 2 * channel);
 }
 
-static void row_matmul_portable(const thimble_wide_rows_dsp_params *p, const thimble_row_matmul_job *job) {
+void thimble_row_matmul_portable(const thimble_row_matmul_job *job) {
+    const thimble_wide_rows_dsp_params *p = job->params;
     const int32_t row_words = p->row_pixels * ((p->input_channels + 3) / 4) * 2;
     const int32_t *weights = job->weights;
     for (int32_t pair = 0; pair < job->channels; pair += 2) {
         const int32_t first = pair + 2 > job->channels ? job->channels - 2 : pair;
         const uint32_t *rows = job->rows;
         for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
-            const int32_t pixels = job->last_pixel / p->output_channels + 4;
+            const int32_t pixels = job->last_pixel / p->output_channels + 4 + job->tails;
             for (int32_t x = 0; x < pixels; x++) {
                 for (int32_t c = 0; c < 2; c++) {
                     (*output)[x * p->output_channels + first + c] = portable_output(p, job, rows, x, weights, c);
@@ -142,11 +179,11 @@ static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
-/* What all matrix products of a call share; the widened rows come behind the weights of one pair. */
-static thimble_row_matmul_job make_job(const thimble_wide_rows_dsp_params *p, const int32_t *packed,
-                                       uint32_t *scratch) {
+thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_params *params, const int32_t *packed,
+                                                   uint32_t *scratch) {
+    const thimble_wide_rows_dsp_params *p = params;
     const int32_t pixel_words = (p->input_channels + 3) / 4;
-    const int32_t pair_bytes = 8 * pixel_words * p->kernel_height * p->kernel_width + 32;
+    const int32_t pair_bytes = 8 * p->row_steps * p->kernel_height + 32;
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const thimble_row_matmul_job job = {
@@ -159,17 +196,29 @@ static thimble_row_matmul_job make_job(const thimble_wide_rows_dsp_params *p, co
         .offset = offset * 0x01010101u,
         .last_column = (p->output_width - 4) * p->stride_width * 8 * pixel_words,
         .last_pixel = (p->output_width - 4) * p->output_channels,
+        .params = p,
     };
     return job;
 }
 
-static void run(const thimble_wide_rows_dsp_params *p, thimble_row_matmul_function function,
-                const thimble_row_matmul_job *job) {
+static void run(thimble_row_matmul_function function, const thimble_row_matmul_job *job) {
     if (function != 0) {
         function(job);
     } else {
-        row_matmul_portable(p, job);
+        thimble_row_matmul_portable(job);
     }
+}
+
+void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                          thimble_row_matmul_job *job, int32_t pixels, int8_t *to) {
+    const thimble_wide_rows_dsp_params *p = params;
+    int8_t *const outputs[1] = {to};
+    job->outputs = outputs;
+    job->outputs_end = outputs + 1;
+    job->tails = pixels % 4 <= p->max_tails ? pixels % 4 : 0;
+    job->last_column = (pixels - job->tails - 4) * 8 * ((p->input_channels + 3) / 4);
+    job->last_pixel = (pixels - job->tails - 4) * p->output_channels;
+    run(function, job);
 }
 
 void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
@@ -178,7 +227,7 @@ void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_r
     const thimble_wide_rows_dsp_params *p = params;
     const int32_t row_words = 2 * ((p->input_channels + 3) / 4) * p->row_pixels;
     int8_t *outputs[THIMBLE_MAX_WIDE_ROWS];
-    thimble_row_matmul_job job = make_job(p, packed, scratch);
+    thimble_row_matmul_job job = thimble_make_row_matmul_job(p, packed, scratch);
     uint32_t *rows = scratch + (job.rows - scratch);
     int32_t done = 0; /* output rows of the image that rows were widened for last */
     int32_t held = 0; /* widened rows */
@@ -201,7 +250,7 @@ void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_r
         }
         job.outputs = outputs;
         job.outputs_end = outputs + done;
-        run(p, function, &job);
+        run(function, &job);
     }
 }
 
@@ -211,17 +260,13 @@ void thimble_flat_pixels_dsp(const thimble_wide_rows_dsp_params *params, thimble
     const thimble_wide_rows_dsp_params *p = params;
     const int8_t *from = (const int8_t *)input->base;
     int8_t *to = (int8_t *)output->base;
-    thimble_row_matmul_job job = make_job(p, packed, scratch);
+    thimble_row_matmul_job job = thimble_make_row_matmul_job(p, packed, scratch);
     uint32_t *rows = scratch + (job.rows - scratch);
-    job.outputs = &to;
-    job.outputs_end = &to + 1;
     int32_t left = p->output_height * p->output_width;
     while (left > 0) {
         const int32_t pixels = smaller(left, p->row_pixels);
-        widen_words(p->folded, from, rows, pixels * (p->input_channels / 4));
-        job.last_column = (pixels - 4) * 2 * p->input_channels;
-        job.last_pixel = (pixels - 4) * p->output_channels;
-        run(p, function, &job);
+        widen(p, from, rows, pixels);
+        thimble_run_flat_row(p, function, &job, pixels, to);
         from += pixels * p->input_channels;
         to += pixels * p->output_channels;
         left -= pixels;

@@ -15,7 +15,7 @@
 typedef struct {
     int32_t input_height;
     int32_t input_width;
-    int32_t input_channels; /* below 4, or a multiple of 4 */
+    int32_t input_channels; /* at least 2; rounded up to a multiple of 4 in widened rows */
     int32_t kernel_height;
     int32_t kernel_width;
     int32_t stride_height;
@@ -30,9 +30,11 @@ typedef struct {
     int32_t output_max;
     int32_t row_pixels;   /* of a widened row, borders included */
     int32_t rows_at_once; /* output rows of one matrix product */
+    int32_t row_steps;    /* words of four weights in a row of a window, with those that fill the loop's last turn */
     int32_t folded;       /* how sums are made: thimble_sums_form */
     int32_t scale_bits;
     int32_t rounds_ties;
+    int32_t max_tails; /* most pixels behind the last four that `function` makes one by one */
 } thimble_wide_rows_dsp_params;
 
 /* Fewest pixels of an output row. */
@@ -40,7 +42,7 @@ typedef struct {
 
 /* All channels of some output rows; the generated assembly reads the fields in this order.
  * rows     (rows, row_pixels, channels / 4, 2): two words for each four channels of a pixel, see thimble_sums_dsp.h
- * weights  a pair of channels: bias (2); (kernel_height, kernel_width, channels / 4, 2) words of four bytes;
+ * weights  a pair of channels: bias (2); (kernel_height, row_steps, 2) words of four bytes, the last ones 0;
  *          multiplier, addend and shift (2, 3)
  * staged   pair_bytes, rounded up to 32: for the weights of one pair
  * outputs  where the rows are written */
@@ -56,9 +58,26 @@ typedef struct {
     uint32_t offset;     /* and min - ceiling */
     int32_t last_column; /* bytes of a widened row before its last four windows */
     int32_t last_pixel;  /* bytes of an output row before its last four pixels */
+    int32_t tails;       /* pixels behind these, made one by one */
+    const thimble_wide_rows_dsp_params *params; /* for the portable twin; assembly does not read it */
 } thimble_row_matmul_job;
 
 typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
+
+/* What all matrix products of a call share; the widened rows come behind the weights of one pair, whose number of bytes
+ * is rounded up to 32. */
+thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_params *params, const int32_t *packed,
+                                                   uint32_t *scratch);
+
+/* One row of `pixels` from `rows` of the job to `to`; `function` null takes the portable twin. */
+void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
+                          thimble_row_matmul_job *job, int32_t pixels, int8_t *to);
+
+/* `words` words of four bytes as two words each. */
+void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words);
+
+/* The portable twin of the generated functions, with the same bytes. */
+void thimble_row_matmul_portable(const thimble_row_matmul_job *job);
 
 /* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels and no dilation: output rows [first, end).
  * All input rows of some output rows are read before any of these is written: so the output may lie over the input

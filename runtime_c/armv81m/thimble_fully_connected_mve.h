@@ -17,7 +17,8 @@ typedef struct {
 /* Matrix product, int8, as thimble_fully_connected_s8 with a weights' zero point of 0. All inputs of four outputs are
  * read before these are written: so the output may lie over the input wherever that of thimble_fully_connected_s8 may.
  * input (rows, depth); output (rows, channels)
- * packed   four channels: (ceil(depth / 16), 4, 16) int8 weights; biases, multipliers and shifts (3, 4) int32 */
+ * packed   four channels: (ceil(depth / 16), 4, 16) int8 weights; biases and multipliers (2, 4) int32;
+ *          shifts (4) int8 */
 void thimble_fully_connected_mve(const thimble_fully_connected_mve_params *params, const int8_t *input,
                                  const int32_t *packed, int8_t *output);
 

@@ -12,7 +12,7 @@
 #include "thimble_mve_portable.h"
 #endif
 
-/* `bytes` bytes, which must not overlap; none where there are less than 1. */
+/* `bytes` bytes, 0 or more, which must not overlap. */
 static inline void thimble_copy_mve(int8_t *to, const int8_t *from, int32_t bytes) {
 #if defined(__ARM_FEATURE_MVE)
     __asm__ volatile("wlstp.8 lr, %[bytes], 2f\n"
@@ -30,7 +30,7 @@ static inline void thimble_copy_mve(int8_t *to, const int8_t *from, int32_t byte
 #endif
 }
 
-/* `bytes` times the byte of `value`; none where there are less than 1. */
+/* `bytes` times, 0 or more, the byte of `value`. */
 static inline void thimble_fill_mve(int8_t *to, int32_t value, int32_t bytes) {
 #if defined(__ARM_FEATURE_MVE)
     const int8x16_t values = vdupq_n_s8((int8_t)value);

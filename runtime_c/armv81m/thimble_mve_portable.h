@@ -23,10 +23,6 @@ typedef struct {
     uint32_t lane[4];
 } uint32x4_t;
 
-typedef struct {
-    int8x16_t val[4];
-} int8x16x4_t;
-
 /* One bit for each byte. */
 typedef uint16_t mve_pred16_t;
 
@@ -59,15 +55,12 @@ static inline int32_t thimble_shifted(int64_t x, int64_t shift, int rounds) {
     return (int32_t)((x + (rounds ? (int64_t)1 << (-places - 1) : 0)) >> -places);
 }
 
-THIMBLE_LANES(vaddq_s16, int16x8_t, 8, (int16_t)(x + y))
 THIMBLE_LANES(vaddq_s32, int32x4_t, 4, (int32_t)(uint32_t)((uint64_t)x + (uint64_t)y))
 THIMBLE_LANES(vandq_s32, int32x4_t, 4, (int32_t)(x &y))
 THIMBLE_LANES(vmaxq_s16, int16x8_t, 8, (int16_t)(x > y ? x : y))
 THIMBLE_LANES(vmaxq_s32, int32x4_t, 4, (int32_t)(x > y ? x : y))
-THIMBLE_LANES(vmaxq_s8, int8x16_t, 16, (int8_t)(x > y ? x : y))
 THIMBLE_LANES(vminq_s16, int16x8_t, 8, (int16_t)(x < y ? x : y))
 THIMBLE_LANES(vminq_s32, int32x4_t, 4, (int32_t)(x < y ? x : y))
-THIMBLE_LANES(vminq_s8, int8x16_t, 16, (int8_t)(x < y ? x : y))
 THIMBLE_LANES(vqaddq_s32, int32x4_t, 4, (int32_t)thimble_saturated(x + y, 32))
 THIMBLE_LANES(vqrdmulhq_s32, int32x4_t, 4, (int32_t)thimble_saturated((x * y + ((int64_t)1 << 30)) >> 31, 32))
 THIMBLE_LANES(vrshlq_s32, int32x4_t, 4, thimble_shifted(x, y, 1))
@@ -102,18 +95,6 @@ static inline int16x8_t vqaddq_n_s16(int16x8_t a, int16_t value) {
 
 static inline int32x4_t vaddq_n_s32(int32x4_t a, int32_t value) {
     return vaddq_s32(a, vdupq_n_s32(value));
-}
-
-static inline int32x4_t vmulq_n_s32(int32x4_t a, int32_t factor) {
-    for (int i = 0; i < 4; i++) {
-        a.lane[i] = (int32_t)(uint32_t)((uint64_t)a.lane[i] * (uint64_t)factor);
-    }
-    return a;
-}
-
-/* sums + a * factor. */
-static inline int32x4_t vmlaq_n_s32(int32x4_t sums, int32x4_t a, int32_t factor) {
-    return vaddq_s32(sums, vmulq_n_s32(a, factor));
 }
 
 /* Rounded or rescaled by one number for all lanes. */
@@ -184,34 +165,6 @@ static inline int8x16_t vreinterpretq_s8_s16(int16x8_t a) {
     return result;
 }
 
-/* Products of the even lanes, and of the odd ones. */
-static inline int16x8_t vmullbq_int_s8(int8x16_t a, int8x16_t b) {
-    int16x8_t result;
-    for (int i = 0; i < 8; i++) {
-        result.lane[i] = (int16_t)(a.lane[2 * i] * b.lane[2 * i]);
-    }
-    return result;
-}
-
-static inline int16x8_t vmulltq_int_s8(int8x16_t a, int8x16_t b) {
-    int16x8_t result;
-    for (int i = 0; i < 8; i++) {
-        result.lane[i] = (int16_t)(a.lane[2 * i + 1] * b.lane[2 * i + 1]);
-    }
-    return result;
-}
-
-/* The even lanes with their signs, and the odd ones. */
-static inline int32x4_t vmovlbq_s16(int16x8_t a) {
-    const int32x4_t result = {{a.lane[0], a.lane[2], a.lane[4], a.lane[6]}};
-    return result;
-}
-
-static inline int32x4_t vmovltq_s16(int16x8_t a) {
-    const int32x4_t result = {{a.lane[1], a.lane[3], a.lane[5], a.lane[7]}};
-    return result;
-}
-
 /* `a` with even lanes, or odd ones, from the saturated lanes of `b`. */
 static inline int16x8_t vqmovnbq_s32(int16x8_t a, int32x4_t b) {
     for (int i = 0; i < 4; i++) {
@@ -234,13 +187,6 @@ static inline int8x16_t vqmovnbq_s16(int8x16_t a, int16x8_t b) {
     return a;
 }
 
-static inline int8x16_t vqmovntq_s16(int8x16_t a, int16x8_t b) {
-    for (int i = 0; i < 8; i++) {
-        a.lane[2 * i + 1] = (int8_t)thimble_saturated(b.lane[i], 8);
-    }
-    return a;
-}
-
 /* Products of all lanes added up, modulo 2^32. */
 static inline int32_t vmladavaq_s8(int32_t sum, int8x16_t a, int8x16_t b) {
     uint32_t total = (uint32_t)sum;
@@ -259,18 +205,10 @@ static inline mve_pred16_t vctp32q(uint32_t lanes) {
     return vctp8q(lanes >= 4 ? 16 : 4 * lanes);
 }
 
-/* Loads and stores; with a predicate, bytes without a bit are 0 and are not touched in memory. */
+/* Loads and stores; lanes of a store whose bit in the predicate is 0 stay as they are in memory. */
 static inline int8x16_t vldrbq_s8(const int8_t *from) {
     int8x16_t result;
     memcpy(&result, from, sizeof result);
-    return result;
-}
-
-static inline int8x16_t vldrbq_z_s8(const int8_t *from, mve_pred16_t active) {
-    int8x16_t result;
-    for (int i = 0; i < 16; i++) {
-        result.lane[i] = active >> i & 1 ? from[i] : 0;
-    }
     return result;
 }
 
@@ -285,16 +223,10 @@ static inline int32x4_t vldrwq_s32(const int32_t *from) {
     return result;
 }
 
-static inline void vstrbq_s8(int8_t *to, int8x16_t a) {
-    memcpy(to, &a, sizeof a);
-}
-
-static inline void vstrbq_p_s8(int8_t *to, int8x16_t a, mve_pred16_t active) {
-    for (int i = 0; i < 16; i++) {
-        if (active >> i & 1) {
-            to[i] = a.lane[i];
-        }
-    }
+static inline uint32x4_t vldrwq_u32(const uint32_t *from) {
+    uint32x4_t result;
+    memcpy(&result, from, sizeof result);
+    return result;
 }
 
 /* The low byte of each lane. */
@@ -322,13 +254,6 @@ static inline void vstrbq_scatter_offset_s32(int8_t *to, uint32x4_t offsets, int
 static inline void vstrwq_scatter_offset_s32(int32_t *to, uint32x4_t offsets, int32x4_t a) {
     for (int i = 0; i < 4; i++) {
         memcpy((char *)to + offsets.lane[i], &a.lane[i], sizeof a.lane[i]);
-    }
-}
-
-/* Lane 0 of all four vectors, then lane 1, and so on. */
-static inline void vst4q_s8(int8_t *to, int8x16x4_t a) {
-    for (int i = 0; i < 64; i++) {
-        to[i] = a.val[i % 4].lane[i / 4];
     }
 }
 

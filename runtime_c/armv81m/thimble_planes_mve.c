@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_planes_mve.h"
 
-/* What a call works with. `line_bytes` and `pixel_bytes` are the steps from one row to the next, and from one column. */
+/* What a call works with. `pixel_bytes` is the step from one column to the next. */
 typedef struct {
     const thimble_planes_mve_params *p;
     const thimble_rows *input;
     int32_t pixel_bytes;
+    int32_t plane_bytes;
+    uint32x4_t offsets;   /* of four planes */
     int32_t *words;       /* (16): four bytes of each of 16 channels */
     const int8_t *border; /* a pixel of zero points */
     int8_t *planes;
@@ -27,26 +29,92 @@ static const int8_t *line_at(const filling *f, int32_t image, int32_t y) {
     return thimble_row(f->input, image * p->input_height + y);
 }
 
-/* One word of each of `channels` channels from four pixels, to the planes at `to`. */
-static inline void put_words(const filling *f, const int8_t *const from[4], int32_t channels, int8_t *to) {
-    const int32_t plane_bytes = f->p->plane_bytes;
-    const uint32x4_t offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)plane_bytes);
-    for (int32_t channel = 0; channel < channels; channel += 16) {
-        int8x16x4_t pixels;
-        if (channels - channel >= 16) {
-            for (int i = 0; i < 4; i++) {
-                pixels.val[i] = vldrbq_s8(from[i] + channel);
-            }
-        } else {
-            const mve_pred16_t active = vctp8q((uint32_t)(channels - channel));
-            for (int i = 0; i < 4; i++) {
-                pixels.val[i] = vldrbq_z_s8(from[i] + channel, active);
-            }
+/* Four bytes of each of up to 16 channels, one of each pixel at `from`, as 16 words. */
+static inline void interleave(const int8_t *const from[4], int32_t channels, int32_t *words) {
+#if defined(__ARM_FEATURE_MVE)
+    __asm__ volatile("vctp.8 %[channels]\n\t"
+                     "vpstttt\n\t"
+                     "vldrbt.8 q0, [%[a]]\n\t"
+                     "vldrbt.8 q1, [%[b]]\n\t"
+                     "vldrbt.8 q2, [%[c]]\n\t"
+                     "vldrbt.8 q3, [%[d]]\n\t"
+                     "vst40.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                     "vst41.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                     "vst42.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                     "vst43.8 {q0, q1, q2, q3}, [%[words]]"
+                     :
+                     : [a] "r"(from[0]), [b] "r"(from[1]), [c] "r"(from[2]), [d] "r"(from[3]), [channels] "r"(channels),
+                       [words] "r"(words)
+                     : "q0", "q1", "q2", "q3", "memory");
+#else
+    int8_t *bytes = (int8_t *)words;
+    for (int32_t i = 0; i < 4; i++) {
+        for (int32_t channel = 0; channel < 16; channel++) {
+            bytes[4 * channel + i] = channel < channels ? from[i][channel] : 0;
         }
-        vst4q_s8((int8_t *)f->words, pixels);
-        for (int32_t i = 0; i < 16 && channel + i < channels; i += 4) {
-            vstrwq_scatter_offset_s32((int32_t *)(void *)to, offsets, vldrwq_s32(f->words + i));
-            to += 4 * plane_bytes;
+    }
+#endif
+}
+
+/* Four words, one for each of four planes. */
+static inline void scatter(const filling *f, const int32_t *words, int8_t *to) {
+    vstrwq_scatter_offset_s32((int32_t *)(void *)to, f->offsets, vldrwq_s32(words));
+}
+
+/* One word of each of 16 * blocks channels from the four pixels at `from`, to the planes at `to`; returns the place of
+ * the channels behind them. */
+static inline int8_t *put_blocks(const filling *f, const int8_t *from[4], int32_t blocks, int8_t *to) {
+    const int32_t step = 4 * f->plane_bytes;
+#if defined(__ARM_FEATURE_MVE)
+    if (blocks > 0) {
+        __asm__ volatile("dls lr, %[blocks]\n"
+                         "1: vldrb.8 q0, [%[a]], #16\n\t"
+                         "vldrb.8 q1, [%[b]], #16\n\t"
+                         "vldrb.8 q2, [%[c]], #16\n\t"
+                         "vldrb.8 q3, [%[d]], #16\n\t"
+                         "vst40.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                         "vst41.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                         "vst42.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                         "vst43.8 {q0, q1, q2, q3}, [%[words]]\n\t"
+                         "vldrw.32 q0, [%[words]]\n\t"
+                         "vldrw.32 q1, [%[words], #16]\n\t"
+                         "vldrw.32 q2, [%[words], #32]\n\t"
+                         "vldrw.32 q3, [%[words], #48]\n\t"
+                         "vstrw.32 q0, [%[to], %q[offsets]]\n\t"
+                         "add %[to], %[step]\n\t"
+                         "vstrw.32 q1, [%[to], %q[offsets]]\n\t"
+                         "add %[to], %[step]\n\t"
+                         "vstrw.32 q2, [%[to], %q[offsets]]\n\t"
+                         "add %[to], %[step]\n\t"
+                         "vstrw.32 q3, [%[to], %q[offsets]]\n\t"
+                         "add %[to], %[step]\n\t"
+                         "le lr, 1b"
+                         : [a] "+r"(from[0]), [b] "+r"(from[1]), [c] "+r"(from[2]), [d] "+r"(from[3]), [to] "+r"(to)
+                         : [blocks] "r"(blocks), [words] "r"(f->words), [step] "r"(step), [offsets] "w"(f->offsets)
+                         : "lr", "q0", "q1", "q2", "q3", "memory");
+    }
+#else
+    for (; blocks > 0; blocks--) {
+        interleave(from, 16, f->words);
+        for (int32_t i = 0; i < 4; i++) {
+            scatter(f, f->words + 4 * i, to);
+            from[i] += 16;
+            to += step;
+        }
+    }
+#endif
+    return to;
+}
+
+/* One word of each of `channels` channels from four pixels, to the planes at `to`. */
+static inline void put_words(const filling *f, const int8_t *const pixels[4], int32_t channels, int8_t *to) {
+    const int8_t *from[4] = {pixels[0], pixels[1], pixels[2], pixels[3]};
+    to = put_blocks(f, from, channels / 16, to);
+    if (channels % 16 != 0) {
+        interleave(from, channels % 16, f->words);
+        for (int32_t i = 0; i < channels % 16; i += 4) {
+            scatter(f, f->words + i, to);
+            to += 4 * f->plane_bytes;
         }
     }
 }
@@ -104,6 +172,8 @@ void thimble_planes_mve(const thimble_planes_mve_params *params, thimble_planes_
         .p = p,
         .input = input,
         .pixel_bytes = p->transposed ? input->row_bytes : p->channels,
+        .plane_bytes = p->plane_bytes,
+        .offsets = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)p->plane_bytes),
         .words = scratch,
         .border = border,
         .planes = border + border_bytes,
@@ -114,7 +184,9 @@ void thimble_planes_mve(const thimble_planes_mve_params *params, thimble_planes_
         .channel_bytes = p->channel_bytes,
         .pixel_bytes = p->transposed ? output->row_bytes : p->channels,
         .width = p->output_width,
-        .limits = thimble_limits_of_mve(p->output_zero_point, p->output_min, p->output_max),
+        .zero_point = p->output_zero_point,
+        .low = p->output_min,
+        .high = p->output_max,
     };
     int32_t done; /* output rows of one filling */
     thimble_fill_mve(border, p->input_zero_point, border_bytes);

@@ -48,16 +48,18 @@ typedef struct {
     int32_t width;
     int32_t channels;
     int32_t row; /* of those of one filling: by how many bytes the weights are moved on */
-    thimble_limits_mve limits;
+    int32_t zero_point;
+    int32_t low;
+    int32_t high;
 } thimble_planes_job_mve;
 
 typedef void (*thimble_planes_function_mve)(const thimble_planes_job_mve *job);
 
 /* Depthwise convolution, int8, as thimble_depthwise_conv_2d_s8 with a multiplier and dilations of 1: output rows
- * [first, end). All input rows of some output rows are read before any of these is written: so with all channels at once
- * the output may lie over the input wherever that of thimble_depthwise_conv_2d_s8 may; else it must not.
- * scratch  planes of channels_at_once channels, rounded up to 4, and 64 bytes behind them; 64 bytes; zero points for a
- *          pixel and 16 bytes. Aligned to 4 bytes. */
+ * [first, end). All input rows of some output rows are read before any of these is written: so with all channels at
+ * once the output may lie over the input wherever that of thimble_depthwise_conv_2d_s8 may; else it must not. scratch
+ * planes of channels_at_once channels, rounded up to 4, and 64 bytes behind them; 64 bytes; zero points for a pixel and
+ * 16 bytes. Aligned to 4 bytes. */
 void thimble_planes_mve(const thimble_planes_mve_params *params, thimble_planes_function_mve function,
                         const thimble_rows *input, const int32_t *packed, int32_t *scratch, const thimble_rows *output,
                         int32_t first, int32_t end);

@@ -142,6 +142,7 @@ void thimble_windows_mve(const thimble_windows_mve_params *params, thimble_pair_
     const thimble_pair_job_mve job = {
         .segments = w.places,
         .weights = (const int8_t *)packed,
+        .turns = p->turns,
         .blocks = blocks,
         .outputs = {scratch, scratch + 4 * blocks},
         .limits = thimble_limits_of_mve(p->output_zero_point, p->output_min, p->output_max),

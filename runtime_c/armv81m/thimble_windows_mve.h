@@ -34,6 +34,7 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t segment_bytes;
+    int32_t turns;        /* of the loop over a long segment */
     int32_t row_parts;    /* 0: all windows are copied */
     int32_t inside_begin; /* output columns [inside_begin, inside_end): their segments lie inside of input rows */
     int32_t inside_end;
@@ -46,11 +47,12 @@ typedef struct {
 
 /* Two output pixels.
  * segments  (segments)
- * weights   four channels: (steps, 4, 16) int8 weights; biases, multipliers and shifts (3, 4) int32
+ * weights   four channels: (steps, 4, 16) int8 weights; biases and multipliers (2, 4) int32; shifts (4) int8
  * outputs   for each pixel, 4 * blocks bytes */
 typedef struct {
     const thimble_segment_mve *segments;
     const int8_t *weights;
+    int32_t turns;
     int32_t blocks; /* of four channels */
     int8_t *outputs[2];
     thimble_limits_mve limits;
@@ -64,14 +66,14 @@ static inline const int8_t *thimble_finish_pair_mve(thimble_form_mve form, const
     const int32_t *words = (const int32_t *)(const void *)constants;
     const int32x4_t bias = vldrwq_s32(words);
     const int32x4_t multipliers = vldrwq_s32(words + 4);
-    const int32x4_t shifts = vldrwq_s32(words + 8);
+    const int32x4_t shifts = vldrbq_s32(constants + 32);
     const int32x4_t first = thimble_scale_mve(form, vaddq_s32(sums[0], bias), multipliers, shifts);
     const int32x4_t second = thimble_scale_mve(form, vaddq_s32(sums[1], bias), multipliers, shifts);
     const int16x8_t both = thimble_limit_mve(form, job->limits, thimble_join_mve(job->limits, first, second));
     const int32x4_t bytes = vreinterpretq_s32_s16(both);
     vstrbq_s32(job->outputs[0] + offset, bytes);
     vstrbq_s32(job->outputs[1] + offset, vshrq_n_s32(bytes, 16));
-    return constants + 48;
+    return constants + 36;
 }
 
 /* Convolution, int8, as thimble_conv_2d_s8 with ungrouped channels: output rows [first, end). Two windows are read

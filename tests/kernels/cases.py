@@ -10,8 +10,9 @@ import numpy as np
 from tests.kernels.draws import DRAWS
 from tests.kernels.harness import Case, make_case
 from thimble.compiler.importers.tflite import import_tflite
-from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import KernelCall, Rounding
+from thimble.compiler.ir.graph import Site, Value
+from thimble.compiler.ir.operator import FirstRow, KernelCall, Rounding
+from thimble.compiler.ir.types import DType
 
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
@@ -27,14 +28,14 @@ def draw_cases(operator: str, count: int, find: Find) -> list[Case]:
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
         graph = import_tflite(DRAWS[operator](rng), f"{operator} {seed}")
         (site,) = graph.sites
-        (plain,) = site.op.lower(site, Rounding.TFLM)
         whole = bool(rng.random() < 0.5)
+        plain = plain_call(site, whole)
         limit = LIMITS[int(rng.integers(len(LIMITS)))]
         call = find(site, plain, whole, limit)
         if call is None:
             continue
         assert limit is None or call.scratch_bytes <= limit
-        inputs = [draw_input(rng, v.type.shape, seed % 6) for v in site.inputs if v is not None and v.data is None]
+        inputs = [draw_input(rng, site, v, seed % 6) for v in site.inputs if v is not None and v.data is None]
         operands = iter(inputs)
         arrays = [v.constant if v is not None and v.data is not None else next(operands) for v in site.inputs]
         outputs = site.op.reference(site, arrays, Rounding.TFLM)
@@ -44,10 +45,30 @@ def draw_cases(operator: str, count: int, find: Find) -> list[Case]:
     raise AssertionError(f"only {len(cases)} of {20 * count} drawn layers are taken")
 
 
-def draw_input(rng: np.random.Generator, shape: tuple[int, ...], sample: int) -> np.ndarray:
-    """int8: sample 1 all lowest, 2 all highest, 3 only extremes, others random."""
+def plain_call(site: Site, whole: bool) -> KernelCall:
+    """The plain kernel's call; that of the row form where it takes some rows of many."""
+    by_rows = () if whole or site.op.rows(site) is None else site.op.lower_rows(site, Rounding.TFLM)
+    (call,) = by_rows if any(FirstRow() in call.arguments for call in by_rows) else site.op.lower(site, Rounding.TFLM)
+    return call
+
+
+def draw_input(rng: np.random.Generator, site: Site, value: Value, sample: int) -> np.ndarray:
+    """Integers: sample 1 all lowest, 2 all highest, 3 only extremes, others random. float: near halves of a unit."""
+    shape = value.type.shape
+    if value.type.dtype is DType.FLOAT32:
+        return draw_floats(rng, shape, site.output().quant.scale)
+    low, high = value.type.dtype.range
     if sample in (1, 2):
-        return np.full(shape, (-128, 127)[sample - 1], np.int8)
+        return np.full(shape, (low, high)[sample - 1], np.int8)
     if sample == 3:
-        return np.where(rng.random(shape) < 0.5, -128, 127).astype(np.int8)
-    return rng.integers(-128, 128, shape).astype(np.int8)
+        return np.where(rng.random(shape) < 0.5, low, high).astype(np.int8)
+    return rng.integers(low, high + 1, shape).astype(np.int8)
+
+
+def draw_floats(rng: np.random.Generator, shape: tuple[int, ...], unit: float) -> np.ndarray:
+    """Multiples of a half unit and their neighbours, some random ones, and what is no number."""
+    halves = (rng.integers(-600, 600, shape) * np.float32(unit / 2)).astype(np.float32)
+    kind = rng.random(shape)
+    drawn = np.where(kind < 0.3, np.nextafter(halves, np.float32(rng.choice([-1e30, 1e30]))), halves)
+    drawn = np.where(kind > 0.6, (rng.normal(0, 100, shape) * unit).astype(np.float32), drawn)
+    return np.where(kind > 0.95, rng.choice(np.float32([np.nan, np.inf, -np.inf, 3e38, -3e38])), drawn)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
 from tests.ops.draws import activation_code, bias_for, output_scale, same_or_valid, scale, weights, zero_point
 from tests.tflite_builder import ModelBuilder
+from thimble.compiler.exporters.tflite import export_tflite
+from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.types import DType, QuantParams
+from thimble.quantize.narrow import narrow, narrow_weights
 
 Rng = np.random.Generator
 
@@ -135,11 +141,92 @@ def add(rng: Rng) -> bytes:
     return m.build()
 
 
+def average_pool_2d(rng: Rng) -> bytes:
+    """Pools of any window and stride; one in three over all of an image, whose row form adds up rows."""
+    padding, out_size = same_or_valid(rng)
+    height, width = (int(n) for n in rng.integers(1, 12, 2))
+    kernel = (height, width) if rng.random() < 0.3 else tuple(int(n) for n in rng.integers(1, (height + 1, width + 1)))
+    strides = tuple(int(n) for n in rng.integers(1, 4, 2))
+    batch = 1 if kernel == (height, width) else int(rng.choice([1, 1, 2]))
+    channels = int(rng.choice([4, 8, int(rng.integers(4, 30))]))
+    m, zero = ModelBuilder(), zero_point(rng)
+    x = m.tensor((batch, height, width, channels), np.int8, scale(rng), zero)
+    out = (out_size(size, k, s, 1) for size, k, s in zip((height, width), kernel, strides, strict=True))
+    y = m.tensor((batch, *out, channels), np.int8, m.scale_of(x), zero)
+    m.op(
+        "AVERAGE_POOL_2D", [x], [y], "Pool2DOptions", filterHeight=kernel[0], filterWidth=kernel[1],
+        strideH=strides[0], strideW=strides[1], padding=padding, fusedActivationFunction=activation_code(rng),
+    )  # fmt: skip
+    m.interface([x], [y])
+    return m.build()
+
+
+def mean(rng: Rng) -> bytes:
+    """The mean over all of an image; its row form adds up rows."""
+    height, width, channels = int(rng.integers(2, 12)), int(rng.integers(1, 12)), int(rng.integers(4, 40))
+    m = ModelBuilder()
+    x = m.tensor((1, height, width, channels), np.int8, scale(rng), zero_point(rng))
+    y = m.tensor((1, channels), np.int8, m.scale_of(x) * 10 ** rng.uniform(-1, 1), zero_point(rng))
+    m.op("MEAN", [x, m.const([1, 2])], [y], "ReducerOptions", keepDims=False)
+    m.interface([x], [y])
+    return m.build()
+
+
+def quantize(rng: Rng) -> bytes:
+    """Floats to int8, of any scale."""
+    shape = tuple(int(n) for n in rng.integers(1, 8, int(rng.integers(1, 5))))
+    m = ModelBuilder()
+    x = m.tensor(shape, np.float32)
+    y = m.tensor(shape, np.int8, float(np.float32(10 ** rng.uniform(-6, 4))), zero_point(rng))
+    m.op("QUANTIZE", [x], [y], "QuantizeOptions")
+    m.interface([x], [y])
+    return m.build()
+
+
+def narrow_conv_2d(rng: Rng) -> bytes:
+    """Pointwise and dense convolutions, with weights of 4 or 2 bits."""
+    graph = import_tflite((conv_2d_3x3 if rng.random() < 0.3 else conv_2d)(rng), "int8")
+    weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
+    return export_tflite(narrow(graph, {0: weights}, {}).graph)
+
+
+def packed(draw: Callable[[Rng], bytes], narrow_weights_too: bool) -> Callable[[Rng], bytes]:
+    """A layer whose input, output or both have 4 or 2 bits, straight at the model's interface."""
+
+    def drawn(rng: Rng) -> bytes:
+        graph = import_tflite(draw(rng), "int8")
+        if narrow_weights_too and rng.random() < 0.5:
+            weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
+            graph = narrow(graph, {0: weights}, {}).graph
+        pairs = [pair for pair in product((DType.INT8, DType.INT4, DType.INT2), repeat=2) if pair[0] is not pair[1]]
+        chosen = (*pairs, (DType.INT4, DType.INT4), (DType.INT2, DType.INT2))[int(rng.integers(len(pairs) + 2))]
+        values = list(graph.values)
+        for index, dtype in zip((*graph.inputs, *graph.outputs), chosen, strict=True):
+            quant = narrower(values[index].quant, dtype, rng) if dtype.is_packed else values[index].quant
+            values[index] = replace(values[index], type=replace(values[index].type, dtype=dtype, quant=quant))
+        return export_tflite(replace(graph, values=tuple(values)))
+
+    return drawn
+
+
+def narrower(quant: QuantParams, dtype: DType, rng: Rng) -> QuantParams:
+    """About the same range on fewer levels."""
+    low, high = dtype.range
+    scale = np.float32(quant.scale * 256 / (high - low + 1) * rng.uniform(0.5, 1))
+    return QuantParams((float(scale),), (int(rng.integers(low, high + 1)),))
+
+
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
+    "average_pool_2d": average_pool_2d,
     "conv_2d": conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
     "fully_connected": fully_connected,
+    "mean": mean,
+    "quantize": quantize,
+    "narrow_conv_2d": narrow_conv_2d,
+    "packed_conv_2d": packed(conv_2d, True),
+    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, False),
 }
 """By the operator whose kernels are specialised."""

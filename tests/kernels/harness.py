@@ -15,6 +15,7 @@ from thimble.codegen import c_text
 from thimble.codegen.project import HOST_CFLAGS
 from thimble.compiler.ir.graph import Role, Site, Value
 from thimble.compiler.ir.operator import (
+    Accumulator,
     EndRow,
     FirstRow,
     Input,
@@ -25,6 +26,7 @@ from thimble.compiler.ir.operator import (
     Scratch,
     Table,
 )
+from thimble.compiler.ir.packing import to_bytes
 from thimble.runtime_c import kernel_files
 from thimble.targets.model import Target
 from thimble.targets.sim.simulate import simulate
@@ -84,7 +86,7 @@ class _CaseMaker:
     def make(self, call: KernelCall, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> Case:
         name = f"case_{self._number}"
         if self._whole and call.overlaps and len(inputs) == 1 and self._site.overlaps():
-            self._put_over_input(inputs[0], outputs[0])
+            self._put_over_input(inputs[0], outputs[0], call.ahead_bytes)
         operands = iter(inputs)
         data = [None if v is None or v.role is Role.CONSTANT else next(operands) for v in self._site.inputs]
         arguments = [self._argument(argument, data, outputs, name) for argument in call.arguments]
@@ -107,7 +109,8 @@ class _CaseMaker:
 
     def _spans(self, call: KernelCall) -> list[dict[str, int]]:
         """The portions of rows in which the call is made: all at once, or cut at random."""
-        rows = self._site.output().type.rows
+        summing = any(isinstance(argument, Accumulator) for argument in call.arguments)
+        rows = (self._site.input if summing else self._site.output)().type.rows
         if FirstRow() not in call.arguments or self._whole or self._rng.random() < 0.2:
             return [{"first": 0, "end": rows}]
         cuts = sorted({0, rows, *(int(cut) for cut in self._rng.integers(0, rows + 1, 3))})
@@ -123,7 +126,7 @@ class _CaseMaker:
                 return "{end}"
             case Table():
                 return self._table(f"{name}_{argument.name}", argument.data)
-            case Scratch():
+            case Scratch() | Accumulator():
                 region = self._place(argument.bytes)
                 self._free.append(region)
                 return f"({argument.dtype} *)(void *)(memory + {region.offset})"
@@ -144,7 +147,7 @@ class _CaseMaker:
             return self._table(f"{name}_constant_{argument.index}", value.constant)
         data = (inputs if is_input else outputs)[argument.index]
         assert data is not None
-        raw = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+        raw = np.frombuffer(to_bytes(np.ascontiguousarray(data), value.type.dtype), np.uint8)
         if isinstance(argument, Input | Output):
             region = self._put(raw, is_input)
             const = "const " if is_input else ""
@@ -169,20 +172,21 @@ class _CaseMaker:
         self._statics.append(f"static const {c_text.c_type(data)} {name}[] = {{{values}}};")
         return name
 
-    def _put_over_input(self, data: np.ndarray, output: np.ndarray) -> None:
+    def _put_over_input(self, data: np.ndarray, output: np.ndarray, ahead: int) -> None:
         """Place the output over the input, as far as the operator's overlap allows; what is left of that is free."""
         (overlap,) = self._site.overlaps()
-        behind = -(-overlap.distance // 4) * 4
+        raw = np.frombuffer(to_bytes(data, self._site.input(0).type.dtype), np.uint8)
+        made = np.frombuffer(to_bytes(output, self._site.output().type.dtype), np.uint8)
+        behind = -(-(overlap.distance + ahead) // 4) * 4
         first, shift = max(-behind, 0), max(behind, 0)
-        whole = self._place(max(shift + data.size, first + output.size))
-        self._over = Region(whole.offset + first, output.size)
-        self._input = Region(whole.offset + shift, data.size)
+        whole = self._place(max(shift + raw.size, first + made.size))
+        self._over = Region(whole.offset + first, made.size)
+        self._input = Region(whole.offset + shift, raw.size)
         rest = self._over.offset + self._over.bytes
         self._free.append(Region(whole.offset, first))
         self._free.append(Region(rest, whole.offset + whole.bytes - rest))
-        raw = data.reshape(-1).view(np.uint8)
         self._contents.append((self._input, raw, raw))
-        self._contents.append((self._over, None, output.reshape(-1).view(np.uint8)))
+        self._contents.append((self._over, None, made))
 
     def _put(self, raw: np.ndarray, is_input: bool) -> Region:
         if self._over is not None:
@@ -202,17 +206,17 @@ _HEAD = """
 #include <stdint.h>
 #if defined(__arm__) || defined(__riscv)
 #include "semihosting.h"
-static int32_t in, out;
-static int read_image(uint8_t *to, uint32_t bytes) { return semihosting_read(in, to, bytes) == (int32_t)bytes; }
-static void write_image(uint8_t *from, uint32_t bytes) { (void)semihosting_write(out, from, bytes); }
+static int32_t before, after;
+static int read_image(uint8_t *to, uint32_t bytes) { return semihosting_read(before, to, bytes) == (int32_t)bytes; }
+static void write_image(uint8_t *from, uint32_t bytes) { (void)semihosting_write(after, from, bytes); }
 #define POISON(from, bytes) ((void)0)
 #define UNPOISON(from, bytes) ((void)0)
 #else
 #include <sanitizer/asan_interface.h>
 #include <stdio.h>
-static FILE *in, *out;
-static int read_image(uint8_t *to, uint32_t bytes) { return fread(to, 1, bytes, in) == bytes; }
-static void write_image(uint8_t *from, uint32_t bytes) { (void)fwrite(from, 1, bytes, out); }
+static FILE *before, *after;
+static int read_image(uint8_t *to, uint32_t bytes) { return fread(to, 1, bytes, before) == bytes; }
+static void write_image(uint8_t *from, uint32_t bytes) { (void)fwrite(from, 1, bytes, after); }
 #define POISON(from, bytes) __asan_poison_memory_region(from, bytes)
 #define UNPOISON(from, bytes) __asan_unpoison_memory_region(from, bytes)
 #endif
@@ -222,17 +226,17 @@ static uint8_t memory[MEMORY_BYTES] __attribute__((aligned(16)));
 _MAIN = """
 int main(void) {
 #if defined(__arm__) || defined(__riscv)
-    in = semihosting_open("inputs.bin", SEMIHOSTING_READ);
-    out = semihosting_open("outputs.bin", SEMIHOSTING_WRITE);
+    before = semihosting_open("inputs.bin", SEMIHOSTING_READ);
+    after = semihosting_open("outputs.bin", SEMIHOSTING_WRITE);
 #else
-    in = fopen("inputs.bin", "rb");
-    out = fopen("outputs.bin", "wb");
+    before = fopen("inputs.bin", "rb");
+    after = fopen("outputs.bin", "wb");
 #endif
 CASES
 #if defined(__arm__) || defined(__riscv)
-    return semihosting_close(out) == 0 ? 0 : 1;
+    return semihosting_close(after) == 0 ? 0 : 1;
 #else
-    return fclose(out);
+    return fclose(after);
 #endif
 }
 """

@@ -1,0 +1,222 @@
+"""What a depthwise function along planes is generated for, and into which blocks its rows of outputs are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES
+
+RESIDENT = ("r4", "r5", "r6", "r7", "r8", "r9")
+SUMS = ("r10", "r11", "r12", "lr")
+DATA = ("r1", "r2", "r3")
+MAX_OFFSET = 4095
+"""Largest immediate offset of a load or a store."""
+
+MAX_BLOCK = 5
+MAX_UNROLLED_BLOCKS = 3
+"""Blocks of outputs one behind the other in code; more of them are a loop."""
+
+CONSTANTS = ("bias", "multiplier", "addend", "shift")
+
+WORD_TAPS = 3
+"""Taps of kernel rows that stand in a word of their own where weights are bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Two weights of a kernel row: taps `first` and first + 1; the second one is absent in a kernel of one tap."""
+
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Outputs of a row that are made at once: `count` of them from output `first` on."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseForm:
+    """What one depthwise function is generated for: sizes in elements. A `compact` one serves any number of `channels`.
+
+    `row_bytes` lie between the data of one kernel row and the next: a row of the planes. Of images of one row
+    (`one_row`) it may be less, where a long kernel row is cut into shorter ones.
+    `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
+    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8.
+    """
+
+    kernel_height: int
+    kernel_width: int
+    stride_height: int
+    stride_width: int
+    output_width: int
+    channels: int
+    row_bytes: int
+    total_shift: int | None
+    scale_bits: int
+    rounds_ties: bool
+    clamps: bool
+    has_fpu: bool
+    one_row: bool
+    compact: bool
+
+    @property
+    def name(self) -> str:
+        """A short name that tells forms apart."""
+        shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
+        sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
+        channels = "" if self.compact and self.channels >= LANES else f"c{self.channels}"
+        sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
+        return f"{sizes}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}"
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of two weights of each kernel row, in the order in which they are packed."""
+        return tuple(map(Word, range(max(self.kernel_width - 1, 1))))
+
+    @property
+    def resident(self) -> bool:
+        """Whether all weights of a channel stay in registers."""
+        return len(self.words) * self.kernel_height <= len(RESIDENT)
+
+    @property
+    def in_words(self) -> bool:
+        """Whether weights as bytes are kernel rows of a word each, which become words of two in registers."""
+        return self.resident and self.kernel_width == WORD_TAPS
+
+    @property
+    def tap_row_bytes(self) -> int:
+        """Bytes of a kernel row where weights are packed as bytes; 0 where they are words of two."""
+        return 0 if not self.compact else 4 if self.in_words else self.kernel_width
+
+    @property
+    def special_at(self) -> int:
+        """Where among the bytes the one stands that is no weight: the scale bits, or a last shift of the channel."""
+        return WORD_TAPS if self.in_words else self.kernel_height * self.kernel_width
+
+    @property
+    def constants_at(self) -> int:
+        """The word of a channel at which its constants begin."""
+        if not self.compact:
+            return len(self.words) * self.kernel_height
+        return self.kernel_height if self.in_words else self.special_at // 4 + 1
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """Scratch for the words of a channel's weights, where they are made from bytes one by one."""
+        return 4 * len(self.words) * self.kernel_height if self.compact and not self.in_words else 0
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """What follows a channel's weights; compact forms make addend and shift from bias, multiplier and a byte."""
+        return CONSTANTS[:2] if self.compact else CONSTANTS[: 3 if self.total_shift is not None else 4]
+
+    def sums(self, count: int) -> tuple[str, ...]:
+        """The registers of the sums of a block."""
+        used = len(self.words) * (self.kernel_height if self.resident else 1)
+        spare = [*RESIDENT[used:], *(("r3",) if self.resident else ())]
+        return (*SUMS, *spare)[:count]
+
+    def data(self, count: int) -> tuple[str, ...]:
+        """The registers for data of a block."""
+        return DATA if self.resident and "r3" not in self.sums(count) else DATA[:2]
+
+    @property
+    def most(self) -> int:
+        """The most outputs of a block: r3 is needed to round halves."""
+        return len(SUMS) if self.rounds_ties else len(self.sums(MAX_BLOCK))
+
+
+def products(form: DepthwiseForm, start: int) -> list[tuple[int, Word, str]]:
+    """(word of data, word of weights, instruction) for each product of a kernel row under a window at `start`."""
+    taps = form.kernel_width
+    found: list[tuple[int, Word, str]] = []
+    tap = 0
+    if start % 2:  # the upper half of the first word of data
+        found.append((start // 2, Word(0), "smlatb"))
+        tap = 1
+    while tap + 1 < taps:
+        found.append(((start + tap) // 2, Word(tap), "smlad"))
+        tap += 2
+    if tap < taps:  # the lower half of the last word of data, the upper half of a word of weights that is there anyway
+        word, half = (Word(0), "smlabb") if taps == 1 else (Word(tap - 1), "smlabt")
+        found.append(((start + tap) // 2, word, half))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class RowCode:
+    """How a row of outputs is made: `turns` times the blocks `looped`, which begin at output 0; then the blocks `rest`.
+
+    Without `looped` all blocks are `rest`.
+    """
+
+    turns: int
+    looped: tuple[Block, ...]
+    rest: tuple[Block, ...]
+
+    @property
+    def looped_outputs(self) -> int:
+        """Outputs of one turn."""
+        return sum(block.count for block in self.looped)
+
+
+def row_code(form: DepthwiseForm) -> RowCode:
+    """The blocks with the fewest cycles: a few different ones, or a loop of blocks of four with others behind it."""
+    width = form.output_width
+    fits = width if form.compact else min(MAX_OFFSET // form.channels, width)
+    options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
+    for last in range(min(form.most, width) + 1):
+        turns, rest = divmod(width - last, len(SUMS))
+        if rest or not turns:
+            continue
+        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n, fits)))
+        looped = _blocks(0, (len(SUMS),) * unroll)
+        options.append(RowCode(turns // unroll, looped, _blocks(width - last, (last,) if last else ())))
+    return min(options, key=lambda code: _row_cycles(form, code))
+
+
+def _unrolls(form: DepthwiseForm, count: int, fits: int) -> bool:
+    return form.resident and not form.compact and len(SUMS) * count <= fits
+
+
+def _blocks(first: int, counts: tuple[int, ...]) -> tuple[Block, ...]:
+    return tuple(Block(first + sum(counts[:i]), count) for i, count in enumerate(counts))
+
+
+def _partitions(width: int, most: int) -> Iterator[tuple[int, ...]]:
+    """Ways to make a narrow row of few blocks, the larger ones first."""
+    for count in range(1, MAX_UNROLLED_BLOCKS + 1):
+        if count <= width <= count * most:
+            low, more = divmod(width, count)
+            yield (low + 1,) * more + (low,) * (count - more)
+            full = (width - 1) // most
+            if full == count - 1 and full:
+                yield (most,) * full + (width - full * most,)
+
+
+def _row_cycles(form: DepthwiseForm, code: RowCode) -> int:
+    """About the cycles of a row of outputs."""
+    looped = sum(block_cycles(form, block) for block in code.looped) + 6
+    return code.turns * looped + sum(block_cycles(form, block) for block in code.rest)
+
+
+def block_cycles(form: DepthwiseForm, block: Block) -> int:
+    """About the cycles of a block: loads by groups, products, and 3 cycles for each output."""
+    made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
+    words, group = len({word for word, _, _ in made}), len(form.data(block.count))
+    row = len(made) + words + -(-words // group) + (0 if form.resident else len(form.words) + 7)
+    return form.kernel_height * row + 3 * block.count + 8
+
+
+def largest_offset(form: DepthwiseForm) -> int:
+    """The largest offset of a load from the planes, in bytes."""
+    code = row_code(form)
+    turned = code.turns * code.looped_outputs
+    ends = [block.first + block.count for block in code.looped]
+    ends += [block.first + block.count - turned for block in code.rest]
+    elements = (max(ends) - 1) * form.stride_width + form.kernel_width
+    return (form.kernel_height - 1) * form.row_bytes + WORD_BYTES * (elements // 2)
