@@ -48,6 +48,7 @@ class SearchOptions:
     reduce: float | None = None
     flash_bytes: int | None = None
     sram_bytes: int | None = None
+    learned: bool = False
     phi: float = PHI
     weight: float = LAMBDA
 
@@ -158,7 +159,7 @@ def _search_tensors(
     error = float("inf") if options.kind is None else Limits().error
     limits = Limits(options.flash_bytes, options.sram_bytes, error, options.reduce, most_points, drop)
     price = None if options.kind is None else bit_operations(graph)
-    return Search(graph, calibration, limits, price, widths, say, progress).run()
+    return Search(graph, calibration, limits, price, widths, options.learned, say, progress).run()
 
 
 def precision_report(before: Graph, mixed: Mixed) -> dict[str, Any]:
