@@ -45,6 +45,7 @@ OWN = (
     *(Variant(KernelFamily.AUTO, limit) for limit in (None, 4096, 2048, 1024, 256)),
     *(Variant(KernelFamily.AUTO, None, rows) for rows in (1, 2, 4)),
     Variant(KernelFamily.AUTO, 2048, 1),
+    *(Variant(KernelFamily.AUTO, 0, rows) for rows in (None, 1, 3)),
     Variant(KernelFamily.AUTO, winograd_bytes=1 << 20),
     Variant(KernelFamily.AUTO, compact=True),
     Variant(KernelFamily.AUTO, 1024, compact=True),
