@@ -298,6 +298,21 @@ def test_layers_of_a_quantized_build_are_in_its_page(files: dict[str, Path], tmp
         assert row["sqnr_db"] is None or f'<td class="right">{row["sqnr_db"]:.1f}</td>' in page
 
 
+def test_flash_limit_counts_the_code_too(files: dict[str, Path], tmp_path: Path) -> None:
+    base = ("compile", files["int8"], "-t", "stm32l4r5zi", "--kernels", "c", "--json", "-o")
+    code, text = run_cli(*base, tmp_path / "wide")
+    assert code == 0, text
+    flash = json.loads((tmp_path / "wide" / "report.json").read_text())["memory"]["flash_total_bytes"]
+    low = ("--calibration", files["calibration"], "--weights", "mixed", "--fewest-bits", "2", "--max-flash")
+    code, text = run_cli(*base, tmp_path / "none", *low, 200)
+    assert code == 4
+    assert "bytes" in text
+    assert not (tmp_path / "none").exists()
+    code, text = run_cli(*base, tmp_path / "same", *low, flash)
+    assert code == 0, text
+    assert json.loads((tmp_path / "same" / "report.json").read_text())["memory"]["flash_total_bytes"] <= flash
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
