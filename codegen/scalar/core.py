@@ -21,7 +21,7 @@ class Core:
     pair_sums: bool = False
 
 
-_MAINLINE = Core(block=4, panels=((1, 2),), long_multiply=True)
+_MAINLINE = Core(block=4, panels=((1, 4),), long_multiply=True)
 
 CORES = {
     "rv32im": Core(block=8, panels=((2, 4), (1, 8)), long_multiply=True),

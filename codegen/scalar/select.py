@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
+from thimble.codegen.scalar.addition import specialise_add
 from thimble.codegen.scalar.convolution import specialise_conv_2d
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.depthwise import specialise_depthwise
@@ -13,6 +14,7 @@ from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
+    "add_s8": specialise_add,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
