@@ -32,4 +32,6 @@ def specialise(
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
-    return find(site, call, core, whole, NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes)
+    limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
+    found = find(site, call, core, whole, limit)
+    return None if found is None or found.scratch_bytes > limit else found
