@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.thimble-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles fit-costs golden ops-page onnx-page model clean
+.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles fit-costs tune-cache golden ops-page onnx-page model clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ cycles: setup ## Record simulated cycles anew (tests/bench/cycles.json); say why
 fit-costs: setup ## Fit the cost model to simulated cycles anew (compiler/plan/costs.json), and its error table
 	$(BIN)/python -m tests.bench.fit_costs
 	$(BIN)/python -m tests.bench.cost_table
+
+tune-cache: setup ## Measure the kernels of MLPerf Tiny and MobileNet shapes anew (codegen/tuned_kernels.json)
+	$(BIN)/python -m tests.bench.tune_shapes
 
 golden: setup ## Rewrite the golden files from what is generated now
 	$(BIN)/python -m pytest tests/golden --update-golden

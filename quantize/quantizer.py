@@ -101,7 +101,7 @@ def quantize_graph(
     source = normalize(graph)
     most = min(MOST_SAMPLES[method.value], max(MOST_BYTES // alive_bytes(source), 1))
     samples = calibration.spread(most)
-    chosen, rest = _divide(samples)
+    chosen, rest = divide(samples)
     best = method is Method.BEST
     say(f"Choosing ranges on {len(rest)} calibration samples")
     candidates = _candidates(source, rest, chosen, best, symmetric, progress)
@@ -123,7 +123,7 @@ def quantize_graph(
     )
 
 
-def _divide(samples: Calibration) -> tuple[Calibration, Calibration]:
+def divide(samples: Calibration) -> tuple[Calibration, Calibration]:
     """Samples held back to choose by, and the others; few samples serve for both."""
     count = len(samples)
     if count < 2 * HELD_BACK:

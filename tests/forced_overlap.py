@@ -64,4 +64,4 @@ def stack(plan: Plan, chains: Sequence[Sequence[int]], places: Sequence[int]) ->
 def element_bytes(graph: Graph, buffer: Buffer) -> int:
     """Bytes of one element of a value's buffer."""
     assert buffer.value is not None
-    return graph.values[buffer.value].type.dtype.bytes
+    return graph.values[buffer.value].type.dtype.alignment

@@ -13,6 +13,7 @@ from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
+from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 
@@ -36,6 +37,12 @@ MAX_COLUMNS = 16
 
 MAX_ROWS = 8
 """THIMBLE_MAX_WIDE_ROWS in the runtime."""
+
+PORTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 192)
+"""Pixels of widened rows at once that are tried by `--tune`."""
+
+UNROLLS = (2, 3, 4, 6, 8)
+"""Steps in a turn of the inner loop that are tried."""
 
 PIXELS_AT_ONCE = 128
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
@@ -73,11 +80,29 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     arithmetic, constants = found
     given = site, layer, sizes, arithmetic, constants, core, limit_bytes
     may_transform = whole and winograd_bytes(site) <= core.winograd_bytes
-    tiles = winograd_call(layer, sizes, core, limit_bytes) if may_transform else None
-    flat = _by_flat_pixels(*given) if whole else None
-    rows = flat or _by_rows(*given)
-    windows = _by_flat_windows(*given) if whole and rows is None else None
-    return tiles or rows or windows or _by_columns(*given) or _by_parts(*given)
+    makers: dict[str, Maker] = {
+        "tiles": lambda: winograd_call(layer, sizes, core, limit_bytes) if may_transform else None,
+        "flat": lambda: _by_flat_pixels(*given) if whole else None,
+        "rows": lambda: _by_rows(*given),
+        "windows": lambda: _by_flat_windows(*given) if whole else None,
+        "columns": lambda: _by_columns(*given),
+        "parts": lambda: _by_parts(*given),
+    }
+    return first_made(makers, core.variant)
+
+
+def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a convolution that may be faster than the default one."""
+    rows = [n for n in range(1, MAX_ROWS + 1) if n <= sizes["output_height"]]
+    pointwise = sizes["kernel_height"] == sizes["kernel_width"] == 1
+    flat = [Variant("flat", n, unroll) for n in PORTIONS for unroll in (0, *UNROLLS)]
+    return (
+        Variant("tiles"),
+        *(flat if whole and pointwise else ()),
+        *(Variant("rows", n, unroll) for n in rows for unroll in (0, *UNROLLS)),
+        *(Variant("windows", n) for n in PORTIONS if whole and not pointwise),
+        *(Variant("columns", n) for n in range(4, MAX_COLUMNS + 1, 4)),
+    )
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
@@ -107,7 +132,7 @@ def _by_columns(
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
     form = MatmulForm(arithmetic, depth // 4 % UNROLL)
-    columns = _columns_at_once(depth, site.output().type.elements // channels, limit)
+    columns = core.variant.at_once or _columns_at_once(depth, site.output().type.elements // channels, limit)
     scratch = 2 * columns * depth + depth
     if scratch > limit:
         return None
@@ -175,8 +200,11 @@ def _by_rows(
     row_pixels = max(reach, sizes["pad_left"] + sizes["input_width"])
     pixel_bytes = 2 * -(-depth // 4) * 4
     strides = sizes["stride_height"], sizes["stride_width"]
-    form = RowMatmulForm(arithmetic, *kernel, *strides, pixel_bytes, pixel_bytes * row_pixels, len(layer.weights))
-    rows = _rows_at_once(form, site.output().type.rows, sizes["output_width"], limit)
+    row_bytes = pixel_bytes * row_pixels
+    form = RowMatmulForm(
+        arithmetic, *kernel, *strides, pixel_bytes, row_bytes, len(layer.weights), max_unroll=core.variant.unroll
+    )
+    rows = core.variant.at_once or _rows_at_once(form, site.output().type.rows, sizes["output_width"], limit)
     if not form.fits or _rows_bytes(form, rows) > min(MAX_ROWS_BYTES, limit):
         return None
     source = conv_2d_rows_source(form, core.has_fpu)
@@ -199,9 +227,11 @@ def _by_flat_pixels(
     if any(sizes[name] != 1 for name in ones) or padded or depth == 1 or pixels < MIN_PIXELS:
         return None
     tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
-    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails)
+    unroll = core.variant.unroll
+    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails, unroll)
     spare = _rows_bytes(form, 1)
-    portion = _portion(pixels, (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes)
+    most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
+    portion = _portion(pixels, core.variant.at_once or min(most, PIXELS_AT_ONCE))
     scratch = spare + portion * form.pixel_bytes
     if not form.fits or scratch > min(MAX_ROWS_BYTES, limit):
         return None
@@ -230,7 +260,8 @@ def _by_flat_windows(
     tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
     form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)
     spare = _rows_bytes(form, 1) + depth + padded_bytes
-    windows = _portion(pixels, (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes)
+    most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
+    windows = _portion(pixels, core.variant.at_once or min(most, PIXELS_AT_ONCE))
     scratch = spare + windows * form.pixel_bytes
     if not form.fits or windows < min(MIN_WINDOWS, pixels) or scratch > min(MAX_ROWS_BYTES, limit):
         return None
@@ -269,7 +300,7 @@ def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:
 
 def _portion(pixels: int, most: int) -> int:
     """Pixels at once: as few as make the copy of the weights cheap, the last portion not below MIN_PIXELS."""
-    wanted = min(max(most // 4 * 4, MIN_PIXELS), PIXELS_AT_ONCE)
+    wanted = max(most // 4 * 4, MIN_PIXELS)
     fitting = (n for n in range(wanted, MIN_PIXELS - 1, -1) if pixels % n == 0 or pixels % n >= MIN_PIXELS)
     return min(next(fitting, pixels), pixels)
 

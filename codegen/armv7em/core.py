@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from thimble.codegen.variants import DEFAULT, Variant
 from thimble.targets.model import Target
 
 
@@ -14,11 +15,13 @@ class Core:
     `winograd_bytes`: most flash that one layer's transformed weights may take; 0 keeps to the direct kernels.
     `compact`: flash counts as much as cycles; layers share functions, and weights are packed closer, where that costs
     few cycles.
+    `variant`: how kernels are made where there is a choice.
     """
 
     has_fpu: bool
     winograd_bytes: int = 0
     compact: bool = False
+    variant: Variant = DEFAULT
 
 
 def core_of(target: Target) -> Core | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +16,7 @@ from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization, plain_requantization
 from thimble.codegen.kernel_tools.words import int32_words
+from thimble.codegen.variants import DEFAULT, Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
@@ -52,17 +52,14 @@ CUT_WIDTH = 6
 
 MAX_ROW_KERNEL = 96
 
-PIXELS_TAPS = 9
-"""Larger kernels take less time by planes, which read each input once for several taps."""
+PIXELS_WIDTH = 2
+"""Rows of so few outputs take less time straight from pixels, where calls are for single rows."""
 
-PIXELS_WIDTH: Mapping[tuple[bool, bool], int] = {
-    (True, False): 0,
-    (True, True): 12,
-    (False, False): 8,
-    (False, True): 24,
-}
-"""By whether all rows are made at once and whether the stride is above 1: the widest rows, in outputs, that were
-measured to take less time straight from pixels than by planes."""
+PIXELS_BYTES = 640
+"""Where planes of one output row need no more than this, pixels are not worth while: they need less and take longer."""
+
+PLANE_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 28)
+"""Output rows from one filling of planes that are tried by `--tune`."""
 
 COMMON_SHIFT = 12
 """The last shift of all channels where they allow it, so that many layers share a function."""
@@ -81,8 +78,29 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     found = _scales(layer) if layer is not None and dense else None
     if layer is None or found is None:
         return None
-    planes = _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
-    return planes or pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole)
+    makers: dict[str, Maker] = {
+        "planes": lambda: _by_planes(site, layer, sizes, *found, core, whole, limit_bytes),
+        "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
+        "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
+    }
+    if core.variant == DEFAULT:
+        makers = {name: makers[name] for name in _defaults(sizes, whole)}
+    return first_made(makers, core.variant)
+
+
+def _defaults(sizes: Sizes, whole: bool) -> tuple[str, ...]:
+    """What is taken where nothing was measured, the first that can be made."""
+    if not whole and sizes["output_width"] <= PIXELS_WIDTH:
+        return ("apart", "planes")
+    kernel = sizes["kernel_height"], sizes["kernel_width"]
+    least_bytes = WORD_BYTES * sizes["kernel_height"] * _row_words(sizes, kernel)
+    return ("planes",) if least_bytes <= PIXELS_BYTES else ("planes", "pixels" if whole else "apart")
+
+
+def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a depthwise convolution that may be faster than the default one."""
+    planes = (Variant("planes", rows) for rows in PLANE_ROWS if rows <= sizes["output_height"])
+    return (*planes, Variant("pixels"), Variant("apart"))
 
 
 def _by_planes(
@@ -119,8 +137,12 @@ def _by_planes(
         compact=core.compact,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
-    most = 1 if one_row else min(site.output().type.rows, HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width)
-    rows = planes.rows_within(most, min(PLANE_BYTES, limit_bytes) - form.unpacked_bytes)
+    all_rows = 1 if one_row else site.output().type.rows
+    most = min(all_rows, 1 if one_row else HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width)
+    own = planes.rows_within(most, min(PLANE_BYTES, limit_bytes) - form.unpacked_bytes)
+    rows = core.variant.at_once or own
+    if rows > min(all_rows, MAX_ROWS):
+        return None
     if largest_offset(form) > MAX_OFFSET or form.stride_height * form.row_bytes > MAX_ROW_BYTES:
         return None
     if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) + form.unpacked_bytes > limit_bytes:

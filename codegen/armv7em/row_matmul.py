@@ -52,7 +52,7 @@ class RowMatmulForm:
 
     `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
     windows have one row and calls make one. `channels` are the output's. With `tails`, one or two pixels behind the
-    last four are made one by one.
+    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code.
     """
 
     arithmetic: Arithmetic
@@ -64,12 +64,15 @@ class RowMatmulForm:
     row_bytes: int
     channels: int
     tails: bool = False
+    max_unroll: int = 0
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
+        unroll = f"u{self.unroll}" if self.max_unroll else ""
         window = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
-        return f"{window}_p{self.pixel_bytes}r{self.row_bytes}c{self.channels}_{self.arithmetic.name}{'s' * self.tails}"
+        sizes = f"p{self.pixel_bytes}r{self.row_bytes}c{self.channels}"
+        return f"{window}_{sizes}_{self.arithmetic.name}{'s' * self.tails}{unroll}"
 
     @property
     def filled_steps(self) -> int:
@@ -79,6 +82,8 @@ class RowMatmulForm:
     @property
     def unroll(self) -> int:
         """Steps in one turn of the inner loop, by the fewest cycles of a row of a window."""
+        if self.max_unroll:
+            return min(self.max_unroll, self.filled_steps, 3 if self.tails else self.max_unroll)
         code_bytes = self.filled_steps * self.arithmetic.step_bytes + self.arithmetic.end_bytes
         if self.kernel_height == 1 and not self.tails and code_bytes <= SINGLE_TURN_CODE_BYTES:
             return self.filled_steps

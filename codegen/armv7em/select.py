@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from thimble.codegen.armv7em.addition import specialise_add
-from thimble.codegen.armv7em.convolution import specialise_conv_2d
+from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
+from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, specialise_depthwise
+from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
+from thimble.codegen.armv7em.packed_activations import (
+    packed_kernels,
+    specialise_packed_conv_2d,
+    specialise_packed_depthwise,
+)
 from thimble.codegen.armv7em.pixel_sums import specialise_accumulation, specialise_average_pool
 from thimble.codegen.armv7em.quantization import specialise_quantize
-from thimble.codegen.armv7em.vector_matmul import specialise_fully_connected
+from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
+from thimble.codegen.tuned import NOT_TUNED, TunedKernels, layer_key
+from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -20,6 +29,10 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "average_pool_2d_accumulate_s8_s16": specialise_accumulation,
     "average_pool_2d_s8": specialise_average_pool,
     "conv_2d_s8": specialise_conv_2d,
+    **dict.fromkeys(packed_kernels("conv_2d", (8, 4, 2)), specialise_packed_conv_2d),
+    **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8,)), specialise_packed_depthwise),
+    "conv_2d_s8_w4_s8": specialise_narrow_conv_2d,
+    "conv_2d_s8_w2_s8": specialise_narrow_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
     "quantize_s8": specialise_quantize,
@@ -27,18 +40,44 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 
+VARIANTS: Mapping[str, Callable[[dict[str, int], bool], tuple[Variant, ...]]] = {
+    "conv_2d_s8": conv_2d_variants,
+    "depthwise_conv_2d_s8": depthwise_variants,
+    "fully_connected_s8": fully_connected_variants,
+}
+"""Ways to make a kernel by the plain one's name, its numbers, and whether it is for whole tensors."""
+
+
+def variants(call: KernelCall, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make the kernel of a plain call that may be faster than the default one; not all of them are possible."""
+    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    return VARIANTS[call.kernel](sizes, whole) if call.kernel in VARIANTS else ()
+
 
 def specialise(
-    site: Site, call: KernelCall, whole: bool, core: Core, scratch_limit_bytes: int | None = None
+    site: Site,
+    call: KernelCall,
+    whole: bool,
+    core: Core,
+    scratch_limit_bytes: int | None = None,
+    tuned: TunedKernels = NOT_TUNED,
 ) -> KernelCall | None:
     """The specialised call with the same bytes, or None where the plain kernel has to stay.
 
     `whole`: the call is for whole tensors, whose rows lie one behind the other. Where there is a limit of scratch,
-    kernels work in smaller portions, down to the least that each can do with.
+    kernels work in smaller portions, down to the least that each can do with. Among those that were measured, the
+    fastest is taken.
     """
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
     limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
-    found = find(site, call, core, whole, limit)
-    return None if found is None or found.scratch_bytes > limit else found
+
+    def make(variant: Variant) -> KernelCall | None:
+        found = find(site, call, replace(core, variant=variant), whole, limit)
+        return None if found is None or found.scratch_bytes > limit else found
+
+    default = make(core.variant)
+    if default is None or not tuned.layers:
+        return default
+    return tuned.choose(layer_key(site, call, whole, core.compact), default, limit, make)

@@ -20,6 +20,7 @@ from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.words import int32_words
+from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, GeneratedKernel, Input, KernelCall, Output, Scratch, Table
 
@@ -67,10 +68,10 @@ def specialise_fully_connected(
         return None
     arithmetic, constants = found
     depth = -(-sizes["depth"] // 4) * 4
-    unroll = next(n for n in range(MAX_UNROLL, 0, -1) if depth // 4 % n == 0)
+    unroll = next(n for n in range(core.variant.unroll or MAX_UNROLL, 0, -1) if depth // 4 % n == 0)
     columns = (constants.multipliers, constants.addends, constants.shifts)
     shares = all((column == column[0]).all() for column in columns)
-    form = VectorForm(arithmetic, _block(len(layer.weights)), unroll, shares)
+    form = VectorForm(arithmetic, core.variant.at_once or _block(len(layer.weights)), unroll, shares)
     params = (
         ("rows", sizes["rows"]),
         ("depth", sizes["depth"]),
@@ -87,6 +88,12 @@ def specialise_fully_connected(
     table = Table("packed", _packed(layer, form, constants, depth))
     arguments = (Input(0), table, Scratch(2 * depth, "uint32_t"), Output())
     return KernelCall(f"fully_connected_dsp_{form.name}", params, arguments, vector_source(form, core.has_fpu))
+
+
+def fully_connected_variants(sizes: dict[str, int], whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a fully connected layer that may be faster than the default one."""
+    blocks = [block for block in (2, 4, 6, 8) if block <= sizes["output_channels"]]
+    return tuple(Variant("", block, unroll) for block in blocks for unroll in (1, 2, 3, 4, 6, 8))
 
 
 def _block(channels: int) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels
+from thimble.codegen.tuned import TunedKernels
 from thimble.compiler.driver.options import Io, is_compact
 from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.importers.pytorch import import_pytorch
@@ -191,7 +192,8 @@ def open_build(folder: Path) -> Build:
             raise ValueError(f"scratch_limits_bytes is {limits!r}")
         winograd = int(report["build"]["winograd_bytes"])
         compact = is_compact(Objective(report["build"]["objective"]))
-        settings = KernelSettings(family if limits else KernelFamily.C, winograd, compact)
+        tuned = TunedKernels.of_rows(report["build"]["tuned"])
+        settings = KernelSettings(family if limits else KernelFamily.C, winograd, compact, tuned)
         float_graph = _float_graph(folder, report, shapes)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error

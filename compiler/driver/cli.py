@@ -14,7 +14,7 @@ from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.cli_options import compile_options, model_options, place_options, verb
 from thimble.compiler.driver.options import CompileOptions, parse_input_shape
-from thimble.compiler.driver.quantize_options import quantization, quantize_options
+from thimble.compiler.driver.quantize_options import quantization, quantize_options, search_options
 from thimble.compiler.driver.stages import analyze_model, compile_model, emit
 from thimble.compiler.driver.ui import Ui
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
@@ -56,7 +56,8 @@ def compile_command(
     **given: Any,
 ) -> None:
     """Compile MODEL to a C99 project and firmware for a chip."""
-    quantize = quantization(method, calibration, data, symmetric, activations, max_drop)
+    asked = search_options(given, given["max_flash"], given["max_sram"])
+    quantize = quantization(method, calibration, data, symmetric, activations, max_drop, asked)
     options = compile_options(max_drop=max_drop, quantize=quantize, **given)
     if what is not None:
         click.echo(emit(model, target, what, options), nl=False)
@@ -80,6 +81,8 @@ def compile_command(
     metavar="NAME=1x3x32x32",
     help="Shape of an ONNX input with dynamic dimensions; can be given several times.",
 )
+@click.option("--max-flash", metavar="SIZE", help="Most bytes of constants that a search may leave, such as 40K.")
+@click.option("--max-sram", metavar="SIZE", help="Most bytes of activations that may be live at a time.")
 @quantize_options(required=True)
 @verb
 def quantize_command(
@@ -92,8 +95,11 @@ def quantize_command(
     data: Path | None,
     symmetric: bool,
     activations: str,
+    max_flash: str | None,
+    max_sram: str | None,
     as_json: bool,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Quantize a float MODEL to int8 and write it as QDQ ONNX or as TFLite, with the figures of every layer."""
     from thimble.compiler.driver.quantize import quantize_to
@@ -101,7 +107,8 @@ def quantize_command(
     ui = Ui(as_json, quiet)
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --data: labelled samples to measure the loss on.")
-    options = quantization(method, calibration, data, symmetric, activations, max_drop)
+    asked = search_options(given, max_flash, max_sram)
+    options = quantization(method, calibration, data, symmetric, activations, max_drop, asked)
     assert options is not None
     options = replace(options, input_shapes=tuple(map(parse_input_shape, input_shapes)))
     report = quantize_to(model, out, options, ui.say, ui.track)

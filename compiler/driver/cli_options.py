@@ -57,6 +57,9 @@ def model_options(function: F) -> F:
             click.option("--fast-weights", metavar="SIZE", help="Most bytes of constants that are copied to fast RAM."),
             choice("--kernels", KernelFamily, "The chip's own kernels where there are any, or portable C everywhere."),
             click.option(
+                "--tune", is_flag=True, help="Measure the kernels that each layer can have; the fastest is taken."
+            ),
+            click.option(
                 "--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Seconds to search for a layout."
             ),
             click.option(

@@ -274,6 +274,7 @@ def repeat_commands(report: Report) -> tuple[str, ...]:
             compile_ += [flag, f"{build[field]:g}" if isinstance(build[field], float) else str(build[field])]
     for name in build["disabled_passes"]:
         compile_ += ["--disable-pass", name]
+    compile_ += ["--tune"] if build["tune"] else []
     check = ["thimble", "verify", "build"]
     if verify is not None:
         ran = {row["runtime"] for row in verify["runtimes"]} & {"host", "target"}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver.calibration_data import Source
+from thimble.compiler.driver.quantize_search import SearchOptions
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.options import Objective, Schedule
@@ -49,13 +50,15 @@ class QuantizeOptions:
     symmetric: bool = False
     wide: bool = False  # int16 activations throughout
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of ONNX inputs with dynamic dimensions
+    search: SearchOptions | None = None  # fewer than 8 bits
 
 
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
     """Sizes in bytes; None means the target's own limit. `plan_time_s` bounds the exact search for a layout, in
     CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine. Up
-    to `fast_weights_bytes` of constants are copied to the chip's fastest RAM before main.
+    to `fast_weights_bytes` of constants are copied to the chip's fastest RAM before main. With `tune`, kernels are
+    measured.
 
     Choices may be given as their names. Raises UsageError for a name that is none.
     """
@@ -76,6 +79,7 @@ class CompileOptions:
     kernels: KernelFamily = KernelFamily.AUTO
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     quantize: QuantizeOptions | None = None
+    tune: bool = False
 
     def __post_init__(self) -> None:
         for field, kind in _CHOICES.items():
@@ -91,6 +95,7 @@ class CompileOptions:
             "max_flash_bytes": self.max_flash_bytes,
             "fast_weights_bytes": self.fast_weights_bytes,
             "plan_time_s": self.plan_time_s,
+            "tune": self.tune,
             "input_shapes": {name: list(shape) for name, shape in self.input_shapes},
         }
 

@@ -11,6 +11,7 @@ from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.plan.checker import check_plan
+from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.kernels import KernelChoices
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
@@ -80,7 +81,8 @@ def plan_with_kernels(
 
 def _asked(options: CompileOptions, limit_bytes: int | None, progress: Progress, target: Target | None) -> PlanOptions:
     regions = () if target is None else arena_regions(target, options)
-    return replace(plan_options(options, limit_bytes, progress), regions=regions)
+    cycles = None if target is None else cycle_model(target.name)
+    return replace(plan_options(options, limit_bytes, progress), regions=regions, cycles=cycles)
 
 
 def plan_options(

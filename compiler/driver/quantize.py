@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from thimble.compiler.driver.build_folder import import_model, read_file
 from thimble.compiler.driver.calibration_data import load_calibration
 from thimble.compiler.driver.data import Samples, load_samples
 from thimble.compiler.driver.options import QuantizeOptions
+from thimble.compiler.driver.quantize_search import SearchOptions, search_bits
 from thimble.compiler.exporters.onnx import export_qdq
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.ir.errors import UsageError
@@ -24,6 +25,7 @@ from thimble.quantize.budget import all_wide, keep_budget
 from thimble.quantize.calibration import Calibration, calibration_for, warnings_of
 from thimble.quantize.compare import LayerFigures, layer_figures
 from thimble.quantize.loss import run_values
+from thimble.quantize.mixed import Drop
 from thimble.quantize.parameters import store
 from thimble.quantize.quantizer import Progress, Quantized, Say, quantize_graph
 
@@ -35,7 +37,7 @@ FIGURE_SAMPLES = 64
 class QuantizedModel:
     """The quantized graph, the same as a TFLite file, and what the report says about it."""
 
-    result: Quantized
+    graph: Graph
     file: bytes
     report: dict[str, Any]
 
@@ -75,12 +77,14 @@ def quantize_to(
 
 _WRITERS: dict[str, Callable[[QuantizedModel], bytes]] = {
     ".tflite": lambda quantized: quantized.file,
-    ".onnx": lambda quantized: export_qdq(quantized.result.graph),
+    ".onnx": lambda quantized: export_qdq(quantized.graph),
 }
 
 
 def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress: Progress) -> QuantizedModel:
-    """Quantize an imported float graph."""
+    """Quantize an imported float graph, or find fewer bits for one of integers where a search is asked for."""
+    if options.search is not None and has_integers(graph):
+        return _narrow_integers(graph, options, options.search, say, progress)
     check_float(graph)
     calibration = load_calibration(options.calibration, graph)
     data = None if options.data is None else load_samples(options.data, graph)
@@ -90,21 +94,72 @@ def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress
     result = quantize_graph(graph, calibration, options.method, options.symmetric, say, progress)
     if options.wide:
         result = all_wide(result)
-    if options.max_drop_percent is not None:
+    if options.max_drop_percent is not None and options.search is None:
         result = _within_budget(graph, result, options.max_drop_percent, calibration, data, say, progress)
     say("Comparing layers")
     shown = calibration.spread(FIGURE_SAMPLES)
     figures = sorted(layer_figures(result.source, result.parameters, shown), key=lambda f: f.sqnr_db)
-    report = {
+    report: dict[str, Any] = {
         "method": options.method.value,
         "calibration_samples": len(calibration),
         "warnings": list(warnings),
         "steps": list(result.steps),
         "loss": result.loss,
-        "accuracy": None if data is None else accuracy(graph, result.graph, data, say),
         "layers": [layer_row(f) for f in figures],
     }
-    return QuantizedModel(result, export_tflite(result.graph), report)
+    made = result.graph
+    if options.search is not None:
+        drop = _drop(graph, data)
+        mixed = search_bits(result.graph, calibration, options.search, options.max_drop_percent, drop, say, progress)
+        made = mixed.graph
+        report["steps"] = [*result.steps, *mixed.steps]
+        report["precision"] = mixed.report
+    report["accuracy"] = None if data is None else accuracy(graph, made, data, say)
+    return QuantizedModel(made, export_tflite(made), report)
+
+
+def _narrow_integers(
+    graph: Graph, options: QuantizeOptions, search: SearchOptions, say: Say, progress: Progress
+) -> QuantizedModel:
+    """Fewer bits for a model of int8: its own outputs are the reference."""
+    calibration = real_calibration(graph, load_calibration(options.calibration, graph))
+    data = None if options.data is None else load_samples(options.data, graph)
+    if data is not None:
+        data = replace(data, inputs=real_calibration(graph, calibration_for(graph, data.inputs)).inputs)
+    mixed = search_bits(graph, calibration, search, options.max_drop_percent, _drop(graph, data), say, progress)
+    report = {
+        "method": "int8 as given",
+        "calibration_samples": len(calibration),
+        "warnings": list(warnings_of(graph, calibration)),
+        "steps": list(mixed.steps),
+        "loss": None,
+        "layers": [],
+        "precision": mixed.report,
+        "accuracy": None if data is None else accuracy(graph, mixed.graph, data, say),
+    }
+    return QuantizedModel(mixed.graph, export_tflite(mixed.graph), report)
+
+
+def has_integers(graph: Graph) -> bool:
+    """Whether a model computes on quantized integers already."""
+    return any(value.type.quant is not None and value.data is None for value in graph.values)
+
+
+def real_calibration(graph: Graph, samples: Calibration) -> Calibration:
+    """Samples of stored integers as the real numbers that they stand for; those of float inputs as they are."""
+    kinds = [graph.values[i].type for i in graph.inputs]
+    return Calibration(
+        tuple(x if k.quant is None else dequantized(x, k.quant) for x, k in zip(samples.inputs, kinds, strict=True))
+    )
+
+
+def _drop(graph: Graph, data: Samples | None) -> Drop | None:
+    """What an integer graph loses of the given one's top-1 on labelled samples; None without them."""
+    if data is None or data.labels is None or len(graph.outputs) != 1:
+        return None
+    labels, samples = data.labels, calibration_for(graph, data.inputs)
+    before = top1(graph, samples, labels)
+    return lambda made: before - top1(made, samples, labels)
 
 
 def _within_budget(
@@ -126,7 +181,7 @@ def _within_budget(
 
 def check_float(graph: Graph) -> None:
     """Raise UsageError for a model of integers: it needs no quantization."""
-    if any(value.type.quant is not None and value.data is None for value in graph.values):
+    if has_integers(graph):
         raise UsageError("The model holds quantized integers already: leave --quantize out.")
 
 

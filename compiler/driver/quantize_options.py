@@ -8,11 +8,40 @@ from typing import Any, TypeVar
 
 import click
 
-from thimble.compiler.driver.options import QuantizeOptions
+from thimble.compiler.driver.options import QuantizeOptions, parse_bytes
+from thimble.compiler.driver.quantize_search import LOW_WIDTHS, SearchKind, SearchOptions, Weights
 from thimble.compiler.ir.errors import UsageError
 from thimble.quantize.quantizer import Method
+from thimble.quantize.vdqs import LAMBDA, PHI
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_SEARCH_OPTIONS = (
+    click.option(
+        "--search",
+        type=click.Choice([kind.value for kind in SearchKind]),
+        help="Fewer than 8 bits where the outputs feel it least, or as QuantMCU's patches and entropies say.",
+    ),
+    click.option(
+        "--weights",
+        type=click.Choice([kind.value for kind in Weights]),
+        help="int8, or fewer bits too; alone, `mixed` narrows weights as far as --max-flash asks.",
+    ),
+    click.option(
+        "--fewest-bits",
+        type=click.Choice([str(bits) for bits in LOW_WIDTHS]),
+        default="4",
+        show_default=True,
+        help="Fewest bits that a search may choose.",
+    ),
+    click.option(
+        "--phi", type=click.FloatRange(0, 1), default=PHI, show_default=True, help="vdqs: what is no outlier."
+    ),
+    click.option(
+        "--entropy-weight", type=click.FloatRange(0, 1), default=LAMBDA, show_default=True, help="vdqs: its lambda."
+    ),
+    click.option("--reduce", type=click.FloatRange(min=1), help="Factor by which a search makes bit operations fewer."),
+)
 
 
 def quantize_options(required: bool) -> Callable[[F], F]:
@@ -48,6 +77,7 @@ def quantize_options(required: bool) -> Callable[[F], F]:
                     show_default=True,
                     help="Type of all activations; weights are int8.",
                 ),
+                *_SEARCH_OPTIONS,
             )
         ):
             function = option(function)
@@ -63,13 +93,41 @@ def quantization(
     symmetric: bool,
     activations: str,
     max_drop: float | None,
+    search: SearchOptions | None = None,
 ) -> QuantizeOptions | None:
     """How to quantize; None where it is not asked for. Raises UsageError for options that need one another."""
-    if method is None:
+    if method is None and search is None:
         if calibration is not None or data is not None or symmetric or activations != "int8":
             raise UsageError("--calibration, --data, --symmetric and --activations go with --quantize fast or best.")
         return None
     if calibration is None:
-        raise UsageError(f"--quantize {method} needs --calibration: samples of the model's input.")
+        asked = "A search for bits" if method is None else f"--quantize {method}"
+        raise UsageError(f"{asked} needs --calibration: samples of the model's input.")
+    if search is not None and activations != "int8":
+        raise UsageError("--search and --weights mixed begin with int8 activations.")
     budget = max_drop if data is not None else None
-    return QuantizeOptions(Method(method), calibration, data, budget, symmetric, activations == "int16")
+    chosen = Method.FAST if method is None else Method(method)
+    return QuantizeOptions(chosen, calibration, data, budget, symmetric, activations == "int16", search=search)
+
+
+def search_options(given: dict[str, Any], max_flash: str | None, max_sram: str | None) -> SearchOptions | None:
+    """What a search for bits is asked for, its options taken out of the `given` ones; None without one.
+
+    Raises UsageError for options that need one another.
+    """
+    search, weights, reduce = (given.pop(name) for name in ("search", "weights", "reduce"))
+    fewest_bits, phi, weight = (given.pop(name) for name in ("fewest_bits", "phi", "entropy_weight"))
+    if search is None and weights != Weights.MIXED.value:
+        if reduce is not None:
+            raise UsageError("--reduce goes with --search.")
+        return None
+    return SearchOptions(
+        kind=None if search is None else SearchKind(search),
+        fewest_bits=int(fewest_bits),
+        weights=Weights.MIXED if weights is None else Weights(weights),
+        reduce=reduce,
+        flash_bytes=None if max_flash is None else parse_bytes(max_flash),
+        sram_bytes=None if max_sram is None else parse_bytes(max_sram),
+        phi=phi,
+        weight=weight,
+    )

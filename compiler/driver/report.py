@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from thimble import __version__
+from thimble.codegen.kernels import KernelSettings
 from thimble.codegen.project import Project
 from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
 from thimble.compiler.driver.options import CompileOptions
@@ -31,7 +32,7 @@ def build_report(
     sizes: ElfSizes,
     options: CompileOptions,
     scratch_limits: Sequence[int],
-    winograd_bytes: int,
+    settings: KernelSettings,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -45,7 +46,8 @@ def build_report(
             "name": project.name,
             **options.recorded(),
             "scratch_limits_bytes": list(scratch_limits),
-            "winograd_bytes": winograd_bytes,
+            "winograd_bytes": settings.winograd_bytes,
+            "tuned": settings.tuned.rows,
         },
         "model": {
             "name": graph.name,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
-from thimble.codegen.kernels import KernelSettings
+from thimble.codegen.kernels import KernelFamily, KernelSettings
 from thimble.codegen.project import Project, generate_project
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -41,6 +41,7 @@ from thimble.compiler.driver.planning import (
 )
 from thimble.compiler.driver.quantize import quantize_imported
 from thimble.compiler.driver.report import build_report
+from thimble.compiler.driver.tuning import tuned_kernels
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
@@ -117,7 +118,7 @@ class Model:
             sizes=read_sizes(images.chip_elf),
             options=self.options,
             scratch_limits=self.scratch_limits,
-            winograd_bytes=self.settings.winograd_bytes,
+            settings=self.settings,
         )
         if self.origin is not None:
             keep_float_model(folder, report, self.origin.data, self.origin.path)
@@ -128,7 +129,12 @@ class Model:
 
 
 def open_model(
-    model_path: Path, target_name: str, options: CompileOptions, say: Say = lambda _: None, track: Progress = untracked
+    model_path: Path,
+    target_name: str,
+    options: CompileOptions,
+    say: Say = lambda _: None,
+    track: Progress = untracked,
+    show: ShowProgress = silent,
 ) -> Model:
     """Read a model, quantize it where the options say how, run the graph's passes and choose its kernels."""
     target = load_target(target_name)
@@ -145,6 +151,9 @@ def open_model(
     check_input_feed(passed, options)
     name = c_text.identifier(options.name or model_path.stem)
     settings = kernel_settings(passed, target, options)
+    if options.tune and settings.family is KernelFamily.AUTO:
+        say("Measuring kernels")
+        settings = replace(settings, tuned=tuned_kernels(passed, target, options, settings.compact, show))
     return Model(stored, kind, source, passed, passed, (), settings, target, name, options, origin)
 
 
@@ -166,7 +175,7 @@ def compile_model(
     """
     options = options or CompileOptions()
     say("Reading the model")
-    model = open_model(model_path, target_name, options, say, track)
+    model = open_model(model_path, target_name, options, say, track, show)
     limit = sram_limit(model.target, options)
     say(f"Planning {len(model.graph.nodes)} layers")
     model, plan = plan_model(model, limit, show)
@@ -256,7 +265,7 @@ def analyze_model(
     """
     options = options or CompileOptions()
     try:
-        model = open_model(model_path, target_name, options)
+        model = open_model(model_path, target_name, options, show=show)
     except UnsupportedOp as error:
         return {"supported": False, "blockers": list(error.blockers) or [str(error)], "fits": None}
     model, plan = plan_model(model, sram_limit(model.target, options), show)

@@ -67,7 +67,29 @@ def quantization_view(report: dict[str, Any], most: int = 12) -> Group:
     if (accuracy := report["accuracy"]) is not None:
         found = f"float {accuracy['float']:.2f}, integers {accuracy['integers']:.2f}"
         lines.append(f"Accuracy ({accuracy['metric']}): {found} over {accuracy['samples']} samples")
-    return Group(table, *(Text(line) for line in lines))
+    parts = [table] if report["layers"] else []
+    if (precision := report.get("precision")) is not None and precision["tensors"]:
+        parts.append(precision_table(precision, most))
+    return Group(*parts, *(Text(line) for line in lines))
+
+
+def precision_table(precision: dict[str, Any], most: int = 12) -> Table:
+    """The tensors of fewer bits, those first that save most bit operations, and the sums."""
+    operations, constants = precision["bit_operations"], precision["constant_bytes"]
+    factors = [operations[key] / operations["mixed"] for key in ("given", "without_constant_channels")]
+    title = (
+        f"{factors[0]:.2f} times fewer bit operations than the model as given, {factors[1]:.2f} times fewer than "
+        f"without its constant channels; constants {constants['given']:.0f} -> {constants['mixed']:.0f} bytes"
+    )
+    numbers = ("bits", "bytes saved", "bit operations saved")
+    table = _table(title, "tensor", "kind", *numbers, right=numbers)
+    rows = sorted(precision["tensors"], key=lambda row: -row["saved_bit_operations"])
+    for row in rows[:most]:
+        saved = (f"{row['saved_bytes']:.0f}", f"{row['saved_bit_operations']:.0f}")
+        table.add_row(row["tensor"], row["kind"], str(row["bits"]), *saved)
+    if len(rows) > most:
+        table.add_row(f"and {len(rows) - most} more", "", "", "", "")
+    return table
 
 
 def verify_table(report: dict[str, Any]) -> Group:

@@ -96,8 +96,8 @@ ParamValue = int | float | tuple[int, ...]
 class GeneratedKernel:
     """The text of a kernel that is generated for a layer: its C files, and the runtime's .c files that they call.
 
-    `files` are pairs of name and text, among them thimble_<kernel>.h; `needs` are kernel names as in KernelCall. A kernel
-    of a target's family that needs nothing generated has no files, and needs itself.
+    `files` are pairs of name and text, among them thimble_<kernel>.h; `needs` are kernel names as in KernelCall. A
+    kernel of a target's family that needs nothing generated has no files, and needs itself.
     """
 
     files: tuple[tuple[str, str], ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -154,6 +155,20 @@ class TensorType:
     def row_bytes(self) -> int:
         """Bytes of a row."""
         return self.bytes // max(self.rows, 1)
+
+    def first_bytes(self, elements: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Where each of these elements, by their number in the tensor, begins: in bytes from the tensor's start."""
+        if not self.dtype.is_packed:
+            return elements * self.dtype.bytes
+        channels = self.shape[-1] if self.shape else 1
+        return np.asarray(elements // channels * self.pixel_bytes + elements % channels * self.dtype.bits // 8)
+
+    def first_elements(self, bytes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The first element, by its number in the tensor, that each of these bytes holds a part of."""
+        if not self.dtype.is_packed:
+            return bytes // self.dtype.bytes
+        channels = self.shape[-1] if self.shape else 1
+        return np.asarray(bytes // self.pixel_bytes * channels + bytes % self.pixel_bytes * (8 // self.dtype.bits))
 
     def check_size(self, where: str) -> None:
         """Raise MalformedModel if rank or size is beyond what any target could hold; `where` names the tensor."""

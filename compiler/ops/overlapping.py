@@ -18,7 +18,7 @@ MAX_ELEMENTS = 1 << 22
 """Tensors above this stay apart from their operands: it would take long to look, and no arena holds them anyway."""
 
 _NEVER = 1 << 58
-_BYTE_TYPES = (DType.INT8, DType.UINT8, DType.BOOL)
+_BYTE_TYPES = (DType.INT2, DType.INT4, DType.INT8, DType.UINT8, DType.BOOL)
 
 
 def element_by_element(site: Site) -> tuple[Overlap, ...]:
@@ -88,13 +88,11 @@ def _overlap(site: Site, index: int, lowest_reads: Array) -> tuple[Overlap, ...]
     C forbids the optimizer little where types differ: only bytes may be read and written under another type.
     """
     read, written = site.input(index).type, site.output().type
-    if read.dtype.is_packed or written.dtype.is_packed:
-        return ()
     if read.dtype is not written.dtype and read.dtype not in _BYTE_TYPES and written.dtype not in _BYTE_TYPES:
         return ()
     if not lowest_reads.size:
         return ()
-    still_read = np.minimum.accumulate(lowest_reads[::-1])[::-1] * read.dtype.bytes
-    ends = np.arange(1, written.elements) * written.dtype.bytes
+    still_read = read.first_bytes(np.minimum.accumulate(lowest_reads[::-1])[::-1])
+    ends = written.first_bytes(np.arange(written.elements - 1)) + written.dtype.alignment
     distance = int((ends - still_read[1:]).max(initial=-read.bytes))
     return (Overlap(index, distance),)

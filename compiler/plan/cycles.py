@@ -58,9 +58,9 @@ def kernel_entry(kernel: str, entries: Mapping[str, object]) -> str:
 
 @cache
 def cycle_model(target: str = REFERENCE) -> CycleModel:
-    """The model of a chip by its name; that of the reference chip where it was not measured."""
-    costs = json.loads(COSTS.read_text(encoding="utf-8"))["targets"]
-    found = costs.get(target, costs[REFERENCE])
+    """The model of a chip by its name, or of the one like it that was measured; else that of the reference chip."""
+    record = json.loads(COSTS.read_text(encoding="utf-8"))
+    found = record["targets"][record["like"].get(target, REFERENCE)]
     return CycleModel(found["step"], found["kernels"], found[OTHERS])
 
 

@@ -1,7 +1,7 @@
 """What a kernel call has to do, as numbers that its cycles follow: multiplications, rows laid out, weights read.
 
 Kernels say with the names of their parameters in what portions they work: `rows_at_once`, `columns` (windows at once),
-`pixels_at_once`, `channels_at_once`. Everything else comes from the shapes. The counts are those of the loops, with
+`pixels_at_once`, `tile_rows`. Everything else comes from the shapes. The counts are those of the loops, with
 what they do in vain: four pixels at a time are four where only one is left.
 """
 
@@ -76,7 +76,8 @@ class CallShape:
     @classmethod
     def of(cls, call: KernelCall, by_rows: bool) -> CallShape:
         """The shape of a call; `by_rows` where it is one of a row form."""
-        numbers = {name: value for name, value in call.params if isinstance(value, int)}
+        # Kernels around others hold the parameters of these as "kernel.<name>".
+        numbers = {name.rpartition(".")[2]: value for name, value in call.params if isinstance(value, int)}
         tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
         kinds = (InputRows, OutputRows, FirstRow, EndRow, Accumulator)
         one_row = by_rows and not any(isinstance(argument, kinds) for argument in call.arguments)
@@ -210,14 +211,30 @@ def _by_columns(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def _by_window_pixels(call: CallShape, rows: float) -> dict[str, float]:
+    """Windows of a small image as pixels, whose channels are all that a window holds."""
+    n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
+    pixels = ceil(rows * n["output_width"])
+    full, rest = divmod(pixels, n["windows"])
+    groups = full * ceil(n["windows"] / PIXELS) + ceil(rest / PIXELS)
+    portions = full + (rest > 0)
+    return {
+        "macs": groups * PIXELS * 2.0 * pairs * n["depth"],
+        "laid_out": float(pixels * n["depth"]),
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions),
+        "starts": float(portions * pairs),
+        "runs": float(groups * pairs),
+    }
+
+
 def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
-    """Depthwise convolutions along planes; an image one pixel wide is one row."""
+    """Depthwise convolutions along planes of four channels; an image one pixel wide is one row."""
     n, channels = call.numbers, call.numbers["channels"]
     whole_rows = min(rows, n["output_height"])
     at_once = min(n["rows_at_once"], max(whole_rows, 1))
     portions = ceil(whole_rows / at_once)
-    blocks = ceil(channels / n["channels_at_once"])
-    read_rows = portions * ((at_once - 1) * n.get("stride", n.get("stride_height", 1)) + n["kernel_height"])
+    read_rows = portions * ((at_once - 1) * n["stride_height"] + n["kernel_height"])
     taps = n["packed_height"] * n["packed_width"]
     outputs = whole_rows * channels * n["output_width"]
     return {
@@ -225,10 +242,26 @@ def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
         "macs": float(outputs * taps),
         "laid_out": float(read_rows * 2 * n["row_words"] * channels),
         "weights": float(portions * call.table_bytes),
-        "portions": float(portions * blocks),
+        "portions": float(portions),
         "starts": float(portions * channels),
         "runs": float(whole_rows * channels * ceil(n["output_width"] / PIXELS) * max(n["packed_height"] / 3, 1)),
         "rows": float(whole_rows * channels),
+    }
+
+
+def _by_tiles(call: CallShape, rows: float) -> dict[str, float]:
+    """Winograd's F(4x4, 3x3): 36 products where 144 would be; some rows of tiles at once, in groups of four tiles."""
+    n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
+    tile_rows = ceil(rows / 4)
+    portions = ceil(tile_rows / n["tile_rows"])
+    tiles = portions * n["tiles"]
+    return {
+        "macs": float(tiles * 36 * n["input_channels"] * 2 * pairs),
+        "laid_out": float(tiles * 36 * n["input_channels"]),
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions),
+        "starts": float(portions * pairs),
+        "runs": float(tiles * 36 * pairs / 4),
     }
 
 
@@ -249,12 +282,11 @@ def _by_pixels(call: CallShape, rows: float) -> dict[str, float]:
 
 _IMAGE = frozenset({"kernel_height", "output_width", "output_height"})
 _CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_left"})
-_PLANES = frozenset({"channels_at_once", "rows_at_once", "channels", "row_words", "packed_height", "packed_width"})
+_PLANES = frozenset({"rows_at_once", "channels", "row_words", "packed_height", "packed_width", "stride_height"})
 _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, float]]], ...] = (
-    (
-        _IMAGE | {"channels_at_once", "rows_at_once", "channels", "row_words", "packed_height", "packed_width"},
-        _by_planes,
-    ),
+    (_IMAGE | _PLANES, _by_planes),
+    (frozenset({"windows", "depth", "output_channels", "output_width"}), _by_window_pixels),
+    (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), _by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, _by_pixels),
     (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, _by_rows),
     (frozenset({"columns", "depth", "output_channels", "output_width", "kernel_height"}), _by_columns),

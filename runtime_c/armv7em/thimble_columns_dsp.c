@@ -162,6 +162,7 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
         .offset = offset * 0x01010101u,
     };
     int8_t *window = (int8_t *)(scratch + p->columns * p->depth / 2);
+    job.spare = scratch + (2 * p->columns + 1) * p->depth / 4;
     int32_t columns = 0;
     for (int32_t y = first; y < end; y++) {
         const int inner_row = find_lines(p, input, y, lines) && p->dilation_width == 1;

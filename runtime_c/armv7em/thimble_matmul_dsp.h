@@ -23,6 +23,7 @@ typedef struct {
     uint32_t ceiling; /* where output limits are inside int8, four times the same byte: 255 - (max - min) */
     uint32_t offset;  /* and min - ceiling */
     int8_t *const *tails_end;
+    uint32_t *spare; /* scratch behind that of the columns: for weights that are unpacked; assembly does not read it */
 } thimble_matmul_job;
 
 typedef void (*thimble_matmul_function)(const thimble_matmul_job *job);

@@ -134,7 +134,7 @@ static void fill_row(const thimble_wide_rows_dsp_params *p, const int8_t *from, 
     put_border(p, to + 2 * p->input_width * words, (p->row_pixels - p->pad_left - p->input_width) * words);
 }
 
-/* The portable twin of the generated functions, with the same bytes: output (x, channel) of one row. */
+/* Output (x, channel) of one row. */
 static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimble_row_matmul_job *job,
                               const uint32_t *rows, int32_t x, const int32_t *weights, int32_t channel) {
     const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
@@ -155,7 +155,8 @@ static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimb
     return thimble_sums_output(form, tail, sum, weights + 2 * channel);
 }
 
-static void row_matmul_portable(const thimble_wide_rows_dsp_params *p, const thimble_row_matmul_job *job) {
+void thimble_row_matmul_portable(const thimble_row_matmul_job *job) {
+    const thimble_wide_rows_dsp_params *p = job->params;
     const int32_t row_words = p->row_pixels * ((p->input_channels + 3) / 4) * 2;
     const int32_t *weights = job->weights;
     for (int32_t pair = 0; pair < job->channels; pair += 2) {
@@ -195,16 +196,16 @@ thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_p
         .offset = offset * 0x01010101u,
         .last_column = (p->output_width - 4) * p->stride_width * 8 * pixel_words,
         .last_pixel = (p->output_width - 4) * p->output_channels,
+        .params = p,
     };
     return job;
 }
 
-static void run(const thimble_wide_rows_dsp_params *p, thimble_row_matmul_function function,
-                const thimble_row_matmul_job *job) {
+static void run(thimble_row_matmul_function function, const thimble_row_matmul_job *job) {
     if (function != 0) {
         function(job);
     } else {
-        row_matmul_portable(p, job);
+        thimble_row_matmul_portable(job);
     }
 }
 
@@ -217,7 +218,7 @@ void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_ro
     job->tails = pixels % 4 <= p->max_tails ? pixels % 4 : 0;
     job->last_column = (pixels - job->tails - 4) * 8 * ((p->input_channels + 3) / 4);
     job->last_pixel = (pixels - job->tails - 4) * p->output_channels;
-    run(p, function, job);
+    run(function, job);
 }
 
 void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
@@ -249,7 +250,7 @@ void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_r
         }
         job.outputs = outputs;
         job.outputs_end = outputs + done;
-        run(p, function, &job);
+        run(function, &job);
     }
 }
 

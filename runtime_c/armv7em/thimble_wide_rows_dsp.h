@@ -59,6 +59,7 @@ typedef struct {
     int32_t last_column; /* bytes of a widened row before its last four windows */
     int32_t last_pixel;  /* bytes of an output row before its last four pixels */
     int32_t tails;       /* pixels behind these, made one by one */
+    const thimble_wide_rows_dsp_params *params; /* for the portable twin; assembly does not read it */
 } thimble_row_matmul_job;
 
 typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
@@ -74,6 +75,9 @@ void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_ro
 
 /* `words` words of four bytes as two words each. */
 void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words);
+
+/* The portable twin of the generated functions, with the same bytes. */
+void thimble_row_matmul_portable(const thimble_row_matmul_job *job);
 
 /* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels and no dilation: output rows [first, end).
  * All input rows of some output rows are read before any of these is written: so the output may lie over the input

@@ -16,6 +16,11 @@ def _channels(rng: Rng, most: int) -> int:
     return int(8 * rng.integers(1, most // 8 + 1)) if rng.random() < 0.8 else int(4 * rng.integers(1, most // 4 + 1))
 
 
+def _pooled(g: CalibratedBuilder, x: int, rng: Rng) -> int:
+    """The means of all channels, by either operator."""
+    return g.mean(x) if rng.random() < 0.5 else g.average_pool(x)
+
+
 def mobile(rng: Rng, seed: int) -> bytes:
     """A stem and inverted residual blocks or depthwise-separable layers."""
     g = CalibratedBuilder(seed)
@@ -32,7 +37,7 @@ def mobile(rng: Rng, seed: int) -> bytes:
         activation = int(rng.choice([NO_ACTIVATION, RELU6]))
         projected = g.conv(inner, made, activation=activation)
         x = g.add(x, projected) if g.shape(projected) == g.shape(x) else projected
-    return g.finish(g.connected(g.mean(x), int(rng.integers(2, 100))))
+    return g.finish(g.softmax(g.connected(_pooled(g, x, rng), int(rng.integers(2, 100)))))
 
 
 def residual(rng: Rng, seed: int) -> bytes:
@@ -47,7 +52,7 @@ def residual(rng: Rng, seed: int) -> bytes:
         x = g.add(g.conv(x, made, 1, stride, activation=NO_ACTIVATION), main)
     if g.shape(x)[1] % 2 == 0 and g.shape(x)[2] % 2 == 0:
         x = g.max_pool(x)
-    return g.finish(g.connected(g.mean(x) if rng.random() < 0.5 else x, int(rng.integers(2, 32))))
+    return g.finish(g.softmax(g.connected(_pooled(g, x, rng) if rng.random() < 0.5 else x, int(rng.integers(2, 32)))))
 
 
 def spoken(rng: Rng, seed: int) -> bytes:
@@ -58,7 +63,7 @@ def spoken(rng: Rng, seed: int) -> bytes:
     for _ in range(4):
         x = g.depthwise(x, int(rng.choice([3, 3, 5])))
         x = g.conv(x, _channels(rng, 96) if rng.random() < 0.5 else g.shape(x)[3])
-    return g.finish(g.connected(g.logistic(g.mean(x)), int(rng.integers(2, 40))))
+    return g.finish(g.connected(g.logistic(_pooled(g, x, rng)), int(rng.integers(2, 40))))
 
 
 def connected(rng: Rng, seed: int) -> bytes:

@@ -1,8 +1,8 @@
 """`make fit-costs`: measure random networks on the simulator, fit the cost model, write compiler/plan/costs.json.
 
-`python -m tests.bench.fit_costs [TARGET ...]` fits all targets, or those named. The fit minimizes relative errors with
-costs that are not negative; layers that fit badly count less (iteratively reweighted least squares), so that it is the
-usual error that becomes small.
+`python -m tests.bench.fit_costs [TARGET ...]` fits a chip of each core, or those named. The fit minimizes relative
+errors with costs that are not negative; layers that fit badly count less (iteratively reweighted least squares), so
+that it is the usual error that becomes small.
 """
 
 from __future__ import annotations
@@ -19,17 +19,23 @@ from rich.progress import track
 
 from tests.bench.cost_networks import network
 from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, load_graph, sample_all
-from thimble.compiler.plan.cycles import COSTS, OTHERS, CycleModel
+from thimble.codegen.kernels import KernelFamily
+from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, CycleModel
 from thimble.compiler.plan.kernel_work import COUNTS
 from thimble.targets.model import Target, list_targets, load_target
 
-NETWORKS = 24
-REFERENCE_RUNS = (*PLAIN, *OWN)
-OTHER_RUNS = (*PLAIN[:2], *OWN[:1], *OWN[4:5], *OWN[7:])
-LEAST_SAMPLES = 6
-"""Kernels with fewer samples are priced with all others that have an entry for none of their own."""
+MEASURED = (REFERENCE, "stm32h743zi", "stm32u575zi", "mps3-an547", "stm32f207zg", "stm32g0b1re", "ibex")
+"""A chip of each core; others of the same core are priced like it."""
 
-FAMILY = re.compile(r"(.+?_(?:dsp|mve|armv6m|armv7m|rv32|ibex|winograd))(?:_|$)")
+NETWORKS, OTHER_NETWORKS = 12, 6
+REFERENCE_RUNS = (*PLAIN, *OWN)
+OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5], Variant(KernelFamily.AUTO, 0))
+"""Fewer on chips other than the one of reference, whose kernels are the same or fewer."""
+
+LEAST_SAMPLES = 6
+"""Kernels with fewer samples have no entry of their own."""
+
+FAMILY = re.compile(r"(.+?_(?:dsp|mve|scalar))(?:_|$)")
 """What the names of generated kernels begin with: the kernel, then the instructions that it is for."""
 
 ROUNDS = 20
@@ -111,9 +117,15 @@ def measure(target: Target, variants: Sequence[Variant], networks: int) -> list[
     return [samples for samples in made if samples is not None]
 
 
-def costs_of(target: Target, networks: int) -> dict[str, Any]:
+def core_of(target: str) -> str:
+    """The core of a chip, by which chips are alike; both configurations of the RTL core count as one."""
+    return load_target(target).core.partition("-max")[0].partition("-small")[0]
+
+
+def costs_of(target: Target) -> dict[str, Any]:
     """What costs.json holds of a target."""
-    made = measure(target, REFERENCE_RUNS if target.name == "stm32l4r5zi" else OTHER_RUNS, networks)
+    reference = target.name == REFERENCE
+    made = measure(target, REFERENCE_RUNS if reference else OTHER_RUNS, NETWORKS if reference else OTHER_NETWORKS)
     samples = [sample for run in made for sample in run.layers]
     fitted = fit_kernels(samples)
     steps = [run.step_cycles for run in made if run.step_cycles is not None]
@@ -123,9 +135,11 @@ def costs_of(target: Target, networks: int) -> dict[str, Any]:
 def main(names: Sequence[str]) -> None:
     """Fit, and write; costs of targets that are not named stay."""
     record = json.loads(COSTS.read_text(encoding="utf-8")) if COSTS.is_file() else {"targets": {}}
-    record["source"] = f"{NETWORKS} random networks (tests/bench/cost_networks.py), gcc 12.2, one inference on zeros"
-    for name in names or list_targets():
-        record["targets"][name] = costs_of(load_target(name), NETWORKS)
+    record["source"] = "random networks (tests/bench/cost_networks.py), one inference on zeros: `make fit-costs`"
+    measured = {core_of(name): name for name in MEASURED}
+    record["like"] = {name: measured[core_of(name)] for name in list_targets() if core_of(name) in measured}
+    for name in names or MEASURED:
+        record["targets"][name] = costs_of(load_target(name))
         COSTS.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.cycles import TOLERANCE, read_record
+from tests.bench import bench
+from tests.bench.cycles import LAYER, layer_figures, read_record, regressions
+from tests.bench.kernel_layers import TARGETS, LayerCycles, layers_of, measure_layers
 from tests.bench.models import measure, recorded_pairs
 from thimble.compiler.ir.errors import ToolMissing
 
@@ -21,10 +23,42 @@ def test_cycles_are_not_over_the_record(target: str, model: Path) -> None:
         report, _ = measure(model, target)
     except ToolMissing as error:
         pytest.skip(str(error))
-    cycles, recorded = report["latency"]["cycles"], read_record()[target][model.stem]
+    cycles = report["latency"]["cycles"]
     if cycles is None:
         pytest.skip(f"the simulator of {target} is not installed, so no cycles were counted")
-    assert cycles <= recorded * (1 + TOLERANCE), (
-        f"{cycles:,} cycles, {100 * cycles / recorded - 100:.1f}% over the record of {recorded:,}; "
-        "if this is meant, run `make cycles` and say why in the commit"
-    )
+    assert regressions({target: {model.stem: cycles}}, read_record()) == []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_layers_are_not_over_the_record(target: str) -> None:
+    try:
+        layers = measure_layers(target)
+    except ToolMissing as error:
+        pytest.skip(str(error))
+    assert layers.keys() >= set(layers_of(target))
+    assert regressions({target: layer_figures(layers)}, read_record()) == []
+
+
+def test_the_gate_trips() -> None:
+    record = {"chip": {"model": 1000}}
+    assert regressions({"chip": {"model": 1010}}, record) == []
+    assert regressions({"chip": {"model": 10}}, record) == []
+    (slower,) = regressions({"chip": {"model": 1011}}, record)
+    assert "1.1% over the record of 1,000" in slower
+    (unknown,) = regressions({"chip": {"other": 1}}, record)
+    assert "no record" in unknown
+    assert len(regressions({"new chip": {"model": 1}}, record)) == 1
+
+
+@pytest.mark.parametrize(("cycles", "code"), [(1010, 0), (1020, 1)])
+def test_bench_fails_on_a_regression(
+    cycles: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = {"a layer": LayerCycles("pointwise", "conv_2d_rows_dsp", 2000, cycles)}
+    figures = [("stm32l4r5zi", layer_figures(layers))]
+    record = {"stm32l4r5zi": {f"{LAYER}a layer": 1000}}
+    monkeypatch.setattr(bench, "read_record", lambda: record)
+    monkeypatch.setattr(bench, "measure_figures", lambda console: (iter(figures), layers))
+    monkeypatch.setattr(bench, "measure_models", lambda: ([], []))
+    assert bench.main() == code
+    assert ("over the record" in capsys.readouterr().out) == bool(code)

@@ -99,6 +99,22 @@ class CalibratedBuilder:
         self._model.op("MAX_POOL_2D", [x], [y], "Pool2DOptions", **fields)
         return y
 
+    def average_pool(self, x: int) -> int:
+        """AVERAGE_POOL_2D over the whole image: (1, 1, 1, channels)."""
+        _, height, width, _ = self.shape(x)
+        y = self._keep(self._real[x].mean((1, 2), keepdims=True), *self._quant[x])
+        fields = {"padding": schema.Padding.VALID, "strideH": height, "strideW": width}
+        fields |= {"filterHeight": height, "filterWidth": width}
+        self._model.op("AVERAGE_POOL_2D", [x], [y], "Pool2DOptions", **fields)
+        return y
+
+    def softmax(self, x: int) -> int:
+        """SOFTMAX over the last dimension."""
+        powers = np.exp(self._real[x] - self._real[x].max(-1, keepdims=True))
+        y = self._keep(powers / powers.sum(-1, keepdims=True), 1 / 256, -128)
+        self._model.op("SOFTMAX", [x], [y], "SoftmaxOptions", beta=1.0)
+        return y
+
     def double(self, x: int) -> int:
         """RESIZE_NEAREST_NEIGHBOR to twice the height and width."""
         _, height, width, _ = self.shape(x)

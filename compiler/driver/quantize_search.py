@@ -1,0 +1,217 @@
+"""`--search` and `--weights mixed`: fewer bits for an int8 model, and what they bought of each tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from thimble.compiler.ir.errors import AccuracyMissed, UsageError
+from thimble.compiler.ir.graph import Graph
+from thimble.quantize.calibration import Calibration
+from thimble.quantize.choices import WIDEST, Bits
+from thimble.quantize.mixed import Drop, Limits, Mixed, Search, reduced
+from thimble.quantize.patch_precision import PatchMixed, narrow_patches
+from thimble.quantize.prices import bit_operations, weight_bytes
+from thimble.quantize.quantizer import Progress, Say
+from thimble.quantize.sensitivity import Widths
+from thimble.quantize.vdqs import LAMBDA, PHI
+
+LOW_WIDTHS = {4: (4,), 2: (4, 2)}
+"""Numbers of bits that may be chosen, by the fewest that the user allows."""
+
+
+class SearchKind(Enum):
+    """How bits are chosen: by what the outputs lose, or by QuantMCU's entropy score on patches."""
+
+    SENSITIVITY = "sensitivity"
+    VDQS = "vdqs"
+
+
+class Weights(Enum):
+    """Types of weights: int8 throughout, or fewer bits where flash asks for it."""
+
+    INT8 = "int8"
+    MIXED = "mixed"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """What the user may choose of a search. `reduce` is the factor by which bit operations must fall.
+
+    Without `kind`, weights alone are narrowed, no more than `flash_bytes` of constants asks for.
+    """
+
+    kind: SearchKind | None
+    fewest_bits: int = 4
+    weights: Weights = Weights.MIXED
+    reduce: float | None = None
+    flash_bytes: int | None = None
+    sram_bytes: int | None = None
+    phi: float = PHI
+    weight: float = LAMBDA
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """The graph that a search made of one of int8, what it did, and what report.json says of its bits."""
+
+    graph: Graph
+    steps: tuple[str, ...]
+    report: dict[str, Any]
+
+
+def search_bits(
+    graph: Graph,
+    calibration: Calibration,
+    options: SearchOptions,
+    most_points: float | None,
+    drop: Drop | None,
+    say: Say,
+    progress: Progress,
+) -> Searched:
+    """Mixed precision for an int8 graph; raises the ThimbleError of what stops it."""
+    if options.kind is SearchKind.VDQS:
+        return _search_patches(graph, calibration, options, most_points, drop, say)
+    mixed = _search_tensors(reduced(graph), calibration, options, most_points, drop, say, progress)
+    return Searched(mixed.graph, mixed.steps, precision_report(graph, mixed))
+
+
+def _search_patches(
+    graph: Graph,
+    calibration: Calibration,
+    options: SearchOptions,
+    most_points: float | None,
+    drop: Drop | None,
+    say: Say,
+) -> Searched:
+    """QuantMCU's search; what it finds is measured, not mended: it has no second choice."""
+    if options.reduce is not None or options.flash_bytes is not None or options.weights is not Weights.MIXED:
+        raise UsageError("--search vdqs leaves weights in 8 bits and takes no other limit than --max-sram.")
+    low = LOW_WIDTHS[options.fewest_bits]
+    found = narrow_patches(reduced(graph), calibration, low, options.sram_bytes, options.weight, options.phi, say)
+    if most_points is not None and drop is not None and drop(found.graph) > most_points:
+        raise AccuracyMissed(f"The patches of --search vdqs lose more than the {most_points:g} points allowed.")
+    choice, before = found.choice, bit_operations(found.source)(Bits())
+    marked = sum(choice.outliers)
+    steps = (
+        f"{len(choice.bits)} patches, {marked} of them with outliers",
+        f"{choice.by_patches / choice.chosen:.2f} times fewer bit operations than by patches in 8 bits, "
+        f"{before / choice.chosen:.2f} times fewer than layer by layer",
+        f"were classes told at run time: {choice.by_patches / choice.mean_by_data:.2f} times in the mean, 1 at worst",
+    )
+    return Searched(found.graph, steps, _patches_report(graph, found))
+
+
+def _patches_report(before: Graph, found: PatchMixed) -> dict[str, Any]:
+    """Counts of bit operations and the classes and bits of all patches."""
+    choice, source = found.choice, found.source
+    name = source.values
+    return {
+        "bit_operations": {
+            "given": bit_operations(before)(Bits()),
+            "without_constant_channels": bit_operations(source)(Bits()),
+            "by_patches": choice.by_patches,
+            "mixed": choice.chosen,
+            "classes_by_data_mean": choice.mean_by_data,
+            "classes_by_data_worst": choice.by_patches,
+        },
+        "constant_bytes": {
+            "given": weight_bytes(before)(Bits()),
+            "without_constant_channels": weight_bytes(source)(Bits()),
+            "mixed": weight_bytes(found.graph)(Bits()),
+        },
+        "split": name[found.stage.split].name,
+        "merge": name[found.stage.merge].name,
+        "patches": [
+            {
+                "rows": list(area[0]),
+                "columns": list(area[1]),
+                "outliers": outlier,
+                "samples_with_outliers": share,
+                "bits": {name[i].name: b for i, b in sorted(bits.values.items())},
+            }
+            for area, outlier, share, bits in zip(
+                found.stage.areas, choice.outliers, choice.outlying, choice.bits, strict=True
+            )
+        ],
+        "tensors": [],
+    }
+
+
+def _search_tensors(
+    graph: Graph,
+    calibration: Calibration,
+    options: SearchOptions,
+    most_points: float | None,
+    drop: Drop | None,
+    say: Say,
+    progress: Progress,
+) -> Mixed:
+    if options.kind is None and options.flash_bytes is None:
+        raise UsageError("--weights mixed needs --max-flash, or --search to say what else is wanted.")
+    low = LOW_WIDTHS[options.fewest_bits]
+    widths = Widths(
+        () if options.kind is None else low,
+        () if options.weights is Weights.INT8 else low,
+    )
+    error = float("inf") if options.kind is None else Limits().error
+    limits = Limits(options.flash_bytes, options.sram_bytes, error, options.reduce, most_points, drop)
+    price = None if options.kind is None else bit_operations(graph)
+    return Search(graph, calibration, limits, price, widths, say, progress).run()
+
+
+def precision_report(before: Graph, mixed: Mixed) -> dict[str, Any]:
+    """What report.json says of the bits: sums against the model as it came, and what each tensor's bits bought."""
+    operations, constants = bit_operations(mixed.source), weight_bytes(mixed.source)
+    return {
+        "bit_operations": {
+            "given": bit_operations(before)(Bits()),
+            "without_constant_channels": operations(Bits()),
+            "mixed": operations(mixed.bits),
+        },
+        "constant_bytes": {
+            "given": weight_bytes(before)(Bits()),
+            "without_constant_channels": constants(Bits()),
+            "mixed": constants(mixed.bits),
+        },
+        "error": mixed.error,
+        "tensors": [*_activation_rows(mixed), *_weight_rows(mixed)],
+    }
+
+
+def _activation_rows(mixed: Mixed) -> list[dict[str, Any]]:
+    """Narrowed activations: bytes and bit operations that go where the tensor alone goes back to 8 bits."""
+    operations = bit_operations(mixed.source)
+    rows = []
+    for index, bits in sorted(mixed.bits.values.items()):
+        kind = mixed.source.values[index].type
+        pixels = kind.elements // max(kind.shape[-1], 1)
+        wide = operations(mixed.bits.with_group((index,), WIDEST))
+        rows.append(
+            {
+                "tensor": mixed.source.values[index].name,
+                "kind": "activation",
+                "bits": bits,
+                "saved_bytes": kind.bytes - pixels * -(-kind.shape[-1] * bits // WIDEST),
+                "saved_bit_operations": wide - operations(mixed.bits),
+            }
+        )
+    return rows
+
+
+def _weight_rows(mixed: Mixed) -> list[dict[str, Any]]:
+    operations, constants = bit_operations(mixed.source), weight_bytes(mixed.source)
+    rows = []
+    for position, bits in sorted(mixed.bits.layers.items()):
+        alone = mixed.bits.with_layer(position, WIDEST)
+        rows.append(
+            {
+                "tensor": mixed.source.sites[position].input(1).name,
+                "kind": "weights",
+                "bits": bits,
+                "saved_bytes": constants(alone) - constants(mixed.bits),
+                "saved_bit_operations": operations(alone) - operations(mixed.bits),
+            }
+        )
+    return rows

@@ -1,0 +1,104 @@
+"""What `--tune` measured, kept in files: one that ships with Thimble, and the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from thimble import codegen, runtime_c, targets
+from thimble.codegen.tuned import Measured, TunedKernels
+from thimble.compiler.ir.errors import ToolMissing
+from thimble.targets import tools
+from thimble.targets.model import Target
+from thimble.targets.sim.cache import cache_dir
+
+SHIPPED = Path(codegen.__file__).parent / "tuned_kernels.json"
+GENERATORS = ("*.py", "*.j2", "*.c", "*.h")
+
+Layers = Mapping[str, tuple[Measured, ...]]
+
+
+def user_file() -> Path:
+    """The user's own measurements."""
+    return cache_dir() / "tuned_kernels.json"
+
+
+def context(target: Target) -> str:
+    """What measurements hold for: the chip, its timing, the compiler, and the generators of kernels."""
+    compiler, kernels, timing = _compiler_version(target), _generators_digest(), _timing_digest(target)
+    return f"{target.name} gcc-{compiler} kernels-{kernels} timing-{timing}"
+
+
+@cache
+def _compiler_version(target: Target) -> str:
+    program = tools.require(f"{target.compiler_prefix}gcc")
+    run = subprocess.run([str(program), "-dumpfullversion"], capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        raise ToolMissing(f"{program} does not tell its version.")
+    return run.stdout.strip()
+
+
+@cache
+def _generators_digest() -> str:
+    """Of all files that kernels are made from: other files may make other kernels."""
+    made, run = Path(codegen.__file__).parent, Path(runtime_c.__file__).parent
+    folders = (made / "armv7em", made / "kernel_tools", run / "armv7em")
+    return _digest(path for folder in folders for pattern in GENERATORS for path in folder.rglob(pattern))
+
+
+def _timing_digest(target: Target) -> str:
+    """Of the files that say how fast a chip is."""
+    house = Path(targets.__file__).parent
+    return _digest([house / "chips" / f"{target.name}.toml", *(house / "sim" / "arm_timing" / "cores").glob("*.toml")])
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def load(file: Path, where: str) -> dict[str, tuple[Measured, ...]]:
+    """The layers that a file holds for a context; none where the file is absent or no file of ours."""
+    found = _read(file).get(where, {})
+    try:
+        return {key: tuple(map(Measured.of_row, kernels)) for key, kernels in found.items()}
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def save(file: Path, where: str, layers: Layers) -> None:
+    """Add layers to a file, in one step. Measurements for older kernels or compilers of the same chip are dropped."""
+    chip = where.split(" ", 1)[0] + " "
+    content = {key: value for key, value in _read(file).items() if not key.startswith(chip) or key == where}
+    content[where] = dict(content.get(where, {})) | TunedKernels(layers).rows
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(_text(content))
+    os.replace(name, file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and all(isinstance(value, dict) for value in content.values()) else {}
+
+
+def _text(content: Mapping[str, Mapping[str, Any]]) -> str:
+    """JSON with a line for each layer, in order, so that changes can be read."""
+    blocks = []
+    for where in sorted(content):
+        lines = [f"  {json.dumps(key)}: {json.dumps(content[where][key])}" for key in sorted(content[where])]
+        blocks.append(f" {json.dumps(where)}: {{\n" + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(blocks) + "\n}\n"

@@ -1,0 +1,97 @@
+"""Weights of few bits for what really reaches their layer: least squares, then rounding that makes up for itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array
+from thimble.quantize.choices import WIDEST
+from thimble.quantize.regression import from_matrices, operand_rows, weight_matrices
+from thimble.quantize.simulate import Layer
+
+RIDGE = 0.01
+"""How strongly weights are held to their own values, in units of the mean square of an operand."""
+
+DAMPING = 0.01
+"""Added to the diagonal of the operands' covariance before rounding, in the same units."""
+
+_CLIPS = np.linspace(1.0, 0.4, 25)
+"""Candidates for the largest weight kept, as shares of the largest one there is."""
+
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NarrowWeights:
+    """Integers of `bits` bits in their operator's layout, a float32 scale for each output channel, the real bias."""
+
+    bits: int
+    data: Array
+    scales: Array
+    layer: Layer
+
+
+def refit(site: Site, operand: Array, wanted: Array, bits: int) -> NarrowWeights:
+    """The weights of a float node, in integers of `bits` bits, that give of `operand` what its own give of `wanted`.
+
+    Both operands are (N, *shape). The real weights that do so best are found first, by least squares; they are rounded
+    one tap after another, and what rounding does to the sums is made up for by the taps that are still to come. The
+    bias takes what is left of the mean. Sources: Frantar et al., GPTQ (arXiv 2210.17323), for the rounding; Li et al.,
+    GPTAQ (arXiv 2504.02692), for fitting to the operands that quantized layers give.
+    """
+    rows, target = operand_rows(site, operand), operand_rows(site, wanted)
+    own = weight_matrices(site, site.input(1).constant).astype(np.float64)
+    mean, target_mean = rows.mean(axis=1, keepdims=True), target.mean(axis=1, keepdims=True)
+    rows, target = rows - mean, target - target_mean
+    covariance = _products(rows, rows)
+    unit = np.einsum("gkk->gk", covariance).mean(axis=1)[:, None, None] + _TINY
+    identity = np.eye(covariance.shape[1])[None]
+    held = covariance + RIDGE * unit * identity
+    fitted = np.linalg.solve(held, (own @ (_products(target, rows) + RIDGE * unit * identity)).swapaxes(1, 2))
+    real = fitted.swapaxes(1, 2)
+    scales = _scales(real, held, bits)
+    stored = _rounded(real, covariance + DAMPING * unit * identity, scales, bits)
+    made = stored * scales[:, :, None]
+    shift = target_mean @ own.swapaxes(1, 2) - mean @ made.swapaxes(1, 2)
+    bias = (site.input(2).constant.reshape(-1) + shift.reshape(-1)).astype(np.float32)
+    layer = Layer(from_matrices(site, made).astype(np.float32), bias)
+    return NarrowWeights(bits, from_matrices(site, stored).astype(np.int8), scales.reshape(-1), layer)
+
+
+def levels(bits: int) -> tuple[int, int]:
+    """The least and the largest weight: all that the bits hold but for 8, of which kernels use a symmetric range."""
+    high = (1 << (bits - 1)) - 1
+    return (-high if bits == WIDEST else -high - 1), high
+
+
+def _products(left: Array, right: Array) -> Array:
+    """(groups, taps, taps) of rows (groups, rows, taps)."""
+    return np.asarray(left.swapaxes(1, 2) @ right, np.float64)
+
+
+def _scales(real: Array, covariance: Array, bits: int) -> Array:
+    """The float32 scale (groups, outputs) for each output channel at which its sums lose least."""
+    low, high = levels(bits)
+    peak = np.abs(real).max(axis=2)
+    best, lowest = np.maximum(peak / high, _TINY), np.full(peak.shape, np.inf)
+    for clip in _CLIPS if bits < WIDEST else _CLIPS[:1]:
+        scales = np.maximum(peak * clip / high, _TINY).astype(np.float32).astype(np.float64)
+        error = np.clip(np.rint(real / scales[:, :, None]), low, high) * scales[:, :, None] - real
+        lost = ((error @ covariance) * error).sum(axis=2)
+        best, lowest = np.where(lost < lowest, scales, best), np.minimum(lost, lowest)
+    return np.asarray(best)
+
+
+def _rounded(real: Array, covariance: Array, scales: Array, bits: int) -> Array:
+    """Integers (groups, outputs, taps), each tap's error passed on to those behind it."""
+    low, high = levels(bits)
+    left, stored = real.copy(), np.zeros_like(real)
+    factor = np.linalg.cholesky(np.linalg.inv(covariance)).swapaxes(1, 2)
+    for tap in range(real.shape[2]):
+        stored[:, :, tap] = np.clip(np.rint(left[:, :, tap] / scales), low, high)
+        error = (left[:, :, tap] - stored[:, :, tap] * scales) / factor[:, None, tap, tap]
+        left[:, :, tap + 1 :] -= error[:, :, None] * factor[:, None, tap, tap + 1 :]
+    return stored
