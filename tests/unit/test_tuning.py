@@ -42,11 +42,15 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuned_cache, "SHIPPED", tmp_path / "absent.json")
 
 
-def cycles(graph: Graph, tuned: TunedKernels) -> list[int]:
-    """Simulated cycles of each node with the kernels of a table."""
+def kernels_and_cycles(graph: Graph, tuned: TunedKernels) -> list[tuple[str, int, int]]:
+    """Of each node with the kernels of a table: its kernel, the scratch of that, simulated cycles."""
     chosen = choose_kernels(graph, BOARD, KernelSettings(tuned=tuned))
     measured = measure_graph(chosen, plan_layers(chosen, TFLM, 0.0), BOARD)
-    return [0 if node is None else node.cycles for node in measured.nodes]
+    found = []
+    for site, node in zip(chosen.sites, measured.nodes, strict=True):
+        call = site.lower(TFLM)[0]
+        found.append((call.kernel, call.scratch_bytes, 0 if node is None else node.cycles))
+    return found
 
 
 def test_tuned_kernels_are_not_slower_and_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,8 +58,10 @@ def test_tuned_kernels_are_not_slower_and_are_measured_once(monkeypatch: pytest.
     tuned = tuning.tune_graph(graph, BOARD, TFLM, by_rows=True)
     assert len(tuned.layers) == 8  # four layers, whole and by rows
     assert all(len(kernels) > 1 for kernels in tuned.layers.values())
-    for before, after in zip(cycles(graph, TunedKernels()), cycles(graph, tuned), strict=True):
-        assert after <= 1.002 * before  # what lies around a kernel moves code by some cache lines
+    before, after = kernels_and_cycles(graph, TunedKernels()), kernels_and_cycles(graph, tuned)
+    others = [pair for pair in zip(before, after, strict=True) if pair[0][:2] != pair[1][:2]]
+    assert others  # some layer got another kernel; the same ones may take more where code lies in other cache lines
+    assert all(now[2] <= then[2] for then, now in others)
     written = tuned_cache.user_file().read_bytes()
     monkeypatch.setattr(tuning, "measure_graph", None)  # a second run measures nothing
     assert tuning.tune_graph(graph, BOARD, TFLM, by_rows=True) == tuned
