@@ -84,8 +84,9 @@ class KernelFit:
         ):
             if not kept or offer.cycles < kept[-1].cycles:
                 kept.append(offer)
-        stride = max(-(-len(kept) // FRONTIER_POINTS), 1)
-        chosen = [*kept[::stride], *(kept[-1:] if (len(kept) - 1) % stride else [])]
+        sizes = [offer.limit_bytes for offer in kept]
+        wanted = np.geomspace(sizes[0], sizes[-1], FRONTIER_POINTS).round().astype(int)
+        chosen = [kept[i] for i in np.unique(np.searchsorted(sizes, wanted, side="right") - 1).tolist()]
         points = []
         for number, offer in enumerate(chosen):
             self._options.progress("Laying out the frontier", number / len(chosen))

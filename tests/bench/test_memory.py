@@ -8,7 +8,9 @@ import pytest
 
 from tests.bench.models import model_file
 from tests.models.catalogue import MODELS
+from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver.build_folder import import_model, optimize
+from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Io
 from thimble.compiler.driver.planning import make_plan
 from thimble.compiler.plan.options import Objective, Schedule
@@ -32,6 +34,16 @@ REACHED = {
     (MOBILENET, InputFeed.ROWS, Schedule.AUTO): 8346,
 }
 """Bytes of the smallest plan with an int8 interface; AUTO computes some of it twice."""
+
+
+@pytest.mark.full
+def test_a_limit_is_kept_with_little_computed_twice() -> None:
+    limit = 11_950
+    graph, _ = optimize(import_model(MODELS[MOBILENET](), Path(f"{MOBILENET}.tflite")), io=Io.INT8)
+    options = CompileOptions(max_sram_bytes=limit, input=InputFeed.ROWS, kernels=KernelFamily.C)
+    plan = make_plan(graph, options, limit)
+    assert plan.arena_bytes <= limit
+    assert sum(macs_by_layer(graph, plan)) <= 1.06 * graph.macs
 
 
 @pytest.mark.full

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+import thimble
 from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.candidates import layer_candidates
 from thimble.codegen.kernels import KernelSettings, choose_kernels
 from thimble.codegen.tuned import Measured, TunedKernels, kernel_stem
 from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.driver import tuned_cache, tuning
-from thimble.compiler.driver.build_folder import import_model
+from thimble.compiler.driver.build_folder import import_model, open_build
+from thimble.compiler.driver.html_report import repeat_commands
 from thimble.compiler.driver.layer_bench import measure_graph
 from thimble.compiler.ir.errors import ThimbleError
 from thimble.compiler.ir.graph import Graph
@@ -27,12 +29,17 @@ BOARD = load_target("stm32l4r5zi")
 TFLM = Rounding.TFLM
 
 
-def small_network() -> Graph:
+def small_model() -> bytes:
     """A layer of each operator that has a choice of kernels."""
     g = CalibratedBuilder(3)
     x = g.conv(g.input(1, 12, 12, 3), 8, 3, 2)
     x = g.conv(g.depthwise(x), 16)
-    return import_model(g.finish(g.connected(g.mean(x), 10)), Path("small.tflite"))
+    return g.finish(g.connected(g.mean(x), 10))
+
+
+def small_network() -> Graph:
+    """The graph of that model."""
+    return import_model(small_model(), Path("small.tflite"))
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +73,18 @@ def test_tuned_kernels_are_not_slower_and_are_measured_once(monkeypatch: pytest.
     monkeypatch.setattr(tuning, "measure_graph", None)  # a second run measures nothing
     assert tuning.tune_graph(graph, BOARD, TFLM, by_rows=True) == tuned
     assert tuned_cache.user_file().read_bytes() == written
+
+
+def test_builds_keep_what_they_were_tuned_by(tmp_path: Path) -> None:
+    model, out = tmp_path / "small.tflite", tmp_path / "out"
+    model.write_bytes(small_model())
+    report = thimble.compile(model, BOARD.name, out, objective="latency", tune=True)
+    assert report["build"]["tune"]
+    assert len(report["build"]["tuned"]) == 4
+    again = open_build(out)
+    for layer, site in zip(report["layers"], again.graph.sites, strict=True):
+        assert layer["kernel"] == site.lower(TFLM)[0].kernel
+    assert "--tune" in repeat_commands(report)[0]
 
 
 def test_candidates_begin_with_the_default_and_differ() -> None:
