@@ -53,15 +53,11 @@ class CycleModel:
 def kernel_entry(kernel: str, entries: Mapping[str, object]) -> str:
     """The longest of the entries that is a kernel's name or begins it before an underscore; OTHERS where none does.
 
-    Kernels for elements of 2 and 4 bits count as those for 8, which take about as long; scalar ones that were not
-    measured on a chip as plain ones, which are slower, so that none is preferred to what was measured.
+    Kernels for elements of 2 and 4 bits count as those for 8, which take about as long.
     """
     kernel = re.sub(r"_([sw])[24](?=_|$)", r"_\g<1>8", kernel)
-    end = "_s8" if "_scalar_" in kernel else ""
     while kernel not in entries and "_" in kernel:
         kernel = kernel.rpartition("_")[0]
-        if kernel + end in entries:
-            return kernel + end
     return kernel if kernel in entries else OTHERS
 
 

@@ -41,7 +41,6 @@ def test_narrow_kernels_cost_what_those_for_int8_do() -> None:
         "conv_2d_dsp_f0_w4": "conv_2d_dsp",
         "conv_2d_dsp_f0_w4_packed": "conv_2d_dsp",
         "max_pool_2d_s4": "max_pool_2d_s8",
-        "conv_2d_panel_scalar_b4w1n2_s8": "conv_2d_s8",
         "softmax_s8": OTHERS,
     }
     assert {kernel: kernel_entry(kernel, entries) for kernel in wanted} == wanted
