@@ -92,14 +92,26 @@ class _OwnKernels(Protocol):
 
 
 def _own_kernels(target: Target, settings: KernelSettings) -> _OwnKernels | None:
-    """The family of a target's core; None where plain C is all there is, or asked for."""
+    """The kernels of a target's core; None where plain C is all there is, or asked for.
+
+    Scalar ones, which need little scratch, stand in where those for SIMD instructions want more than there is.
+    """
     if settings.family is KernelFamily.C:
         return None
+    families: list[_OwnKernels] = []
+    dsp, scalar = core_of(target), scalar_core_of(target)
     if has_mve(target):
-        return specialise_armv81m
-    dsp = core_of(target)
-    if dsp is not None:
+        families.append(specialise_armv81m)
+    elif dsp is not None:
         core = replace(dsp, winograd_bytes=settings.winograd_bytes, compact=settings.compact)
-        return partial(specialise_armv7em, core=core, tuned=settings.tuned)
-    scalar = scalar_core_of(target)
-    return None if scalar is None else partial(specialise_scalar, core=scalar)
+        families.append(partial(specialise_armv7em, core=core, tuned=settings.tuned))
+    if scalar is not None:
+        families.append(partial(specialise_scalar, core=scalar))
+    return partial(_first_of, tuple(families)) if families else None
+
+
+def _first_of(
+    families: tuple[_OwnKernels, ...], site: Site, call: KernelCall, whole: bool, *, scratch_limit_bytes: int | None
+) -> KernelCall | None:
+    found = (family(site, call, whole, scratch_limit_bytes=scratch_limit_bytes) for family in families)
+    return next((better for better in found if better is not None), None)

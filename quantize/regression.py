@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 import numpy as np
 
 from thimble.compiler.ir.graph import Role, Site
@@ -55,6 +57,8 @@ def operand_rows(site: Site, x: Array) -> Array:
     assert isinstance(site.op, WindowConvolution)
     height, width = (axis.output for axis in site.op.axes(site))
     step = _step(len(x) * height * width)
+    while gcd(step, height * width) > 1:  # or else the same columns would be taken of every row
+        step += 1
     parts = [_windows(site, x[start : start + CHUNK])[:, ::step] for start in range(0, len(x), CHUNK)]
     return np.concatenate(parts, axis=1)
 

@@ -1,6 +1,8 @@
 """ADD and SUB of tensors of one shape on Armv7E-M: (a * x + b * y + c) >> shift where that gives every byte.
 
-The constants are those of kernel_tools/linear_sum.py.
+The constants are those of kernel_tools/linear_sum.py. SMLAW multiplies a factor of 32 bits by half a word and adds the
+upper 32 bits of the 48: bytes at the upper ends of two halves are 256 * x, so that 256 * a gives a * x, and nothing has
+to be widened.
 """
 
 from __future__ import annotations
@@ -14,6 +16,12 @@ from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.linear_sum import LinearSum, exact_sum
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, Input, KernelCall, Output
+
+FACTOR_SCALE = 1 << 8
+"""Of the factors: what they are multiplied with is scaled by 2**8, and the sum takes 2**16 less."""
+
+UNROLL = 2
+"""Groups of four elements a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +48,58 @@ def specialise_add(site: Site, call: KernelCall, core: Core, whole: bool, limit_
     ceiling = 255 - (high - low)
     if clamps:
         found = LinearSum(found.a, found.b, found.c - (low << found.shift), found.shift)
-    numbers = (("count", count), ("a", found.a), ("b", found.b), ("c", found.c), ("low", low), ("ceiling", ceiling))
+    factors = (("a", FACTOR_SCALE * found.a), ("b", FACTOR_SCALE * found.b))
+    numbers = (("count", count), *factors, ("c", found.c), ("low", low), ("ceiling", ceiling))
     return KernelCall(f"add_dsp_{form.name}", numbers, (Input(0), Input(1), Output()), add_source(form))
 
 
 def add_listing(form: AddForm) -> Listing:
-    """void f(const params *, const int8_t *, const int8_t *, int8_t *, int32_t words): four elements a turn."""
+    """void f(const params *, const int8_t *, const int8_t *, int8_t *, int8_t *end): UNROLL words a turn."""
     a = Listing(f"thimble_add_words_dsp_{form.name}")
-    sums = ("r10", "r11", "r12", "lr")
     a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldr", "r4", "[sp, #36]", note="words")
-    a.op("add", "r4", "r3", "r4", "lsl #2", note="end of the output")
     if form.clamps:
         a.op("ldrd", "r7", "r8", "[r0, #16]", note="low, ceiling")
-        a.op("push", "{r4, r7, r8}")
-    else:
-        a.op("push", "{r4}")
+        a.op("push", "{r7, r8}")
     a.op("ldrd", "r4", "r5", "[r0, #4]", note="a, b")
     a.op("ldr", "r6", "[r0, #12]", note="c")
+    a.op("ldr", "r0", f"[sp, #{44 if form.clamps else 36}]", note="end of the output")
+    a.op("mov", "r7", "#0xFF00FF00", note="the upper byte of each half")
     a.op(".balign", 4)
-    a.label("turn", f"{31 + 4 * form.clamps} cycles")
-    a.op("ldr", "r7", "[r1], #4")
-    a.op("ldr", "r8", "[r2], #4")
-    for i, total in enumerate(sums):
-        rotated = (f"ror #{8 * i}",) if i else ()
-        a.op("sxtb", "r9", "r7", *rotated)
-        a.op("mla", total, "r9", "r4", "r6")
-        a.op("sxtb", "r9", "r8", *rotated)
-        a.op("mla", total, "r9", "r5", total)
-        a.op("usat" if form.clamps else "ssat", total, "#8", total, f"asr #{form.shift}")
-    a.op("bfi", sums[0], sums[1], "#8", "#8")
-    a.op("bfi", sums[2], sums[3], "#8", "#8")
-    a.op("ldr", "r0", "[sp]")
-    a.op("pkhbt", sums[0], sums[0], sums[2], "lsl #16")
-    if form.clamps:
-        a.op("ldrd", "r7", "r8", "[sp, #4]")
-        a.op("uqadd8", sums[0], sums[0], "r8", note="saturates at the upper limit")
-        a.op("uadd8", sums[0], sums[0], "r7")
-    a.op("str", sums[0], "[r3], #4")
+    a.label("turn", f"{UNROLL * (23 + 5 * form.clamps) + 4} cycles")
+    for _ in range(UNROLL):
+        _four_elements(a, form)
     a.op("cmp", "r3", "r0")
     a.branch("bne", "turn")
-    a.op("add", "sp", "sp", f"#{12 if form.clamps else 4}")
+    if form.clamps:
+        a.op("add", "sp", "sp", "#8")
     a.op("pop", registers(["r4-r11", "pc"]))
     return a
+
+
+def _four_elements(a: Listing, form: AddForm) -> None:
+    """Elements 0 and 2, then 1 and 3, by the halves of a word."""
+    a.op("ldr", "r8", "[r1], #4")
+    a.op("ldr", "r9", "[r2], #4")
+    a.op("and", "r10", "r7", "r8", "lsl #8")
+    a.op("and", "r8", "r8", "r7")
+    a.op("and", "r11", "r7", "r9", "lsl #8")
+    a.op("and", "r9", "r9", "r7")
+    for lows, (x, y) in ((("r12", "lr"), ("r10", "r11")), (("r10", "r11"), ("r8", "r9"))):
+        for half, total in zip("bt", lows, strict=True):
+            a.op(f"smlaw{half}", total, "r4", x, "r6")
+        for half, total in zip("bt", lows, strict=True):
+            a.op(f"smlaw{half}", total, "r5", y, total)
+    for total in ("r12", "lr", "r10", "r11"):
+        a.op("usat" if form.clamps else "ssat", total, "#8", total, f"asr #{form.shift}")
+    a.op("bfi", "r12", "r10", "#8", "#8")
+    a.op("bfi", "lr", "r11", "#8", "#8")
+    if form.clamps:
+        a.op("ldrd", "r8", "r9", "[sp]")
+    a.op("pkhbt", "r12", "r12", "lr", "lsl #16")
+    if form.clamps:
+        a.op("uqadd8", "r12", "r12", "r9", note="saturates at the upper limit")
+        a.op("uadd8", "r12", "r12", "r8")
+    a.op("str", "r12", "[r3], #4")
 
 
 @lru_cache(maxsize=256)
@@ -90,7 +107,7 @@ def add_source(form: AddForm) -> GeneratedKernel:
     """The files of kernel add_dsp_<form>."""
     name = f"thimble_add_dsp_{form.name}"
     files = (
-        (f"{name}.c", render("add_dsp.c.j2", form=form, assembly=add_listing(form).text)),
+        (f"{name}.c", render("add_dsp.c.j2", form=form, unroll=UNROLL, assembly=add_listing(form).text)),
         (f"{name}.h", render("add_dsp.h.j2", form=form)),
     )
     return GeneratedKernel(files)

@@ -16,7 +16,7 @@ from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization, plain_requantization
 from thimble.codegen.kernel_tools.words import int32_words
-from thimble.codegen.variants import Maker, Variant, first_made
+from thimble.codegen.variants import DEFAULT, Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
@@ -52,6 +52,12 @@ CUT_WIDTH = 6
 
 MAX_ROW_KERNEL = 96
 
+PIXELS_WIDTH = 2
+"""Rows of so few outputs take less time straight from pixels, where calls are for single rows."""
+
+PIXELS_BYTES = 640
+"""Where planes of one output row need no more than this, pixels are not worth while: they need less and take longer."""
+
 PLANE_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 28)
 """Output rows from one filling of planes that are tried by `--tune`."""
 
@@ -77,7 +83,18 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
         "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
         "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
     }
+    if core.variant == DEFAULT:
+        makers = {name: makers[name] for name in _defaults(sizes, whole, core.compact)}
     return first_made(makers, core.variant)
+
+
+def _defaults(sizes: Sizes, whole: bool, compact: bool) -> tuple[str, ...]:
+    """What is taken where nothing was measured, the first that can be made. Weights of planes take less flash."""
+    if not whole and not compact and sizes["output_width"] <= PIXELS_WIDTH:
+        return ("apart", "planes")
+    kernel = sizes["kernel_height"], sizes["kernel_width"]
+    least_bytes = WORD_BYTES * sizes["kernel_height"] * _row_words(sizes, kernel)
+    return ("planes",) if least_bytes <= PIXELS_BYTES else ("planes", "pixels" if whole else "apart")
 
 
 def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:

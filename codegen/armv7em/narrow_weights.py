@@ -105,4 +105,4 @@ def _source(wide: GeneratedKernel, base: str, kernel: str, bits: int, folded: in
         "folded": folded,
     }
     own = tuple((f"thimble_{kernel}.{end}", render(f"narrow_conv_2d_dsp.{end}.j2", **context)) for end in ("c", "h"))
-    return GeneratedKernel((*wide.files, *own), (*wide.needs, "unpack_dsp"))
+    return GeneratedKernel((*wide.files, *own), (*wide.needs, f"unpack_w{bits}_dsp"))

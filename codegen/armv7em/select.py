@@ -10,6 +10,11 @@ from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_con
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, specialise_depthwise
 from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
+from thimble.codegen.armv7em.packed_activations import (
+    packed_kernels,
+    specialise_packed_conv_2d,
+    specialise_packed_depthwise,
+)
 from thimble.codegen.armv7em.pixel_sums import specialise_accumulation, specialise_average_pool
 from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
@@ -24,6 +29,8 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "average_pool_2d_accumulate_s8_s16": specialise_accumulation,
     "average_pool_2d_s8": specialise_average_pool,
     "conv_2d_s8": specialise_conv_2d,
+    **dict.fromkeys(packed_kernels("conv_2d", (8, 4, 2)), specialise_packed_conv_2d),
+    **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8,)), specialise_packed_depthwise),
     "conv_2d_s8_w4_s8": specialise_narrow_conv_2d,
     "conv_2d_s8_w2_s8": specialise_narrow_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,

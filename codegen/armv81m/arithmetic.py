@@ -43,3 +43,32 @@ def arithmetic_of(layer: PlainLayer) -> Arithmetic | None:
     if (layer.bounds >= np.int64(1) << (MAX_SUM_BITS - left)).any():
         return None
     return Arithmetic(bool((used & (shifts >= 0)).any()), layer.rounds_ties, layer.limits_inside)
+
+
+def requantization_lines(arithmetic: Arithmetic) -> list[str]:
+    """Assembly: the sums in q0 and q1 become bytes, those of q0 in the low halves of the words of q0, q1's in the high.
+
+    %[weights] is at biases and multipliers (2, 4) int32 and shifts (4) int8 and is moved behind them; r0 holds the
+    zero point; %[limits] is at the lower and the upper limit, (2, 8) int16. q2 to q5 are overwritten.
+    """
+    lines = [
+        "vldrw.32 q2, [%[weights]], #16",
+        "vadd.i32 q0, q0, q2",
+        "vldrw.32 q3, [%[weights]], #16",
+        "vadd.i32 q1, q1, q2",
+        "vldrb.s32 q2, [%[weights]], #4",
+    ]
+    if arithmetic.shifts_left:
+        lines += ["vmov.i32 q4, #0", "vmax.s32 q5, q2, q4", "vmin.s32 q2, q2, q4"]
+        lines += [f"vshl.s32 q{i}, q{i}, q5" for i in range(2)]
+    lines += [f"vqrdmulh.s32 q{i}, q{i}, q3" for i in range(2)]
+    if arithmetic.rounds_ties:
+        for i in range(2):
+            lines += [f"vand q4, q{i}, q2"] if arithmetic.shifts_left else []
+            lines += [f"vshr.s32 q4, q{4 if arithmetic.shifts_left else i}, #31", f"vqadd.s32 q{i}, q{i}, q4"]
+    lines += [f"vrshl.s32 q{i}, q{i}, q2" for i in range(2)]
+    lines += ["vqmovnb.s32 q0, q0", "vqmovnt.s32 q0, q1", "vqadd.s16 q0, q0, r0"]
+    if not arithmetic.clamps:
+        return [*lines, "vqmovnb.s16 q0, q0"]
+    limits = [f"vldrh.16 q{2 + i}, [%[limits], #{16 * i}]" for i in range(2)]
+    return [*lines, *limits, "vmax.s16 q0, q0, q2", "vmin.s16 q0, q0, q3"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from thimble.codegen.armv81m.arithmetic import Arithmetic, arithmetic_of
 from thimble.codegen.armv81m.blocks import BLOCK_CHANNELS, LANES, packed_blocks
 from thimble.codegen.armv81m.rendering import render
+from thimble.codegen.armv81m.row_convolution import row_call, row_form
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
@@ -29,14 +30,17 @@ UNROLL = 4
 MAX_SEGMENTS = 24
 """THIMBLE_MAX_SEGMENTS in the runtime."""
 
+MAX_WINDOW_ROWS = 64
+"""THIMBLE_MAX_WINDOW_ROWS in the runtime."""
+
 MAX_WINDOW_BYTES = 1 << 15
 """Largest window taken: two of them are copied to scratch at the borders."""
 
 MAX_REACH = 1 << 20
 """Most input rows or columns from the first tap to the last."""
 
-STEP_INSTRUCTIONS, COPY_INSTRUCTIONS = 7, 15
-"""Of one step for one window, and of copying one row of a window, about: what decides whether windows are copied."""
+STEP_INSTRUCTIONS, COPY_INSTRUCTIONS, WINDOW_INSTRUCTIONS, BLOCK_INSTRUCTIONS = 7, 20, 50, 36
+"""About, for one window: of a step, of copying a row, of finding the window; and of the rest of a block of a pair."""
 
 Sizes = dict[str, int]
 
@@ -97,11 +101,21 @@ def windows_call(site: Site, layer: PlainLayer, sizes: Sizes, whole: bool, limit
     """The call for weights (channels, kernel_height * kernel_width * input_channels)."""
     arithmetic = arithmetic_of(layer)
     reach = max((sizes[f"kernel_{side}"] - 1) * sizes[f"dilation_{side}"] for side in ("height", "width"))
-    if arithmetic is None or layer.weights.shape[1] > MAX_WINDOW_BYTES or reach > MAX_REACH:
+    too_large = layer.weights.shape[1] > MAX_WINDOW_BYTES or sizes["kernel_height"] > MAX_WINDOW_ROWS
+    if arithmetic is None or too_large or reach > MAX_REACH:
         return None
     one_row = whole and _is_pointwise(sizes)
     if one_row:
         sizes = _as_one_row(sizes, site.output().type.elements // len(layer.weights))
+    rows = row_form(layer, sizes, arithmetic, one_row)
+    if rows is not None and rows.instructions <= _instructions(sizes, len(layer.weights)):
+        call = row_call(layer, sizes, rows, limit_bytes)
+        if call is not None:
+            return call
+    return _windows_call(layer, sizes, arithmetic, one_row)
+
+
+def _windows_call(layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, one_row: bool) -> KernelCall:
     windows = _windows(sizes, len(layer.weights))
     segments = sizes["kernel_height"] * windows.row_parts or 1
     turns = (windows.steps - 1) // UNROLL if segments == 1 else 0
@@ -133,6 +147,15 @@ def _as_one_row(sizes: Sizes, pixels: int) -> Sizes:
     """All pixels of all images as one row: rows of odd width have no pixel without a partner then."""
     row = {"input_height": 1, "input_width": pixels, "output_height": 1, "output_width": pixels}
     return sizes | row
+
+
+def _instructions(sizes: Sizes, channels: int) -> float:
+    """For eight outputs of pairs of windows, about."""
+    windows, height, blocks = _windows(sizes, channels), sizes["kernel_height"], -(-channels // BLOCK_CHANNELS)
+    steps = windows.steps * max(height * windows.row_parts, 1)
+    copied = 1 - (windows.inside_end - windows.inside_begin) / sizes["output_width"]
+    window_cost = WINDOW_INSTRUCTIONS + copied * height * COPY_INSTRUCTIONS
+    return 2 * STEP_INSTRUCTIONS * steps + BLOCK_INSTRUCTIONS + 2 * window_cost / blocks
 
 
 def _windows(sizes: Sizes, channels: int) -> Windows:

@@ -16,6 +16,7 @@ from thimble.compiler.ir.operator import Array, KernelCall, ParamValue
 from thimble.compiler.ops.fixed_point import requantize
 
 SHIFTS = (22, 21, 20, 19, 18)
+MAX_FACTOR = 1 << 23
 NEIGHBOURS = 3
 """How far from the nominal factors others are tried."""
 
@@ -31,7 +32,7 @@ LEFT_SHIFT = 20
 
 @dataclass(frozen=True, slots=True)
 class LinearSum:
-    """(a * x + b * y + c) >> shift, before the output limits; no sum leaves 32 bits."""
+    """(a * x + b * y + c) >> shift, before the output limits; factors fit 24 bits, and no sum leaves 32."""
 
     a: int
     b: int
@@ -120,7 +121,8 @@ def _fit_sum(wanted: Array, nominal: tuple[float, float], low: int, high: int) -
             most = int(np.where(limited < high, ((limited + 1) << shift) - 1 - base, 1 << 60).min())
             c = (least + most) // 2
             reach = max(abs(int(base.max()) + c), abs(int(base.min()) + c)) + (256 << shift)
-            if least <= most and reach < 1 << 31 and (best is None or most - least > best[0]):
+            fits = reach < 1 << 31 and max(abs(a), abs(b)) < MAX_FACTOR
+            if least <= most and fits and (best is None or most - least > best[0]):
                 best = most - least, LinearSum(a, b, c, shift)
         if best is not None:
             return best[1]

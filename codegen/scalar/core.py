@@ -21,15 +21,20 @@ class Core:
     pair_sums: bool = False
 
 
+_MAINLINE = Core(block=4, panels=((1, 4),), long_multiply=True)
+
 CORES = {
     "rv32im": Core(block=8, panels=((2, 4), (1, 8)), long_multiply=True),
-    "armv7-m": Core(block=4, panels=((1, 2),), long_multiply=True),
     "armv6-m": Core(block=4, panels=((1, 2),), long_multiply=False, pair_sums=True),
+    "armv7-m": _MAINLINE,
+    "armv7e-m": _MAINLINE,
+    "armv8-m.main": _MAINLINE,
+    "armv8.1-m.main": _MAINLINE,
 }
 """By the base of the instruction set."""
 
 
 def core_of(target: Target) -> Core | None:
-    """The core of a target; None where it has something better, or is not known."""
-    base, *extensions = target.isa.split("+")
-    return None if extensions else CORES.get(base.removesuffix("c") if base.startswith("rv32") else base)
+    """The core of a target; None where it is not known."""
+    base = target.isa.split("+")[0]
+    return CORES.get(base.removesuffix("c") if base.startswith("rv32") else base)

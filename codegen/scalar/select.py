@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
+from thimble.codegen.scalar.addition import specialise_add
 from thimble.codegen.scalar.convolution import specialise_conv_2d
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.depthwise import specialise_depthwise
@@ -13,6 +14,7 @@ from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
+    "add_s8": specialise_add,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
@@ -30,4 +32,6 @@ def specialise(
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
-    return find(site, call, core, whole, NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes)
+    limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
+    found = find(site, call, core, whole, limit)
+    return None if found is None or found.scratch_bytes > limit else found

@@ -50,17 +50,13 @@ def compile_command(
     data: Path | None,
     symmetric: bool,
     activations: str,
-    search: str | None,
-    weights: str | None,
-    fewest_bits: str,
-    reduce: float | None,
     what: str | None,
     as_json: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
     """Compile MODEL to a C99 project and firmware for a chip."""
-    asked = search_options(search, weights, fewest_bits, reduce, given["max_flash"], given["max_sram"])
+    asked = search_options(given, given["max_flash"], given["max_sram"])
     quantize = quantization(method, calibration, data, symmetric, activations, max_drop, asked)
     options = compile_options(max_drop=max_drop, quantize=quantize, **given)
     if what is not None:
@@ -99,14 +95,11 @@ def quantize_command(
     data: Path | None,
     symmetric: bool,
     activations: str,
-    search: str | None,
-    weights: str | None,
-    fewest_bits: str,
-    reduce: float | None,
     max_flash: str | None,
     max_sram: str | None,
     as_json: bool,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Quantize a float MODEL to int8 and write it as QDQ ONNX or as TFLite, with the figures of every layer."""
     from thimble.compiler.driver.quantize import quantize_to
@@ -114,7 +107,7 @@ def quantize_command(
     ui = Ui(as_json, quiet)
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --data: labelled samples to measure the loss on.")
-    asked = search_options(search, weights, fewest_bits, reduce, max_flash, max_sram)
+    asked = search_options(given, max_flash, max_sram)
     options = quantization(method, calibration, data, symmetric, activations, max_drop, asked)
     assert options is not None
     options = replace(options, input_shapes=tuple(map(parse_input_shape, input_shapes)))

@@ -73,7 +73,8 @@ def _option(
         cycles = partial(_cycles_by_rows, model, NodeWork(size, (), shapes))
     else:
         cycles = partial(_cycles_of_layer, model, NodeWork(size, shapes))
-    return KernelOption(limit, scratch, all(call.overlaps for call in calls), cycles)
+    in_place = all(call.overlaps and not call.ahead_bytes for call in calls)
+    return KernelOption(limit, scratch, in_place, cycles)
 
 
 def _cycles_by_rows(model: CycleModel, work: NodeWork, rows: float) -> float:

@@ -14,7 +14,7 @@ from thimble.compiler.driver.build_folder import import_model, read_file
 from thimble.compiler.driver.calibration_data import load_calibration
 from thimble.compiler.driver.data import Samples, load_samples
 from thimble.compiler.driver.options import QuantizeOptions
-from thimble.compiler.driver.quantize_search import SearchOptions, precision_report, search_bits
+from thimble.compiler.driver.quantize_search import SearchOptions, search_bits
 from thimble.compiler.exporters.onnx import export_qdq
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.ir.errors import UsageError
@@ -25,7 +25,7 @@ from thimble.quantize.budget import all_wide, keep_budget
 from thimble.quantize.calibration import Calibration, calibration_for, warnings_of
 from thimble.quantize.compare import LayerFigures, layer_figures
 from thimble.quantize.loss import run_values
-from thimble.quantize.mixed import Drop, reduced
+from thimble.quantize.mixed import Drop
 from thimble.quantize.parameters import store
 from thimble.quantize.quantizer import Progress, Quantized, Say, quantize_graph
 
@@ -110,11 +110,10 @@ def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress
     made = result.graph
     if options.search is not None:
         drop = _drop(graph, data)
-        given = reduced(result.graph)
-        mixed = search_bits(given, calibration, options.search, options.max_drop_percent, drop, say, progress)
+        mixed = search_bits(result.graph, calibration, options.search, options.max_drop_percent, drop, say, progress)
         made = mixed.graph
         report["steps"] = [*result.steps, *mixed.steps]
-        report["precision"] = precision_report(result.graph, mixed)
+        report["precision"] = mixed.report
     report["accuracy"] = None if data is None else accuracy(graph, made, data, say)
     return QuantizedModel(made, export_tflite(made), report)
 
@@ -127,17 +126,15 @@ def _narrow_integers(
     data = None if options.data is None else load_samples(options.data, graph)
     if data is not None:
         data = replace(data, inputs=real_calibration(graph, calibration_for(graph, data.inputs)).inputs)
-    mixed = search_bits(
-        reduced(graph), calibration, search, options.max_drop_percent, _drop(graph, data), say, progress
-    )
+    mixed = search_bits(graph, calibration, search, options.max_drop_percent, _drop(graph, data), say, progress)
     report = {
         "method": "int8 as given",
         "calibration_samples": len(calibration),
         "warnings": list(warnings_of(graph, calibration)),
         "steps": list(mixed.steps),
-        "loss": mixed.error,
+        "loss": None,
         "layers": [],
-        "precision": precision_report(graph, mixed),
+        "precision": mixed.report,
         "accuracy": None if data is None else accuracy(graph, mixed.graph, data, say),
     }
     return QuantizedModel(mixed.graph, export_tflite(mixed.graph), report)

@@ -12,6 +12,7 @@ from thimble.compiler.driver.options import QuantizeOptions, parse_bytes
 from thimble.compiler.driver.quantize_search import LOW_WIDTHS, SearchKind, SearchOptions, Weights
 from thimble.compiler.ir.errors import UsageError
 from thimble.quantize.quantizer import Method
+from thimble.quantize.vdqs import LAMBDA, PHI
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,6 +33,12 @@ _SEARCH_OPTIONS = (
         default="4",
         show_default=True,
         help="Fewest bits that a search may choose.",
+    ),
+    click.option(
+        "--phi", type=click.FloatRange(0, 1), default=PHI, show_default=True, help="vdqs: what is no outlier."
+    ),
+    click.option(
+        "--entropy-weight", type=click.FloatRange(0, 1), default=LAMBDA, show_default=True, help="vdqs: its lambda."
     ),
     click.option("--reduce", type=click.FloatRange(min=1), help="Factor by which a search makes bit operations fewer."),
 )
@@ -103,15 +110,13 @@ def quantization(
     return QuantizeOptions(chosen, calibration, data, budget, symmetric, activations == "int16", search=search)
 
 
-def search_options(
-    search: str | None,
-    weights: str | None,
-    fewest_bits: str,
-    reduce: float | None,
-    max_flash: str | None,
-    max_sram: str | None,
-) -> SearchOptions | None:
-    """What a search for bits is asked for; None without one. Raises UsageError for options that need one another."""
+def search_options(given: dict[str, Any], max_flash: str | None, max_sram: str | None) -> SearchOptions | None:
+    """What a search for bits is asked for, its options taken out of the `given` ones; None without one.
+
+    Raises UsageError for options that need one another.
+    """
+    search, weights, reduce = (given.pop(name) for name in ("search", "weights", "reduce"))
+    fewest_bits, phi, weight = (given.pop(name) for name in ("fewest_bits", "phi", "entropy_weight"))
     if search is None and weights != Weights.MIXED.value:
         if reduce is not None:
             raise UsageError("--reduce goes with --search.")
@@ -123,4 +128,6 @@ def search_options(
         reduce=reduce,
         flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         sram_bytes=None if max_sram is None else parse_bytes(max_sram),
+        phi=phi,
+        weight=weight,
     )

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from thimble.compiler.ir.errors import UsageError
+from thimble.compiler.ir.errors import AccuracyMissed, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.quantize.calibration import Calibration
 from thimble.quantize.choices import WIDEST, Bits
-from thimble.quantize.mixed import Drop, Limits, Mixed, Search
+from thimble.quantize.mixed import Drop, Limits, Mixed, Search, reduced
+from thimble.quantize.patch_precision import PatchMixed, narrow_patches
 from thimble.quantize.prices import bit_operations, weight_bytes
 from thimble.quantize.quantizer import Progress, Say
 from thimble.quantize.sensitivity import Widths
+from thimble.quantize.vdqs import LAMBDA, PHI
 
 LOW_WIDTHS = {4: (4,), 2: (4, 2)}
 """Numbers of bits that may be chosen, by the fewest that the user allows."""
@@ -46,6 +48,17 @@ class SearchOptions:
     reduce: float | None = None
     flash_bytes: int | None = None
     sram_bytes: int | None = None
+    phi: float = PHI
+    weight: float = LAMBDA
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """The graph that a search made of one of int8, what it did, and what report.json says of its bits."""
+
+    graph: Graph
+    steps: tuple[str, ...]
+    report: dict[str, Any]
 
 
 def search_bits(
@@ -56,8 +69,85 @@ def search_bits(
     drop: Drop | None,
     say: Say,
     progress: Progress,
-) -> Mixed:
+) -> Searched:
     """Mixed precision for an int8 graph; raises the ThimbleError of what stops it."""
+    if options.kind is SearchKind.VDQS:
+        return _search_patches(graph, calibration, options, most_points, drop, say)
+    mixed = _search_tensors(reduced(graph), calibration, options, most_points, drop, say, progress)
+    return Searched(mixed.graph, mixed.steps, precision_report(graph, mixed))
+
+
+def _search_patches(
+    graph: Graph,
+    calibration: Calibration,
+    options: SearchOptions,
+    most_points: float | None,
+    drop: Drop | None,
+    say: Say,
+) -> Searched:
+    """QuantMCU's search; what it finds is measured, not mended: it has no second choice."""
+    if options.reduce is not None or options.flash_bytes is not None or options.weights is not Weights.MIXED:
+        raise UsageError("--search vdqs leaves weights in 8 bits and takes no other limit than --max-sram.")
+    low = LOW_WIDTHS[options.fewest_bits]
+    found = narrow_patches(reduced(graph), calibration, low, options.sram_bytes, options.weight, options.phi, say)
+    if most_points is not None and drop is not None and drop(found.graph) > most_points:
+        raise AccuracyMissed(f"The patches of --search vdqs lose more than the {most_points:g} points allowed.")
+    choice, before = found.choice, bit_operations(found.source)(Bits())
+    marked = sum(choice.outliers)
+    steps = (
+        f"{len(choice.bits)} patches, {marked} of them with outliers",
+        f"{choice.by_patches / choice.chosen:.2f} times fewer bit operations than by patches in 8 bits, "
+        f"{before / choice.chosen:.2f} times fewer than layer by layer",
+        f"were classes told at run time: {choice.by_patches / choice.mean_by_data:.2f} times in the mean, 1 at worst",
+    )
+    return Searched(found.graph, steps, _patches_report(graph, found))
+
+
+def _patches_report(before: Graph, found: PatchMixed) -> dict[str, Any]:
+    """Counts of bit operations and the classes and bits of all patches."""
+    choice, source = found.choice, found.source
+    name = source.values
+    return {
+        "bit_operations": {
+            "given": bit_operations(before)(Bits()),
+            "without_constant_channels": bit_operations(source)(Bits()),
+            "by_patches": choice.by_patches,
+            "mixed": choice.chosen,
+            "classes_by_data_mean": choice.mean_by_data,
+            "classes_by_data_worst": choice.by_patches,
+        },
+        "constant_bytes": {
+            "given": weight_bytes(before)(Bits()),
+            "without_constant_channels": weight_bytes(source)(Bits()),
+            "mixed": weight_bytes(found.graph)(Bits()),
+        },
+        "split": name[found.stage.split].name,
+        "merge": name[found.stage.merge].name,
+        "patches": [
+            {
+                "rows": list(area[0]),
+                "columns": list(area[1]),
+                "outliers": outlier,
+                "samples_with_outliers": share,
+                "bits": {name[i].name: b for i, b in sorted(bits.values.items())},
+            }
+            for area, outlier, share, bits in zip(
+                found.stage.areas, choice.outliers, choice.outlying, choice.bits, strict=True
+            )
+        ],
+        "tensors": [],
+    }
+
+
+def _search_tensors(
+    graph: Graph,
+    calibration: Calibration,
+    options: SearchOptions,
+    most_points: float | None,
+    drop: Drop | None,
+    say: Say,
+    progress: Progress,
+) -> Mixed:
     if options.kind is None and options.flash_bytes is None:
         raise UsageError("--weights mixed needs --max-flash, or --search to say what else is wanted.")
     low = LOW_WIDTHS[options.fewest_bits]

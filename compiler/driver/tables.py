@@ -68,7 +68,7 @@ def quantization_view(report: dict[str, Any], most: int = 12) -> Group:
         found = f"float {accuracy['float']:.2f}, integers {accuracy['integers']:.2f}"
         lines.append(f"Accuracy ({accuracy['metric']}): {found} over {accuracy['samples']} samples")
     parts = [table] if report["layers"] else []
-    if (precision := report.get("precision")) is not None:
+    if (precision := report.get("precision")) is not None and precision["tensors"]:
         parts.append(precision_table(precision, most))
     return Group(*parts, *(Text(line) for line in lines))
 

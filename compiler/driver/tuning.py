@@ -42,6 +42,9 @@ DEFAULTS_WORTH_MEASURING = 1.5
 FLASH_SHARE = 4
 """Of the chip's flash a quarter may go to one layer's weights, if they are larger for fewer cycles."""
 
+MOST_CYCLES = 1e9
+"""Layers whose candidates are predicted to take more together are not measured: the simulator would take minutes."""
+
 MOST_MEASURED = 16
 """Candidates of a layer that are measured at most: what the family does by itself, then the best predicted."""
 
@@ -113,13 +116,15 @@ class _Tuner:
         return tuple(c.measured(n) for c, n in zip(chosen, cycles, strict=True))
 
     def _promising(self, found: Candidates) -> tuple[Candidate, ...]:
-        """The candidates that may be the fastest, what the family does by itself first."""
+        """The candidates that may be the fastest, what the family does by itself first; none of layers too large."""
         predicted = [self._predicted(found, candidate.call) for candidate in found.kernels]
         best, ranked = min(predicted), sorted(range(len(predicted)), key=lambda i: (predicted[i], i))
         own = [i for i, c in enumerate(found.kernels) if c.variant == DEFAULT]
         own = [i for i in own if i == own[0] or predicted[i] <= DEFAULTS_WORTH_MEASURING * best]
         others = [i for i in ranked if i not in own and predicted[i] <= WORTH_MEASURING * best]
-        return tuple(found.kernels[i] for i in [*own, *others][:MOST_MEASURED])
+        chosen = [*own, *others][:MOST_MEASURED]
+        cycles = sum(predicted[i] for i in chosen) * (1 if found.whole else found.site.output().type.rows)
+        return tuple(found.kernels[i] for i in chosen) if cycles <= MOST_CYCLES else ()
 
     def _predicted(self, found: Candidates, call: KernelCall) -> float:
         """Cycles of a layer with a kernel: of one call, or of one row."""

@@ -20,6 +20,7 @@ from thimble.compiler.ir.operator import (
     Span,
 )
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.packed import is_packed, packed_call
 from thimble.compiler.ops.row_wise import MAX_STEPS
 
 _INT16_MAX = 0x7FFF
@@ -55,6 +56,18 @@ def accumulating(call: KernelCall, accumulator: Accumulator) -> KernelCall:
     return replace(call, arguments=(*arguments, FirstRow(), EndRow()))
 
 
+def accumulating_call(
+    site: Site, family: str, suffix: str, params: tuple[tuple[str, ParamValue], ...], accumulator: Accumulator
+) -> KernelCall:
+    """The call of kernel `family`_`suffix`, of its instance for packed types where that is "packed"."""
+    arguments = (Input(0), Output())
+    if suffix != "packed":
+        return accumulating(KernelCall(f"{family}_{suffix}", params, arguments), accumulator)
+    given, made = site.input(0).type.dtype, site.output().type.dtype
+    widths = (given, made) if family.startswith("reduce_sum") else (given,)
+    return accumulating(packed_call(family, widths, params, arguments), accumulator)
+
+
 def channel_sums(site: Site) -> tuple[Accumulator, str]:
     """Sums over all pixels of input 0 for each channel, in the smallest type that holds them, and its suffix.
 
@@ -62,14 +75,18 @@ def channel_sums(site: Site) -> tuple[Accumulator, str]:
     """
     type_ = site.input(0).type
     channels, pixels = type_.shape[-1], type_.rows * type_.columns
+    if is_packed(site):
+        return Accumulator(channels * 4), "packed"
     if type_.dtype is DType.INT8 and pixels * -type_.dtype.range[0] <= _INT16_MAX:
         return Accumulator(channels * 2, "int16_t"), "s8_s16"
     return Accumulator(channels * 4), "s8_s32" if type_.dtype is DType.INT8 else "s16_s32"
 
 
 def channel_maxima(site: Site) -> tuple[Accumulator, str]:
-    """The largest value so far of each channel of input 0, and the suffix of its type."""
+    """The largest value so far of each channel of input 0, and the suffix of its type; packed values become int32."""
     type_ = site.input(0).type
+    if type_.dtype.is_packed:
+        return Accumulator(type_.shape[-1] * 4), "packed"
     accumulator = Accumulator(type_.shape[-1] * type_.dtype.bytes, type_.dtype.c_name)
     return accumulator, "s8" if type_.dtype is DType.INT8 else "s16"
 

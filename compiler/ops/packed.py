@@ -17,12 +17,16 @@ from thimble.compiler.ir.types import DType, TensorType
 
 _ROWS = ("const thimble_rows *output", "int32_t first", "int32_t end")
 _TABLES = ("const void *weights", "const int32_t *bias", "const int32_t *multipliers", "const int8_t *shifts")
+_WHOLE = ("void *output", "int32_t first", "int32_t end")
 _SIGNATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "conv_2d": ("conv_2d", ("const thimble_rows *input", *_TABLES, *_ROWS)),
     "depthwise_conv_2d": ("depthwise_conv_2d", ("const thimble_rows *input", *_TABLES, *_ROWS)),
     "fully_connected": ("fully_connected", ("const void *input", *_TABLES, "void *output")),
     "max_pool_2d": ("pool_2d", ("const thimble_rows *input", *_ROWS)),
     "average_pool_2d": ("pool_2d", ("const thimble_rows *input", *_ROWS)),
+    "average_pool_2d_accumulate": ("accumulate", ("const thimble_rows *input", "int32_t *sums", *_WHOLE)),
+    "max_accumulate": ("accumulate", ("const thimble_rows *input", "int32_t *maxima", *_WHOLE)),
+    "reduce_sum_accumulate": ("accumulate", ("const thimble_rows *input", "int32_t *sums", *_WHOLE)),
     "add": ("add", ("const void *input1", "const void *input2", "void *output")),
     "requantize": ("requantize", ("const void *input", "void *output")),
     "reduce_sum": ("reduce_sum", ("const void *input", "void *output")),

@@ -27,7 +27,7 @@ from thimble.compiler.ir.operator import (
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.accumulating import (
     accumulated_rows,
-    accumulating,
+    accumulating_call,
     channel_maxima,
     channel_sums,
     image_params,
@@ -36,7 +36,7 @@ from thimble.compiler.ops.activation import Activation, activate, quantized_rang
 from thimble.compiler.ops.constraints import NARROW, activation_fits, input_types, per_tensor, same_input_output_type
 from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
 from thimble.compiler.ops.overlapping import channel_windows
-from thimble.compiler.ops.packed import is_packed, packed_call
+from thimble.compiler.ops.packed import packed_call
 from thimble.compiler.ops.row_windows import by_rows, window_columns, window_part, window_rows
 from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
@@ -88,8 +88,8 @@ class Pool2D(Operator):
         """The same of plain numbers, in x's type."""
 
     @abstractmethod
-    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
-        """What a pool over the whole image keeps from row to row, and the kernel that does so."""
+    def accumulator(self, site: Site) -> tuple[Accumulator, str, str]:
+        """What a pool over the whole image keeps from row to row, and the family and suffix of the kernel."""
 
     def accumulates(self, site: Site) -> bool:
         """Whether all rows of one image end under a single window.
@@ -97,7 +97,7 @@ class Pool2D(Operator):
         Parts of other pools have explicit padding, and stay windows like the whole.
         """
         x = site.input(0).type.shape
-        known = isinstance(self.padding, Padding) and not is_packed(site)
+        known = isinstance(self.padding, Padding)
         return known and x[0] == 1 and x[1] > 1 and all(axis.is_global for axis in self.axes(site))
 
     def axes(self, site: Site) -> tuple[Axis, Axis]:
@@ -136,10 +136,10 @@ class Pool2D(Operator):
     def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         if not self.accumulates(site):
             return self.lower(site, rounding)
-        accumulator, kernel = self.accumulator(site)
+        accumulator, family, suffix = self.accumulator(site)
         low, high = quantized_range(self.activation, site.output().quant, site.output().type.dtype)
         params = (*image_params(site), ("output_min", low), ("output_max", high))
-        return (accumulating(KernelCall(kernel, params, (Input(0), Output())), accumulator),)
+        return (accumulating_call(site, family, suffix, params, accumulator),)
 
     def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
         return None if self.accumulates(site) else window_columns(site, self.axes(site), columns)
@@ -181,9 +181,9 @@ class AveragePool2D(Pool2D):
     name = "average_pool_2d"
     kernels: ClassVar = {DType.INT8: "average_pool_2d_s8", DType.INT16: "average_pool_2d_s16"}
 
-    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+    def accumulator(self, site: Site) -> tuple[Accumulator, str, str]:
         sums, suffix = channel_sums(site)
-        return sums, f"average_pool_2d_accumulate_{suffix}"
+        return sums, "average_pool_2d_accumulate", suffix
 
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         sums = pool_separably(x.astype(np.int64), rows, columns, np.sum)
@@ -202,9 +202,9 @@ class MaxPool2D(Pool2D):
     name = "max_pool_2d"
     kernels: ClassVar = {DType.INT8: "max_pool_2d_s8", DType.INT16: "max_pool_2d_s16"}
 
-    def accumulator(self, site: Site) -> tuple[Accumulator, str]:
+    def accumulator(self, site: Site) -> tuple[Accumulator, str, str]:
         maxima, suffix = channel_maxima(site)
-        return maxima, f"max_accumulate_{suffix}"
+        return maxima, "max_accumulate", suffix
 
     def pool(self, x: Array, rows: Axis, columns: Axis) -> Array:
         return pool_separably(x.astype(np.int64), rows, columns, np.max)

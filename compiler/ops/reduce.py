@@ -26,7 +26,7 @@ from thimble.compiler.ir.operator import (
 from thimble.compiler.ir.types import MAX_RANK, DType
 from thimble.compiler.ops.accumulating import (
     accumulated_rows,
-    accumulating,
+    accumulating_call,
     channel_maxima,
     channel_sums,
     image_params,
@@ -83,7 +83,7 @@ class Reduction(Operator):
         """What a reduction of a whole image to its channels keeps from row to row, and the suffix of its kernel."""
 
     def rows(self, site: Site) -> RowForm | None:
-        if not self.keeps_channels(site) or is_packed(site):
+        if not self.keeps_channels(site):
             return None
         return accumulated_rows(site, self.accumulator(site)[0])
 
@@ -169,7 +169,9 @@ class Total(Reduction):
             ("shift", shift),
             ("output_zero_point", site.output().quant.zero_point),
         )
-        return (accumulating(KernelCall(f"reduce_sum_accumulate_{suffix}", params, (Input(0), Output())), sums),)
+        low, high = site.output().type.dtype.range
+        limits: Params = (("output_min", low), ("output_max", high)) if suffix == "packed" else ()
+        return (accumulating_call(site, "reduce_sum_accumulate", suffix, (*params, *limits), sums),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         multiplier, shift = self.multiplier(site)
@@ -252,7 +254,7 @@ class ReduceMax(Reduction):
         maxima, suffix = self.accumulator(site)
         low, high = site.output().type.dtype.range
         params = (*image_params(site), ("output_min", low), ("output_max", high))
-        return (accumulating(KernelCall(f"max_accumulate_{suffix}", params, (Input(0), Output())), maxima),)
+        return (accumulating_call(site, "max_accumulate", suffix, params, maxima),)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return (KernelCall("reduce_max_s8", self.loops(site), (Input(0), Output())),)

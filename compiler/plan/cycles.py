@@ -60,7 +60,8 @@ def kernel_entry(kernel: str, entries: Mapping[str, object]) -> str:
 def cycle_model(target: str = REFERENCE) -> CycleModel:
     """The model of a chip by its name, or of the one like it that was measured; else that of the reference chip."""
     record = json.loads(COSTS.read_text(encoding="utf-8"))
-    found = record["targets"][record["like"].get(target, REFERENCE)]
+    targets = record["targets"]
+    found = targets.get(record["like"].get(target), targets[REFERENCE])
     return CycleModel(found["step"], found["kernels"], found[OTHERS])
 
 

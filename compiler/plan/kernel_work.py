@@ -76,7 +76,8 @@ class CallShape:
     @classmethod
     def of(cls, call: KernelCall, by_rows: bool) -> CallShape:
         """The shape of a call; `by_rows` where it is one of a row form."""
-        numbers = {name: value for name, value in call.params if isinstance(value, int)}
+        # Kernels around others hold the parameters of these as "kernel.<name>".
+        numbers = {name.rpartition(".")[2]: value for name, value in call.params if isinstance(value, int)}
         tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
         kinds = (InputRows, OutputRows, FirstRow, EndRow, Accumulator)
         one_row = by_rows and not any(isinstance(argument, kinds) for argument in call.arguments)

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: 0BSD */
-/* Weights of 2 or 4 bits for the kernels of this family, which read words of four bytes or of two lanes. */
+/* Weights of 2 or 4 bits for the kernels of this family, which read words of four bytes or of two lanes.
+ *
+ * Packed, a pair of channels is two biases, its weights, and six constants. Fields w + 2^(bits - 1) of 8 / bits words
+ * of four weights share one word, the first word in the lowest bits of each byte: byte i of all its fields at 2^bits -
+ * 1 is weight i. */
 #ifndef THIMBLE_UNPACK_DSP_H
 #define THIMBLE_UNPACK_DSP_H
 
@@ -8,15 +12,86 @@
 #include "thimble_columns_dsp.h"
 #include "thimble_wide_rows_dsp.h"
 
-/* thimble_row_matmul_job for weights of `bits` bits: each pair's are unpacked to where it is staged, and `function`
- * runs on that pair alone. In the table, fields w + 2^(bits - 1) of 8 / bits words of weights share one word, the first
- * in its lowest bits: byte i of all its fields at 2^bits - 1 is weight i of a word. Biases and constants stand as they
- * are. `folded` as in thimble_sums_form. */
-void thimble_unpacked_pairs_dsp(const thimble_row_matmul_job *job, thimble_row_matmul_function function, int bits,
-                                int folded);
+/* (fields + addend) ^ flipped takes 2^(bits - 1) off each byte, or off each lane of 16 bits where weights are folded,
+ * without borrowing from the next. */
+typedef struct {
+    uint32_t addend;
+    uint32_t flipped;
+} thimble_unpacking;
+
+static inline thimble_unpacking thimble_unpacking_of(int bits, int folded) {
+    const uint32_t flipped = folded ? 0x80008000u : 0x80808080u;
+    const thimble_unpacking how = {flipped - (0x01010101u << (bits - 1)), flipped};
+    return how;
+}
+
+/* Unpack a pair whose table has `words` words of weights, an even number, to `to`; returns the place behind the packed
+ * pair. What 2 bits write too much is overwritten by the constants. */
+static inline const uint32_t *thimble_unpack_pair(const uint32_t *from, uint32_t *to, int32_t words, int bits,
+                                                  thimble_unpacking how) {
+    const uint32_t mask = 0x01010101u * ((1u << bits) - 1);
+    uint32_t *constants = to + 2 + words;
+    to[0] = *from++;
+    to[1] = *from++;
+    for (to += 2; to < constants; to += 8 / bits) {
+        const uint32_t fields = *from++;
+        to[0] = ((fields & mask) + how.addend) ^ how.flipped;
+        to[1] = ((fields >> bits & mask) + how.addend) ^ how.flipped;
+        if (bits == 2) {
+            to[2] = ((fields >> 4 & mask) + how.addend) ^ how.flipped;
+            to[3] = ((fields >> 6 & mask) + how.addend) ^ how.flipped;
+        }
+    }
+    for (int32_t i = 0; i < 6; i++) {
+        constants[i] = *from++;
+    }
+    return from;
+}
+
+/* thimble_row_matmul_job on packed weights: each pair's are unpacked to where it is staged, and `function` runs on that
+ * pair alone. */
+static inline void thimble_unpacked_pairs_dsp(const thimble_row_matmul_job *job, thimble_row_matmul_function function,
+                                              int bits, thimble_unpacking how) {
+    int8_t *outputs[THIMBLE_MAX_WIDE_ROWS];
+    const int32_t rows = (int32_t)(job->outputs_end - job->outputs);
+    const int32_t words = job->pair_bytes / 4 - 8;
+    const uint32_t *packed = (const uint32_t *)job->weights;
+    thimble_row_matmul_job pair = *job;
+    pair.weights = (const int32_t *)job->staged;
+    pair.outputs = outputs;
+    pair.outputs_end = outputs + rows;
+    pair.channels = 2;
+    for (int32_t channel = 0; channel < job->channels; channel += 2) {
+        const int32_t first = channel + 2 > job->channels ? job->channels - 2 : channel;
+        packed = thimble_unpack_pair(packed, job->staged, words, bits, how);
+        for (int32_t i = 0; i < rows; i++) {
+            outputs[i] = job->outputs[i] + first;
+        }
+        function(&pair);
+    }
+}
 
 /* The same for columns: a pair's weights are unpacked to job->spare, which holds job->pair_bytes. */
-void thimble_unpacked_columns_dsp(const thimble_matmul_job *job, thimble_matmul_function function, int bits,
-                                  int folded);
+static inline void thimble_unpacked_columns_dsp(const thimble_matmul_job *job, thimble_matmul_function function,
+                                                int bits, thimble_unpacking how) {
+    int8_t *outputs[THIMBLE_MAX_COLUMNS];
+    const int32_t columns = (int32_t)(job->tails_end - job->outputs);
+    const int32_t words = job->pair_bytes / 4 - 8;
+    const uint32_t *packed = (const uint32_t *)job->weights;
+    thimble_matmul_job pair = *job;
+    pair.weights = (const int32_t *)job->spare;
+    pair.outputs = outputs;
+    pair.outputs_end = outputs + (job->outputs_end - job->outputs);
+    pair.tails_end = outputs + columns;
+    pair.channels = 2;
+    for (int32_t channel = 0; channel < job->channels; channel += 2) {
+        const int32_t first = channel + 2 > job->channels ? job->channels - 2 : channel;
+        packed = thimble_unpack_pair(packed, job->spare, words, bits, how);
+        for (int32_t i = 0; i < columns; i++) {
+            outputs[i] = job->outputs[i] + first;
+        }
+        function(&pair);
+    }
+}
 
 #endif

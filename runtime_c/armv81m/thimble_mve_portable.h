@@ -223,6 +223,12 @@ static inline int32x4_t vldrwq_s32(const int32_t *from) {
     return result;
 }
 
+static inline uint32x4_t vldrwq_u32(const uint32_t *from) {
+    uint32x4_t result;
+    memcpy(&result, from, sizeof result);
+    return result;
+}
+
 /* The low byte of each lane. */
 static inline void vstrbq_p_s32(int8_t *to, int32x4_t a, mve_pred16_t active) {
     for (int i = 0; i < 4; i++) {
@@ -238,6 +244,10 @@ static inline void vstrbq_scatter_offset_p_s32(int8_t *to, uint32x4_t offsets, i
             to[offsets.lane[i]] = (int8_t)(uint8_t)((uint32_t)a.lane[i] & 0xFFu);
         }
     }
+}
+
+static inline void vstrbq_scatter_offset_s32(int8_t *to, uint32x4_t offsets, int32x4_t a) {
+    vstrbq_scatter_offset_p_s32(to, offsets, a, 0xFFFF);
 }
 
 /* Words at offsets in bytes. */

@@ -8,10 +8,12 @@
 
 /* Element `index` of a run that begins at the byte `values`. */
 static inline int32_t thimble_packed_get(const uint8_t *values, int32_t index, int bits) {
+    if (bits == 8) {
+        return ((const int8_t *)values)[index];
+    }
     const int32_t at = index * bits;
-    const int32_t field = (int32_t)values[at / 8] >> (at % 8);
-    const int32_t sign = (int32_t)1 << (bits - 1);
-    return ((field & (2 * sign - 1)) ^ sign) - sign;
+    const uint32_t in_highest = (uint32_t)values[at / 8] << (32 - bits - at % 8);
+    return (int32_t)in_highest >> (32 - bits);
 }
 
 /* Bytes of a run of `count` elements. */

@@ -27,11 +27,14 @@ ROUNDING = Rounding.TFLM
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """How a network is built: its kernels, their limit of scratch, and rows a call (None: layer by layer)."""
+    """How a network is built: its kernels, their limit of scratch, rows a call (None: layer by layer), the flash that
+    a layer's transformed weights may take, and whether kernels are to be small."""
 
     kernels: KernelFamily
     limit_bytes: int | None = None
     rows: int | None = None
+    winograd_bytes: int = 0
+    compact: bool = False
 
 
 PLAIN = (
@@ -39,9 +42,13 @@ PLAIN = (
     *(Variant(KernelFamily.C, rows=rows) for rows in (1, 3)),
 )
 OWN = (
-    *(Variant(KernelFamily.AUTO, limit) for limit in (None, 4096, 2048, 1024)),
+    *(Variant(KernelFamily.AUTO, limit) for limit in (None, 4096, 2048, 1024, 256)),
     *(Variant(KernelFamily.AUTO, None, rows) for rows in (1, 2, 4)),
     Variant(KernelFamily.AUTO, 2048, 1),
+    *(Variant(KernelFamily.AUTO, 0, rows) for rows in (None, 1, 3)),
+    Variant(KernelFamily.AUTO, winograd_bytes=1 << 20),
+    Variant(KernelFamily.AUTO, compact=True),
+    Variant(KernelFamily.AUTO, 1024, compact=True),
 )
 
 
@@ -85,7 +92,8 @@ def load_graph(data: bytes, name: str) -> Graph:
 
 def sample(graph: Graph, target: Target, variant: Variant) -> Samples:
     """Build and run a network. Raises DoesNotFit where it is too large for the chip."""
-    graph = choose_kernels(graph, target, KernelSettings(variant.kernels, variant.winograd_bytes), variant.limit_bytes)
+    settings = KernelSettings(variant.kernels, variant.winograd_bytes, variant.compact)
+    graph = choose_kernels(graph, target, settings, variant.limit_bytes)
     if variant.rows is None:
         plan = plan_layers(graph, ROUNDING, 0.0)
     else:

@@ -19,6 +19,7 @@ from rich.progress import track
 
 from tests.bench.cost_networks import network
 from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, load_graph, sample_all
+from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, CycleModel
 from thimble.compiler.plan.kernel_work import COUNTS
 from thimble.targets.model import Target, list_targets, load_target
@@ -28,7 +29,7 @@ MEASURED = (REFERENCE, "stm32h743zi", "stm32u575zi", "mps3-an547", "stm32f207zg"
 
 NETWORKS, OTHER_NETWORKS = 12, 6
 REFERENCE_RUNS = (*PLAIN, *OWN)
-OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5])
+OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5], Variant(KernelFamily.AUTO, 0))
 """Fewer on chips other than the one of reference, whose kernels are the same or fewer."""
 
 LEAST_SAMPLES = 6

@@ -98,11 +98,16 @@ def _kws() -> Task:
     return Task("kws", _model("kws_ref_model_float32.tflite"), inputs[given], (evaluation,))
 
 
-def _vww() -> Task:
+def vww_images() -> tuple[Array, Array]:
+    """The 1,000 images of vww01 as the float model takes them, and their labels."""
     data = _arrays("eval/vww01_int8")
-    inputs = (data["x"].astype(np.float32) + 128) / 255
+    return (data["x"].astype(np.float32) + 128) / 255, data["y"]
+
+
+def _vww() -> Task:
+    inputs, labels = vww_images()
     given, scored = _split(len(inputs))
-    evaluation = Evaluation("vww01, 900 images", inputs[scored], top1(data["y"][scored]), data["y"][scored])
+    evaluation = Evaluation("vww01, 900 images", inputs[scored], top1(labels[scored]), labels[scored])
     return Task("vww", _model("vww_96_float.onnx"), inputs[given], (evaluation,))
 
 

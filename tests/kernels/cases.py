@@ -53,15 +53,16 @@ def plain_call(site: Site, whole: bool) -> KernelCall:
 
 
 def draw_input(rng: np.random.Generator, site: Site, value: Value, sample: int) -> np.ndarray:
-    """int8: sample 1 all lowest, 2 all highest, 3 only extremes, others random. float: near halves of a unit."""
+    """Integers: sample 1 all lowest, 2 all highest, 3 only extremes, others random. float: near halves of a unit."""
     shape = value.type.shape
     if value.type.dtype is DType.FLOAT32:
         return draw_floats(rng, shape, site.output().quant.scale)
+    low, high = value.type.dtype.range
     if sample in (1, 2):
-        return np.full(shape, (-128, 127)[sample - 1], np.int8)
+        return np.full(shape, (low, high)[sample - 1], np.int8)
     if sample == 3:
-        return np.where(rng.random(shape) < 0.5, -128, 127).astype(np.int8)
-    return rng.integers(-128, 128, shape).astype(np.int8)
+        return np.where(rng.random(shape) < 0.5, low, high).astype(np.int8)
+    return rng.integers(low, high + 1, shape).astype(np.int8)
 
 
 def draw_floats(rng: np.random.Generator, shape: tuple[int, ...], unit: float) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from tests.ops.draws import activation_code, bias_for, output_scale, same_or_val
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
-from thimble.compiler.ir.types import DType
+from thimble.compiler.ir.types import DType, QuantParams
 from thimble.quantize.narrow import narrow, narrow_weights
 
 Rng = np.random.Generator
@@ -188,6 +190,32 @@ def narrow_conv_2d(rng: Rng) -> bytes:
     return export_tflite(narrow(graph, {0: weights}, {}).graph)
 
 
+def packed(draw: Callable[[Rng], bytes], narrow_weights_too: bool) -> Callable[[Rng], bytes]:
+    """A layer whose input, output or both have 4 or 2 bits, straight at the model's interface."""
+
+    def drawn(rng: Rng) -> bytes:
+        graph = import_tflite(draw(rng), "int8")
+        if narrow_weights_too and rng.random() < 0.5:
+            weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
+            graph = narrow(graph, {0: weights}, {}).graph
+        pairs = [pair for pair in product((DType.INT8, DType.INT4, DType.INT2), repeat=2) if pair[0] is not pair[1]]
+        chosen = (*pairs, (DType.INT4, DType.INT4), (DType.INT2, DType.INT2))[int(rng.integers(len(pairs) + 2))]
+        values = list(graph.values)
+        for index, dtype in zip((*graph.inputs, *graph.outputs), chosen, strict=True):
+            quant = narrower(values[index].quant, dtype, rng) if dtype.is_packed else values[index].quant
+            values[index] = replace(values[index], type=replace(values[index].type, dtype=dtype, quant=quant))
+        return export_tflite(replace(graph, values=tuple(values)))
+
+    return drawn
+
+
+def narrower(quant: QuantParams, dtype: DType, rng: Rng) -> QuantParams:
+    """About the same range on fewer levels."""
+    low, high = dtype.range
+    scale = np.float32(quant.scale * 256 / (high - low + 1) * rng.uniform(0.5, 1))
+    return QuantParams((float(scale),), (int(rng.integers(low, high + 1)),))
+
+
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
     "average_pool_2d": average_pool_2d,
@@ -198,5 +226,7 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "mean": mean,
     "quantize": quantize,
     "narrow_conv_2d": narrow_conv_2d,
+    "packed_conv_2d": packed(conv_2d, True),
+    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, False),
 }
 """By the operator whose kernels are specialised."""

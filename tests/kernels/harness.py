@@ -26,6 +26,7 @@ from thimble.compiler.ir.operator import (
     Scratch,
     Table,
 )
+from thimble.compiler.ir.packing import to_bytes
 from thimble.runtime_c import kernel_files
 from thimble.targets.model import Target
 from thimble.targets.sim.simulate import simulate
@@ -146,7 +147,7 @@ class _CaseMaker:
             return self._table(f"{name}_constant_{argument.index}", value.constant)
         data = (inputs if is_input else outputs)[argument.index]
         assert data is not None
-        raw = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+        raw = np.frombuffer(to_bytes(np.ascontiguousarray(data), value.type.dtype), np.uint8)
         if isinstance(argument, Input | Output):
             region = self._put(raw, is_input)
             const = "const " if is_input else ""
@@ -174,17 +175,18 @@ class _CaseMaker:
     def _put_over_input(self, data: np.ndarray, output: np.ndarray, ahead: int) -> None:
         """Place the output over the input, as far as the operator's overlap allows; what is left of that is free."""
         (overlap,) = self._site.overlaps()
+        raw = np.frombuffer(to_bytes(data, self._site.input(0).type.dtype), np.uint8)
+        made = np.frombuffer(to_bytes(output, self._site.output().type.dtype), np.uint8)
         behind = -(-(overlap.distance + ahead) // 4) * 4
         first, shift = max(-behind, 0), max(behind, 0)
-        whole = self._place(max(shift + data.nbytes, first + output.nbytes))
-        self._over = Region(whole.offset + first, output.nbytes)
-        self._input = Region(whole.offset + shift, data.nbytes)
+        whole = self._place(max(shift + raw.size, first + made.size))
+        self._over = Region(whole.offset + first, made.size)
+        self._input = Region(whole.offset + shift, raw.size)
         rest = self._over.offset + self._over.bytes
         self._free.append(Region(whole.offset, first))
         self._free.append(Region(rest, whole.offset + whole.bytes - rest))
-        raw = data.reshape(-1).view(np.uint8)
         self._contents.append((self._input, raw, raw))
-        self._contents.append((self._over, None, output.reshape(-1).view(np.uint8)))
+        self._contents.append((self._over, None, made))
 
     def _put(self, raw: np.ndarray, is_input: bool) -> Region:
         if self._over is not None:

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from tests.host_batch import run_on_host
+from tests.kernels.draws import narrower
 from tests.ops import cases_convolution, cases_movement, cases_reduction
 from tests.ops.draws import activation_code, scale, zero_point
 from tests.ops.test_ops import draw_input
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph, Role
-from thimble.compiler.ir.types import DType, QuantParams
+from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.executor import Executor
 from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights
 from thimble.quantize.sharing import shares
@@ -26,13 +27,6 @@ Rng = np.random.Generator
 NARROW = (DType.INT8, DType.INT4, DType.INT2)
 MODELS_PER_MIXTURE = 6
 SAMPLES = 4
-
-
-def narrower(quant: QuantParams, dtype: DType, rng: Rng) -> QuantParams:
-    """About the same range on fewer levels."""
-    low, high = dtype.range
-    scale = np.float32(quant.scale * 256 / (high - low + 1) * rng.uniform(0.5, 1))
-    return QuantParams((float(scale),), (int(rng.integers(low, high + 1)),))
 
 
 def drawn_narrow(model: bytes, widths: tuple[DType, ...], rng: Rng) -> Graph:

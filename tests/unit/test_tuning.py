@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+import thimble
 from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.candidates import layer_candidates
 from thimble.codegen.kernels import KernelSettings, choose_kernels
 from thimble.codegen.tuned import Measured, TunedKernels, kernel_stem
 from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.driver import tuned_cache, tuning
-from thimble.compiler.driver.build_folder import import_model
+from thimble.compiler.driver.build_folder import import_model, open_build
+from thimble.compiler.driver.html_report import repeat_commands
 from thimble.compiler.driver.layer_bench import measure_graph
 from thimble.compiler.ir.errors import ThimbleError
 from thimble.compiler.ir.graph import Graph
@@ -27,12 +29,17 @@ BOARD = load_target("stm32l4r5zi")
 TFLM = Rounding.TFLM
 
 
-def small_network() -> Graph:
+def small_model() -> bytes:
     """A layer of each operator that has a choice of kernels."""
     g = CalibratedBuilder(3)
     x = g.conv(g.input(1, 12, 12, 3), 8, 3, 2)
     x = g.conv(g.depthwise(x), 16)
-    return import_model(g.finish(g.connected(g.mean(x), 10)), Path("small.tflite"))
+    return g.finish(g.connected(g.mean(x), 10))
+
+
+def small_network() -> Graph:
+    """The graph of that model."""
+    return import_model(small_model(), Path("small.tflite"))
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +49,15 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuned_cache, "SHIPPED", tmp_path / "absent.json")
 
 
-def cycles(graph: Graph, tuned: TunedKernels) -> list[int]:
-    """Simulated cycles of each node with the kernels of a table."""
+def kernels_and_cycles(graph: Graph, tuned: TunedKernels) -> list[tuple[str, int, int]]:
+    """Of each node with the kernels of a table: its kernel, the scratch of that, simulated cycles."""
     chosen = choose_kernels(graph, BOARD, KernelSettings(tuned=tuned))
     measured = measure_graph(chosen, plan_layers(chosen, TFLM, 0.0), BOARD)
-    return [0 if node is None else node.cycles for node in measured.nodes]
+    found = []
+    for site, node in zip(chosen.sites, measured.nodes, strict=True):
+        call = site.lower(TFLM)[0]
+        found.append((call.kernel, call.scratch_bytes, 0 if node is None else node.cycles))
+    return found
 
 
 def test_tuned_kernels_are_not_slower_and_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,12 +65,26 @@ def test_tuned_kernels_are_not_slower_and_are_measured_once(monkeypatch: pytest.
     tuned = tuning.tune_graph(graph, BOARD, TFLM, by_rows=True)
     assert len(tuned.layers) == 8  # four layers, whole and by rows
     assert all(len(kernels) > 1 for kernels in tuned.layers.values())
-    for before, after in zip(cycles(graph, TunedKernels()), cycles(graph, tuned), strict=True):
-        assert after <= 1.002 * before  # what lies around a kernel moves code by some cache lines
+    before, after = kernels_and_cycles(graph, TunedKernels()), kernels_and_cycles(graph, tuned)
+    others = [pair for pair in zip(before, after, strict=True) if pair[0][:2] != pair[1][:2]]
+    assert others  # some layer got another kernel; the same ones may take more where code lies in other cache lines
+    assert all(now[2] <= then[2] for then, now in others)
     written = tuned_cache.user_file().read_bytes()
     monkeypatch.setattr(tuning, "measure_graph", None)  # a second run measures nothing
     assert tuning.tune_graph(graph, BOARD, TFLM, by_rows=True) == tuned
     assert tuned_cache.user_file().read_bytes() == written
+
+
+def test_builds_keep_what_they_were_tuned_by(tmp_path: Path) -> None:
+    model, out = tmp_path / "small.tflite", tmp_path / "out"
+    model.write_bytes(small_model())
+    report = thimble.compile(model, BOARD.name, out, objective="latency", tune=True)
+    assert report["build"]["tune"]
+    assert len(report["build"]["tuned"]) == 4
+    again = open_build(out)
+    for layer, site in zip(report["layers"], again.graph.sites, strict=True):
+        assert layer["kernel"] == site.lower(TFLM)[0].kernel
+    assert "--tune" in repeat_commands(report)[0]
 
 
 def test_candidates_begin_with_the_default_and_differ() -> None:

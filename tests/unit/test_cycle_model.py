@@ -1,0 +1,100 @@
+"""The cost model: near what is simulated on a network that was not in the fit, and an entry for each kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tests.bench.cost_networks import network
+from tests.bench.cost_samples import ROUNDING, Variant, load_graph, sample
+from tests.bench.cost_table import relative_errors
+from tests.bench.fit_costs import fit, non_negative_least_squares
+from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels, kernels_by_scratch
+from thimble.compiler.driver import demo
+from thimble.compiler.plan.cycles import OTHERS, REFERENCE, cycle_model, extra_cycles, kernel_entry
+from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
+from thimble.targets.model import load_target
+
+BOARD = load_target(REFERENCE)
+MODEL = cycle_model(REFERENCE)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [Variant(KernelFamily.C), Variant(KernelFamily.AUTO), Variant(KernelFamily.AUTO, rows=1)],
+    ids=["plain C", "own", "by rows"],
+)
+def test_median_error_is_below_ten_percent(variant: Variant) -> None:
+    graph = load_graph(demo.model_path().read_bytes(), "shipped")
+    errors = np.abs(relative_errors(sample(graph, BOARD, variant).layers, MODEL))
+    assert len(errors) >= 10
+    assert np.median(errors) < 10
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_every_kernel_was_measured(number: int) -> None:
+    graph = load_graph(network(number), f"random {number}")
+    for settings in (KernelSettings(KernelFamily.C), KernelSettings()):
+        for site in choose_kernels(graph, BOARD, settings).sites:
+            for call in site.lower(ROUNDING):
+                assert MODEL.entry(call.kernel) != OTHERS, f"{call.kernel} has no costs: run `make fit-costs`"
+
+
+def works_by_scratch() -> Iterator[tuple[str, list[float]]]:
+    """For layers of a network the predicted cycles of its kernels, from the most scratch to the least."""
+    for site in load_graph(network(0), "random").sites:
+        form = site.op.rows(site)
+        size = NodeSize.of(site, form.steps if form else 1)
+        by_kernel: dict[str, list[float]] = {}
+        for _, calls in kernels_by_scratch(site, BOARD, ROUNDING, False, KernelSettings()):
+            work = NodeWork(size, tuple(CallShape.of(call, False) for call in calls))
+            by_kernel.setdefault(MODEL.entry(calls[0].kernel), []).append(MODEL.cycles(work))
+        yield from by_kernel.items()
+
+
+def test_planes_in_smaller_portions_are_not_priced_as_faster() -> None:
+    ladders = [ladder for kernel, ladder in works_by_scratch() if kernel == "depthwise_conv_2d_dsp"]
+    assert any(len(ladder) > 3 for ladder in ladders)
+    for ladder in ladders:
+        assert all(less >= more for more, less in pairwise(ladder))
+
+
+def test_calls_by_rows_cost_more_than_one() -> None:
+    site = load_graph(network(0), "random").sites[1]
+    work = NodeWork.of(site, ROUNDING)
+    steps = work.size.steps
+    one_by_one = extra_cycles(MODEL, work, steps, work.size.macs)
+    by_two = extra_cycles(MODEL, work, -(-steps // 2), work.size.macs)
+    twice = extra_cycles(MODEL, work, steps, 2 * work.size.macs)
+    assert by_two < one_by_one < twice
+
+
+def test_entries_are_the_longest_names_that_fit() -> None:
+    entries = {"conv_2d_dsp": 1, "conv_2d_rows_dsp": 2, "add_s8": 3}
+    assert kernel_entry("conv_2d_rows_dsp_3x3s1x1_p8r272c16_f", entries) == "conv_2d_rows_dsp"
+    assert kernel_entry("conv_2d_dsp_f3", entries) == "conv_2d_dsp"
+    assert kernel_entry("add_s8", entries) == "add_s8"
+    assert kernel_entry("add_s16", entries) == OTHERS
+
+
+def test_unknown_chips_are_priced_like_the_reference() -> None:
+    assert cycle_model("no such chip").kernels == MODEL.kernels
+
+
+def test_fit_finds_the_costs() -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(40):
+        amounts = {"calls": 1.0, "macs": float(rng.integers(1000, 90000)), "outputs": float(rng.integers(10, 4000))}
+        rows.append((amounts, 800 * amounts["calls"] + 1.25 * amounts["macs"] + 7 * amounts["outputs"]))
+    rows[0] = (rows[0][0], 3 * rows[0][1])  # one that the work does not explain
+    costs = fit(rows)
+    assert costs == pytest.approx({"calls": 800, "macs": 1.25, "outputs": 7}, rel=0.02)
+
+
+def test_least_squares_stay_above_zero() -> None:
+    a = np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]])
+    assert non_negative_least_squares(a, np.array([3.0, 2.0, 1.0])) == pytest.approx([2.0, 0.0])
