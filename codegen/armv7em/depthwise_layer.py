@@ -84,13 +84,13 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
         "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
     }
     if core.variant == DEFAULT:
-        makers = {name: makers[name] for name in _defaults(sizes, whole)}
+        makers = {name: makers[name] for name in _defaults(sizes, whole, core.compact)}
     return first_made(makers, core.variant)
 
 
-def _defaults(sizes: Sizes, whole: bool) -> tuple[str, ...]:
-    """What is taken where nothing was measured, the first that can be made."""
-    if not whole and sizes["output_width"] <= PIXELS_WIDTH:
+def _defaults(sizes: Sizes, whole: bool, compact: bool) -> tuple[str, ...]:
+    """What is taken where nothing was measured, the first that can be made. Weights of planes take less flash."""
+    if not whole and not compact and sizes["output_width"] <= PIXELS_WIDTH:
         return ("apart", "planes")
     kernel = sizes["kernel_height"], sizes["kernel_width"]
     least_bytes = WORD_BYTES * sizes["kernel_height"] * _row_words(sizes, kernel)

@@ -30,6 +30,9 @@ UNROLL = 4
 MAX_SEGMENTS = 24
 """THIMBLE_MAX_SEGMENTS in the runtime."""
 
+MAX_WINDOW_ROWS = 64
+"""THIMBLE_MAX_WINDOW_ROWS in the runtime."""
+
 MAX_WINDOW_BYTES = 1 << 15
 """Largest window taken: two of them are copied to scratch at the borders."""
 
@@ -98,7 +101,8 @@ def windows_call(site: Site, layer: PlainLayer, sizes: Sizes, whole: bool, limit
     """The call for weights (channels, kernel_height * kernel_width * input_channels)."""
     arithmetic = arithmetic_of(layer)
     reach = max((sizes[f"kernel_{side}"] - 1) * sizes[f"dilation_{side}"] for side in ("height", "width"))
-    if arithmetic is None or layer.weights.shape[1] > MAX_WINDOW_BYTES or reach > MAX_REACH:
+    too_large = layer.weights.shape[1] > MAX_WINDOW_BYTES or sizes["kernel_height"] > MAX_WINDOW_ROWS
+    if arithmetic is None or too_large or reach > MAX_REACH:
         return None
     one_row = whole and _is_pointwise(sizes)
     if one_row:
