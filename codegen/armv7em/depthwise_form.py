@@ -17,6 +17,9 @@ MAX_BLOCK = 5
 MAX_UNROLLED_BLOCKS = 3
 """Blocks of outputs one behind the other in code; more of them are a loop."""
 
+COMPACT_BYTES_PER_CYCLE = 10
+"""Code that compact forms give for a cycle a row."""
+
 CONSTANTS = ("bias", "multiplier", "addend", "shift")
 
 WORD_TAPS = 3
@@ -176,7 +179,7 @@ def row_code(form: DepthwiseForm) -> RowCode:
         unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n, fits)))
         looped = _blocks(0, (len(SUMS),) * unroll)
         options.append(RowCode(turns // unroll, looped, _blocks(width - last, (last,) if last else ())))
-    return min(options, key=lambda code: _row_cycles(form, code))
+    return min(options, key=lambda code: _row_cycles(form, code) + _code_price(form, code))
 
 
 def _unrolls(form: DepthwiseForm, count: int, fits: int) -> bool:
@@ -202,6 +205,12 @@ def _row_cycles(form: DepthwiseForm, code: RowCode) -> int:
     """About the cycles of a row of outputs."""
     looped = sum(block_cycles(form, block) for block in code.looped) + 6
     return code.turns * looped + sum(block_cycles(form, block) for block in code.rest)
+
+
+def _code_price(form: DepthwiseForm, code: RowCode) -> float:
+    """The cycles that the code of a row is worth: nothing where flash does not count. An instruction takes 4 bytes."""
+    blocks = (*code.looped, *code.rest)
+    return 4 * sum(block_cycles(form, block) for block in blocks) / COMPACT_BYTES_PER_CYCLE if form.compact else 0.0
 
 
 def block_cycles(form: DepthwiseForm, block: Block) -> int:

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_windows_mve.h"
 
-/* Where a call stands: the window of output row `row` begins at input row `top`, whose image begins at row `image`. */
+/* Where a call stands. */
 typedef struct {
     const thimble_windows_mve_params *p;
     const thimble_rows *input;
-    int32_t image;
-    int32_t top;
     int32_t segments;
-    const int8_t *border; /* zero points for a row of a window */
-    int8_t *copies[2];    /* windows that do not lie in the input as they are needed */
+    const int8_t *rows[THIMBLE_MAX_WINDOW_ROWS]; /* input rows under those of the kernel, null in the border */
+    const int8_t *border;                        /* zero points for a row of a window */
+    int8_t *copies[2];                           /* windows that do not lie in the input as they are needed */
     int32_t advance[THIMBLE_MAX_SEGMENTS];
     thimble_segment_mve places[THIMBLE_MAX_SEGMENTS];
 } windows;
@@ -22,46 +21,53 @@ static int32_t larger(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
-/* The input row under row `ky` of the kernel, null in the border. */
-static const int8_t *row_under(const windows *w, int32_t ky) {
-    const int32_t y = w->top + ky * w->p->dilation_height;
-    return y >= 0 && y < w->p->input_height ? thimble_row(w->input, w->image + y) : 0;
-}
-
-/* The taps of a row of a window whose first column is `left`, one behind the other, with zero points in the border. */
-static void copy_row(const thimble_windows_mve_params *p, const int8_t *row, int32_t left, int8_t *to) {
-    const int32_t channels = p->input_channels;
-    if (row == 0) {
-        thimble_fill_mve(to, p->input_zero_point, p->kernel_width * channels);
-    } else if (p->dilation_width == 1) {
-        const int32_t before = smaller(larger(-left, 0), p->kernel_width);
-        const int32_t end = larger(smaller(p->kernel_width, p->input_width - left), before);
-        thimble_fill_mve(to, p->input_zero_point, before * channels);
-        thimble_copy_mve(to + before * channels, row + (left + before) * channels, (end - before) * channels);
-        thimble_fill_mve(to + end * channels, p->input_zero_point, (p->kernel_width - end) * channels);
-    } else {
-        for (int32_t x = left; x < left + p->kernel_width * p->dilation_width; x += p->dilation_width) {
-            if (x >= 0 && x < p->input_width) {
-                thimble_copy_mve(to, row + x * channels, channels);
-            } else {
-                thimble_fill_mve(to, p->input_zero_point, channels);
-            }
-            to += channels;
-        }
+/* The input rows under the kernel where its first row lies at row `top` of an image that begins at row `image`. */
+static void find_rows(windows *w, int32_t image, int32_t top) {
+    for (int32_t ky = 0; ky < w->p->kernel_height; ky++) {
+        const int32_t y = top + ky * w->p->dilation_height;
+        w->rows[ky] = y >= 0 && y < w->p->input_height ? thimble_row(w->input, image + y) : 0;
     }
 }
 
-/* Window `which` of the pair, of output column `x`, as a copy. */
+/* The taps of a row of a dilated window whose first column is `left`, one behind the other. */
+static void copy_taps(const thimble_windows_mve_params *p, const int8_t *row, int32_t left, int8_t *to) {
+    const int32_t channels = p->input_channels;
+    for (int32_t x = left; x < left + p->kernel_width * p->dilation_width; x += p->dilation_width) {
+        if (x >= 0 && x < p->input_width) {
+            thimble_copy_mve(to, row + x * channels, channels);
+        } else {
+            thimble_fill_mve(to, p->input_zero_point, channels);
+        }
+        to += channels;
+    }
+}
+
+/* Window `which` of the pair, of output column `x`, as a copy, with zero points in the border. */
 static void copy_window(windows *w, int which, int32_t x) {
     const thimble_windows_mve_params *p = w->p;
-    const int32_t parts = p->row_parts == 0 ? 1 : p->row_parts;
-    const int32_t pitch = p->row_parts == 0 ? p->kernel_width * p->input_channels : parts * p->segment_bytes;
+    const int32_t left = x * p->stride_width - p->pad_left;
+    const int32_t first = smaller(larger(-left, 0), p->kernel_width); /* columns [first, end) lie inside */
+    const int32_t end = larger(smaller(p->kernel_width, p->input_width - left), first);
+    const int32_t bytes = p->kernel_width * p->input_channels;
+    const int32_t before = first * p->input_channels;
+    const int32_t inside = (end - first) * p->input_channels;
+    const int32_t pitch = p->row_parts == 0 ? bytes : p->row_parts * p->segment_bytes;
     int8_t *to = w->copies[which];
     for (int32_t i = 0; i < w->segments; i++) {
         w->places[i].place[which] = to + i * p->segment_bytes;
     }
     for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-        copy_row(p, row_under(w, ky), x * p->stride_width - p->pad_left, to);
+        const int8_t *row = w->rows[ky];
+        if (row == 0) {
+            thimble_fill_mve(to, p->input_zero_point, bytes);
+        } else if (p->dilation_width != 1) {
+            copy_taps(p, row, left, to);
+        } else {
+            if (inside != bytes) {
+                thimble_fill_mve(to, p->input_zero_point, bytes);
+            }
+            thimble_copy_mve(to + before, row + (left + first) * p->input_channels, inside);
+        }
         to += pitch;
     }
 }
@@ -73,7 +79,7 @@ static void place_window(windows *w, int which, int32_t x) {
     thimble_segment_mve *segment = w->places;
     int32_t *advance = w->advance;
     for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-        const int8_t *row = row_under(w, ky);
+        const int8_t *row = w->rows[ky];
         const int8_t *from = row == 0 ? w->border : row + left;
         for (int32_t part = 0; part < p->row_parts; part++) {
             segment++->place[which] = from;
@@ -150,8 +156,7 @@ void thimble_windows_mve(const thimble_windows_mve_params *params, thimble_pair_
     thimble_fill_mve(scratch + 8 * blocks, p->input_zero_point, parts);
     for (int32_t row = first; row < end; row++) {
         const int32_t image = row / p->output_height;
-        w.image = image * p->input_height;
-        w.top = (row - image * p->output_height) * p->stride_height - p->pad_top;
+        find_rows(&w, image * p->input_height, (row - image * p->output_height) * p->stride_height - p->pad_top);
         make_row(&w, function, &job, thimble_row(output, row));
     }
 }

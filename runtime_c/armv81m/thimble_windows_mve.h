@@ -11,6 +11,9 @@
 /* Most segments of a window: what the places of two windows take of the stack. */
 #define THIMBLE_MAX_SEGMENTS 24
 
+/* Most rows of a kernel. */
+#define THIMBLE_MAX_WINDOW_ROWS 64
+
 /* Sizes in elements. A window is `row_parts` segments for each row of the kernel, or one segment where it is copied;
  * each is a multiple of 16 bytes long, those of a row lie one behind the other. What a segment holds behind a row of
  * the window meets weights of 0. */
