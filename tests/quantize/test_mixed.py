@@ -29,7 +29,7 @@ from thimble.compiler.ops.pool_2d import AveragePool2D
 from thimble.compiler.ops.reshape import Reshape
 from thimble.compiler.ops.window import Padding
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import Bits, Losses, Tensors, frontier, lost
+from thimble.quantize.choices import Bits, Losses, Tensors, frontier, lost, widened
 from thimble.quantize.loss import run_values
 from thimble.quantize.mixed import Limits, Mixed, Search, settled_grids
 from thimble.quantize.patch_precision import narrow_patches
@@ -146,6 +146,19 @@ def test_frontier_is_the_best_of_all_choices_where_they_can_be_counted() -> None
             o for o in everything if price(o) < price(bits) and lost(tensors, losses, o) < lost(tensors, losses, bits)
         ]
         assert not better
+
+
+def test_widened_choice_takes_what_the_price_leaves() -> None:
+    tensors = Tensors(((0,), (1,)), (0, 1))
+    losses = Losses({0: {4: 0.3}, 1: {4: 0.1}}, {0: {4: 0.2}, 1: {4: 0.4}})
+    everything = Bits({0: 4, 1: 4}, {0: 4, 1: 4})
+
+    def price(bits: Bits) -> float:
+        return float(bits.value(0) + bits.value(1) + bits.layer(0) + bits.layer(1))
+
+    assert widened(tensors, losses, price, everything, 16) == everything
+    assert widened(tensors, losses, price, everything, 24) == Bits({1: 4}, {0: 4})
+    assert widened(tensors, losses, price, everything, 32) == Bits()
 
 
 def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
