@@ -17,6 +17,7 @@ from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
 from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
 from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.compiler.ir.graph import Site, Value
 from thimble.compiler.ir.operator import (
     Argument,
@@ -98,7 +99,7 @@ def _around(
     find: Find, site: Site, call: KernelCall, core: Core, limit_bytes: int, flat: bool = False
 ) -> KernelCall | None:
     """The kernel of `find` around packed rows; `flat`: all pixels of whole tensors are one row after the other."""
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     own = (*_packed_params(site, sizes), ("flat", int(flat)))
     spare = _scratch_bytes(dict(own))
     if spare > MAX_UNPACKED_BYTES:
@@ -127,7 +128,7 @@ def _with_int8_activations(site: Site) -> Site:
     return replace(site, inputs=(wide(site.input(0)), *site.inputs[1:]), outputs=(wide(site.output()),))
 
 
-def _packed_params(site: Site, sizes: dict[str, int]) -> tuple[tuple[str, int], ...]:
+def _packed_params(site: Site, sizes: Sizes) -> tuple[tuple[str, int], ...]:
     """The fields of thimble_packed_rows_params."""
     given, made = site.input(0).type, site.output().type
     return (
@@ -146,7 +147,7 @@ def _packed_params(site: Site, sizes: dict[str, int]) -> tuple[tuple[str, int], 
     )
 
 
-def _scratch_bytes(own: dict[str, int]) -> int:
+def _scratch_bytes(own: Sizes) -> int:
     """What thimble_packed_rows_open asks for."""
     unpacked = own["input_width"] * own["input_channels"] + 3
     size = -(-2 * own["all_rows"] // 4) * 4 + own["reach"] * (unpacked // 4 * 4) if own["input_bits"] < 8 else 0
