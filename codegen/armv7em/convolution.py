@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from thimble.codegen.armv7em.core import Core
@@ -9,10 +11,12 @@ from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.packing import call_arguments, pair_words
 from thimble.codegen.armv7em.partial_matmul import PartialMatmulForm, conv_2d_partial_source
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
+from thimble.codegen.armv7em.shared_shift import share_shift
 from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
@@ -65,16 +69,14 @@ MIN_WINDOWS = 24
 MIN_POINTWISE_WIDTH = 24
 """Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
 
-Sizes = dict[str, int]
-
 
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """A packed matrix product in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     if layer is None or sizes["group_channels"] != sizes["input_channels"] or len(layer.weights) < 2:
         return None
-    found = fuse_sums(layer)
+    found = fuse_sums(layer) if core.compact else _fuse_pixels(layer)
     if found is None:
         return None
     arithmetic, constants = found
@@ -103,6 +105,18 @@ def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
         *(Variant("windows", n) for n in PORTIONS if whole and not pointwise),
         *(Variant("columns", n) for n in range(4, MAX_COLUMNS + 1, 4)),
     )
+
+
+def _fuse_pixels(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
+    """What fuse_sums says, with one last shift for all channels where that gives the same bytes."""
+    found = fuse_sums(layer)
+    shared = share_shift(layer) if found is not None and found[0].folded else None
+    if found is None or shared is None:
+        return found
+    arithmetic, constants = found
+    shifts = np.full(len(shared.multipliers), shared.shift)
+    same = Requantization(constants.scale_bits, shared.multipliers, shared.addends, shifts, shared.starts)
+    return replace(arithmetic, shift=shared.shift), same
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:

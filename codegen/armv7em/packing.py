@@ -25,7 +25,7 @@ def pair_words(weights: Array, start: Array, constants: Requantization, folded: 
     order = channel_pairs(len(weights))
     start, words = weight_words(weights, start, folded)
     tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
-    parts = (start[order], words[order].transpose(0, 2, 1), tail[order])
+    parts = ((start + constants.starts)[order], words[order].transpose(0, 2, 1), tail[order])
     return int32_words(np.concatenate([part.reshape(len(order), -1) for part in parts], axis=1))
 
 

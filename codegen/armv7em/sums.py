@@ -34,19 +34,21 @@ class Arithmetic:
 
     `folded`: weights as 256 * w1 + w0, else plain bytes. `scale_bits`: sums are scaled by this power of 2 before
     requantization; 8 where folded. `rounds_ties`: results below the zero point matter, so that halves must be rounded
-    away from zero. `clamps`: the output limits lie inside those of int8.
+    away from zero. `clamps`: the output limits lie inside those of int8. `shift`: the last shift of all channels, 0
+    where each has its own.
     """
 
     folded: bool
     scale_bits: int
     rounds_ties: bool
     clamps: bool
+    shift: int = 0
 
     @property
     def name(self) -> str:
         """A short name, a part of C names."""
         weights = "f" if self.folded else f"p{self.scale_bits}"
-        return f"{weights}{'t' * self.rounds_ties}{'c' * self.clamps}"
+        return f"{weights}{'t' * self.rounds_ties}{'c' * self.clamps}{f'h{self.shift}' * (self.shift > 0)}"
 
     @property
     def comment(self) -> str:
@@ -54,7 +56,8 @@ class Arithmetic:
         weights = "Weights folded as 256 * w1 + w0" if self.folded else "Weights as plain bytes"
         limits = "inside int8" if self.clamps else "of int8"
         ties = "halves away from zero" if self.rounds_ties else "nothing below the zero point"
-        return f"{weights}; output limits {limits}, {ties}."
+        shift = "one last shift" if self.shift else "a last shift for each channel"
+        return f"{weights}; output limits {limits}, {ties}; {shift}."
 
     @property
     def step_bytes(self) -> int:
@@ -64,7 +67,8 @@ class Arithmetic:
     @property
     def end_bytes(self) -> int:
         """Code of the end of a group of 4 pixels and 2 channels: 8 instructions for each that is not always there."""
-        return 256 + 32 * (2 * self.rounds_ties + (not self.folded)) + 40 * self.clamps
+        shifts = 0 if self.shift else 40
+        return 216 + shifts + 32 * (2 * self.rounds_ties + (not self.folded)) + 40 * self.clamps
 
     @property
     def step_cycles(self) -> int:
@@ -147,7 +151,8 @@ def multiply_single(a: Listing, arithmetic: Arithmetic, step: int, first: int, s
 def requantize(a: Listing, frame: Frame, arithmetic: Arithmetic, pixels: int = 4) -> None:
     """The sums of these pixels to int8: SMMLA with both rounding terms and the zero point in its addend."""
     for channel in range(2):
-        for register, name in zip(("r2", "r3", "r4"), CONSTANTS[2 + 3 * channel :], strict=False):
+        wanted = ("r2", "r3") if arithmetic.shift else ("r2", "r3", "r4")
+        for register, name in zip(wanted, CONSTANTS[2 + 3 * channel :], strict=False):
             frame.load(a, register, name)
         for total in SUMS[channel : 2 * pixels : 2]:
             if not arithmetic.folded:
@@ -157,8 +162,10 @@ def requantize(a: Listing, frame: Frame, arithmetic: Arithmetic, pixels: int = 4
             a.op("smmla", total, total, "r2", "r3")
             if arithmetic.rounds_ties:
                 a.op("add", total, total, "r5", f"lsl #{arithmetic.scale_bits - 1}", note="halves away from zero")
-            a.op("asr", total, total, "r4")
-            a.op("usat" if arithmetic.clamps else "ssat", total, "#8", total)
+            if not arithmetic.shift:
+                a.op("asr", total, total, "r4")
+            shift = (f"asr #{arithmetic.shift}",) if arithmetic.shift else ()
+            a.op("usat" if arithmetic.clamps else "ssat", total, "#8", total, *shift)
 
 
 def join_channels(a: Listing, frame: Frame, arithmetic: Arithmetic, pixels: int = 4) -> None:

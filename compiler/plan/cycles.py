@@ -8,7 +8,8 @@ were not in the fit. The driver measures what is chosen on the simulator.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,15 +46,21 @@ class CycleModel:
         return sum(cost * amounts.get(name, 0.0) for name, cost in costs.items())
 
     def entry(self, kernel: str) -> str:
-        """The entry of a kernel: the longest that begins its name."""
+        """The entry by which a kernel is priced."""
         return kernel_entry(kernel, self.kernels)
 
 
-def kernel_entry(kernel: str, entries: Mapping[str, object]) -> str:
-    """The longest of the entries that is a kernel's name or begins it before an underscore; OTHERS where none does."""
-    while kernel not in entries and "_" in kernel:
-        kernel = kernel.rpartition("_")[0]
-    return kernel if kernel in entries else OTHERS
+def kernel_entry(kernel: str, entries: Collection[str]) -> str:
+    """The longest of the entries that is a kernel's name or begins it before an underscore.
+
+    Kernels for elements of 2 and 4 bits count as those for 8, which take about as long. A kernel that was not measured
+    is taken to be as slow as the plain one of its operator, so that no measured one is given up for it: OTHERS where
+    that was not measured either.
+    """
+    parts = re.sub(r"_([sw])[24](?=_|$)", r"_\g<1>8", kernel).split("_")
+    names = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    plain = (f"{name}_s8" for name in names)
+    return next((name for name in (*names, *plain) if name in entries), OTHERS)
 
 
 @cache

@@ -31,6 +31,9 @@ PIXELS = 4
 WEIGHT_WORD = 4
 """Weights of a word: depths are made multiples of it."""
 
+ALONE = 0.4
+"""Of the time of four pixels what one takes that is made alone."""
+
 MAX_TAPS_COUNTED = 1 << 16
 """Along one side of an image; borders of larger ones do not count."""
 
@@ -86,6 +89,8 @@ class CallShape:
     def work(self, node: NodeSize, rows: float) -> Work:
         """What a call of the layer's function for `rows` of a node's rows makes this kernel do."""
         share = min(rows / node.steps, 1.0)
+        if self.numbers.get("flat"):  # its rows are longer than the node's
+            rows = share * self.numbers["output_height"]
         plain = {
             "calls": 1.0,
             "kernels": rows if self.for_one_row else 1.0,
@@ -156,14 +161,13 @@ def _by_rows(call: CallShape, rows: float) -> dict[str, float]:
     """Matrix products straight from widened rows; pointwise layers of whole tensors are one row of all pixels."""
     n, channels = call.numbers, call.numbers["output_channels"]
     depth = ceil(n["input_channels"] / WEIGHT_WORD) * WEIGHT_WORD
-    taps = n["kernel_height"] * n["kernel_width"]
     groups: float
     laid_out: float
     if _is_flat(n):
         pixels = rows * n["output_width"]
         full, rest = divmod(ceil(pixels), n["row_pixels"])
         portions = full + (rest > 0)
-        groups = full * ceil(n["row_pixels"] / PIXELS) + ceil(rest / PIXELS)
+        groups = full * _groups(n["row_pixels"], n["max_tails"]) + _groups(rest, n["max_tails"])
         laid_out = pixels * depth
     else:
         at_once = min(n["rows_at_once"], max(rows, 1))
@@ -173,13 +177,19 @@ def _by_rows(call: CallShape, rows: float) -> dict[str, float]:
         laid_out = read_rows * n["row_pixels"] * depth
     pairs = ceil(channels / 2)
     return {
-        "macs": groups * PIXELS * 2.0 * pairs * taps * depth,
+        "macs": groups * PIXELS * 2.0 * pairs * n["kernel_height"] * n["row_steps"] * WEIGHT_WORD,
         "laid_out": float(laid_out),
         "weights": float(portions * call.table_bytes),
         "portions": float(portions),
         "starts": float(portions * pairs),
         "runs": float(groups * pairs * n["kernel_height"]),
     }
+
+
+def _groups(pixels: int, most_alone: int) -> float:
+    """Groups of four pixels; up to so many that are left over are made alone, in less than half the time of a group."""
+    whole, left = divmod(pixels, PIXELS)
+    return whole + (ALONE * left if left <= most_alone else 1.0)
 
 
 def _is_flat(n: Mapping[str, int]) -> bool:
@@ -194,11 +204,7 @@ def _by_columns(call: CallShape, rows: float) -> dict[str, float]:
     full, rest = divmod(pixels, n["columns"])
     portions = full + (rest > 0)
 
-    def groups(columns: int) -> float:
-        whole, left = divmod(columns, PIXELS)
-        return whole + (0.4 * left if left < 3 else 1.0)
-
-    made = full * groups(n["columns"]) + groups(rest)
+    made = full * _groups(n["columns"], 2) + _groups(rest, 2)
     pairs = ceil(n["output_channels"] / 2)
     return {
         "macs": made * PIXELS * 2.0 * pairs * n["depth"],

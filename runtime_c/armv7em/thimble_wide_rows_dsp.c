@@ -69,17 +69,18 @@ static void move_words(const uint32_t *from, uint32_t *to, int32_t words) {
 /* Pixels of one word, which reaches into the next pixel: what is multiplied by the zeros behind a pixel's weights does
  * not matter. */
 static void widen_single_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
-    for (; pixels >= 4; pixels -= 4) {
-        const uint32_t a = thimble_load_4(from);
-        const uint32_t b = thimble_load_4(from + channels);
-        const uint32_t c = thimble_load_4(from + 2 * channels);
-        const uint32_t d = thimble_load_4(from + 3 * channels);
-        put_word(folded, to, a);
-        put_word(folded, to + 2, b);
-        put_word(folded, to + 4, c);
-        put_word(folded, to + 6, d);
-        from += 4 * channels;
-        to += 8;
+    if (folded && channels == 3) {
+        for (; pixels >= 4; pixels -= 4) {
+            const uint32_t a = thimble_load_4(from);
+            const uint32_t b = thimble_load_4(from + 4);
+            const uint32_t c = thimble_load_4(from + 8);
+            put_word(1, to, a);
+            put_word(1, to + 2, a >> 24 | b << 8);
+            put_word(1, to + 4, b >> 16 | c << 16);
+            put_word(1, to + 6, c >> 8);
+            from += 12;
+            to += 8;
+        }
     }
     for (; pixels > 0; pixels--) {
         put_word(folded, to, thimble_load_4(from));

@@ -29,8 +29,12 @@ MEASURED = (REFERENCE, "stm32h743zi", "stm32u575zi", "mps3-an547", "stm32f207zg"
 
 NETWORKS, OTHER_NETWORKS = 12, 6
 REFERENCE_RUNS = (*PLAIN, *OWN)
-OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5], Variant(KernelFamily.AUTO, 0))
+OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5], *(Variant(KernelFamily.AUTO, limit) for limit in (1024, 512, 0)))
 """Fewer on chips other than the one of reference, whose kernels are the same or fewer."""
+
+DENSE_NETWORKS = range(13, 42, 4)
+DENSE_RUNS = tuple(run for run in OWN if run.rows is None and (run.winograd_bytes or run.limit_bytes in (2048, 1024)))
+"""More networks of dense convolutions, whose kernels differ the most with scratch, on the chip of reference."""
 
 LEAST_SAMPLES = 6
 """Kernels with fewer samples have no entry of their own."""
@@ -108,9 +112,9 @@ def errors_of(fitted: dict[str, Any], samples: Sequence[Sample]) -> dict[str, fl
     return {entry: round(100 * float(np.median(found)), 1) for entry, found in sorted(by_entry.items())}
 
 
-def measure(target: Target, variants: Sequence[Variant], networks: int) -> list[Samples]:
+def measure(target: Target, variants: Sequence[Variant], networks: Iterable[int]) -> list[Samples]:
     """The samples of all networks in all variants on a chip."""
-    graphs = [load_graph(network(number), f"random_{number}") for number in range(networks)]
+    graphs = [load_graph(network(number), f"random_{number}") for number in networks]
     jobs = [(graph, target, variant) for graph in graphs for variant in variants]
     workers = os.cpu_count() or 1
     made = track(sample_all(jobs, workers), target.name, total=len(jobs))
@@ -124,8 +128,10 @@ def core_of(target: str) -> str:
 
 def costs_of(target: Target) -> dict[str, Any]:
     """What costs.json holds of a target."""
-    reference = target.name == REFERENCE
-    made = measure(target, REFERENCE_RUNS if reference else OTHER_RUNS, NETWORKS if reference else OTHER_NETWORKS)
+    if target.name == REFERENCE:
+        made = measure(target, REFERENCE_RUNS, range(NETWORKS)) + measure(target, DENSE_RUNS, DENSE_NETWORKS)
+    else:
+        made = measure(target, OTHER_RUNS, range(OTHER_NETWORKS))
     samples = [sample for run in made for sample in run.layers]
     fitted = fit_kernels(samples)
     steps = [run.step_cycles for run in made if run.step_cycles is not None]

@@ -40,7 +40,8 @@ def test_every_kernel_was_measured(number: int) -> None:
     for settings in (KernelSettings(KernelFamily.C), KernelSettings()):
         for site in choose_kernels(graph, BOARD, settings).sites:
             for call in site.lower(ROUNDING):
-                assert MODEL.entry(call.kernel) != OTHERS, f"{call.kernel} has no costs: run `make fit-costs`"
+                measured = call.kernel.startswith(MODEL.entry(call.kernel))
+                assert measured, f"{call.kernel} has no costs: run `make fit-costs`"
 
 
 def works_by_scratch() -> Iterator[tuple[str, list[float]]]:
@@ -77,7 +78,8 @@ def test_entries_are_the_longest_names_that_fit() -> None:
     assert kernel_entry("conv_2d_rows_dsp_3x3s1x1_p8r272c16_f", entries) == "conv_2d_rows_dsp"
     assert kernel_entry("conv_2d_dsp_f3", entries) == "conv_2d_dsp"
     assert kernel_entry("add_s8", entries) == "add_s8"
-    assert kernel_entry("add_s16", entries) == OTHERS
+    assert kernel_entry("add_s16", entries) == kernel_entry("add_new_dsp_7", entries) == "add_s8"
+    assert kernel_entry("lookup_s8", entries) == OTHERS
 
 
 def test_unknown_chips_are_priced_like_the_reference() -> None:
