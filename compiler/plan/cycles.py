@@ -8,6 +8,7 @@ were not in the fit. The driver measures what is chosen on the simulator.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -52,10 +53,11 @@ class CycleModel:
 def kernel_entry(kernel: str, entries: Collection[str]) -> str:
     """The longest of the entries that is a kernel's name or begins it before an underscore.
 
-    A kernel that was not measured is taken to be as slow as the plain one of its operator, so that no measured one is
-    given up for it: OTHERS where that was not measured either.
+    Kernels for elements of 2 and 4 bits count as those for 8, which take about as long. A kernel that was not measured
+    is taken to be as slow as the plain one of its operator, so that no measured one is given up for it: OTHERS where
+    that was not measured either.
     """
-    parts = kernel.split("_")
+    parts = re.sub(r"_([sw])[24](?=_|$)", r"_\g<1>8", kernel).split("_")
     names = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
     plain = (f"{name}_s8" for name in names)
     return next((name for name in (*names, *plain) if name in entries), OTHERS)
