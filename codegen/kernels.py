@@ -94,15 +94,15 @@ class _OwnKernels(Protocol):
 def _own_kernels(target: Target, settings: KernelSettings) -> _OwnKernels | None:
     """The kernels of a target's core; None where plain C is all there is, or asked for.
 
-    Scalar ones, which need little scratch, stand in where those for SIMD instructions want more than there is.
+    Scalar ones, which need little scratch, stand in where those for DSP instructions want more than there is.
     """
     if settings.family is KernelFamily.C:
         return None
+    if has_mve(target):
+        return specialise_armv81m
     families: list[_OwnKernels] = []
     dsp, scalar = core_of(target), scalar_core_of(target)
-    if has_mve(target):
-        families.append(specialise_armv81m)
-    elif dsp is not None:
+    if dsp is not None:
         core = replace(dsp, winograd_bytes=settings.winograd_bytes, compact=settings.compact)
         families.append(partial(specialise_armv7em, core=core, tuned=settings.tuned))
     if scalar is not None:

@@ -15,6 +15,9 @@ from thimble.quantize.sharing import fixed_output, sharing_groups
 WIDEST = 8
 """Bits of whatever is not narrowed."""
 
+DTYPES = {8: DType.INT8, 4: DType.INT4, 2: DType.INT2}
+"""Types by their bits."""
+
 _RATES = tuple(float(rate) for rate in np.geomspace(1e-4, 1e2, 46))
 """Candidate exchange rates between loss and price, the price of everything in 8 bits being 1."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +11,14 @@ import numpy as np
 
 from thimble.compiler.ir.errors import ToolMissing
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.quantize.calibration import Calibration
 from thimble.quantize.loss import loss_values
 from thimble.quantize.parameters import Parameters, QuantizedWeights
 from thimble.quantize.sharing import fixed_output, sharing_groups
 from thimble.quantize.torch_network import Tensor, TorchNetwork
-from thimble.quantize.weights import WEIGHT_MAX, channel_axis, per_channel, store_bias
+from thimble.quantize.weights import channel_axis, per_channel, store_bias, weight_levels
 
 BATCH = 32
 WORK = 4e11
@@ -73,13 +74,20 @@ class Lessons:
     ranges: Parameters
 
 
-def learn(graph: Graph, parameters: Parameters, calibration: Calibration, progress: Any) -> Lessons:
+def learn(
+    graph: Graph,
+    parameters: Parameters,
+    calibration: Calibration,
+    progress: Any,
+    start: Mapping[int, Array] | None = None,
+) -> Lessons:
     """Parameters whose weights are rounded up or down, and whose ranges are set, by what the whole network loses.
 
     The loss is the mean squared error of the outputs (before a last softmax) and, by a tenth, of all layers, each in
     units of its variance. Sources: Nagel et al., Up or Down? Adaptive Rounding for Post-Training Quantization (arXiv
-    2004.10568); Esser et al., Learned Step Size Quantization (arXiv 1902.08153) for the ranges. The same samples give
-    the same result on the same machine. Raises ToolMissing without PyTorch, UnsupportedOp for an operator that
+    2004.10568); Esser et al., Learned Step Size Quantization (arXiv 1902.08153) for the ranges. `start` holds, by
+    position, the real weights that are rounded up or down in place of the graph's own. The same samples give the same
+    result on the same machine. Raises ToolMissing without PyTorch, UnsupportedOp for an operator that
     quantize/torch_network.py lacks.
     """
     torch = import_torch()
@@ -87,7 +95,7 @@ def learn(graph: Graph, parameters: Parameters, calibration: Calibration, progre
     torch.set_num_threads(_THREADS)
     torch.manual_seed(_SEED)
     try:
-        return _Learner(torch, graph, parameters).run(calibration, progress)
+        return _Learner(torch, graph, parameters, start or {}).run(calibration, progress)
     finally:
         torch.set_num_threads(threads)
 
@@ -101,8 +109,9 @@ def steps_for(graph: Graph, samples: int) -> int:
 class _Learner:
     """The simulated integer network and its training."""
 
-    def __init__(self, torch: Any, graph: Graph, parameters: Parameters) -> None:
+    def __init__(self, torch: Any, graph: Graph, parameters: Parameters, start: Mapping[int, Array]) -> None:
         self._torch = torch
+        self._real = start
         self._graph = graph
         self._parameters = parameters
         self._network = TorchNetwork(torch, graph)
@@ -113,6 +122,7 @@ class _Learner:
             for i in node.outputs
             if fixed_output(site, DType.INT8) == parameters.values.get(i)
         } | set(graph.inputs)
+        self._fixed |= {i for i, quant in parameters.values.items() if quant != parameters.values.get(self._groups[i])}
         self._floors: dict[int, Tensor] = {}
         self._scales: dict[int, Tensor] = {}
         self._learned = self._start()
@@ -148,9 +158,10 @@ class _Learner:
         roundings, biases = {}, {}
         for position, weights in self._parameters.weights.items():
             site = self._graph.sites[position]
-            axis, real = channel_axis(site), site.input(1).constant
+            axis, real = channel_axis(site), self._real.get(position, site.input(1).constant)
+            low, high = weight_levels(weights.dtype)
             scale = per_channel(weights.scales, axis, real.ndim)
-            steps = (real / scale).clip(-WEIGHT_MAX, WEIGHT_MAX)
+            steps = (real / scale).clip(low, high)
             floor = np.floor(steps)
             rest = ((steps - floor) - _STRETCH_LOW) / (_STRETCH_HIGH - _STRETCH_LOW)
             self._floors[position] = torch.from_numpy(floor.astype(np.float32))
@@ -184,7 +195,8 @@ class _Learner:
 
     def _weights(self, position: int) -> tuple[Tensor, Tensor]:
         stored = self._floors[position] + self._rounding(position)
-        return stored.clamp(-WEIGHT_MAX, WEIGHT_MAX) * self._scales[position], self._learned.biases[position]
+        low, high = weight_levels(self._parameters.weights[position].dtype)
+        return stored.clamp(low, high) * self._scales[position], self._learned.biases[position]
 
     def _simulate(self, index: int, x: Tensor) -> Tensor:
         """A value rounded to its integers; gradients pass through the rounding, and reach the scale."""
@@ -195,7 +207,7 @@ class _Learner:
         scale = quant.scale if learned is None else self._torch.exp(learned)
         steps = x / scale
         rounded = steps + (self._torch.round(steps) - steps).detach()
-        low, high = DType.INT8.range
+        low, high = self._parameters.narrow.get(index, DType.INT8).range
         return rounded.clamp(low - quant.zero_point, high - quant.zero_point) * scale
 
     def _distance(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -230,12 +242,12 @@ class _Learner:
         weights, nearest = {}, {}
         for position, before in self._parameters.weights.items():
             up = (self._learned.roundings[position] >= 0).numpy()
-            data = np.clip(self._floors[position].numpy() + up, -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
+            data = np.clip(self._floors[position].numpy() + up, *weight_levels(before.dtype)).astype(np.int8)
             source = self._graph.nodes[position].inputs[0]
             assert source is not None
             bias = store_bias(self._learned.biases[position].detach().numpy(), values[source].scale, before.scales)
-            weights[position] = QuantizedWeights(data, before.scales, bias)
-            nearest[position] = QuantizedWeights(before.data, before.scales, bias)
+            weights[position] = QuantizedWeights(data, before.scales, bias, before.dtype)
+            nearest[position] = QuantizedWeights(before.data, before.scales, bias, before.dtype)
         learned = replace(self._parameters, values=values, weights=weights)
         return Lessons(learned, replace(learned, weights=nearest))
 

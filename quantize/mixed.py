@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from thimble.compiler.ir.errors import AccuracyMissed
+from thimble.compiler.ir.errors import AccuracyMissed, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType, QuantParams
@@ -16,7 +16,7 @@ from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.passes.remove_constant_channels import remove_constant_channels
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import WIDEST, Bits, Price, Tensors, frontier, narrowable
+from thimble.quantize.choices import DTYPES, WIDEST, Bits, Price, Tensors, frontier, narrowable
 from thimble.quantize.loss import loss_values, run_values
 from thimble.quantize.narrow import NarrowValue, narrow
 from thimble.quantize.parameters import QuantizedWeights, store
@@ -25,6 +25,7 @@ from thimble.quantize.quantizer import Progress, Say, divide
 from thimble.quantize.real_form import real_form
 from thimble.quantize.sensitivity import Fitted, Sensitivity, Widths, relative_error
 from thimble.quantize.simulate import Grid
+from thimble.quantize.teach import taught
 from thimble.quantize.weights import store_bias
 
 SENSITIVITY_SAMPLES = 64
@@ -39,8 +40,6 @@ TRIED = 3
 TOLERANCE = 0.04
 """Largest squared error of the outputs, in units of their variance, that a choice may bring where nothing else limits
 it. docs/quantization.md holds it beside points of accuracy."""
-
-DTYPES = {8: DType.INT8, 4: DType.INT4, 2: DType.INT2}
 
 Drop = Callable[[Graph], float]
 """Points that an integer graph loses against the graph that the search began with."""
@@ -80,7 +79,8 @@ class Mixed:
 class Search:
     """The sensitivity search on one int8 graph.
 
-    `price` is what shall be low; None keeps to the fewest changes that the limits ask for.
+    With `learned`, roundings and ranges of the choice are learned at last, which takes PyTorch and minutes. `price` is
+    what shall be low; None keeps to the fewest changes that the limits ask for.
     """
 
     graph: Graph
@@ -88,6 +88,7 @@ class Search:
     limits: Limits
     price: Price | None
     widths: Widths = field(default_factory=Widths)
+    learned: bool = False
     say: Say = lambda _: None
     progress: Progress = lambda items, what, count: items
 
@@ -111,9 +112,25 @@ class Search:
         steps.append(f"{len(choices)} choices between loss and price")
         self.say(f"Fitting some of {len(choices)} choices")
         if self.price is None or self.limits.factor is None:
-            return self._bisected(choices, steps)
+            return self._taught(self._bisected(choices, steps))
         most = self.price(Bits()) / self.limits.factor
-        return self._best_of([bits for bits in choices if self.price(bits) <= most][:TRIED], steps)
+        return self._taught(self._best_of([bits for bits in choices if self.price(bits) <= most][:TRIED], steps))
+
+    def _taught(self, chosen: Mixed) -> Mixed:
+        """The same bits with learned roundings and ranges, where these lose less on samples held back."""
+        if not self.learned or chosen.bits == Bits():
+            return chosen
+        self.say("Learning roundings and ranges")
+        try:
+            fitted = taught(self._fitter, self._fitter.fitted(chosen.bits), self._fit, self.progress)
+        except (ToolMissing, UnsupportedOp) as reason:
+            return replace(chosen, steps=(*chosen.steps, f"learned rounding and ranges left out: {reason}"))
+        made = applied(self.graph, fitted)
+        error = relative_error(self._outputs(made), self._wanted)
+        kept = error < chosen.error
+        step = f"learned rounding and ranges: {error:.3g} lost{'' if kept else ', not kept'}"
+        found = replace(chosen, graph=remove_dead(made), error=error) if kept else chosen
+        return replace(found, steps=(*chosen.steps, step))
 
     def _best_of(self, choices: list[Bits], steps: list[str]) -> Mixed:
         """The choice that loses least on samples held back."""
@@ -222,9 +239,10 @@ def applied(graph: Graph, fitted: Fitted) -> Graph:
         assert made.layer.bias is not None
         bias = store_bias(made.layer.bias, graph.sites[position].input(0).quant.scale, made.scales)
         weights[position] = QuantizedWeights(made.data, made.scales.astype(np.float32), bias, DTYPES[made.bits])
+    before = settled_grids(graph)
     values = {
         i: NarrowValue(DTYPES[grid.bits], QuantParams((grid.scale,), (grid.zero_point,)))
         for i, grid in fitted.grids.items()
-        if grid.bits != WIDEST
+        if grid != before[i]
     }
     return narrow(graph, weights, values).graph

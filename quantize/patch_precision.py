@@ -9,7 +9,8 @@ from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import QuantParams
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.mixed import DTYPES, SENSITIVITY_SAMPLES, settled_grids
+from thimble.quantize.choices import DTYPES
+from thimble.quantize.mixed import SENSITIVITY_SAMPLES, settled_grids
 from thimble.quantize.narrow import NarrowValue, narrow
 from thimble.quantize.observers import Histogram, Observer, choose_range
 from thimble.quantize.patched import patched

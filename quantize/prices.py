@@ -14,6 +14,10 @@ from thimble.compiler.ops.convolution import WeightedOperator
 from thimble.quantize.choices import WIDEST, Bits, Losses, Price, Tensors, lost
 
 
+class BitsExhausted(DoesNotFit):
+    """Even the fewest bits take more than is allowed."""
+
+
 def bit_operations(graph: Graph) -> Price:
     """Multiply-accumulates times the bits of both factors, summed over all nodes.
 
@@ -69,7 +73,7 @@ def within_bytes(
 ) -> Bits:
     """The changes that lose least for each byte until constants and live activations are within limits.
 
-    Raises DoesNotFit where all changes together do not suffice.
+    Raises BitsExhausted where all changes together do not suffice.
     """
     bits = Bits()
     if flash_bytes is not None:
@@ -107,7 +111,7 @@ def _shrunk(
         smaller = [(made, before - size(made)) for made in (change(bits) for change in changes)]
         smaller = [(made, gain) for made, gain in smaller if gain > 0]
         if not smaller:
-            raise DoesNotFit(
+            raise BitsExhausted(
                 f"With the fewest bits, {what} take {before:.0f} bytes, {before - limit:.0f} more than allowed.",
                 int(before),
                 limit,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array
-from thimble.quantize.choices import WIDEST
+from thimble.quantize.choices import DTYPES, WIDEST
 from thimble.quantize.regression import from_matrices, operand_rows, weight_matrices
 from thimble.quantize.simulate import Layer
+from thimble.quantize.weights import weight_levels
 
 RIDGE = 0.01
 """How strongly weights are held to their own values, in units of the mean square of an operand."""
@@ -26,12 +27,16 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NarrowWeights:
-    """Integers of `bits` bits in their operator's layout, a float32 scale for each output channel, the real bias."""
+    """Integers of `bits` bits in their operator's layout and a float32 scale for each output channel.
+
+    `layer` holds the real numbers that they stand for and the real bias, `real` those that were rounded to them.
+    """
 
     bits: int
     data: Array
     scales: Array
     layer: Layer
+    real: Array
 
 
 def refit(site: Site, operand: Array, wanted: Array, bits: int) -> NarrowWeights:
@@ -55,16 +60,30 @@ def refit(site: Site, operand: Array, wanted: Array, bits: int) -> NarrowWeights
     scales = _scales(real, held, bits)
     stored = _rounded(real, covariance + DAMPING * unit * identity, scales, bits)
     made = stored * scales[:, :, None]
+    layer = Layer(
+        from_matrices(site, made).astype(np.float32), _bias(site, target_mean, own, mean, made).astype(np.float32)
+    )
+    return NarrowWeights(
+        bits,
+        from_matrices(site, stored).astype(np.int8),
+        scales.reshape(-1),
+        layer,
+        from_matrices(site, real).astype(np.float32),
+    )
+
+
+def rebiased(site: Site, operand: Array, wanted: Array, weights: NarrowWeights) -> NarrowWeights:
+    """The same weights with the bias that makes the means of all sums those that the node's own give of `wanted`."""
+    mean = operand_rows(site, operand).mean(axis=1, keepdims=True)
+    target_mean = operand_rows(site, wanted).mean(axis=1, keepdims=True)
+    own, made = (weight_matrices(site, w).astype(np.float64) for w in (site.input(1).constant, weights.layer.weights))
+    bias = _bias(site, target_mean, own, mean, made)
+    return replace(weights, layer=Layer(weights.layer.weights, bias.astype(np.float32)))
+
+
+def _bias(site: Site, target_mean: Array, own: Array, mean: Array, made: Array) -> Array:
     shift = target_mean @ own.swapaxes(1, 2) - mean @ made.swapaxes(1, 2)
-    bias = (site.input(2).constant.reshape(-1) + shift.reshape(-1)).astype(np.float32)
-    layer = Layer(from_matrices(site, made).astype(np.float32), bias)
-    return NarrowWeights(bits, from_matrices(site, stored).astype(np.int8), scales.reshape(-1), layer)
-
-
-def levels(bits: int) -> tuple[int, int]:
-    """The least and the largest weight: all that the bits hold but for 8, of which kernels use a symmetric range."""
-    high = (1 << (bits - 1)) - 1
-    return (-high if bits == WIDEST else -high - 1), high
+    return np.asarray(site.input(2).constant.reshape(-1) + shift.reshape(-1))
 
 
 def _products(left: Array, right: Array) -> Array:
@@ -74,7 +93,7 @@ def _products(left: Array, right: Array) -> Array:
 
 def _scales(real: Array, covariance: Array, bits: int) -> Array:
     """The float32 scale (groups, outputs) for each output channel at which its sums lose least."""
-    low, high = levels(bits)
+    low, high = weight_levels(DTYPES[bits])
     peak = np.abs(real).max(axis=2)
     best, lowest = np.maximum(peak / high, _TINY), np.full(peak.shape, np.inf)
     for clip in _CLIPS if bits < WIDEST else _CLIPS[:1]:
@@ -87,7 +106,7 @@ def _scales(real: Array, covariance: Array, bits: int) -> Array:
 
 def _rounded(real: Array, covariance: Array, scales: Array, bits: int) -> Array:
     """Integers (groups, outputs, taps), each tap's error passed on to those behind it."""
-    low, high = levels(bits)
+    low, high = weight_levels(DTYPES[bits])
     left, stored = real.copy(), np.zeros_like(real)
     factor = np.linalg.cholesky(np.linalg.inv(covariance)).swapaxes(1, 2)
     for tap in range(real.shape[2]):

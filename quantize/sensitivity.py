@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from thimble.quantize.calibration import Calibration
 from thimble.quantize.choices import WIDEST, Bits, Losses, Tensors
 from thimble.quantize.observers import Histogram, Observer, Range, choose_range
 from thimble.quantize.parameters import UNIT
-from thimble.quantize.refit import NarrowWeights, refit
+from thimble.quantize.refit import NarrowWeights, rebiased, refit
 from thimble.quantize.simulate import Grid, Layer, Precision, Simulation
 
 
@@ -94,6 +94,20 @@ class Sensitivity:
         grids = self.chosen_grids(bits)
         self._reference.fitted(grids, fit)
         return Fitted(bits, grids, weights)
+
+    def rebiased(self, fitted: Fitted) -> Fitted:
+        """The same integers with the bias of each layer, in order of execution, set by what reaches it."""
+        weights: dict[int, NarrowWeights] = {}
+
+        def fit(position: int, operand: Array) -> Layer | None:
+            if position not in fitted.weights:
+                return None
+            site, wanted = self.real.sites[position], self._operand(position)
+            weights[position] = rebiased(site, operand, wanted, fitted.weights[position])
+            return weights[position].layer
+
+        self._reference.fitted(fitted.grids, fit)
+        return replace(fitted, weights=weights)
 
     def chosen_grids(self, bits: Bits) -> dict[int, Grid]:
         """The grid of each activation under a choice."""

@@ -99,10 +99,10 @@ class PatchSearch:
                 break
             lower = [(i, b) for i in over if i in maps for b in self.widths if b < bits[i]]
             if not lower:
-                raise DoesNotFit(
-                    "A patch does not fit in the fewest bits.", self._pair_bytes(area, over, bits), self.sram_bytes
-                )
-            index, width = max(lower, key=lambda pair: self.score(*pair) - self.score(pair[0], bits[pair[0]]))
+                need = self._pair_bytes(area, over, bits)
+                raise DoesNotFit(f"A patch takes {need} bytes in the fewest bits.", need, self.sram_bytes)
+            gained = [self.score(i, b) - self.score(i, bits[i]) for i, b in lower]
+            index, width = lower[int(np.argmax(gained))]
             bits[index] = width
         return Bits({i: b for i, b in bits.items() if b != WIDEST})
 

@@ -7,6 +7,7 @@ import numpy as np
 from thimble.compiler.ir.errors import UnsupportedOp
 from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.convolution import WeightedOperator
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.quantize.parameters import QuantizedWeights
@@ -19,6 +20,11 @@ BIAS_MAX = 1 << 30
 
 _CLIPS = np.linspace(1.0, 0.5, 51)
 """Candidates for the largest weight kept, as shares of the largest one there is."""
+
+
+def weight_levels(dtype: DType) -> tuple[int, int]:
+    """The least and the largest weight of a type: all that it holds but for int8."""
+    return (-WEIGHT_MAX, WEIGHT_MAX) if dtype is DType.INT8 else dtype.range
 
 
 def channel_axis(site: Site) -> int:

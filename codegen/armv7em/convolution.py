@@ -16,6 +16,7 @@ from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
@@ -68,13 +69,11 @@ MIN_WINDOWS = 24
 MIN_POINTWISE_WIDTH = 24
 """Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
 
-Sizes = dict[str, int]
-
 
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """A packed matrix product in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     if layer is None or sizes["group_channels"] != sizes["input_channels"] or len(layer.weights) < 2:
         return None
     found = fuse_sums(layer) if core.compact else _fuse_pixels(layer)

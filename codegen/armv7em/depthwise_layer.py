@@ -15,6 +15,7 @@ from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization, plain_requantization
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.codegen.variants import DEFAULT, Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
@@ -64,8 +65,6 @@ PLANE_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 28)
 COMMON_SHIFT = 12
 """The last shift of all channels where they allow it, so that many layers share a function."""
 
-Sizes = dict[str, int]
-
 
 def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """A kernel in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold.
@@ -73,7 +72,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     Planes, or straight from pixels where rows are narrow or planes need too much scratch.
     """
     layer = plain_layer(site, call, channel_axis=3)
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     dense = sizes["multiplier"] == 1 and sizes["dilation_height"] == sizes["dilation_width"] == 1
     found = _scales(layer) if layer is not None and dense else None
     if layer is None or found is None:

@@ -18,6 +18,7 @@ from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.operator import (
     Array,
@@ -185,7 +186,7 @@ def _next(a: Listing, frame: Frame) -> None:
 
 def pixels_call(
     layer: PlainLayer,
-    sizes: dict[str, int],
+    sizes: Sizes,
     constants: Requantization,
     equal_shifts: bool,
     has_fpu: bool,

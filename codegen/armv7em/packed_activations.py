@@ -17,6 +17,7 @@ from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
 from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
 from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.compiler.ir.graph import Site, Value
 from thimble.compiler.ir.operator import (
     Argument,
@@ -28,6 +29,7 @@ from thimble.compiler.ir.operator import (
     KernelCall,
     OutputRows,
     ParamValue,
+    Rounding,
     Scratch,
     Table,
 )
@@ -35,6 +37,9 @@ from thimble.compiler.ir.types import DType
 
 MAX_UNPACKED_BYTES = 1 << 16
 """Most scratch for unpacked rows: offsets of rows have 16 bits, in words."""
+
+FLAT_PIXELS = 32
+"""Longest row that pixels of pointwise layers are put into: more of them are unpacked weights for less, and scratch."""
 
 _ALIGNMENT = 8
 """Of each scratch of a call, where there are several."""
@@ -54,7 +59,33 @@ def specialise_packed_conv_2d(
     """The int8 kernel of a convolution around packed rows; None where int8 activations have none either."""
     packed_weights = site.input(1).type.dtype.is_packed
     find: Find = specialise_narrow_conv_2d if packed_weights else specialise_conv_2d
-    return _around(find, site, call, replace(core, winograd_bytes=0), limit_bytes)
+    core = replace(core, winograd_bytes=0)
+    longer = _with_longer_rows(site, call) if whole else None
+    if longer is not None:
+        (flat_call,) = longer.op.lower(longer, Rounding.TFLM)
+        found = _around(find, longer, flat_call, core, limit_bytes, flat=True)
+        if found is not None and found.scratch_bytes <= limit_bytes:
+            return found
+    return _around(find, site, call, core, limit_bytes)
+
+
+def _with_longer_rows(site: Site, call: KernelCall) -> Site | None:
+    """A pointwise convolution with its pixels in rows of up to FLAT_PIXELS; None where that is no longer than now."""
+    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
+    pixels = prod(site.output().type.shape[:3])
+    padded = sizes["pad_top"] or sizes["pad_left"] or prod(site.input(0).type.shape[:3]) != pixels
+    if any(sizes[name] != 1 for name in ones) or padded:
+        return None
+    width = next(n for n in range(FLAT_PIXELS, 0, -1) if pixels % n == 0)
+    if width <= sizes["output_width"]:
+        return None
+
+    def longer(value: Value) -> Value:
+        shape = (1, pixels // width, width, value.type.shape[3])
+        return replace(value, type=replace(value.type, shape=shape))
+
+    return replace(site, inputs=(longer(site.input(0)), *site.inputs[1:]), outputs=(longer(site.output()),))
 
 
 def specialise_packed_depthwise(
@@ -64,9 +95,12 @@ def specialise_packed_depthwise(
     return _around(specialise_depthwise, site, call, core, limit_bytes)
 
 
-def _around(find: Find, site: Site, call: KernelCall, core: Core, limit_bytes: int) -> KernelCall | None:
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
-    own = _packed_params(site, sizes)
+def _around(
+    find: Find, site: Site, call: KernelCall, core: Core, limit_bytes: int, flat: bool = False
+) -> KernelCall | None:
+    """The kernel of `find` around packed rows; `flat`: all pixels of whole tensors are one row after the other."""
+    sizes = sizes_of(call)
+    own = (*_packed_params(site, sizes), ("flat", int(flat)))
     spare = _scratch_bytes(dict(own))
     if spare > MAX_UNPACKED_BYTES:
         return None
@@ -94,7 +128,7 @@ def _with_int8_activations(site: Site) -> Site:
     return replace(site, inputs=(wide(site.input(0)), *site.inputs[1:]), outputs=(wide(site.output()),))
 
 
-def _packed_params(site: Site, sizes: dict[str, int]) -> tuple[tuple[str, int], ...]:
+def _packed_params(site: Site, sizes: Sizes) -> tuple[tuple[str, int], ...]:
     """The fields of thimble_packed_rows_params."""
     given, made = site.input(0).type, site.output().type
     return (
@@ -113,7 +147,7 @@ def _packed_params(site: Site, sizes: dict[str, int]) -> tuple[tuple[str, int], 
     )
 
 
-def _scratch_bytes(own: dict[str, int]) -> int:
+def _scratch_bytes(own: Sizes) -> int:
     """What thimble_packed_rows_open asks for."""
     unpacked = own["input_width"] * own["input_channels"] + 3
     size = -(-2 * own["all_rows"] // 4) * 4 + own["reach"] * (unpacked // 4 * 4) if own["input_bits"] < 8 else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from thimble.codegen.armv7em.core import Core
+from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -16,7 +17,7 @@ def specialise_average_pool(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The kernel of lanes in place of thimble_average_pool_2d_s8; None where a window is too large or too thin."""
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     height = min(sizes["kernel_height"], sizes["input_height"])
     width = min(sizes["kernel_width"], sizes["input_width"])
     if height * width > MAX_WINDOW or sizes["channels"] < 4:

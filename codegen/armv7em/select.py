@@ -19,6 +19,7 @@ from thimble.codegen.armv7em.pixel_sums import specialise_accumulation, speciali
 from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels, layer_key
 from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
@@ -40,7 +41,7 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 
-VARIANTS: Mapping[str, Callable[[dict[str, int], bool], tuple[Variant, ...]]] = {
+VARIANTS: Mapping[str, Callable[[Sizes, bool], tuple[Variant, ...]]] = {
     "conv_2d_s8": conv_2d_variants,
     "depthwise_conv_2d_s8": depthwise_variants,
     "fully_connected_s8": fully_connected_variants,
@@ -50,7 +51,7 @@ VARIANTS: Mapping[str, Callable[[dict[str, int], bool], tuple[Variant, ...]]] = 
 
 def variants(call: KernelCall, whole: bool) -> tuple[Variant, ...]:
     """Ways to make the kernel of a plain call that may be faster than the default one; not all of them are possible."""
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     return VARIANTS[call.kernel](sizes, whole) if call.kernel in VARIANTS else ()
 
 

@@ -19,6 +19,7 @@ from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
@@ -60,7 +61,7 @@ def specialise_fully_connected(
 ) -> KernelCall | None:
     """Packed weights in place of thimble_fully_connected_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     if layer is None or sizes["weights_zero_point"] != 0 or len(layer.weights) < 2 or sizes["depth"] > MAX_DEPTH:
         return None
     found = fuse_sums(layer)
@@ -90,7 +91,7 @@ def specialise_fully_connected(
     return KernelCall(f"fully_connected_dsp_{form.name}", params, arguments, vector_source(form, core.has_fpu))
 
 
-def fully_connected_variants(sizes: dict[str, int], whole: bool) -> tuple[Variant, ...]:
+def fully_connected_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     """Ways to make a fully connected layer that may be faster than the default one."""
     blocks = [block for block in (2, 4, 6, 8) if block <= sizes["output_channels"]]
     return tuple(Variant("", block, unroll) for block in blocks for unroll in (1, 2, 3, 4, 6, 8))

@@ -9,12 +9,11 @@ from thimble.codegen.armv7em.packing import call_arguments, channel_pairs, lanes
 from thimble.codegen.armv7em.winograd import POSITIONS, SCALE_BITS, TILE_BYTES, WinogradForm, winograd_source
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import plain_requantization
+from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import Array, KernelCall
 from thimble.compiler.ops.conv_2d import Conv2D
-
-Sizes = dict[str, int]
 
 MAX_BATCH_BYTES = 28 << 10
 """Most scratch for tiles that are transformed at once."""

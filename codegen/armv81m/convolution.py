@@ -36,6 +36,9 @@ MAX_WINDOW_ROWS = 64
 MAX_WINDOW_BYTES = 1 << 15
 """Largest window taken: two of them are copied to scratch at the borders."""
 
+MIN_POINTWISE_PIXELS = 101
+"""Pointwise layers of fewer stay with windows: copied rows take 9 bytes of flash more for each channel."""
+
 MAX_REACH = 1 << 20
 """Most input rows or columns from the first tap to the last."""
 
@@ -104,10 +107,12 @@ def windows_call(site: Site, layer: PlainLayer, sizes: Sizes, whole: bool, limit
     too_large = layer.weights.shape[1] > MAX_WINDOW_BYTES or sizes["kernel_height"] > MAX_WINDOW_ROWS
     if arithmetic is None or too_large or reach > MAX_REACH:
         return None
+    pixels = site.output().type.elements // len(layer.weights)
     one_row = whole and _is_pointwise(sizes)
     if one_row:
-        sizes = _as_one_row(sizes, site.output().type.elements // len(layer.weights))
-    rows = row_form(layer, sizes, arithmetic, one_row)
+        sizes = _as_one_row(sizes, pixels)
+    few = sizes["kernel_height"] == sizes["kernel_width"] == 1 and pixels < MIN_POINTWISE_PIXELS
+    rows = None if few else row_form(layer, sizes, arithmetic, one_row)
     if rows is not None and rows.instructions <= _instructions(sizes, len(layer.weights)):
         call = row_call(layer, sizes, rows, limit_bytes)
         if call is not None:

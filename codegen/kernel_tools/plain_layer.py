@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Table
 
@@ -56,7 +57,7 @@ def plain_layer(site: Site, call: KernelCall, channel_axis: int) -> PlainLayer |
     """
     if site.input(1).role is not Role.CONSTANT:
         return None
-    numbers = {name: value for name, value in call.params if isinstance(value, int)}
+    numbers = sizes_of(call)
     low, high = numbers["output_min"], numbers["output_max"]
     if not -128 <= low <= high <= 127:
         return None

@@ -22,6 +22,9 @@ from thimble.compiler.ir.operator import Array, EndRow, FirstRow, InputRows, Ker
 MAX_PANEL_BYTES = 8192
 """Windows that need more are read where they lie."""
 
+MAX_REACH = 1 << 16
+"""Longest side of a window taken: the kernel adds up places in it in 32 bits."""
+
 MIN_CHANNELS = 4
 """Fewer output channels do not pay for copying the windows."""
 
@@ -61,7 +64,8 @@ def panel_call(
 ) -> KernelCall | None:
     """The kernel for a dense convolution that makes at most `pixels` output pixels a call; None where none suits."""
     channels, taps = layer.weights.shape
-    if channels < MIN_CHANNELS or not halves_hold(layer.weights, SEGMENT):
+    reach = max(sizes[f"dilation_{axis}"] * sizes[f"kernel_{axis}"] for axis in ("height", "width"))
+    if channels < MIN_CHANNELS or reach > MAX_REACH:
         return None
     forms = [
         PanelForm(block if core.pair_sums else block_size(channels, block), words, SEGMENT, core.pair_sums, tail)
@@ -69,7 +73,7 @@ def panel_call(
     ]
     limit = min(MAX_PANEL_BYTES, limit_bytes)
     fitting = [form for form in forms if form.panel_bytes(taps) <= limit]
-    if not fitting:
+    if not fitting or not halves_hold(layer.weights, SEGMENT):
         return None
     form = min(fitting, key=lambda form: _relative_cycles(form, pixels))
     depth = form.depth_of(taps)
@@ -112,7 +116,7 @@ def _relative_cycles(form: PanelForm, pixels: int) -> float:
 def halves_hold(weights: Array, segment: int) -> bool:
     """Whether the products of any `segment` taps in a row of weights (channels, depth) add up within 16 bits."""
     channels, depth = weights.shape
-    padded = np.zeros((channels, -(-depth // segment) * segment), np.int64)
+    padded = np.zeros((channels, -(-depth // segment) * segment), np.int32)
     padded[:, :depth] = weights
     parts = padded.reshape(channels, -1, segment)
     positive, negative = np.maximum(parts, 0).sum(axis=2), np.maximum(-parts, 0).sum(axis=2)

@@ -57,10 +57,8 @@ def make_plan(
 ) -> Plan:
     """The plan of a graph that fits into a limit, or the smallest where none does, checked by the independent checker.
 
-    It may lie in several memories of a target (`arena_regions`); without one, it is one block. Raises UsageError where
-    an option does not suit the model.
+    It may lie in several memories of a target (`arena_regions`); without one, it is one block.
     """
-    check_input_feed(graph, options)
     with show() as progress:
         plan = plan_graph(graph, options.rounding, _asked(options, limit_bytes, progress, target))
     check_plan(graph, plan)
@@ -71,7 +69,6 @@ def plan_with_kernels(
     graph: Graph, choices: KernelChoices, options: CompileOptions, limit_bytes: int, show: ShowProgress, target: Target
 ) -> KernelPlan:
     """The kernels of a graph and its plan, as `make_plan` says."""
-    check_input_feed(graph, options)
     with show() as progress:
         asked = _asked(options, limit_bytes, progress, target)
         made = plan_kernels(graph, choices, options.rounding, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,6 +107,8 @@ def quantization(
     if search is not None and activations != "int8":
         raise UsageError("--search and --weights mixed begin with int8 activations.")
     budget = max_drop if data is not None else None
+    if search is not None:
+        search = replace(search, learned=method == Method.BEST.value)
     chosen = Method.FAST if method is None else Method(method)
     return QuantizeOptions(chosen, calibration, data, budget, symmetric, activations == "int16", search=search)
 

@@ -48,6 +48,7 @@ class SearchOptions:
     reduce: float | None = None
     flash_bytes: int | None = None
     sram_bytes: int | None = None
+    learned: bool = False
     phi: float = PHI
     weight: float = LAMBDA
 
@@ -109,17 +110,17 @@ def _patches_report(before: Graph, found: PatchMixed) -> dict[str, Any]:
     name = source.values
     return {
         "bit_operations": {
-            "given": bit_operations(before)(Bits()),
-            "without_constant_channels": bit_operations(source)(Bits()),
-            "by_patches": choice.by_patches,
-            "mixed": choice.chosen,
-            "classes_by_data_mean": choice.mean_by_data,
-            "classes_by_data_worst": choice.by_patches,
+            "given": int(bit_operations(before)(Bits())),
+            "without_constant_channels": int(bit_operations(source)(Bits())),
+            "by_patches": round(choice.by_patches),
+            "mixed": round(choice.chosen),
+            "classes_by_data_mean": round(choice.mean_by_data),
+            "classes_by_data_worst": round(choice.by_patches),
         },
         "constant_bytes": {
-            "given": weight_bytes(before)(Bits()),
-            "without_constant_channels": weight_bytes(source)(Bits()),
-            "mixed": weight_bytes(found.graph)(Bits()),
+            "given": int(weight_bytes(before)(Bits())),
+            "without_constant_channels": int(weight_bytes(source)(Bits())),
+            "mixed": int(weight_bytes(found.graph)(Bits())),
         },
         "split": name[found.stage.split].name,
         "merge": name[found.stage.merge].name,
@@ -158,7 +159,7 @@ def _search_tensors(
     error = float("inf") if options.kind is None else Limits().error
     limits = Limits(options.flash_bytes, options.sram_bytes, error, options.reduce, most_points, drop)
     price = None if options.kind is None else bit_operations(graph)
-    return Search(graph, calibration, limits, price, widths, say, progress).run()
+    return Search(graph, calibration, limits, price, widths, options.learned, say, progress).run()
 
 
 def precision_report(before: Graph, mixed: Mixed) -> dict[str, Any]:
@@ -166,14 +167,14 @@ def precision_report(before: Graph, mixed: Mixed) -> dict[str, Any]:
     operations, constants = bit_operations(mixed.source), weight_bytes(mixed.source)
     return {
         "bit_operations": {
-            "given": bit_operations(before)(Bits()),
-            "without_constant_channels": operations(Bits()),
-            "mixed": operations(mixed.bits),
+            "given": int(bit_operations(before)(Bits())),
+            "without_constant_channels": int(operations(Bits())),
+            "mixed": int(operations(mixed.bits)),
         },
         "constant_bytes": {
-            "given": weight_bytes(before)(Bits()),
-            "without_constant_channels": constants(Bits()),
-            "mixed": constants(mixed.bits),
+            "given": int(weight_bytes(before)(Bits())),
+            "without_constant_channels": int(constants(Bits())),
+            "mixed": int(constants(mixed.bits)),
         },
         "error": mixed.error,
         "tensors": [*_activation_rows(mixed), *_weight_rows(mixed)],
@@ -194,7 +195,7 @@ def _activation_rows(mixed: Mixed) -> list[dict[str, Any]]:
                 "kind": "activation",
                 "bits": bits,
                 "saved_bytes": kind.bytes - pixels * -(-kind.shape[-1] * bits // WIDEST),
-                "saved_bit_operations": wide - operations(mixed.bits),
+                "saved_bit_operations": int(wide - operations(mixed.bits)),
             }
         )
     return rows
@@ -210,8 +211,8 @@ def _weight_rows(mixed: Mixed) -> list[dict[str, Any]]:
                 "tensor": mixed.source.sites[position].input(1).name,
                 "kind": "weights",
                 "bits": bits,
-                "saved_bytes": constants(alone) - constants(mixed.bits),
-                "saved_bit_operations": operations(alone) - operations(mixed.bits),
+                "saved_bytes": int(constants(alone) - constants(mixed.bits)),
+                "saved_bit_operations": int(operations(alone) - operations(mixed.bits)),
             }
         )
     return rows

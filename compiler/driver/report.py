@@ -10,9 +10,11 @@ from thimble import __version__
 from thimble.codegen.kernels import KernelSettings
 from thimble.codegen.project import Project
 from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
+from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import sram_bytes
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
 from thimble.targets.elf import ElfSizes
 from thimble.targets.model import Target
@@ -69,6 +71,7 @@ def build_report(
         "memory": memory_report(graph, plan, target, project, sizes),
         "latency": {"cycles": None, "instructions": None, "ms": None},
         "layers": _layers(graph, plan, project, macs),
+        "narrow_tensors": narrow_tensors(graph, options.rounding, cycle_model(target.name)),
         "functions": [],
         "flash_symbols": _flash_symbols(sizes),
         "verify": None,

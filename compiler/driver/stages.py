@@ -46,6 +46,7 @@ from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
 from thimble.compiler.plan.plan import Plan
+from thimble.quantize.prices import BitsExhausted
 from thimble.quantize.quantizer import Progress
 from thimble.targets.build import build_firmware
 from thimble.targets.elf import read_sizes
@@ -171,9 +172,45 @@ def compile_model(
 
     A float model is quantized first where the options say how: the build then holds the integer model as a TFLite
     file, with which everything behind it works, and the float model beside it, for accuracy to be compared with.
+    Where weights may have fewer bits, they get them until the firmware, code included, is within the flash asked for.
     Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
     options = options or CompileOptions()
+    for _ in range(ROOM_ATTEMPTS):
+        try:
+            return _compile_once(model_path, target_name, out, options, say, show, track)
+        except DoesNotFit as error:
+            smaller = with_fewer_constants(options, error)
+            if smaller is None:
+                raise
+            say(f"Fewer bits: the firmware takes {error.need_bytes} bytes of flash, {error.have_bytes} are allowed")
+            options = smaller
+    return _compile_once(model_path, target_name, out, options, say, show, track)
+
+
+def with_fewer_constants(options: CompileOptions, error: DoesNotFit) -> CompileOptions | None:
+    """Options under which constants take less by what a firmware lacks of flash; None where no search can do that."""
+    search = None if options.quantize is None else options.quantize.search
+    if search is None or search.flash_bytes is None or isinstance(error, BitsExhausted):
+        return None
+    if error.have_bytes != options.max_flash_bytes:
+        return None
+    left = search.flash_bytes - (error.need_bytes - error.have_bytes)
+    if left <= 0:
+        return None
+    assert options.quantize is not None
+    return replace(options, quantize=replace(options.quantize, search=replace(search, flash_bytes=left)))
+
+
+def _compile_once(
+    model_path: Path,
+    target_name: str,
+    out: Path,
+    options: CompileOptions,
+    say: Say,
+    show: ShowProgress,
+    track: Progress,
+) -> dict[str, Any]:
     say("Reading the model")
     model = open_model(model_path, target_name, options, say, track, show)
     limit = sram_limit(model.target, options)

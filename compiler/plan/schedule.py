@@ -82,6 +82,7 @@ class _Puller:
         self._reads: dict[int, list[tuple[int, list[int]]]] = {}  # for each node: makers in the run, rows needed
         self._done: dict[int, int] = {}
         self._ends: dict[int, int] = {}
+        self._steps: dict[int, int] = {}
         self._gathers: dict[int, bool] = {}
         self._single: set[int] = set()
         for node in range(demand.first, demand.end):
@@ -89,7 +90,7 @@ class _Puller:
             if span is None:
                 continue
             self._done[node], self._ends[node] = span
-            self._gathers[node] = graph.nodes[node].gathers
+            self._steps[node], self._gathers[node] = graph.nodes[node].steps, graph.nodes[node].gathers
             if graph.nodes[node].node is None:
                 self._single.add(node)
             reads = [(graph.makers.get(r.home, -1), r.end) for r in graph.nodes[node].reads]
@@ -110,7 +111,8 @@ class _Puller:
         while self._done[node] < min(count, end):
             done = self._done[node]
             last = min(done + rows, end)
+            at_once = (done, last) == (0, self._steps[node])  # it takes its operands whole (rows_kept)
             for maker, needed in self._reads[node]:
-                self.run_until(maker, self._ends[maker] if self._gathers[maker] else needed[last - 1])
+                self.run_until(maker, self._ends[maker] if at_once or self._gathers[maker] else needed[last - 1])
             self._done[node] = last
             self.calls.append((node, done, last))

@@ -91,7 +91,13 @@ static void pack_row(const int8_t *from, uint8_t *to, int32_t pixels, int32_t ch
 thimble_packed_rows thimble_packed_rows_open(const thimble_packed_rows_params *params, const thimble_rows *input,
                                              const thimble_rows *output, void *scratch) {
     const thimble_packed_rows_params *p = params;
-    thimble_packed_rows rows = {p, input, output, *input, *output, 0};
+    thimble_packed_rows rows = {p, *input, *output, *input, *output, 0};
+    if (p->flat) {
+        rows.packed_input.row_bytes = p->input_width * thimble_packed_bytes(p->input_channels, p->input_bits);
+        rows.packed_output.row_bytes = p->output_width * thimble_packed_bytes(p->output_channels, p->output_bits);
+        rows.input = rows.packed_input;
+        rows.output = rows.packed_output;
+    }
     uint32_t *free = scratch;
     if (p->input_bits < 8) {
         const int32_t row_words = words_of(p->input_width * p->input_channels);
@@ -124,7 +130,7 @@ void thimble_packed_rows_fetch(thimble_packed_rows *rows, int32_t row) {
     const int32_t end = above + (top + p->reach < p->input_height ? top + p->reach : p->input_height);
     int32_t y = above + (top > 0 ? top : 0);
     for (y = y > rows->next ? y : rows->next; y < end; y++) {
-        unpack_row(thimble_row(rows->packed_input, y), thimble_row(&rows->input, y), p->input_width, p->input_channels,
+        unpack_row(thimble_row(&rows->packed_input, y), thimble_row(&rows->input, y), p->input_width, p->input_channels,
                    p->input_bits);
     }
     rows->next = end > rows->next ? end : rows->next;
@@ -133,7 +139,7 @@ void thimble_packed_rows_fetch(thimble_packed_rows *rows, int32_t row) {
 void thimble_packed_rows_store(const thimble_packed_rows *rows, int32_t row) {
     const thimble_packed_rows_params *p = rows->p;
     if (p->output_bits < 8) {
-        pack_row(thimble_row(&rows->output, row), thimble_row(rows->packed_output, row), p->output_width,
+        pack_row(thimble_row(&rows->output, row), thimble_row(&rows->packed_output, row), p->output_width,
                  p->output_channels, p->output_bits);
     }
 }

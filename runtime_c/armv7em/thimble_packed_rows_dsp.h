@@ -21,13 +21,14 @@ typedef struct {
     int32_t output_width;
     int32_t output_channels;
     int32_t output_bits;
+    int32_t flat; /* whether rows lie one behind the other whatever the tensors' own rows are, and all are made */
 } thimble_packed_rows_params;
 
 /* Rows under a window, each in the place of the one that is `reach` above it; and one output row. */
 typedef struct {
     const thimble_packed_rows_params *p;
-    const thimble_rows *packed_input;
-    const thimble_rows *packed_output;
+    thimble_rows packed_input;
+    thimble_rows packed_output;
     thimble_rows input;
     thimble_rows output;
     int32_t next; /* the first row that is not unpacked */

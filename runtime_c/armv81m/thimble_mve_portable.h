@@ -56,7 +56,7 @@ static inline int32_t thimble_shifted(int64_t x, int64_t shift, int rounds) {
 }
 
 THIMBLE_LANES(vaddq_s32, int32x4_t, 4, (int32_t)(uint32_t)((uint64_t)x + (uint64_t)y))
-THIMBLE_LANES(vandq_s32, int32x4_t, 4, (int32_t)(x &y))
+THIMBLE_LANES(vandq_s32, int32x4_t, 4, (int32_t)((x) & (y)))
 THIMBLE_LANES(vmaxq_s16, int16x8_t, 8, (int16_t)(x > y ? x : y))
 THIMBLE_LANES(vmaxq_s32, int32x4_t, 4, (int32_t)(x > y ? x : y))
 THIMBLE_LANES(vminq_s16, int16x8_t, 8, (int16_t)(x < y ? x : y))

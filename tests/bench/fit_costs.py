@@ -29,7 +29,7 @@ MEASURED = (REFERENCE, "stm32h743zi", "stm32u575zi", "mps3-an547", "stm32f207zg"
 
 NETWORKS, OTHER_NETWORKS = 12, 6
 REFERENCE_RUNS = (*PLAIN, *OWN)
-OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5], Variant(KernelFamily.AUTO, 0))
+OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5], *(Variant(KernelFamily.AUTO, limit) for limit in (1024, 512, 0)))
 """Fewer on chips other than the one of reference, whose kernels are the same or fewer."""
 
 DENSE_NETWORKS = range(13, 42, 4)

@@ -49,11 +49,13 @@ def load_task(name: str) -> Task:
     return {"ic": _ic, "kws": _kws, "vww": _vww, "ad": _ad}[name]()
 
 
-def _model(name: str) -> Path:
+def model_path(name: str) -> Path:
+    """A file of the MLPerf Tiny models."""
     return data_folder() / "models" / "mlperf_tiny" / name
 
 
-def _arrays(name: str) -> dict[str, Array]:
+def arrays_of(name: str) -> dict[str, Array]:
+    """The arrays of an .npz of the data folder, by its name without suffix."""
     with np.load(data_folder() / f"{name}.npz", allow_pickle=False) as archive:
         return {key: archive[key] for key in archive.files}
 
@@ -65,14 +67,14 @@ def _split(count: int) -> tuple[Array, Array]:
 
 
 def _ic() -> Task:
-    test = _arrays("eval/ic01_int8")
-    train = _arrays("train/cifar10_jpg_train")
+    test = arrays_of("eval/ic01_int8")
+    train = arrays_of("train/cifar10_jpg_train")
     drawn = np.random.default_rng(SEED).permutation(len(train["y"]))[: 10 * CALIBRATION_SAMPLES]
-    jpeg = _arrays("train/cifar10_jpg_test")
+    jpeg = arrays_of("train/cifar10_jpg_test")
     images = test["x"].astype(np.float32) + 128
     return Task(
         "ic",
-        _model("ic_resnet8_float.onnx"),
+        model_path("ic_resnet8_float.onnx"),
         decode(train, drawn),
         (
             Evaluation("ic01, 200 images", images, top1(test["y"]), test["y"]),
@@ -91,16 +93,16 @@ def decode(archive: dict[str, Array], indices: Array) -> Array:
 
 
 def _kws() -> Task:
-    data = _arrays("eval/kws01_int8")
+    data = arrays_of("eval/kws01_int8")
     inputs = (data["x"].astype(np.float32) - 83) * np.float32(0.5847029)  # the scale of the int8 model's input
     given, scored = _split(len(inputs))
     evaluation = Evaluation("kws01, 900 samples", inputs[scored], top1(data["y"][scored]), data["y"][scored])
-    return Task("kws", _model("kws_ref_model_float32.tflite"), inputs[given], (evaluation,))
+    return Task("kws", model_path("kws_ref_model_float32.tflite"), inputs[given], (evaluation,))
 
 
 def vww_images() -> tuple[Array, Array]:
     """The 1,000 images of vww01 as the float model takes them, and their labels."""
-    data = _arrays("eval/vww01_int8")
+    data = arrays_of("eval/vww01_int8")
     return (data["x"].astype(np.float32) + 128) / 255, data["y"]
 
 
@@ -108,12 +110,12 @@ def _vww() -> Task:
     inputs, labels = vww_images()
     given, scored = _split(len(inputs))
     evaluation = Evaluation("vww01, 900 images", inputs[scored], top1(labels[scored]), labels[scored])
-    return Task("vww", _model("vww_96_float.onnx"), inputs[given], (evaluation,))
+    return Task("vww", model_path("vww_96_float.onnx"), inputs[given], (evaluation,))
 
 
 def _ad() -> Task:
     """Calibrated on the windows of every tenth normal clip, which are not scored."""
-    data = _arrays("eval/ad01_int8")
+    data = arrays_of("eval/ad01_int8")
     inputs = (data["x"].astype(np.float32) - 89) * np.float32(0.39101457)  # the scale of the int8 model's input
     held = np.flatnonzero(data["clip_y"] == 0)[::10]
     given = np.isin(data["clip"], held)
@@ -125,7 +127,7 @@ def _ad() -> Task:
         means = np.array([errors[clips == clip].mean() for clip in scored])
         return area_under_curve(means, data["clip_y"][scored])
 
-    return Task("ad", _model("ad01_fp32.tflite"), inputs[given], (Evaluation("ad01, AUC", inputs[~given], auc),))
+    return Task("ad", model_path("ad01_fp32.tflite"), inputs[given], (Evaluation("ad01, AUC", inputs[~given], auc),))
 
 
 def area_under_curve(scores: Array, labels: Array) -> float:

@@ -12,7 +12,12 @@ from tests.kernels.cases import draw_cases
 from tests.kernels.harness import run_on_host, run_on_target
 from tests.unit.tiny_firmware import build_tiny_sources
 from thimble.codegen.armv81m.select import KERNELS, specialise
+from thimble.codegen.kernels import choose_kernels
 from thimble.codegen.project import HOST_CFLAGS
+from thimble.compiler.driver import demo
+from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Rounding
 from thimble.runtime_c import kernel_files
 from thimble.targets.model import load_target
 from thimble.targets.sim.simulate import simulate
@@ -35,6 +40,16 @@ def test_portable_twins_equal_the_reference(operator: str, layers: int, tmp_path
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_kernels_equal_the_reference(operator: str, layers: int, tmp_path: Path) -> None:
     run_on_target(draw_cases(operator, layers, specialise), tmp_path, load_target(TARGET))
+
+
+def test_all_convolutions_of_a_model_take_vectors() -> None:
+    graph = import_tflite(demo.model_path().read_bytes(), "demo")
+    graph = choose_kernels(graph, load_target(TARGET))
+    for lowered in (Site.lower, Site.lower_rows):
+        calls = [call for site in graph.sites if site.op.rows(site) for call in lowered(site, Rounding.TFLM)]
+        convolutions = [call.kernel for call in calls if "conv_2d" in call.kernel]
+        assert convolutions
+        assert all("_mve_" in kernel for kernel in convolutions)
 
 
 def test_portable_intrinsics_equal_the_instructions(tmp_path: Path) -> None:

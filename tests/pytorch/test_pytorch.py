@@ -15,11 +15,13 @@ import pytest
 
 import thimble
 from thimble.compiler.driver.build_folder import import_model
+from thimble.compiler.driver.options import QuantizeOptions
 from thimble.compiler.importers.pytorch import import_pytorch
 from thimble.compiler.ir.errors import MalformedModel, ThimbleError, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.passes.float_pipeline import prepare
+from thimble.quantize.quantizer import Method
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
@@ -238,3 +240,23 @@ def test_module_is_compiled_from_python(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOp, match="--quantize"):
         thimble.compile(module, "stm32l4r5zi", tmp_path / "out", example_inputs=(torch.randn(1, 3, 16, 16),))
     assert module.training
+
+
+def test_exported_program_is_quantized_compiled_and_verified(tmp_path: Path) -> None:
+    """From a .pt2 file to firmware whose bytes are the reference's; images keep PyTorch's order in the data."""
+    torch.manual_seed(5)
+    module, images = Network(), torch.randn(40, 3, 16, 16)
+    model, calibration, data = tmp_path / "net.pt2", tmp_path / "c.npz", tmp_path / "d.npz"
+    model.write_bytes(exported(module, images[:1]))
+    np.savez(calibration, x=images.numpy())
+    with torch.no_grad():
+        labels = torch.cat([module.eval()(image[None]) for image in images]).argmax(1)
+    np.savez(data, x=images.numpy(), y=labels.numpy())
+    options = QuantizeOptions(Method.FAST, calibration, data)
+    report = thimble.compile(model, "stm32l4r5zi", tmp_path / "out", quantize=options)
+    assert report["quantization"]["accuracy"]["float"] == 100
+    assert report["quantization"]["accuracy"]["integers"] >= 80
+    assert all(row["sqnr_db"] is None or row["sqnr_db"] > 10 for row in report["quantization"]["layers"])
+    verified = thimble.verify(tmp_path / "out", data=data, samples=4)["verify"]
+    assert verified["mismatched_values"] == 0
+    assert {row["runtime"] for row in verified["runtimes"]} >= {"host", "target"}

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import thimble
 from tests.quantize.networks import FloatNetwork, samples, small_classifier
 from thimble.compiler.driver.cli import cli
+from thimble.compiler.driver.html_report import write_html
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import DoesNotFit, ThimbleError, UnsupportedOp
@@ -282,6 +283,34 @@ def test_searched_model_is_compiled_and_verified(files: dict[str, Path], tmp_pat
     assert {row["runtime"] for row in report["verify"]["runtimes"]} >= {"host", "target"}
     tensors = report["quantization"]["precision"]["tensors"]
     assert all(row["saved_bit_operations"] > 0 for row in tensors)
+    page = write_html(tmp_path / "out").read_text()
+    assert f"{len(tensors)} tensors of fewer bits" in page
+
+
+def test_layers_of_a_quantized_build_are_in_its_page(files: dict[str, Path], tmp_path: Path) -> None:
+    given = ("--quantize", "fast", "--calibration", files["calibration"])
+    code, text = run_cli("compile", files["float"], "-t", "stm32l4r5zi", "-o", tmp_path / "out", *given)
+    assert code == 0, text
+    layers = json.loads((tmp_path / "out" / "report.json").read_text())["quantization"]["layers"]
+    page = write_html(tmp_path / "out").read_text()
+    for row in layers:
+        assert f'<td class="right">{row["clipped_percent"]:.2f}%</td>' in page
+        assert row["sqnr_db"] is None or f'<td class="right">{row["sqnr_db"]:.1f}</td>' in page
+
+
+def test_flash_limit_counts_the_code_too(files: dict[str, Path], tmp_path: Path) -> None:
+    base = ("compile", files["int8"], "-t", "stm32l4r5zi", "--kernels", "c", "--json", "-o")
+    code, text = run_cli(*base, tmp_path / "wide")
+    assert code == 0, text
+    flash = json.loads((tmp_path / "wide" / "report.json").read_text())["memory"]["flash_total_bytes"]
+    low = ("--calibration", files["calibration"], "--weights", "mixed", "--fewest-bits", "2", "--max-flash")
+    code, text = run_cli(*base, tmp_path / "none", *low, 200)
+    assert code == 4
+    assert "bytes" in text
+    assert not (tmp_path / "none").exists()
+    code, text = run_cli(*base, tmp_path / "same", *low, flash)
+    assert code == 0, text
+    assert json.loads((tmp_path / "same" / "report.json").read_text())["memory"]["flash_total_bytes"] <= flash
 
 
 @pytest.mark.parametrize(
