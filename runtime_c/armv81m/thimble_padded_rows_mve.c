@@ -59,10 +59,10 @@ void thimble_flat_pixels_mve(const thimble_padded_rows_mve_params *params, thimb
     const thimble_padded_rows_mve_params *p = params;
     const int8_t *from = (const int8_t *)input->base;
     thimble_row_job_mve job = make_job(p, packed);
-    job.rows[0] = (const int8_t *)scratch;
     job.output = (int8_t *)output->base;
     for (int32_t left = p->output_width; left > 0; left -= p->portion) {
         job.width = left < p->portion ? left : p->portion;
+        job.rows[0] = (const int8_t *)scratch;
         thimble_copy_mve((int8_t *)scratch, from, job.width * p->input_channels);
         function(&job);
         from += job.width * p->input_channels;

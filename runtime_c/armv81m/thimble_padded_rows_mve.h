@@ -32,7 +32,7 @@ typedef struct {
     int32_t portion;   /* output pixels at once */
 } thimble_padded_rows_mve_params;
 
-/* One output row; the generated assembly knows where the fields lie.
+/* One output row; the generated assembly knows where the fields lie, and moves `rows` on.
  * rows    the copies of input rows under the kernel's rows
  * packed  a pair of channels: (steps, 2, 16) int8 weights; biases and multipliers (2, 2, 2) int32, each pair twice;
  *         shifts (2, 2) int8
@@ -43,7 +43,6 @@ typedef struct {
     int32_t pair_bytes; /* two output pixels */
     int16_t low[8];
     int16_t high[8];
-    const int8_t *end; /* of what a loop writes */
     const int8_t *packed;
     int8_t *output;
     int32_t width;
