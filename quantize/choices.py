@@ -117,6 +117,17 @@ def frontier(tensors: Tensors, losses: Losses, price: Price) -> list[Bits]:
     return found
 
 
+def widened(tensors: Tensors, losses: Losses, price: Price, bits: Bits, most: float) -> Bits:
+    """A choice with tensors back in 8 bits, those first that lose most, as long as its price is at most `most`."""
+    alone = [(losses.groups[g[0]][bits.value(g[0])], g, -1) for g in tensors.groups if bits.value(g[0]) != WIDEST]
+    alone += [(losses.layers[p][bits.layer(p)], (), p) for p in tensors.layers if bits.layer(p) != WIDEST]
+    for _, members, position in sorted(alone, reverse=True):
+        wider = bits.with_group(members, WIDEST) if members else bits.with_layer(position, WIDEST)
+        if price(wider) <= most:
+            bits = wider
+    return bits
+
+
 def lost(tensors: Tensors, losses: Losses, bits: Bits) -> float:
     """The sum of what all tensors lose alone."""
     groups = sum(losses.groups[g[0]].get(bits.value(g[0]), 0.0) for g in tensors.groups)

@@ -16,7 +16,7 @@ from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.passes.remove_constant_channels import remove_constant_channels
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import DTYPES, WIDEST, Bits, Price, Tensors, frontier, narrowable
+from thimble.quantize.choices import DTYPES, WIDEST, Bits, Price, Tensors, frontier, narrowable, widened
 from thimble.quantize.loss import loss_values, run_values
 from thimble.quantize.narrow import NarrowValue, narrow
 from thimble.quantize.parameters import QuantizedWeights, store
@@ -114,7 +114,9 @@ class Search:
         if self.price is None or self.limits.factor is None:
             return self._taught(self._bisected(choices, steps))
         most = self.price(Bits()) / self.limits.factor
-        return self._taught(self._best_of([bits for bits in choices if self.price(bits) <= most][:TRIED], steps))
+        cheap = [bits for bits in choices if self.price(bits) <= most][:TRIED]
+        cheap = [forced.at_most(widened(tensors, losses, self.price, bits, most)) for bits in cheap]
+        return self._taught(self._best_of(list(dict.fromkeys(cheap)), steps))
 
     def _taught(self, chosen: Mixed) -> Mixed:
         """The same bits with learned roundings and ranges, where these lose less on samples held back."""

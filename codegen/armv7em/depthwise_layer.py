@@ -170,7 +170,7 @@ def _by_planes(
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
     ahead = rows * form.output_width * form.channels  # channels behind the first four are read when rows are written
     name, source = f"depthwise_conv_2d_dsp_{form.name}", depthwise_source(form)
-    return KernelCall(name, params, arguments, source, overlaps=whole, ahead_bytes=ahead)
+    return KernelCall(name, params, arguments, source, overlaps=whole, ahead_bytes=ahead if whole else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,13 @@ _INSTALL = "install it with: pip install 'thimble[verify]'"
 def has_oracle(graph: Graph, rounding: Rounding) -> bool:
     """Whether the reference runtime knows all types of a graph: of int4 constant weights only, of int2 nothing.
 
-    LiteRT's FULLY_CONNECTED is left out on int4, which is rounded twice here whatever the rounding.
+    LiteRT's FULLY_CONNECTED is left out on int4, which is rounded twice here whatever the rounding; that of TFLite
+    Micro takes int4 weights with one scale alone.
     """
     for site in graph.sites:
         weighted = isinstance(site.op, WeightedOperator)
-        if rounding is Rounding.LITERT and isinstance(site.op, FullyConnected) and is_packed(site):
+        dense = isinstance(site.op, FullyConnected) and is_packed(site)
+        if dense and (rounding is Rounding.LITERT or not site.input(1).quant.per_tensor):
             return False
         for position, value in enumerate((*site.inputs, *site.outputs)):
             if value is None or not value.type.dtype.is_packed:

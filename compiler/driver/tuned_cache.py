@@ -84,6 +84,7 @@ def save(file: Path, where: str, layers: Layers) -> None:
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(_text(content))
+    os.chmod(name, 0o644)
     os.replace(name, file)
 
 

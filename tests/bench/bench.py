@@ -18,6 +18,10 @@ from tests.bench.cycles import measure_all, read_record, regressions
 from tests.bench.kernel_layers import LayerCycles, measure_layers
 from tests.bench.models import BOARD, MLPERF_TINY, OTHERS, measure, model_file
 from thimble.compiler.driver import demo
+from thimble.compiler.plan.cycles import cycle_model
+
+TEXT = ("model", "objective", "family", "layer", "kernel")
+"""Columns that hold no numbers."""
 
 OBJECTIVES = ("latency", "balanced", "sram")
 
@@ -67,7 +71,7 @@ def cycles_table(rows: Rows, peers: Peers) -> Table:
 def _table(title: str, columns: tuple[str, ...]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, justify="left" if column in ("model", "objective") else "right")
+        table.add_column(column, justify="left" if column in TEXT else "right")
     return table
 
 
@@ -93,7 +97,7 @@ def families_table(layers: Mapping[str, LayerCycles], peers: Peers) -> Table:
     for name, layer in layers.items():
         rate = f"{layer.macs / layer.cycles:.2f}" if layer.macs else ""
         theirs = prototype.get(layer.family)
-        kernel = layer.kernel[:28]
+        kernel = cycle_model(BOARD).entry(layer.kernel)
         table.add_row(layer.family, name, kernel, f"{layer.cycles:,}", rate, "" if theirs is None else f"{theirs:.2f}")
     return table
 

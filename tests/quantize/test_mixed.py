@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import thimble
 from tests.quantize.networks import FloatNetwork, samples, small_classifier
 from thimble.compiler.driver.cli import cli
 from thimble.compiler.driver.html_report import write_html
+from thimble.compiler.driver.options import CompileOptions, QuantizeOptions
+from thimble.compiler.driver.quantize_search import SearchOptions
+from thimble.compiler.driver.stages import with_fewer_constants
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import DoesNotFit, ThimbleError, UnsupportedOp
@@ -25,14 +29,14 @@ from thimble.compiler.ops.pool_2d import AveragePool2D
 from thimble.compiler.ops.reshape import Reshape
 from thimble.compiler.ops.window import Padding
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import Bits, Losses, Tensors, frontier, lost
+from thimble.quantize.choices import Bits, Losses, Tensors, frontier, lost, widened
 from thimble.quantize.loss import run_values
 from thimble.quantize.mixed import Limits, Mixed, Search, settled_grids
 from thimble.quantize.patch_precision import narrow_patches
 from thimble.quantize.patched import patched
 from thimble.quantize.patches import patch_macs, patch_stage
-from thimble.quantize.prices import activation_bytes, bit_operations, weight_bytes
-from thimble.quantize.quantizer import quantize_graph
+from thimble.quantize.prices import BitsExhausted, activation_bytes, bit_operations, weight_bytes
+from thimble.quantize.quantizer import Method, quantize_graph
 from thimble.quantize.real_form import real_form
 from thimble.quantize.refit import refit
 from thimble.quantize.regression import from_matrices, is_linear, operand_rows, weight_matrices
@@ -144,6 +148,19 @@ def test_frontier_is_the_best_of_all_choices_where_they_can_be_counted() -> None
         assert not better
 
 
+def test_widened_choice_takes_what_the_price_leaves() -> None:
+    tensors = Tensors(((0,), (1,)), (0, 1))
+    losses = Losses({0: {4: 0.3}, 1: {4: 0.1}}, {0: {4: 0.2}, 1: {4: 0.4}})
+    everything = Bits({0: 4, 1: 4}, {0: 4, 1: 4})
+
+    def price(bits: Bits) -> float:
+        return float(bits.value(0) + bits.value(1) + bits.layer(0) + bits.layer(1))
+
+    assert widened(tensors, losses, price, everything, 16) == everything
+    assert widened(tensors, losses, price, everything, 24) == Bits({1: 4}, {0: 4})
+    assert widened(tensors, losses, price, everything, 32) == Bits()
+
+
 def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
     one, other = searched(Limits(error=0.2)), searched(Limits(error=0.2))
     price = bit_operations(integers())
@@ -152,6 +169,32 @@ def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
     assert export_tflite(one.graph) == export_tflite(other.graph)
     narrow = {value.type.dtype for value in one.graph.values}
     assert DType.INT4 in narrow
+
+
+def test_learned_roundings_are_kept_where_they_lose_less() -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    graph, given = windows()
+    price = bit_operations(graph)
+    plain, learned = (
+        Search(graph, given, Limits(factor=3.0), price, Widths(), wanted).run() for wanted in (False, True)
+    )
+    assert learned.bits == plain.bits
+    assert learned.error <= plain.error
+    assert "learned rounding and ranges" in learned.steps[-1]
+    kept = "not kept" not in learned.steps[-1]
+    assert kept == (export_tflite(learned.graph) != export_tflite(plain.graph))
+
+
+def test_limit_of_constants_follows_the_flash_that_is_missing() -> None:
+    search = SearchOptions(None, flash_bytes=40_000)
+    options = CompileOptions(max_flash_bytes=40_000, quantize=QuantizeOptions(Method.FAST, "c.npz", search=search))
+    smaller = with_fewer_constants(options, DoesNotFit("flash", 45_000, 40_000))
+    assert smaller is not None
+    assert smaller.quantize is not None
+    assert smaller.quantize.search == replace(search, flash_bytes=35_000)
+    assert with_fewer_constants(options, DoesNotFit("SRAM", 45_000, 30_000)) is None
+    assert with_fewer_constants(options, BitsExhausted("constants", 45_000, 40_000)) is None
+    assert with_fewer_constants(CompileOptions(max_flash_bytes=40_000), DoesNotFit("flash", 45_000, 40_000)) is None
 
 
 def test_price_that_must_fall_does() -> None:

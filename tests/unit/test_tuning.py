@@ -27,6 +27,7 @@ from thimble.targets.model import load_target
 
 BOARD = load_target("stm32l4r5zi")
 TFLM = Rounding.TFLM
+SHIPPED = tuned_cache.SHIPPED
 
 
 def small_model() -> bytes:
@@ -156,6 +157,19 @@ def test_files_drop_what_older_kernels_took(tmp_path: Path) -> None:
     assert sorted(content) == ["chip new", "other old"]
     assert sorted(content["chip new"]) == ["layer", "second"]
     assert tuned_cache.load(file, "other old") == layers
+
+
+def test_what_ships_is_small_and_whole() -> None:
+    content: dict[str, dict[str, Any]] = json.loads(SHIPPED.read_text())
+    assert SHIPPED.stat().st_size < 1_000_000
+    for where, layers in content.items():
+        assert tuned_cache.load(SHIPPED, where).keys() == layers.keys()
+        assert any(kernels for kernels in layers.values())
+
+
+@pytest.mark.full
+def test_what_ships_was_measured_with_these_kernels() -> None:
+    assert tuned_cache.load(SHIPPED, tuned_cache.context(BOARD)), "kernels have changed: run `make tune-cache`"
 
 
 def test_other_compilers_and_timings_are_other_contexts() -> None:
