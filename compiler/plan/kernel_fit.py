@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.plan.accesses import part_of
 from thimble.compiler.plan.gaps import Gap, fill_gaps, find_gaps
 from thimble.compiler.plan.kernel_prices import KernelPrices
 from thimble.compiler.plan.kernels import KernelChoices, ScheduleCycles
@@ -225,6 +226,8 @@ class KernelFit:
                 by_node[stage.node] = by_node[stage.node].joined(gap) if stage.node in by_node else gap
         curve = self._draft(point.runs, point.macs).curve
         limits = curve.limits_in_gaps(by_node)
+        leaning = self._leaning(point, gaps, self._choices.choose(limits))
+        limits = tuple(-1 if node in leaning else limit for node, limit in enumerate(limits))
         graph = self._choices.choose(limits)
         if point.runs is None:
             scratch = scratch_of_layers(graph, self._search.rounding)
@@ -233,6 +236,19 @@ class KernelFit:
             scratch = scratch_of_stages(rows, stage_runs(rows, point.runs))
         plan = fill_gaps(point.plan, scratch, gaps)
         return replace(point, plan=plan, cycles=curve.cycles_with(limits), scratch_limits=limits)
+
+    def _leaning(self, point: FrontierPoint, gaps: list[Gap], graph: Graph) -> set[int]:
+        """The nodes that have a part whose output lies over an input, while its kernel must keep off that: a part may
+        have another kernel than its node."""
+        search, found = self._search, set()
+        staged = None if point.runs is None else stage_runs(search.graph, point.runs)
+        for number, (stage, gap) in enumerate(zip(point.plan.stages, gaps, strict=True)):
+            if stage.node is not None and not gap.apart:
+                by_rows = staged is not None and not staged.stages[number].layer
+                site = part_of(graph, stage)
+                if not site.may_overlap(by_rows and site.op.rows(site) is not None):
+                    found.add(stage.node)
+        return found
 
     def _laid_out(self, draft: _Draft, limits: tuple[int, ...], effort: float) -> FrontierPoint:
         graph, rounding = self._choices.choose(limits), self._search.rounding
