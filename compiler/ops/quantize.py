@@ -38,10 +38,15 @@ def convertible(site: Site) -> bool:
     return (given, made) in KERNELS or (given in NARROW and made in NARROW)
 
 
-convertible.__doc__ = (
-    f"The types must be one of: {', '.join(f'{a.value} to {b.value}' for a, b in KERNELS)}; or int8, int4 or int2 on "
-    "both sides."
-)
+def _pairs_text() -> str:
+    """The pairs in words: each type that is read with those that are made of it."""
+    made: dict[str, list[str]] = {}
+    for given, result in KERNELS:
+        made.setdefault(given.value, []).append(result.value)
+    return ", ".join(f"{given} to {' or '.join(results)}" for given, results in made.items())
+
+
+convertible.__doc__ = f"Types must be {_pairs_text()}; or int8, int4 or int2 on both sides."
 
 
 def halves_away_from_zero(site: Site) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Rounding, Shape
+from thimble.compiler.ir.packing import from_bytes
 from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.constraints import same_input_output_type
 from thimble.compiler.ops.copying import copy_whole
@@ -33,7 +32,7 @@ def variable_contents(type: TensorType) -> Array:
 
 
 def _filled(type: TensorType, byte: int) -> Array:
-    return np.full(type.bytes, byte & 0xFF, np.uint8).view(type.dtype.numpy).reshape(type.shape)
+    return from_bytes(bytes([byte & 0xFF]) * type.bytes, type)
 
 
 def assigns_same_type(site: Site) -> bool:

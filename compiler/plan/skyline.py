@@ -46,7 +46,7 @@ _STEPS_PER_WORK = 50_000
 """So many steps of the lives of all that a body meets are looked at while one body is placed otherwise."""
 
 
-_RULE_WORK = 16
+_RULE_WORK = 4
 """Drawing a rule takes as long as placing so many bodies: where slides save much, most rules fail at the first one."""
 
 

@@ -130,6 +130,11 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
+def resident_bytes() -> int:
+    """Memory that this process holds now, whatever ran in it before."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 def reset_peak() -> None:
     """Let the kernel count this process's peak anew from now (proc(5), clear_refs)."""
     Path("/proc/self/clear_refs").write_text("5")

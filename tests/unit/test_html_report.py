@@ -52,7 +52,13 @@ def report() -> Report:
     return {
         "schema": 1,
         "thimble": "0.1.0",
-        "build": {"name": "tiny_net", **CompileOptions().recorded(), "scratch_limits_bytes": [], "winograd_bytes": 0},
+        "build": {
+            "name": "tiny_net",
+            **CompileOptions().recorded(),
+            "scratch_limits_bytes": [],
+            "winograd_bytes": 0,
+            "tuned": {},
+        },
         "model": {
             "name": "tiny_net",
             "sha256": hashlib.sha256(demo.model_path().read_bytes()).hexdigest(),
@@ -397,7 +403,7 @@ def test_commands_are_ones_that_the_command_line_takes(report: Report, name: str
             rest = {"schedule": "patch", "objective": "sram", "io": "int8", "rounding": "litert", "kernels": "c"}
             rest["disabled_passes"] = ("fold-padding",)
             again = compile_options(**{k: v for k, v in given.items() if k not in rest}, **rest)
-            chosen = ("name", "scratch_limits_bytes", "winograd_bytes")  # by the compiler
+            chosen = ("name", "scratch_limits_bytes", "winograd_bytes", "tuned")  # by the compiler
             assert again.recorded() == {key: value for key, value in report["build"].items() if key not in chosen}
         if verb == "verify":
             assert context.params["data"] == Path("eval set.npz")
