@@ -85,7 +85,7 @@ REFUSED = [
     ("size beyond", resize(1, [HUGE, HUGE]), MalformedModel, "output tensor"),
     ("centers and corners", resize(2, [2, 2], True, True), UnsupportedOp, "exclude"),
     ("steps run over", resize(70, [70, 70]), UnsupportedOp, "run past"),
-    ("types", conversion("QUANTIZE", np.uint8, np.int16, (0.5, 0.5)), UnsupportedOp, "must be one of"),
+    ("types", conversion("QUANTIZE", np.uint8, np.int16, (0.5, 0.5)), UnsupportedOp, "Types must be"),
     ("zero point", conversion("QUANTIZE", np.int8, np.int8, (0.5, 0.5), 500), ThimbleError, "zero point"),
     ("per axis", conversion("QUANTIZE", np.float32, np.int8, (None, [0.5, 0.5, 0.5])), UnsupportedOp, "one positive"),
     ("scale ratio", conversion("QUANTIZE", np.int8, np.int8, (1e20, 1e-20)), UnsupportedOp, "2**30"),
