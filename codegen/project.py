@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from thimble.codegen import c_text
 from thimble.codegen.fast_weights import mark_fast
+from thimble.codegen.kernel_tools.rendering import renderer
 from thimble.codegen.layers import lower_graph
 from thimble.codegen.lowered import ConstantArray, Lowered
 from thimble.codegen.places import block_name, block_pointer
@@ -315,13 +315,9 @@ def _states(graph: Graph, plan: Plan, name: str) -> tuple[tuple[_State, ...], tu
     return tuple(states), tuple(arrays)
 
 
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    undefined=jinja2.StrictUndefined,
-    keep_trailing_newline=True,
-)
+_TEMPLATE = renderer(Path(__file__).parent / "templates")
 
 
 def _render(template: str, context: Mapping[str, object]) -> str:
-    text = _ENVIRONMENT.get_template(template).render(**context)
+    text = _TEMPLATE(template, **context)
     return text.rstrip("\n") + "\n"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
@@ -100,7 +101,7 @@ def layer_key(site: Site, call: KernelCall, whole: bool, compact: bool) -> str:
 
     `call` is the plain kernel's; `compact` kernels are others.
     """
-    numbers = {name: value for name, value in call.params if isinstance(value, int)}
+    numbers = sizes_of(call)
     shape = [str(value) for name, value in numbers.items() if not any(part in name for part in NOT_SHAPE)]
     low, high, zero = (numbers.get(name, 0) for name in ("output_min", "output_max", "output_zero_point"))
     limits = "c" * ((low, high) != (-128, 127)) + "t" * (low < zero)

@@ -9,6 +9,7 @@ from thimble.codegen.armv81m.blocks import BLOCK_CHANNELS, LANES, packed_blocks
 from thimble.codegen.armv81m.rendering import render
 from thimble.codegen.armv81m.row_convolution import row_call, row_form
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     EndRow,
@@ -44,8 +45,6 @@ MAX_REACH = 1 << 20
 
 STEP_INSTRUCTIONS, COPY_INSTRUCTIONS, WINDOW_INSTRUCTIONS, BLOCK_INSTRUCTIONS = 7, 20, 50, 36
 """About, for one window: of a step, of copying a row, of finding the window; and of the rest of a block of a pair."""
-
-Sizes = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class Windows:
 def specialise_conv_2d(site: Site, call: KernelCall, whole: bool, limit_bytes: int) -> KernelCall | None:
     """The vector kernel in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     if layer is None or sizes["group_channels"] != sizes["input_channels"]:
         return None
     return windows_call(site, layer, sizes, whole, limit_bytes)

@@ -16,6 +16,7 @@ from thimble.codegen.armv81m.blocks import LANES, requantization
 from thimble.codegen.armv81m.convolution import windows_call
 from thimble.codegen.armv81m.rendering import render
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
@@ -38,8 +39,6 @@ MAX_STEPS = 4
 
 MAX_ADVANCE = 63
 """Most bytes from one window to the next: twice that is the immediate of a load."""
-
-Sizes = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def specialise_depthwise(site: Site, call: KernelCall, whole: bool, limit_bytes:
     One input channel with several output channels is a convolution.
     """
     layer = plain_layer(site, call, channel_axis=3)
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     if layer is None:
         return None
     if sizes["input_channels"] == 1:

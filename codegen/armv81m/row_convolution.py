@@ -15,6 +15,7 @@ from thimble.codegen.armv81m.arithmetic import Arithmetic, requantization_lines
 from thimble.codegen.armv81m.blocks import LANES, requantization
 from thimble.codegen.armv81m.rendering import render
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
+from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.operator import (
     Array,
@@ -53,8 +54,6 @@ TAIL_INSTRUCTIONS = 30
 """For eight outputs, besides the sums."""
 
 _SUMS = ("r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr")
-
-Sizes = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
+from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
 from thimble.codegen.scalar.panel import panel_call
@@ -37,7 +38,7 @@ class ConvolutionForm:
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """Blocks of output channels in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     dense = sizes["group_channels"] == sizes["input_channels"]
     fused = fuse_tail(layer, core) if layer is not None and dense else None
     if layer is None or fused is None:

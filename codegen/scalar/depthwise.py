@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
+from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, blocked_weights, constant_tables, fuse_tail
 from thimble.codegen.scalar.rendering import kernel_source
@@ -48,7 +49,7 @@ class DepthwiseForm:
 def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """Blocks of channels in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=3)
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     plain_windows = sizes["multiplier"] == sizes["dilation_height"] == sizes["dilation_width"] == 1
     if layer is None or not plain_windows or sizes["kernel_height"] * sizes["kernel_width"] > MAX_TAPS:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
+from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
 from thimble.codegen.scalar.rendering import kernel_source
@@ -31,7 +32,7 @@ def specialise_fully_connected(
 ) -> KernelCall | None:
     """Blocks of outputs in place of thimble_fully_connected_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     fused = fuse_tail(layer, core) if layer is not None and sizes["weights_zero_point"] == 0 else None
     if layer is None or fused is None:
         return None
