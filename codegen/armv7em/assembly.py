@@ -95,6 +95,14 @@ class Frame:
         """Stack that the frame takes, so that with 9 registers pushed the stack stays aligned to 8."""
         return 4 * (len(self.names) + (len(self.names) + 1) % 2)
 
+    def begin(self, a: Listing, job: Sequence[str]) -> None:
+        """Save registers, make room, and keep the fields of the job at r0; they are in r1 and on as well."""
+        a.op("push", registers(["r4-r11", "lr"]))
+        a.op("ldm", "r0", f"{{r1-r{len(job)}}}", note="the job's fields")
+        a.op("sub", "sp", "sp", f"#{self.bytes}")
+        for register, name in enumerate(job, start=1):
+            self.store(a, f"r{register}", name)
+
     def load(self, a: Listing, register: str, name: str) -> None:
         """Fetch a variable."""
         if self._fast(name):

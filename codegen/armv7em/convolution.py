@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -70,6 +70,19 @@ MIN_POINTWISE_WIDTH = 24
 """Below it pixels that are made twice at the end of a row cost more than columns, which go on over rows."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """What every form is made from: the layer, how its sums are made, the core, and the most bytes of scratch."""
+
+    site: Site
+    layer: PlainLayer
+    sizes: Sizes
+    arithmetic: Arithmetic
+    constants: Requantization
+    core: Core
+    limit_bytes: int
+
+
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """A packed matrix product in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
@@ -80,15 +93,15 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     if found is None:
         return None
     arithmetic, constants = found
-    given = site, layer, sizes, arithmetic, constants, core, limit_bytes
+    given = _Given(site, layer, sizes, arithmetic, constants, core, limit_bytes)
     may_transform = whole and winograd_bytes(site) <= core.winograd_bytes
     makers: dict[str, Maker] = {
         "tiles": lambda: winograd_call(layer, sizes, core, limit_bytes) if may_transform else None,
-        "flat": lambda: _by_flat_pixels(*given) if whole else None,
-        "rows": lambda: _by_rows(*given),
-        "windows": lambda: _by_flat_windows(*given) if whole else None,
-        "columns": lambda: _by_columns(*given),
-        "parts": lambda: _by_parts(*given),
+        "flat": lambda: _by_flat_pixels(given) if whole else None,
+        "rows": lambda: _by_rows(given),
+        "windows": lambda: _by_flat_windows(given) if whole else None,
+        "columns": lambda: _by_columns(given),
+        "parts": lambda: _by_parts(given),
     }
     return first_made(makers, core.variant)
 
@@ -130,51 +143,39 @@ def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
     return Arithmetic(folded is not None, bits, layer.rounds_ties, layer.limits_inside), constants
 
 
-def _by_columns(
-    site: Site,
-    layer: PlainLayer,
-    sizes: Sizes,
-    arithmetic: Arithmetic,
-    constants: Requantization,
-    core: Core,
-    limit: int,
-) -> KernelCall | None:
+def _by_columns(given: _Given) -> KernelCall | None:
+    layer, sizes, limit = given.layer, given.sizes, given.limit_bytes
     channels, taps = layer.weights.shape
     depth = -(-taps // 4) * 4
     if depth > MAX_DEPTH or sizes["kernel_height"] > MAX_KERNEL_HEIGHT:
         return None
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
-    form = MatmulForm(arithmetic, depth // 4 % UNROLL)
-    columns = core.variant.at_once or _columns_at_once(depth, site.output().type.elements // channels, limit)
+    form = MatmulForm(given.arithmetic, depth // 4 % UNROLL)
+    columns = given.core.variant.at_once or _columns_at_once(
+        depth, given.site.output().type.elements // channels, limit
+    )
     scratch = 2 * columns * depth + depth
     if scratch > limit:
         return None
-    words = pair_words(weights, layer.start, constants, arithmetic.folded)
-    params = _column_params(sizes, depth, columns, arithmetic)
-    source = conv_2d_source(form, core.has_fpu)
+    words = pair_words(weights, layer.start, given.constants, given.arithmetic.folded)
+    params = _column_params(sizes, depth, columns, given.arithmetic)
+    source = conv_2d_source(form, given.core.has_fpu)
     return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch), source)
 
 
-def _by_parts(
-    site: Site,
-    layer: PlainLayer,
-    sizes: Sizes,
-    arithmetic: Arithmetic,
-    constants: Requantization,
-    core: Core,
-    limit: int,
-) -> KernelCall | None:
+def _by_parts(given: _Given) -> KernelCall | None:
     """Windows of several rows that are whole words each: one row of four windows at a time."""
+    layer, sizes, limit = given.layer, given.sizes, given.limit_bytes
     channels, depth = layer.weights.shape
     row_bytes = sizes["kernel_width"] * sizes["input_channels"]
     scratch = 8 * row_bytes + 32 * -(-channels // 2) + row_bytes
     if sizes["kernel_height"] == 1 or row_bytes % 4 or scratch > limit or depth > MAX_DEPTH:
         return None
-    form = PartialMatmulForm(arithmetic, row_bytes // 4 % UNROLL)
-    words = pair_words(layer.weights.astype(np.int64), layer.start, constants, arithmetic.folded)
-    params = _column_params(sizes, depth, 4, arithmetic)
-    source = conv_2d_partial_source(form, core.has_fpu)
+    form = PartialMatmulForm(given.arithmetic, row_bytes // 4 % UNROLL)
+    words = pair_words(layer.weights.astype(np.int64), layer.start, given.constants, given.arithmetic.folded)
+    params = _column_params(sizes, depth, 4, given.arithmetic)
+    source = conv_2d_partial_source(form, given.core.has_fpu)
     return KernelCall(f"conv_2d_partial_dsp_{form.name}", params, call_arguments(words, scratch), source)
 
 
@@ -194,15 +195,8 @@ def _columns_at_once(depth: int, pixels: int, limit_bytes: int) -> int:
     return min(fitting, MAX_COLUMNS, -(-pixels // 4) * 4)
 
 
-def _by_rows(
-    site: Site,
-    layer: PlainLayer,
-    sizes: Sizes,
-    arithmetic: Arithmetic,
-    constants: Requantization,
-    core: Core,
-    limit: int,
-) -> KernelCall | None:
+def _by_rows(given: _Given) -> KernelCall | None:
+    layer, sizes, limit = given.layer, given.sizes, given.limit_bytes
     depth, kernel = sizes["input_channels"], (sizes["kernel_height"], sizes["kernel_width"])
     dilated = (sizes["dilation_height"], sizes["dilation_width"]) != (1, 1)
     padded_well = kernel == (1, 1) or depth < 4 or -depth % 4 * MAX_PADDING_SHARE <= depth
@@ -216,71 +210,65 @@ def _by_rows(
     strides = sizes["stride_height"], sizes["stride_width"]
     row_bytes = pixel_bytes * row_pixels
     form = RowMatmulForm(
-        arithmetic, *kernel, *strides, pixel_bytes, row_bytes, len(layer.weights), max_unroll=core.variant.unroll
+        given.arithmetic,
+        *kernel,
+        *strides,
+        pixel_bytes,
+        row_bytes,
+        len(layer.weights),
+        max_unroll=given.core.variant.unroll,
     )
-    rows = core.variant.at_once or _rows_at_once(form, site.output().type.rows, sizes["output_width"], limit)
+    rows = given.core.variant.at_once or _rows_at_once(
+        form, given.site.output().type.rows, sizes["output_width"], limit
+    )
     if not form.fits or _rows_bytes(form, rows) > min(MAX_ROWS_BYTES, limit):
         return None
-    source = conv_2d_rows_source(form, core.has_fpu)
-    return _row_call(layer, sizes, form, constants, source, row_pixels, rows, _rows_bytes(form, rows))
+    source = conv_2d_rows_source(form, given.core.has_fpu)
+    return _row_call(layer, sizes, form, given.constants, source, row_pixels, rows, _rows_bytes(form, rows))
 
 
-def _by_flat_pixels(
-    site: Site,
-    layer: PlainLayer,
-    sizes: Sizes,
-    arithmetic: Arithmetic,
-    constants: Requantization,
-    core: Core,
-    limit: int,
-) -> KernelCall | None:
+def _by_flat_pixels(given: _Given) -> KernelCall | None:
     """Pointwise convolutions of whole tensors: all pixels are one row."""
-    depth, pixels = sizes["input_channels"], site.output().type.elements // len(layer.weights)
+    layer, sizes, limit = given.layer, given.sizes, given.limit_bytes
+    depth, pixels = sizes["input_channels"], given.site.output().type.elements // len(layer.weights)
     ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
     padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
     if any(sizes[name] != 1 for name in ones) or padded or depth == 1 or pixels < MIN_PIXELS:
         return None
     tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
-    unroll = core.variant.unroll
-    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails, unroll)
+    unroll = given.core.variant.unroll
+    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails, unroll)
     spare = _rows_bytes(form, 1)
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
-    portion = _portion(pixels, core.variant.at_once or min(most, PIXELS_AT_ONCE))
+    portion = _portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
     scratch = spare + portion * form.pixel_bytes
     if not form.fits or scratch > min(MAX_ROWS_BYTES, limit):
         return None
-    source = conv_2d_rows_source(form, core.has_fpu)
+    source = conv_2d_rows_source(form, given.core.has_fpu)
     flat = sizes | {"output_height": pixels // sizes["output_width"]}  # of all images
-    return _row_call(layer, flat, form, constants, source, portion, 1, scratch)
+    return _row_call(layer, flat, form, given.constants, source, portion, 1, scratch)
 
 
-def _by_flat_windows(
-    site: Site,
-    layer: PlainLayer,
-    sizes: Sizes,
-    arithmetic: Arithmetic,
-    constants: Requantization,
-    core: Core,
-    limit: int,
-) -> KernelCall | None:
+def _by_flat_windows(given: _Given) -> KernelCall | None:
     """Windows of a small image as the channels of pixels, which all are one row."""
+    layer, sizes, limit = given.layer, given.sizes, given.limit_bytes
     channels, taps = layer.weights.shape
     depth, pixels = -(-taps // 4) * 4, sizes["output_height"] * sizes["output_width"]
     padded = _padded_sizes(sizes)
     padded_bytes = padded[0] * padded[1] * sizes["input_channels"]
-    is_one_image = site.output().type.elements == pixels * channels
+    is_one_image = given.site.output().type.elements == pixels * channels
     if not is_one_image or sizes["dilation_width"] != 1 or pixels < MIN_PIXELS or padded_bytes > MAX_PADDED_BYTES:
         return None
     tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
-    form = RowMatmulForm(arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)
+    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)
     spare = _rows_bytes(form, 1) + depth + padded_bytes
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
-    windows = _portion(pixels, core.variant.at_once or min(most, PIXELS_AT_ONCE))
+    windows = _portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
     scratch = spare + windows * form.pixel_bytes
     if not form.fits or windows < min(MIN_WINDOWS, pixels) or scratch > min(MAX_ROWS_BYTES, limit):
         return None
     weights = np.pad(layer.weights.astype(np.int64), ((0, 0), (0, 4 * form.steps - taps)))
-    words = pair_words(weights, layer.start, constants, arithmetic.folded)
+    words = pair_words(weights, layer.start, given.constants, given.arithmetic.folded)
     words = np.concatenate([words.reshape(-1), np.zeros(_spare_words(form), np.int32)])
     fields = sizes | {"padded_height": padded[0], "padded_width": padded[1]}
     dropped = ("group_channels", "output_zero_point", "dilation_width")
@@ -290,7 +278,7 @@ def _by_flat_windows(
         ("windows", windows),
         *_row_params(form),
     )
-    source = conv_2d_rows_source(form, core.has_fpu, "windows")
+    source = conv_2d_rows_source(form, given.core.has_fpu, "windows")
     return KernelCall(f"conv_2d_windows_dsp_{form.name}", params, call_arguments(words, scratch), source)
 
 

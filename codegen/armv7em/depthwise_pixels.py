@@ -75,11 +75,7 @@ class PixelsForm:
 def pixels_listing(form: PixelsForm) -> Listing:
     """The function of a form, to be called with a thimble_pixels_job."""
     a, frame = Listing(f"thimble_depthwise_pixels_dsp_{form.name}_quads"), Frame(_NAMES, _NAMES, form.has_fpu)
-    a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r8}", note="the job's fields")
-    a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    for register, name in enumerate(_JOB, start=1):
-        frame.store(a, f"r{register}", name)
+    frame.begin(a, _JOB)
     a.op("movs", "r2", "#0")
     frame.store(a, "r5", "channel")
     frame.store(a, "r2", "channels_done")

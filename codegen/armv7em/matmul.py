@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from thimble.codegen.armv7em.assembly import Frame, Listing, registers
+from thimble.codegen.armv7em.assembly import Frame, Listing
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import (
     CONSTANTS,
@@ -58,11 +58,7 @@ class MatmulForm:
 def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     """The function of a form, to be called with a thimble_matmul_job."""
     a, frame = Listing(f"thimble_matmul_dsp_{form.name}"), Frame(_NAMES, _FAST, has_fpu)
-    a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r9}", note="the job's fields")
-    a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    for register, name in enumerate(_JOB, start=1):
-        frame.store(a, f"r{register}", name)
+    frame.begin(a, _JOB)
     a.op("movs", "r0", "#0")
     frame.store(a, "r0", "channel")
     frame.store(a, "r0", "pairs_done")

@@ -16,6 +16,7 @@ import numpy as np
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Argument, Array, GeneratedKernel, KernelCall, Scratch, Table
 from thimble.compiler.ir.types import DType
@@ -33,7 +34,7 @@ def specialise_narrow_conv_2d(
     found = specialise_conv_2d(_with_int8_weights(site), call, direct, whole, limit_bytes)
     if found is None or not (_COLUMNS.fullmatch(found.kernel) or _ROWS.fullmatch(found.kernel)):
         return None
-    sizes = {name: value for name, value in found.params if isinstance(value, int)}
+    sizes = sizes_of(found)
     kernel = f"{found.kernel}_w{dtype.bits}"
     return replace(
         found,

@@ -71,7 +71,7 @@ def specialise_packed_conv_2d(
 
 def _with_longer_rows(site: Site, call: KernelCall) -> Site | None:
     """A pointwise convolution with its pixels in rows of up to FLAT_PIXELS; None where that is no longer than now."""
-    sizes = {name: value for name, value in call.params if isinstance(value, int)}
+    sizes = sizes_of(call)
     ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
     pixels = prod(site.output().type.shape[:3])
     padded = sizes["pad_top"] or sizes["pad_left"] or prod(site.input(0).type.shape[:3]) != pixels

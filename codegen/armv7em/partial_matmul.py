@@ -52,11 +52,7 @@ class PartialMatmulForm:
 def partial_matmul_listing(form: PartialMatmulForm, has_fpu: bool) -> Listing:
     """The function of a form, to be called with a thimble_partial_matmul_job."""
     a, frame = Listing(f"thimble_partial_matmul_dsp_{form.name}"), Frame(_NAMES, _FAST, has_fpu)
-    a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r10}", note="the job's fields")
-    a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    for register, name in enumerate(_JOB, start=1):
-        frame.store(a, f"r{register}", name)
+    frame.begin(a, _JOB)
     a.op("movs", "r0", "#0")
     frame.store(a, "r0", "channel")
     frame.store(a, "r0", "pairs_done")

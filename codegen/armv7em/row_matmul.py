@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant, registers
+from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import (
     CONSTANTS,
@@ -130,11 +130,7 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, family: str = "rows")
     """The function of a form for a kernel of `family`, to be called with a thimble_row_matmul_job."""
     a = Listing(f"thimble_{family}_matmul_dsp_{form.name}")
     frame = Frame(_NAMES, _FAST, has_fpu)
-    a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r12}", note="the job's fields")
-    a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    for register, name in enumerate(_JOB, start=1):
-        frame.store(a, f"r{register}", name)
+    frame.begin(a, _JOB)
     a.op("adds", "r1", "r4", "#4", note="4 bytes low of the weights, behind 2 biases")
     frame.store(a, "r1", "words")
     a.op("add", "r4", "r4", "r3")

@@ -123,11 +123,7 @@ def _packed(layer: PlainLayer, form: VectorForm, constants: Requantization, dept
 def vector_listing(form: VectorForm, has_fpu: bool) -> Listing:
     """The function of a form, to be called with a thimble_vector_job."""
     a, frame = Listing(f"thimble_vector_dsp_{form.name}"), Frame(_NAMES, _NAMES, has_fpu)
-    a.op("push", registers(["r4-r11", "lr"]))
-    a.op("ldm", "r0", "{r1-r8}", note="the job's fields")
-    a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    for register, name in zip(("r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"), _JOB, strict=True):
-        frame.store(a, register, name)
+    frame.begin(a, _JOB)
     a.op("movs", "r0", "#0")
     frame.store(a, "r0", "channel")
     a.op("mov", "r1", "r2")
