@@ -137,7 +137,7 @@ def open_model(
     track: Progress = untracked,
     show: ShowProgress = silent,
 ) -> Model:
-    """Read a model, quantize it where the options say how, run the graph's passes and choose its kernels."""
+    """Read a model, quantize it where the options say how, run the passes, and settle how kernels are made."""
     target = load_target(target_name)
     data = read_file(model_path)
     source = import_model(data, model_path, dict(options.input_shapes))

@@ -78,16 +78,6 @@ def symmetric_int16(site: Site) -> bool:
     return all(set(value.quant.zero_points) == {0} for value in _activations(site) if value.type.dtype is DType.INT16)
 
 
-def constant_input(index: int, what: str) -> Constraint:
-    """A constraint: input `index` is constant (or absent)."""
-
-    def predicate(site: Site) -> bool:
-        return not site.has_input(index) or site.input(index).role is Role.CONSTANT
-
-    predicate.__doc__ = f"The {what} must be constant."
-    return predicate
-
-
 def rank_at_most(rank: int) -> Constraint:
     """A constraint: no input or output has more than `rank` dimensions."""
 

@@ -8,7 +8,6 @@ no width that it does not need.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from thimble.compiler.ir.graph import Role, Site, Value
 from thimble.compiler.ir.operator import Argument, GeneratedKernel, Input, KernelCall, ParamValue, Shape, Table
@@ -99,13 +98,6 @@ def weights_argument(weights: Value, shape: Shape) -> Argument:
     if not weights.type.dtype.is_packed:
         return Input(1)
     return Table("weights", pack(weights.constant.reshape(shape), weights.type.dtype))
-
-
-def stored_weight_bytes(site: Site) -> int:
-    """Bytes that the constant weights of a node take in flash with plain kernels: int8, int4 or int2."""
-    weights = site.input(1).type
-    runs = prod(weights.shape[:-1]) if site.op.name == "depthwise_conv_2d" else weights.shape[0]
-    return runs * weights.dtype.bytes_of(weights.elements // max(runs, 1))
 
 
 def image_sizes(type: TensorType) -> tuple[tuple[str, int], ...]:

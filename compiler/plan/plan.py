@@ -140,10 +140,6 @@ class Plan:
         """Whether a graph value is nothing but the contents of another one's buffer."""
         return any(view.value == value for view in self.views)
 
-    def scratch_offset(self, stage: int) -> int:
-        """Arena offset of the scratch memory of a stage."""
-        return next(b.offset for b in self.buffers if b.stage == stage and b.kind is BufferKind.SCRATCH)
-
     def bytes_of(self, *kinds: BufferKind) -> int:
         """Sum of the sizes of all buffers of these kinds."""
         return sum(b.bytes for b in self.buffers if b.kind in kinds)
