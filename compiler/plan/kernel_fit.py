@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 
 import numpy as np
 
@@ -185,15 +186,16 @@ class KernelFit:
         shrunk = (self._shrunk(offer, limit) for offer in offers if limit is not None)
         return best or next((point for point in shrunk if point is not None), None)
 
-    def _shrunk(self, offer: _Offer, limit: int) -> FrontierPoint | None:
-        """A schedule with slower kernels, as far as a layout needs them to stay within a limit; None if it never does.
+    def _shrunk(self, offer: _Offer, limit: int, below_cycles: float = inf) -> FrontierPoint | None:
+        """A schedule with slower kernels, as far as a layout needs them to stay within a limit; None if it never does,
+        or not with fewer cycles than `below_cycles`.
 
         Layouts are quick, but for one.
         """
         draft, live, careful, tried = offer.draft, offer.limit_bytes, True, None
         for _ in range(ATTEMPTS):
             limits = draft.curve.scratch_limits(live)
-            if limits == tried:
+            if limits == tried or draft.curve.cycles_with(limits) >= below_cycles:
                 return None
             tried = limits
             found = self._laid_out(draft, limits, 0.0)
@@ -214,7 +216,7 @@ class KernelFit:
         filled = self._in_gaps(plain, room)
         for offer in self._best_of(self._drafts(self._search.may_repeat, room), room):
             if offer.cycles * WORTH < filled.cycles:
-                return self._shrunk(offer, room) or filled
+                return self._shrunk(offer, room, filled.cycles) or filled
         return filled
 
     def _in_gaps(self, point: FrontierPoint, room: int) -> FrontierPoint:
