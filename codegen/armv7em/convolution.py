@@ -11,7 +11,7 @@ from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.packing import call_arguments, pair_words
 from thimble.codegen.armv7em.partial_matmul import PartialMatmulForm, conv_2d_partial_source
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
-from thimble.codegen.armv7em.shared_shift import share_shift
+from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
@@ -78,7 +78,7 @@ class _Given:
     layer: PlainLayer
     sizes: Sizes
     arithmetic: Arithmetic
-    constants: Requantization
+    constants: Requantization | SharedShift
     core: Core
     limit_bytes: int
 
@@ -89,7 +89,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     sizes = sizes_of(call)
     if layer is None or sizes["group_channels"] != sizes["input_channels"] or len(layer.weights) < 2:
         return None
-    found = fuse_sums(layer) if core.compact else _fuse_pixels(layer)
+    found = _fuse_pixels(layer)
     if found is None:
         return None
     arithmetic, constants = found
@@ -120,16 +120,13 @@ def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     )
 
 
-def _fuse_pixels(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
+def _fuse_pixels(layer: PlainLayer) -> tuple[Arithmetic, Requantization | SharedShift] | None:
     """What fuse_sums says, with one last shift for all channels where that gives the same bytes."""
     found = fuse_sums(layer)
     shared = share_shift(layer) if found is not None and found[0].folded else None
     if found is None or shared is None:
         return found
-    arithmetic, constants = found
-    shifts = np.full(len(shared.multipliers), shared.shift)
-    same = Requantization(constants.scale_bits, shared.multipliers, shared.addends, shifts, shared.starts)
-    return replace(arithmetic, shift=shared.shift), same
+    return replace(found[0], shift=shared.shift), shared
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
@@ -186,6 +183,7 @@ def _column_params(sizes: Sizes, depth: int, columns: int, arithmetic: Arithmeti
         ("depth", depth),
         ("columns", columns),
         ("folded", int(arithmetic.folded)),
+        ("shift", arithmetic.shift),
     )
 
 
@@ -296,6 +294,7 @@ def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:
         ("folded", int(form.arithmetic.folded)),
         ("scale_bits", form.arithmetic.scale_bits),
         ("rounds_ties", int(form.arithmetic.rounds_ties)),
+        ("shift", form.arithmetic.shift),
         ("max_tails", 2 * form.tails),
     )
 
@@ -311,7 +310,7 @@ def _row_call(
     layer: PlainLayer,
     sizes: Sizes,
     form: RowMatmulForm,
-    constants: Requantization,
+    constants: Requantization | SharedShift,
     source: GeneratedKernel,
     row_pixels: int,
     rows: int,
@@ -335,7 +334,7 @@ def _row_call(
 
 
 def _pair_bytes(form: RowMatmulForm) -> int:
-    return 8 * form.steps * form.kernel_height + 32
+    return 8 * form.steps * form.kernel_height + form.arithmetic.pair_bytes
 
 
 def _spare_words(form: RowMatmulForm) -> int:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
 /* Weights of 2 or 4 bits for the kernels of this family, which read words of four bytes or of two lanes.
  *
- * Packed, a pair of channels is two biases, its weights, and six constants. Fields w + 2^(bits - 1) of 8 / bits words
+ * Packed, a pair of channels is two biases, its weights, and its constants. Fields w + 2^(bits - 1) of 8 / bits words
  * of four weights share one word, the first word in the lowest bits of each byte: byte i of all its fields at 2^bits -
  * 1 is weight i. */
 #ifndef THIMBLE_UNPACK_DSP_H
@@ -27,8 +27,8 @@ static inline thimble_unpacking thimble_unpacking_of(int bits, int folded) {
 
 /* Unpack a pair whose table has `words` words of weights, an even number, to `to`; returns the place behind the packed
  * pair. What 2 bits write too much is overwritten by the constants. */
-static inline const uint32_t *thimble_unpack_pair(const uint32_t *from, uint32_t *to, int32_t words, int bits,
-                                                  thimble_unpacking how) {
+static inline const uint32_t *thimble_unpack_pair(const uint32_t *from, uint32_t *to, int32_t words, int32_t shift,
+                                                  int bits, thimble_unpacking how) {
     const uint32_t mask = 0x01010101u * ((1u << bits) - 1);
     uint32_t *constants = to + 2 + words;
     to[0] = *from++;
@@ -42,7 +42,7 @@ static inline const uint32_t *thimble_unpack_pair(const uint32_t *from, uint32_t
             to[3] = ((fields >> 6 & mask) + how.addend) ^ how.flipped;
         }
     }
-    for (int32_t i = 0; i < 6; i++) {
+    for (int32_t i = 0; i < 2 * thimble_channel_constants(shift); i++) {
         constants[i] = *from++;
     }
     return from;
@@ -54,7 +54,7 @@ static inline void thimble_unpacked_pairs_dsp(const thimble_row_matmul_job *job,
                                               int bits, thimble_unpacking how) {
     int8_t *outputs[THIMBLE_MAX_WIDE_ROWS];
     const int32_t rows = (int32_t)(job->outputs_end - job->outputs);
-    const int32_t words = job->pair_bytes / 4 - 8;
+    const int32_t words = (job->pair_bytes - thimble_pair_constants_bytes(job->params->shift)) / 4;
     const uint32_t *packed = (const uint32_t *)job->weights;
     thimble_row_matmul_job pair = *job;
     pair.weights = (const int32_t *)job->staged;
@@ -63,7 +63,7 @@ static inline void thimble_unpacked_pairs_dsp(const thimble_row_matmul_job *job,
     pair.channels = 2;
     for (int32_t channel = 0; channel < job->channels; channel += 2) {
         const int32_t first = channel + 2 > job->channels ? job->channels - 2 : channel;
-        packed = thimble_unpack_pair(packed, job->staged, words, bits, how);
+        packed = thimble_unpack_pair(packed, job->staged, words, job->params->shift, bits, how);
         for (int32_t i = 0; i < rows; i++) {
             outputs[i] = job->outputs[i] + first;
         }
@@ -76,7 +76,7 @@ static inline void thimble_unpacked_columns_dsp(const thimble_matmul_job *job, t
                                                 int bits, thimble_unpacking how) {
     int8_t *outputs[THIMBLE_MAX_COLUMNS];
     const int32_t columns = (int32_t)(job->tails_end - job->outputs);
-    const int32_t words = job->pair_bytes / 4 - 8;
+    const int32_t words = (job->pair_bytes - thimble_pair_constants_bytes(job->shift)) / 4;
     const uint32_t *packed = (const uint32_t *)job->weights;
     thimble_matmul_job pair = *job;
     pair.weights = (const int32_t *)job->spare;
@@ -86,7 +86,7 @@ static inline void thimble_unpacked_columns_dsp(const thimble_matmul_job *job, t
     pair.channels = 2;
     for (int32_t channel = 0; channel < job->channels; channel += 2) {
         const int32_t first = channel + 2 > job->channels ? job->channels - 2 : channel;
-        packed = thimble_unpack_pair(packed, job->spare, words, bits, how);
+        packed = thimble_unpack_pair(packed, job->spare, words, job->shift, bits, how);
         for (int32_t i = 0; i < columns; i++) {
             outputs[i] = job->outputs[i] + first;
         }
