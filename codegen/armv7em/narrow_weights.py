@@ -30,7 +30,7 @@ def specialise_narrow_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel's call with packed weights; None where int8 weights have none either."""
-    dtype, direct = site.input(1).type.dtype, replace(core, winograd_bytes=0)
+    dtype, direct = site.input(1).type.dtype, replace(core, winograd_bytes=0, compact=False)
     found = specialise_conv_2d(_with_int8_weights(site), call, direct, whole, limit_bytes)
     if found is None or not (_COLUMNS.fullmatch(found.kernel) or _ROWS.fullmatch(found.kernel)):
         return None

@@ -140,7 +140,7 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, family: str = "rows")
     frame.store(a, "r0", "channel")
     frame.store(a, "r0", "pairs_done")
     a.label("pair")
-    _stage(a, frame, form)
+    stage_weights(a, frame, form.arithmetic)
     a.label("row")
     _start_row(a, frame, form)
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
@@ -161,14 +161,17 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, family: str = "rows")
     return a
 
 
-def _stage(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
-    """The pair's weights from flash to scratch, 32 bytes a turn; the table is padded for the last one."""
+def stage_weights(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
+    """The pair's weights from flash to scratch, 32 bytes a turn; the table is padded for the last one.
+
+    Behind it r0 is at the rows, and r2 where the pointers to output rows are.
+    """
     frame.load(a, "r1", "weights")
     frame.load(a, "r2", "staged")
     frame.load(a, "r3", "pair_bytes")
     a.op("add", "r3", "r3", "r1")
     frame.store(a, "r3", "weights")
-    keep_constants(a, frame, form.arithmetic)
+    keep_constants(a, frame, arithmetic)
     a.label("stage")
     a.op("ldm", "r1!", "{r4-r11}")
     a.op("stm", "r2!", "{r4-r11}")
