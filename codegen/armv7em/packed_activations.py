@@ -91,7 +91,7 @@ def _with_longer_rows(site: Site, call: KernelCall) -> Site | None:
 def specialise_packed_depthwise(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
-    """The same for a depthwise convolution with int8 weights."""
+    """The same for a depthwise convolution."""
     return _around(specialise_depthwise, site, call, core, limit_bytes)
 
 
