@@ -4,7 +4,8 @@ Where nothing below the zero point is seen, a plain kernel's output is a step fu
 
     acc >= ceil(((v - zero point) * 2**(31+n) - 2**(30+n) - 2**30) / m)
 
-with m the multiplier and n the right shift; the last term is not there for n <= 0, a left shift. Any multiplier, addend and beginning of the sum do as well that give
+with m the multiplier and n the right shift; for n <= 0, a left shift, the last term is not there. Any multiplier,
+addend and beginning of the sum do as well that give
 
     (start + 256 * acc) * multiplier + addend * 2**32  >=  v * 2**(32 + shift)
 

@@ -59,7 +59,8 @@ static channel_constants load_constants(const thimble_planes_dsp_params *p, cons
     return made;
 }
 
-/* Scaled tap (ky, kx) of the packed kernel: a byte, some bits of one, or word i of a kernel row holds taps i and i + 1. */
+/* Scaled tap (ky, kx) of the packed kernel: a byte, some bits of one, or word i of a kernel row holds taps i and i + 1.
+ */
 static int32_t tap(const thimble_planes_dsp_params *p, const int32_t *packed, int32_t ky, int32_t kx) {
     if (p->tap_row_bytes != 0) {
         const uint8_t *bytes = (const uint8_t *)packed;
