@@ -89,8 +89,6 @@ class CallShape:
     def work(self, node: NodeSize, rows: float) -> Work:
         """What a call of the layer's function for `rows` of a node's rows makes this kernel do."""
         share = min(rows / node.steps, 1.0)
-        if self.numbers.get("flat"):  # its rows are longer than the node's
-            rows = share * self.numbers["output_height"]
         plain = {
             "calls": 1.0,
             "kernels": rows if self.for_one_row else 1.0,

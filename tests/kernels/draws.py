@@ -211,9 +211,18 @@ def quantize(rng: Rng) -> bytes:
 
 def narrow_conv_2d(rng: Rng) -> bytes:
     """Pointwise and dense convolutions, with weights of 4 or 2 bits."""
-    graph = import_tflite((conv_2d_3x3 if rng.random() < 0.3 else conv_2d)(rng), "int8")
-    weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
-    return export_tflite(narrow(graph, {0: weights}, {}).graph)
+    return with_narrow_weights(conv_2d_3x3 if rng.random() < 0.3 else conv_2d)(rng)
+
+
+def with_narrow_weights(draw: Callable[[Rng], bytes]) -> Callable[[Rng], bytes]:
+    """A layer of int8 activations with weights of 4 or 2 bits."""
+
+    def drawn(rng: Rng) -> bytes:
+        graph = import_tflite(draw(rng), "int8")
+        weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
+        return export_tflite(narrow(graph, {0: weights}, {}).graph)
+
+    return drawn
 
 
 def packed(draw: Callable[[Rng], bytes], narrow_weights_too: bool) -> Callable[[Rng], bytes]:
@@ -253,7 +262,8 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "mean": mean,
     "quantize": quantize,
     "narrow_conv_2d": narrow_conv_2d,
+    "narrow_depthwise_conv_2d": with_narrow_weights(depthwise_conv_2d),
     "packed_conv_2d": packed(conv_2d, True),
-    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, False),
+    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, True),
 }
 """By the operator whose kernels are specialised."""
