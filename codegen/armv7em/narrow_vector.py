@@ -23,12 +23,22 @@ BLOCK = 4
 _WIDE_BLOCK_FROM = 12
 """Channels from which the overlap of the last block is small."""
 
+MAX_TURN_BYTES = 640
+"""Code of a turn of the inner loop that leaves room in an instruction cache of 1 KB."""
+
 _ROW = ("r8", "r9", "r10", "r11")
 
 
 def narrow_block(channels: int) -> int:
     """Channels at a time."""
     return BLOCK if channels % BLOCK == 0 or channels >= _WIDE_BLOCK_FROM else 2
+
+
+def most_steps(arithmetic: Arithmetic, bits: int) -> int:
+    """Steps of a turn that the instruction cache holds."""
+    operands = 16 // bits
+    extracted = 8 * operands if arithmetic.scale_bits == 16 - bits else 10 * operands
+    return max(MAX_TURN_BYTES // (operands + BLOCK * (operands + extracted)), 1)
 
 
 def fuse_fields(layer: PlainLayer, bits: int) -> tuple[Arithmetic, Requantization] | None:

@@ -13,7 +13,14 @@ import numpy as np
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.convolution import fuse_sums
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.narrow_vector import add_fields, field_words, fuse_fields, load_mask, narrow_block
+from thimble.codegen.armv7em.narrow_vector import (
+    add_fields,
+    field_words,
+    fuse_fields,
+    load_mask,
+    most_steps,
+    narrow_block,
+)
 from thimble.codegen.armv7em.packing import weight_words
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.vector_form import VectorForm
@@ -49,7 +56,8 @@ def specialise_fully_connected(
     arithmetic, constants = found
     step = 32 // bits
     depth = -(-sizes["depth"] // step) * step
-    unroll = next(n for n in range(core.variant.unroll or MAX_UNROLL, 0, -1) if depth // step % n == 0)
+    most = core.variant.unroll or (MAX_UNROLL if bits == 8 else min(MAX_UNROLL, most_steps(arithmetic, bits)))
+    unroll = next(n for n in range(most, 0, -1) if depth // step % n == 0)
     columns = (constants.multipliers, constants.addends, constants.shifts)
     shares = all((column == column[0]).all() for column in columns)
     block = _block(len(layer.weights)) if bits == 8 else narrow_block(len(layer.weights))
