@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from thimble.codegen.armv7em.addition import specialise_add
+from thimble.codegen.armv7em.batch_matmul import specialise_batch_matmul
 from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, specialise_depthwise
@@ -29,6 +30,7 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "add_s8": specialise_add,
     "average_pool_2d_accumulate_s8_s16": specialise_accumulation,
     "average_pool_2d_s8": specialise_average_pool,
+    "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
     **dict.fromkeys(packed_kernels("conv_2d", (8, 4, 2)), specialise_packed_conv_2d),
     **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8, 4, 2)), specialise_packed_depthwise),

@@ -172,6 +172,32 @@ def mean(rng: Rng) -> bytes:
     return m.build()
 
 
+def batch_matmul(rng: Rng) -> bytes:
+    """Products of a few matrices, either of them stored the other way round, broadcast or constant."""
+    rows, columns = (int(n) for n in rng.integers(1, 24, 2))
+    depth = int(rng.choice([int(rng.integers(1, 20)), 4 * int(rng.integers(1, 30))]))
+    batches = tuple(int(n) for n in rng.integers(1, 3, int(rng.integers(0, 4))))
+    adjoint_x, adjoint_y = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
+    m = ModelBuilder()
+
+    held = bool(rng.random() < 0.2)
+
+    def operand(own: tuple[int, ...], shape: tuple[int, int], adjoint: bool, held: bool) -> int:
+        stored = (*own, *(shape[::-1] if adjoint else shape))
+        data = rng.integers(-128, 128, stored) if held else None
+        return m.tensor(stored, np.int8, scale(rng), zero_point(rng), data=data)
+
+    own_x, own_y = (tuple(1 if rng.random() < 0.2 else n for n in batches) for _ in range(2))
+    x = operand(own_x, (rows, depth), adjoint_x, held=False)
+    y = operand(own_y, (depth, columns), adjoint_y, held)
+    shape = (*np.broadcast_shapes(own_x, own_y), rows, columns)
+    z_scale = _scaled_output(rng, m.scale_of(x), np.array([m.scale_of(y)]), depth)
+    z = m.tensor(shape, np.int8, z_scale, zero_point(rng))
+    m.op("BATCH_MATMUL", [x, y], [z], "BatchMatMulOptions", adjX=adjoint_x, adjY=adjoint_y)
+    m.interface([x] if held else [x, y], [z])
+    return m.build()
+
+
 def quantize(rng: Rng) -> bytes:
     """Floats to int8, of any scale."""
     shape = tuple(int(n) for n in rng.integers(1, 8, int(rng.integers(1, 5))))
@@ -228,6 +254,7 @@ def narrower(quant: QuantParams, dtype: DType, rng: Rng) -> QuantParams:
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
     "average_pool_2d": average_pool_2d,
+    "batch_matmul": batch_matmul,
     "conv_2d": conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
