@@ -12,26 +12,21 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
+from thimble.codegen.armv7em.around import declarations
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
-from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
+from thimble.codegen.armv7em.narrow_weights import least_unpacking, specialise_by_pairs, with_int8_weights
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site, Value
 from thimble.compiler.ir.operator import (
-    Argument,
-    EndRow,
     FirstRow,
     GeneratedKernel,
-    Input,
-    InputRows,
     KernelCall,
-    OutputRows,
     ParamValue,
     Scratch,
-    Table,
 )
 from thimble.compiler.ir.types import DType
 
@@ -60,11 +55,17 @@ def specialise_packed_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel of a convolution around packed rows; None where int8 activations have none either."""
-    packed_weights = site.input(1).type.dtype.is_packed
-    find: Find = specialise_narrow_conv_2d if packed_weights else specialise_conv_2d
     core = replace(core, winograd_bytes=0)
-    by_pixels = _by_pixels(find, site, call, core, limit_bytes) if whole else None
-    return by_pixels or _by_rows(find, "rows", site, call, core, limit_bytes)
+
+    def packed(find: Find, site: Site, room: int) -> KernelCall | None:
+        by_pixels = _by_pixels(find, site, call, core, room) if whole else None
+        return by_pixels or _by_rows(find, "rows", site, call, core, room)
+
+    if not site.input(1).type.dtype.is_packed:
+        return packed(specialise_conv_2d, site, limit_bytes)
+    wide = with_int8_weights(site)
+    by_pairs = packed(specialise_by_pairs, site, limit_bytes)
+    return least_unpacking(site, whole, by_pairs, lambda room: packed(specialise_conv_2d, wide, room), limit_bytes)
 
 
 def specialise_packed_depthwise(
@@ -135,7 +136,7 @@ def _around(inner: KernelCall, own: Sizes, unit: str, spare: int) -> KernelCall:
         kernel=kernel,
         params=(*params, *((f"kernel.{name}", value) for name, value in inner.params)),
         arguments=(*scratch, Scratch(spare, "uint32_t")),
-        source=_source(inner.source, inner.kernel, kernel, unit, tuple(map(_declaration, inner.arguments))),
+        source=_source(inner.source, inner.kernel, kernel, unit, declarations(inner.arguments)),
     )
 
 
@@ -184,25 +185,6 @@ def _pixel_bytes(own: Sizes) -> int:
     """What thimble_packed_pixels_open asks for."""
     sides = (side for side in ("input", "output") if own[f"{side}_bits"] < 8)
     return sum(-(-own["at_once"] * own[f"{side}_channels"] // 4) * 4 for side in sides)
-
-
-def _declaration(argument: Argument) -> tuple[str, str]:
-    """An argument as the kernel declares it, and the name of it."""
-    if isinstance(argument, InputRows):
-        return "const thimble_rows *input", "input"
-    if isinstance(argument, OutputRows):
-        return "const thimble_rows *output", "output"
-    if isinstance(argument, FirstRow):
-        return "int32_t first", "first"
-    if isinstance(argument, EndRow):
-        return "int32_t end", "end"
-    if isinstance(argument, Scratch):
-        return f"{argument.dtype} *scratch", "scratch"
-    if isinstance(argument, Table):
-        return f"const {argument.data.dtype.name}_t *{argument.name}", argument.name
-    if argument == Input(2):
-        return "const int32_t *bias", "bias"
-    raise ValueError(f"{argument} has no place in a kernel of rows")
 
 
 @lru_cache(maxsize=256)

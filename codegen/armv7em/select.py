@@ -45,6 +45,8 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "depthwise_conv_2d_s8_w4_s8": specialise_depthwise,
     "depthwise_conv_2d_s8_w2_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
+    "fully_connected_s8_w4_s8": specialise_fully_connected,
+    "fully_connected_s8_w2_s8": specialise_fully_connected,
     "max_pool_2d_s8": specialise_max_pool,
     "quantize_s8": specialise_quantize,
     "reduce_sum_accumulate_s8_s16": specialise_accumulation,

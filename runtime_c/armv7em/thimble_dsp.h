@@ -86,6 +86,17 @@ static inline uint32_t thimble_subtract_bytes(uint32_t a, uint32_t b) {
 #endif
 }
 
+/* Two differences of lanes, each modulo 2^16. */
+static inline uint32_t thimble_subtract_lanes(uint32_t a, uint32_t b) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t lanes;
+    __asm__("usub16 %0, %1, %2" : "=r"(lanes) : "r"(a), "r"(b) : "cc");
+    return lanes;
+#else
+    return ((a | 0x80008000u) - (b & 0x7FFF7FFFu)) ^ ((a ^ ~b) & 0x80008000u);
+#endif
+}
+
 /* The bytes of each lane changed about. */
 static inline uint32_t thimble_swap_bytes(uint32_t word) {
 #if defined(__ARM_FEATURE_DSP)

@@ -264,6 +264,7 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "mean": mean,
     "quantize": quantize,
     "narrow_conv_2d": narrow_conv_2d,
+    "narrow_fully_connected": with_narrow_weights(fully_connected),
     "narrow_depthwise_conv_2d": with_narrow_weights(depthwise_conv_2d),
     "packed_conv_2d": packed(conv_2d, True),
     "packed_depthwise_conv_2d": packed(depthwise_conv_2d, True),
