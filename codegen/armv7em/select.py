@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from thimble.codegen.armv7em.addition import specialise_add
+from thimble.codegen.armv7em.batch_matmul import specialise_batch_matmul
 from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, specialise_depthwise
@@ -29,12 +30,15 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "add_s8": specialise_add,
     "average_pool_2d_accumulate_s8_s16": specialise_accumulation,
     "average_pool_2d_s8": specialise_average_pool,
+    "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
     **dict.fromkeys(packed_kernels("conv_2d", (8, 4, 2)), specialise_packed_conv_2d),
-    **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8,)), specialise_packed_depthwise),
+    **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8, 4, 2)), specialise_packed_depthwise),
     "conv_2d_s8_w4_s8": specialise_narrow_conv_2d,
     "conv_2d_s8_w2_s8": specialise_narrow_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
+    "depthwise_conv_2d_s8_w4_s8": specialise_depthwise,
+    "depthwise_conv_2d_s8_w2_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
     "quantize_s8": specialise_quantize,
     "reduce_sum_accumulate_s8_s16": specialise_accumulation,

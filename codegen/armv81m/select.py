@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from thimble.codegen.armv81m.addition import specialise_add
+from thimble.codegen.armv81m.batch_matmul import specialise_batch_matmul
 from thimble.codegen.armv81m.convolution import specialise_conv_2d
 from thimble.codegen.armv81m.depthwise import specialise_depthwise
 from thimble.codegen.armv81m.fully_connected import specialise_fully_connected
@@ -15,6 +16,7 @@ from thimble.targets.model import Target
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
+    "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,

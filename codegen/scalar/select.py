@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.scalar.addition import specialise_add
+from thimble.codegen.scalar.batch_matmul import specialise_batch_matmul
 from thimble.codegen.scalar.convolution import specialise_conv_2d
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.depthwise import specialise_depthwise
@@ -15,6 +16,7 @@ from thimble.compiler.ir.operator import KernelCall
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
+    "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,

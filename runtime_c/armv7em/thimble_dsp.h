@@ -54,6 +54,38 @@ static inline uint32_t thimble_odd_bytes(uint32_t word) {
 #endif
 }
 
+/* Bytes 0 and 2 without signs as two lanes, and bytes 1 and 3. */
+static inline uint32_t thimble_even_unsigned(uint32_t word) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t lanes;
+    __asm__("uxtb16 %0, %1" : "=r"(lanes) : "r"(word));
+    return lanes;
+#else
+    return word & 0x00FF00FFu;
+#endif
+}
+
+static inline uint32_t thimble_odd_unsigned(uint32_t word) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t lanes;
+    __asm__("uxtb16 %0, %1, ror #8" : "=r"(lanes) : "r"(word));
+    return lanes;
+#else
+    return word >> 8 & 0x00FF00FFu;
+#endif
+}
+
+/* Four differences of bytes, each modulo 2^8. */
+static inline uint32_t thimble_subtract_bytes(uint32_t a, uint32_t b) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t bytes;
+    __asm__("usub8 %0, %1, %2" : "=r"(bytes) : "r"(a), "r"(b) : "cc");
+    return bytes;
+#else
+    return ((a | 0x80808080u) - (b & 0x7F7F7F7Fu)) ^ ((a ^ ~b) & 0x80808080u);
+#endif
+}
+
 /* The bytes of each lane changed about. */
 static inline uint32_t thimble_swap_bytes(uint32_t word) {
 #if defined(__ARM_FEATURE_DSP)

@@ -75,10 +75,28 @@ def connected(rng: Rng, seed: int) -> bytes:
     return g.finish(g.connected(x, int(rng.integers(2, 640))))
 
 
+def attention(rng: Rng, seed: int) -> bytes:
+    """Attention of some heads: tokens by tokens, softmax, and tokens by values, twice."""
+    g = CalibratedBuilder(seed)
+    heads, tokens, depth = int(rng.integers(1, 4)), int(rng.integers(4, 40)), 4 * int(rng.integers(2, 13))
+    x = g.input(1, tokens, 1, heads * depth)
+    for _ in range(2):
+        query, key, value = (g.reshape(g.conv(x, heads * depth), heads, tokens, depth) for _ in range(3))
+        mixed = g.matmul(g.softmax(g.matmul(query, key, adjoint=True)), value)
+        x = g.reshape(mixed, 1, tokens, 1, heads * depth)
+    return g.finish(x)
+
+
 FAMILIES: tuple[Callable[[Rng, int], bytes], ...] = (mobile, residual, spoken, connected)
+
+
+ATTENTION_NETWORKS = range(1000, 1004)
+"""Numbers of networks with products of computed matrices."""
 
 
 def network(number: int) -> bytes:
     """The model file of a random network, the same every time."""
     rng = np.random.default_rng(1000 + number)
+    if number in ATTENTION_NETWORKS:
+        return attention(rng, number)
     return FAMILIES[number % len(FAMILIES)](rng, number)

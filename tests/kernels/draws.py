@@ -172,6 +172,32 @@ def mean(rng: Rng) -> bytes:
     return m.build()
 
 
+def batch_matmul(rng: Rng) -> bytes:
+    """Products of a few matrices, either of them stored the other way round, broadcast or constant."""
+    rows, columns = (int(n) for n in rng.integers(1, 24, 2))
+    depth = int(rng.choice([int(rng.integers(1, 20)), 4 * int(rng.integers(1, 30))]))
+    batches = tuple(int(n) for n in rng.integers(1, 3, int(rng.integers(0, 4))))
+    adjoint_x, adjoint_y = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
+    m = ModelBuilder()
+
+    held = bool(rng.random() < 0.2)
+
+    def operand(own: tuple[int, ...], shape: tuple[int, int], adjoint: bool, held: bool) -> int:
+        stored = (*own, *(shape[::-1] if adjoint else shape))
+        data = rng.integers(-128, 128, stored) if held else None
+        return m.tensor(stored, np.int8, scale(rng), zero_point(rng), data=data)
+
+    own_x, own_y = (tuple(1 if rng.random() < 0.2 else n for n in batches) for _ in range(2))
+    x = operand(own_x, (rows, depth), adjoint_x, held=False)
+    y = operand(own_y, (depth, columns), adjoint_y, held)
+    shape = (*np.broadcast_shapes(own_x, own_y), rows, columns)
+    z_scale = _scaled_output(rng, m.scale_of(x), np.array([m.scale_of(y)]), depth)
+    z = m.tensor(shape, np.int8, z_scale, zero_point(rng))
+    m.op("BATCH_MATMUL", [x, y], [z], "BatchMatMulOptions", adjX=adjoint_x, adjY=adjoint_y)
+    m.interface([x] if held else [x, y], [z])
+    return m.build()
+
+
 def quantize(rng: Rng) -> bytes:
     """Floats to int8, of any scale."""
     shape = tuple(int(n) for n in rng.integers(1, 8, int(rng.integers(1, 5))))
@@ -185,9 +211,18 @@ def quantize(rng: Rng) -> bytes:
 
 def narrow_conv_2d(rng: Rng) -> bytes:
     """Pointwise and dense convolutions, with weights of 4 or 2 bits."""
-    graph = import_tflite((conv_2d_3x3 if rng.random() < 0.3 else conv_2d)(rng), "int8")
-    weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
-    return export_tflite(narrow(graph, {0: weights}, {}).graph)
+    return with_narrow_weights(conv_2d_3x3 if rng.random() < 0.3 else conv_2d)(rng)
+
+
+def with_narrow_weights(draw: Callable[[Rng], bytes]) -> Callable[[Rng], bytes]:
+    """A layer of int8 activations with weights of 4 or 2 bits."""
+
+    def drawn(rng: Rng) -> bytes:
+        graph = import_tflite(draw(rng), "int8")
+        weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
+        return export_tflite(narrow(graph, {0: weights}, {}).graph)
+
+    return drawn
 
 
 def packed(draw: Callable[[Rng], bytes], narrow_weights_too: bool) -> Callable[[Rng], bytes]:
@@ -219,6 +254,7 @@ def narrower(quant: QuantParams, dtype: DType, rng: Rng) -> QuantParams:
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
     "average_pool_2d": average_pool_2d,
+    "batch_matmul": batch_matmul,
     "conv_2d": conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
@@ -226,7 +262,8 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "mean": mean,
     "quantize": quantize,
     "narrow_conv_2d": narrow_conv_2d,
+    "narrow_depthwise_conv_2d": with_narrow_weights(depthwise_conv_2d),
     "packed_conv_2d": packed(conv_2d, True),
-    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, False),
+    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, True),
 }
 """By the operator whose kernels are specialised."""
