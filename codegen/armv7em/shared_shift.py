@@ -45,7 +45,7 @@ class SharedShift:
 
 def share_shift(layer: PlainLayer) -> SharedShift | None:
     """The constants of a layer whose sums fit 24 bits; None where some channel has none that are found soon."""
-    if layer.rounds_ties:
+    if layer.output_min < layer.output_zero_point:
         return None
     base = layer.output_min if layer.limits_inside else 0
     steps = layer.output_min + 1 - base, layer.output_max - base, layer.output_zero_point - base
@@ -59,18 +59,20 @@ def _find(
 ) -> SharedShift | None:
     m, shifts, bounds = (np.frombuffer(raw, np.int64) for raw in (multiplier_bytes, shift_bytes, bound_bytes))
     right = -shifts
-    if (m <= 0).any() or (right < 1).any() or (right > 22).any() or (bounds >= 1 << 23).any() or last < first:
+    most = int(right.min()) + MAX_SCALE_BITS - 1
+    if (m <= 0).any() or (right > 22).any() or (bounds >= 1 << 23).any() or last < first or most < 1:
         return None
     values = np.arange(first, last + 1)
     thresholds = np.clip(_thresholds(m, right, values - zero_point), -bounds[:, None], bounds[:, None] + 1)
-    found = (_constants_for(shift, m, right, bounds, values, thresholds) for shift in SHIFTS)
+    tried = [shift for shift in SHIFTS if shift <= most] or [most]
+    found = (_constants_for(shift, m, right, bounds, values, thresholds) for shift in tried)
     return next((constants for constants in found if constants is not None), None)
 
 
 def _thresholds(multipliers: Array, right: Array, steps: Array) -> Array:
     """(channels, steps): the least sums whose plain output is so many above the zero point, all at least 1."""
     m, n = multipliers[:, None], right[:, None]
-    product = (steps << (31 + n)) - (np.int64(1) << (30 + n)) - (1 << 30)
+    product = (steps << (31 + n)) - (np.int64(1) << (30 + n)) - np.where(n >= 1, 1 << 30, 0)
     return np.asarray(-(-product // m))
 
 
@@ -78,8 +80,7 @@ def _constants_for(
     shift: int, m: Array, right: Array, bounds: Array, values: Array, thresholds: Array
 ) -> SharedShift | None:
     """Constants with this last shift; thresholds (channels, values) lie within [-bounds, bounds + 1]."""
-    down = right + MAX_SCALE_BITS - 1 - shift
-    nominal = np.where(down >= 0, m >> np.clip(down, 0, 63), m << np.clip(-down, 0, 31))
+    nominal = m >> (right + MAX_SCALE_BITS - 1 - shift)
     multipliers, starts = np.zeros_like(m), np.zeros_like(m)
     missing, cells = np.arange(len(m)), 0
     for distance in _distances():
