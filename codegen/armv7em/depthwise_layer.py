@@ -134,6 +134,7 @@ def _by_planes(
         has_fpu=core.has_fpu,
         one_row=one_row,
         compact=core.compact,
+        joined=whole and not one_row,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
     all_rows = 1 if one_row else site.output().type.rows
