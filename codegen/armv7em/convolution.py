@@ -40,6 +40,9 @@ MAX_KERNEL_HEIGHT = 16
 MAX_COLUMNS = 16
 """THIMBLE_MAX_COLUMNS in the runtime."""
 
+MAX_SINGLE_COLUMNS = 2
+"""THIMBLE_MAX_TAILS in the runtime: so many columns behind groups of four are made one by one."""
+
 MAX_ROWS = 8
 """THIMBLE_MAX_WIDE_ROWS in the runtime."""
 
@@ -104,8 +107,9 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         "flat": lambda: _by_flat_pixels(given) if whole else None,
         "rows": lambda: _by_rows(given),
         "windows": lambda: _by_flat_windows(given) if whole else None,
-        "columns": lambda: _by_columns(given),
+        "columns": lambda: _by_columns(given, MIN_PIXELS),
         "parts": lambda: _by_parts(given),
+        "singles": lambda: _by_columns(given, 1),
     }
     if sizes["input_channels"] <= FEW_CHANNELS:
         makers = {name: makers[name] for name in ("tiles", "flat", "windows", "rows", "columns", "parts")}
@@ -149,7 +153,8 @@ def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
     return Arithmetic(folded is not None, bits, layer.rounds_ties, layer.limits_inside), constants
 
 
-def _by_columns(given: _Given) -> KernelCall | None:
+def _by_columns(given: _Given, least: int) -> KernelCall | None:
+    """As many columns at once as fit, but no fewer than `least`, unless there are fewer."""
     layer, sizes, limit = given.layer, given.sizes, given.limit_bytes
     channels, taps = layer.weights.shape
     depth = -(-taps // 4) * 4
@@ -158,11 +163,10 @@ def _by_columns(given: _Given) -> KernelCall | None:
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
     form = MatmulForm(given.arithmetic, depth // 4 % UNROLL)
-    columns = given.core.variant.at_once or _columns_at_once(
-        depth, given.site.output().type.elements // channels, limit
-    )
+    pixels = given.site.output().type.elements // channels
+    columns = given.core.variant.at_once or _columns_at_once(depth, pixels, limit)
     scratch = 2 * columns * depth + depth
-    if scratch > limit:
+    if columns < min(least, pixels) or scratch > limit:
         return None
     words = pair_words(weights, layer.start, given.constants, given.arithmetic.folded)
     params = _column_params(sizes, depth, columns, given.arithmetic)
@@ -196,9 +200,10 @@ def _column_params(sizes: Sizes, depth: int, columns: int, arithmetic: Arithmeti
 
 
 def _columns_at_once(depth: int, pixels: int, limit_bytes: int) -> int:
-    """Columns of one matrix product: more of them read the weights from flash less often."""
-    fitting = max(min(PANEL_BYTES, limit_bytes - depth) // (2 * depth) // 4 * 4, 4)
-    return min(fitting, MAX_COLUMNS, -(-pixels // 4) * 4)
+    """Columns of one matrix product: more of them read the weights from flash less often. 0 where none fits."""
+    most = min((limit_bytes - depth) // (2 * depth), MAX_COLUMNS, -(-pixels // 4) * 4)
+    most = min(most, max(PANEL_BYTES // (2 * depth), 4))
+    return next((n for n in range(most, 0, -1) if n % 4 <= MAX_SINGLE_COLUMNS), 0)
 
 
 def _by_rows(given: _Given) -> KernelCall | None:

@@ -142,7 +142,9 @@ class _Writer:
             a.op("add", "r12", "r12", f"#{1 << (form.scale_bits - 2)}")
             a.op("mov", "r2", f"#{1 << form.scale_bits}", note="the scale")
         frame.store(a, "r12", "addend")
-        if form.in_words:
+        if form.in_words and form.is_narrow:
+            self._unpack_fields()
+        elif form.in_words:
             self._unpack_words()
         else:
             self._unpack_bytes()
@@ -162,6 +164,32 @@ class _Writer:
             a.op("pkhbt", first, "r3", second, "lsl #16", note="taps 0 and 1")
             a.op("pkhbt", second, second, register, "lsl #16", note="taps 1 and 2")
 
+    def _unpack_fields(self) -> None:
+        """Kernel rows of three taps below 8 bits into the registers of weights; r2 is the scale."""
+        a, form = self._a, self._form
+        load = "ldrh" if form.tap_row_bytes == 2 else "ldrb"
+        for row in range(form.kernel_height):
+            first, second = RESIDENT[2 * row : 2 * row + 2]
+            a.op(load, "r3", f"[r1, #{row * form.tap_row_bytes}]", note="three taps")
+            for tap, register in ((0, first), (2, second), (1, "r3")):
+                a.op("sbfx", register, "r3", f"#{tap * form.weight_bits}", f"#{form.weight_bits}")
+            for register in (first, second, "r3"):
+                a.op("mul", register, register, "r2")
+            a.op("pkhbt", first, first, "r3", "lsl #16", note="taps 0 and 1")
+            a.op("pkhbt", second, "r3", second, "lsl #16", note="taps 1 and 2")
+        a.op("add", "r1", "r1", f"#{4 * form.constants_at}")
+
+    def _load_taps(self, taps: list[str]) -> None:
+        """The taps of the kernel row at r1; r11 is free."""
+        a, form = self._a, self._form
+        if form.is_narrow:
+            a.op("ldr", "r11", "[r1]", note="a kernel row, and what is behind it")
+        for i, tap in enumerate(taps):
+            if form.is_narrow:
+                a.op("sbfx", tap, "r11", f"#{i * form.weight_bits}", f"#{form.weight_bits}")
+            else:
+                a.op("ldrsb", tap, f"[r1, #{i}]")
+
     def _unpack_bytes(self) -> None:
         """All kernel rows to scratch, and from there to registers where they fit; r2 is the scale."""
         a, frame, form = self._a, self._frame, self._form
@@ -170,8 +198,7 @@ class _Writer:
         frame.load(a, "r3", "weights")
         a.op("add", "r12", "r3", f"#{4 * words}")
         a.label("unpack", "a kernel row")
-        for i, tap in enumerate(taps):
-            a.op("ldrsb", tap, f"[r1, #{i}]")
+        self._load_taps(taps)
         for tap in taps:
             a.op("mul", tap, tap, "r2")
         for tap, behind in itertools.pairwise(taps):
@@ -179,7 +206,7 @@ class _Writer:
         if len(taps) == 1:
             a.op("uxth", taps[0], taps[0])
         a.op("stm", "r3!", registers(taps[: len(form.words)]))
-        a.op("add", "r1", "r1", f"#{form.kernel_width}")
+        a.op("add", "r1", "r1", f"#{form.tap_row_bytes}")
         a.op("cmp", "r3", "r12")
         a.branch("bne", "unpack")
         a.op("add", "r1", "r1", f"#{4 * form.constants_at - form.special_at}", note="behind the last byte")

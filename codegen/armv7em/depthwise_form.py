@@ -53,7 +53,8 @@ class DepthwiseForm:
     """What one depthwise function is generated for: sizes in elements. A `compact` one serves any number of `channels`.
 
     `row_bytes` lie between the data of one kernel row and the next: a row of the planes. Of images of one row
-    (`one_row`) it may be less, where a long kernel row is cut into shorter ones.
+    (`one_row`) it may be less, where a long kernel row is cut into shorter ones. Weights of fewer than 8 `weight_bits`
+    have compact forms alone.
     `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
     2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8. `joined`: the
     rows of the output lie one behind the other.
@@ -74,6 +75,7 @@ class DepthwiseForm:
     one_row: bool
     compact: bool
     joined: bool
+    weight_bits: int = 8
 
     @property
     def name(self) -> str:
@@ -82,8 +84,14 @@ class DepthwiseForm:
         sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
         channels = "" if self.compact and self.channels >= LANES else f"c{self.channels}"
         sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
-        flags = f"{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}"
-        return f"{sizes}_{shift}{flags}{'j' * self.joined}"
+        flags = f"{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}{'j' * self.joined}"
+        narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
+        return f"{sizes}_{shift}{flags}{narrow}"
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether several weights share a byte."""
+        return self.weight_bits < 8
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -97,17 +105,21 @@ class DepthwiseForm:
 
     @property
     def in_words(self) -> bool:
-        """Whether weights as bytes are kernel rows of a word each, which become words of two in registers."""
+        """Whether kernel rows of packed weights become words of two in registers; bytes are a word each."""
         return self.resident and self.kernel_width == WORD_TAPS
 
     @property
     def tap_row_bytes(self) -> int:
-        """Bytes of a kernel row where weights are packed as bytes; 0 where they are words of two."""
+        """Bytes of a kernel row where weights are packed as bytes or closer; 0 where they are words of two."""
+        if self.is_narrow:
+            return -(-self.kernel_width * self.weight_bits // 8)
         return 0 if not self.compact else 4 if self.in_words else self.kernel_width
 
     @property
     def special_at(self) -> int:
         """Where among the bytes the one stands that is no weight: the scale bits, or a last shift of the channel."""
+        if self.is_narrow:
+            return self.kernel_height * self.tap_row_bytes
         return WORD_TAPS if self.in_words else self.kernel_height * self.kernel_width
 
     @property
@@ -115,7 +127,7 @@ class DepthwiseForm:
         """The word of a channel at which its constants begin."""
         if not self.compact:
             return len(self.words) * self.kernel_height
-        return self.kernel_height if self.in_words else self.special_at // 4 + 1
+        return self.kernel_height if self.in_words and not self.is_narrow else self.special_at // 4 + 1
 
     @property
     def unpacked_bytes(self) -> int:

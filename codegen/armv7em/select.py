@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from thimble.codegen.armv7em.addition import specialise_add
+from thimble.codegen.armv7em.batch_matmul import specialise_batch_matmul
 from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, specialise_depthwise
@@ -15,7 +16,12 @@ from thimble.codegen.armv7em.packed_activations import (
     specialise_packed_conv_2d,
     specialise_packed_depthwise,
 )
-from thimble.codegen.armv7em.pixel_sums import specialise_accumulation, specialise_average_pool
+from thimble.codegen.armv7em.pixel_sums import (
+    specialise_accumulation,
+    specialise_average_pool,
+    specialise_max_pool,
+    specialise_sum,
+)
 from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
@@ -29,15 +35,22 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "add_s8": specialise_add,
     "average_pool_2d_accumulate_s8_s16": specialise_accumulation,
     "average_pool_2d_s8": specialise_average_pool,
+    "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
     **dict.fromkeys(packed_kernels("conv_2d", (8, 4, 2)), specialise_packed_conv_2d),
-    **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8,)), specialise_packed_depthwise),
+    **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8, 4, 2)), specialise_packed_depthwise),
     "conv_2d_s8_w4_s8": specialise_narrow_conv_2d,
     "conv_2d_s8_w2_s8": specialise_narrow_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
+    "depthwise_conv_2d_s8_w4_s8": specialise_depthwise,
+    "depthwise_conv_2d_s8_w2_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
+    "fully_connected_s8_w4_s8": specialise_fully_connected,
+    "fully_connected_s8_w2_s8": specialise_fully_connected,
+    "max_pool_2d_s8": specialise_max_pool,
     "quantize_s8": specialise_quantize,
     "reduce_sum_accumulate_s8_s16": specialise_accumulation,
+    "reduce_sum_s8": specialise_sum,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 

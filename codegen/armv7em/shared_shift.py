@@ -4,7 +4,8 @@ Where nothing below the zero point is seen, a plain kernel's output is a step fu
 
     acc >= ceil(((v - zero point) * 2**(31+n) - 2**(30+n) - 2**30) / m)
 
-with m the multiplier and n the right shift. Any multiplier, addend and beginning of the sum do as well that give
+with m the multiplier and n the right shift; for n <= 0, a left shift, the last term is not there. Any multiplier,
+addend and beginning of the sum do as well that give
 
     (start + 256 * acc) * multiplier + addend * 2**32  >=  v * 2**(32 + shift)
 
@@ -41,7 +42,7 @@ class SharedShift:
 
 def share_shift(layer: PlainLayer) -> SharedShift | None:
     """The constants of a layer whose sums fit 24 bits; None where some channel has none, or too many channels do."""
-    if layer.rounds_ties or len(layer.multipliers) > MAX_CHANNELS:
+    if layer.output_min < layer.output_zero_point or len(layer.multipliers) > MAX_CHANNELS:
         return None
     base = layer.output_min if layer.limits_inside else 0
     steps = layer.output_min + 1 - base, layer.output_max - base, layer.output_zero_point - base
@@ -55,10 +56,10 @@ def _find(
 ) -> SharedShift | None:
     m, shifts, bounds = (np.frombuffer(raw, np.int64) for raw in (multiplier_bytes, shift_bytes, bound_bytes))
     right = -shifts
-    if (m <= 0).any() or (right < 1).any() or last < first:
-        return None
     shift = int(right.min()) + MAX_SCALE_BITS - 1
-    if shift > MAX_TOTAL_SHIFT:
+    if (m <= 0).any() or last < first:
+        return None
+    if not 1 <= shift <= MAX_TOTAL_SHIFT:
         return None
     values = np.arange(first, last + 1)
     thresholds = _thresholds(m, right, values - zero_point)
@@ -89,5 +90,5 @@ def _find(
 def _thresholds(multipliers: Array, right: Array, steps: Array) -> Array:
     """(channels, steps): the least sums whose plain output is so many above the zero point, all at least 1."""
     m, n = multipliers[:, None], right[:, None]
-    product = (steps << (31 + n)) - (np.int64(1) << (30 + n)) - (1 << 30)
+    product = (steps << (31 + n)) - (np.int64(1) << (30 + n)) - np.where(n >= 1, 1 << 30, 0)
     return np.asarray(-(-product // m))

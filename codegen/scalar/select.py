@@ -6,18 +6,22 @@ from collections.abc import Callable, Mapping
 
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.scalar.addition import specialise_add
+from thimble.codegen.scalar.batch_matmul import specialise_batch_matmul
 from thimble.codegen.scalar.convolution import specialise_conv_2d
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.depthwise import specialise_depthwise
 from thimble.codegen.scalar.fully_connected import specialise_fully_connected
+from thimble.codegen.scalar.sums import specialise_sum
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
+    "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
+    "reduce_sum_s8": specialise_sum,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 

@@ -89,8 +89,6 @@ class CallShape:
     def work(self, node: NodeSize, rows: float) -> Work:
         """What a call of the layer's function for `rows` of a node's rows makes this kernel do."""
         share = min(rows / node.steps, 1.0)
-        if self.numbers.get("flat"):  # its rows are longer than the node's
-            rows = share * self.numbers["output_height"]
         plain = {
             "calls": 1.0,
             "kernels": rows if self.for_one_row else 1.0,
@@ -133,6 +131,8 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
     for needed, count in _PORTIONED:
         if n.keys() >= needed:
             return count(call, rows)
+    if "columns_at_once" in n:
+        return _by_matrices(n, plain)
     if "kernel_height" in n and "pad_top" in n and not call.prepared:
         return _by_windows(n, plain)
     return {"laid_out": plain["inputs"], "weights": float(call.table_bytes)} if call.prepared else {}
@@ -283,6 +283,17 @@ def _by_pixels(call: CallShape, rows: float) -> dict[str, float]:
         "weights": float(portions * call.table_bytes),
         "portions": float(portions),
         "starts": float(portions * channels // 4),
+    }
+
+
+def _by_matrices(n: Mapping[str, int], plain: Work) -> dict[str, float]:
+    """Products of computed matrices: columns are laid out once, rows once for each portion of the columns."""
+    batches = plain["outputs"] / (n["rows"] * n["columns"])
+    portions = ceil(n["columns"] / n["columns_at_once"])
+    return {
+        "laid_out": batches * n["depth"] * (n["columns"] + portions * n["rows"]),
+        "portions": batches * portions,
+        "starts": batches * n["rows"] * ceil(n["columns"] / PIXELS),
     }
 
 

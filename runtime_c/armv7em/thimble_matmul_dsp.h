@@ -9,10 +9,12 @@
 #include "thimble_sums_dsp.h"
 
 /* One product of all channels with some groups of four columns and some single ones behind them; the generated assembly
- * reads the fields in this order. panel    (groups, depth / 4, 2, 4), the single columns as one more group: for each
- * four values of depth two words of each column, see thimble_columns_dsp.h weights  a pair of channels: bias (2);
- * (depth / 4, 2) words of four bytes; multiplier, addend and shift (2, 3) outputs  (4 * groups), and on to tails_end
- * for single columns: where each column's channels are written; columns may repeat */
+ * reads the fields in this order.
+ * panel    (groups, depth / 4, 2, 4), then (single columns, depth / 4, 2): for each four values of depth two words of
+ *          each column, see thimble_sums_dsp.h
+ * weights  a pair of channels: bias (2); (depth / 4, 2) words of four bytes; multiplier, addend and shift (2, 3)
+ * outputs  (4 * groups), and on to tails_end for single columns: where each column's channels are written; columns may
+ *          repeat */
 typedef struct {
     const uint32_t *panel;
     const int32_t *weights;
@@ -87,13 +89,14 @@ static inline void thimble_matmul_portable(thimble_sums_form form, const thimble
         for (int32_t i = 0; i < 2; i++) {
             const uint32_t *panel = job->panel;
             for (int8_t *const *output = job->outputs; output < job->tails_end; output++) {
+                const int32_t half = output < job->outputs_end ? 4 : 1; /* words from the first half to the second */
                 uint32_t sum = (uint32_t)weights[i];
                 for (int32_t step = 0; step < steps; step++) {
                     const uint32_t w = (uint32_t)weights[2 + 2 * step + i];
-                    sum += thimble_sums_step(form, panel[8 * step], panel[8 * step + 4], w);
+                    sum += thimble_sums_step(form, panel[2 * half * step], panel[2 * half * step + half], w);
                 }
                 (*output)[first + i] = thimble_sums_output(form, tail, sum, weights + 2 + 2 * steps + 3 * i);
-                panel += (output - job->outputs) % 4 == 3 ? 8 * steps - 3 : 1;
+                panel += half == 1 ? 2 * steps : (output - job->outputs) % 4 == 3 ? 8 * steps - 3 : 1;
             }
         }
         weights += job->pair_bytes / 4;
