@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import product
 
 from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.batch_matmul import specialise_batch_matmul
@@ -16,6 +17,7 @@ from thimble.codegen.armv7em.packed_activations import (
     specialise_packed_conv_2d,
     specialise_packed_depthwise,
 )
+from thimble.codegen.armv7em.packed_elements import specialise_packed_add, specialise_packed_fully_connected
 from thimble.codegen.armv7em.pixel_sums import specialise_accumulation, specialise_average_pool
 from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
@@ -32,7 +34,9 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "average_pool_2d_s8": specialise_average_pool,
     "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
+    **dict.fromkeys((f"add_s{a}_s{b}_s{c}" for a, b, c in product((8, 4, 2), repeat=3)), specialise_packed_add),
     **dict.fromkeys(packed_kernels("conv_2d", (8, 4, 2)), specialise_packed_conv_2d),
+    **dict.fromkeys(packed_kernels("fully_connected", (8, 4, 2)), specialise_packed_fully_connected),
     **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8, 4, 2)), specialise_packed_depthwise),
     "conv_2d_s8_w4_s8": specialise_narrow_conv_2d,
     "conv_2d_s8_w2_s8": specialise_narrow_conv_2d,
