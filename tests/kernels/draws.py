@@ -142,7 +142,7 @@ def add(rng: Rng) -> bytes:
     return m.build()
 
 
-def average_pool_2d(rng: Rng) -> bytes:
+def average_pool_2d(rng: Rng, operator: str = "AVERAGE_POOL_2D") -> bytes:
     """Pools of any window and stride; one in three over all of an image, whose row form adds up rows."""
     padding, out_size = same_or_valid(rng)
     height, width = (int(n) for n in rng.integers(1, 12, 2))
@@ -155,7 +155,7 @@ def average_pool_2d(rng: Rng) -> bytes:
     out = (out_size(size, k, s, 1) for size, k, s in zip((height, width), kernel, strides, strict=True))
     y = m.tensor((batch, *out, channels), np.int8, m.scale_of(x), zero)
     m.op(
-        "AVERAGE_POOL_2D", [x], [y], "Pool2DOptions", filterHeight=kernel[0], filterWidth=kernel[1],
+        operator, [x], [y], "Pool2DOptions", filterHeight=kernel[0], filterWidth=kernel[1],
         strideH=strides[0], strideW=strides[1], padding=padding, fusedActivationFunction=activation_code(rng),
     )  # fmt: skip
     m.interface([x], [y])
@@ -229,8 +229,13 @@ def with_narrow_weights(draw: Callable[[Rng], bytes]) -> Callable[[Rng], bytes]:
 _WIDTHS = (DType.INT8, DType.INT4, DType.INT2)
 
 
-def packed(draw: Callable[[Rng], bytes], narrow_weights_too: bool) -> Callable[[Rng], bytes]:
-    """A layer whose input, output or both have 4 or 2 bits, straight at the model's interface."""
+def packed(
+    draw: Callable[[Rng], bytes], narrow_weights_too: bool = False, alike: bool = False
+) -> Callable[[Rng], bytes]:
+    """A layer whose input, output or both have 4 or 2 bits, straight at the model's interface.
+
+    `alike`: both have the same type, scale and zero point, as a pool's.
+    """
 
     def drawn(rng: Rng) -> bytes:
         graph = import_tflite(draw(rng), "int8")
@@ -239,10 +244,12 @@ def packed(draw: Callable[[Rng], bytes], narrow_weights_too: bool) -> Callable[[
             graph = narrow(graph, {0: weights}, {}).graph
         ends = (*graph.inputs, *graph.outputs)
         packed = [types for types in product(_WIDTHS, repeat=len(ends)) if set(types) != {DType.INT8}]
+        packed = [types for types in packed if not alike or len(set(types)) == 1]
         chosen = packed[int(rng.integers(len(packed)))]
         values = list(graph.values)
         for index, dtype in zip(ends, chosen, strict=True):
             quant = narrower(values[index].quant, dtype, rng) if dtype.is_packed else values[index].quant
+            quant = values[ends[0]].type.quant if alike and index != ends[0] else quant
             values[index] = replace(values[index], type=replace(values[index].type, dtype=dtype, quant=quant))
         (node,) = graph.nodes
         bias = node.inputs[2] if len(node.inputs) > 2 else None
@@ -279,9 +286,12 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "narrow_conv_2d": narrow_conv_2d,
     "narrow_fully_connected": with_narrow_weights(fully_connected),
     "narrow_depthwise_conv_2d": with_narrow_weights(depthwise_conv_2d),
-    "packed_add": packed(add, False),
-    "packed_fully_connected": packed(fully_connected, True),
-    "packed_conv_2d": packed(conv_2d, True),
-    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, True),
+    "packed_add": packed(add),
+    "packed_average_pool_2d": packed(average_pool_2d, alike=True),
+    "packed_max_pool_2d": packed(lambda rng: average_pool_2d(rng, "MAX_POOL_2D"), alike=True),
+    "packed_mean": packed(mean),
+    "packed_fully_connected": packed(fully_connected, narrow_weights_too=True),
+    "packed_conv_2d": packed(conv_2d, narrow_weights_too=True),
+    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, narrow_weights_too=True),
 }
 """By the operator whose kernels are specialised."""
