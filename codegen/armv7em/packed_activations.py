@@ -17,7 +17,7 @@ from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
 from thimble.codegen.armv7em.narrow_weights import least_unpacking, specialise_by_pairs, with_int8_weights
-from thimble.codegen.armv7em.pixel_sums import specialise_average_pool
+from thimble.codegen.armv7em.pixel_sums import specialise_average_pool, specialise_max_pool
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.variants import Variant
@@ -90,7 +90,8 @@ def specialise_packed_pool(
     plain = replace(call, kernel=kernel, source=GeneratedKernel((), (kernel,)))
 
     def find(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall:
-        found = specialise_average_pool(site, plain, core, whole, limit_bytes) if average else None
+        own = specialise_average_pool if average else specialise_max_pool
+        found = own(site, plain, core, whole, limit_bytes)
         return plain if found is None else replace(found, source=GeneratedKernel((), (found.kernel,)))
 
     return _by_rows(find, "rows", site, call, core, limit_bytes)

@@ -20,7 +20,12 @@ from thimble.codegen.armv7em.packed_activations import (
     specialise_packed_pool,
 )
 from thimble.codegen.armv7em.packed_elements import specialise_packed_add, specialise_packed_fully_connected
-from thimble.codegen.armv7em.pixel_sums import specialise_accumulation, specialise_average_pool
+from thimble.codegen.armv7em.pixel_sums import (
+    specialise_accumulation,
+    specialise_average_pool,
+    specialise_max_pool,
+    specialise_sum,
+)
 from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
@@ -58,8 +63,10 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "fully_connected_s8": specialise_fully_connected,
     "fully_connected_s8_w4_s8": specialise_fully_connected,
     "fully_connected_s8_w2_s8": specialise_fully_connected,
+    "max_pool_2d_s8": specialise_max_pool,
     "quantize_s8": specialise_quantize,
     "reduce_sum_accumulate_s8_s16": specialise_accumulation,
+    "reduce_sum_s8": specialise_sum,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 

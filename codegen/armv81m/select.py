@@ -9,6 +9,12 @@ from thimble.codegen.armv81m.batch_matmul import specialise_batch_matmul
 from thimble.codegen.armv81m.convolution import specialise_conv_2d
 from thimble.codegen.armv81m.depthwise import specialise_depthwise
 from thimble.codegen.armv81m.fully_connected import specialise_fully_connected
+from thimble.codegen.armv81m.pools import (
+    specialise_accumulation,
+    specialise_average_pool,
+    specialise_max_pool,
+    specialise_sum,
+)
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
@@ -16,10 +22,15 @@ from thimble.targets.model import Target
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
+    "average_pool_2d_accumulate_s8_s16": specialise_accumulation,
+    "average_pool_2d_s8": specialise_average_pool,
     "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
+    "max_pool_2d_s8": specialise_max_pool,
+    "reduce_sum_accumulate_s8_s16": specialise_accumulation,
+    "reduce_sum_s8": specialise_sum,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 

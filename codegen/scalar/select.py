@@ -11,6 +11,7 @@ from thimble.codegen.scalar.convolution import specialise_conv_2d
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.depthwise import specialise_depthwise
 from thimble.codegen.scalar.fully_connected import specialise_fully_connected
+from thimble.codegen.scalar.sums import specialise_sum
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -20,6 +21,7 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
+    "reduce_sum_s8": specialise_sum,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 

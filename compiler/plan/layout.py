@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from sys import maxsize
 
 import numpy as np
 
@@ -135,8 +136,7 @@ def _first_fits(
     greedy = _Greedy(requests, conflicts)
     best: _Attempt | None = None
     for attempt in greedy.attempts(int(HILL_CLIMB_WORK * effort)):
-        if best is None or attempt[0] < best[0]:
-            best = attempt
+        best = attempt if best is None or attempt[0] < best[0] else best
         if best[0] <= bound:
             break
     assert best is not None
@@ -153,44 +153,51 @@ class _Greedy:
         self._conflicts = conflicts
 
     def attempts(self, work: int) -> Iterator[_Attempt]:
-        """Placements, the simple orders first; hill climbs look at no more than `work` conflicts."""
+        """Placements, each at least as good as those before; hill climbs look at no more than `work` conflicts."""
         indices = range(len(self._requests))
-        best = None
+        best, most, tight = None, maxsize, False
         live = LiveBytes(self._requests)
         fullest = live.most(live.bytes, np.array(indices)).tolist()
         each = sum(map(len, self._conflicts)) + len(self._requests)
         for key in _ORDERS[: max(SIMPLE_WORK // (2 * each), 1)]:
             order = sorted(indices, key=lambda i: (key(self._requests[i], fullest[i]), i))
             for tightest in (False, True):
-                attempt = self._place(order, tightest)
-                best = attempt if best is None or attempt[0] < best[0] else best
-                yield attempt
+                attempt = self._place(order, tightest, most)
+                if attempt is not None:
+                    best, most, tight = attempt, attempt[0] - 1, tightest
+                    yield attempt
         assert best is not None
         random = Random(0)
         for _ in range(min(HILL_CLIMBS, work // each)):
-            order = self._neighbour(best, random)
-            attempt = self._place(order, False)
-            if attempt[0] <= best[0]:
-                best = attempt
-            yield attempt
+            order, unchanged = self._neighbour(best, random)
+            known = [] if tight else [best[2][i] for i in order[:unchanged]]
+            attempt = self._place(order, False, best[0], known)
+            if attempt is not None:
+                best, tight = attempt, False
+                yield attempt
 
-    def _neighbour(self, best: _Attempt, random: Random) -> list[int]:
-        """The order with one buffer that ends highest, or one that it meets, moved to an earlier turn."""
+    def _neighbour(self, best: _Attempt, random: Random) -> tuple[list[int], int]:
+        """The order with one buffer that ends highest, or one that it meets, moved to an earlier turn; that turn."""
         size, order, offsets = best
         top = next(i for i in order if offsets[i] + self._sizes[i] == size)
         moved = random.choice([top, *(conflict[0] for conflict in self._conflicts[top])])
         turn = order.index(moved)
         rest = order[:turn] + order[turn + 1 :]
         at = random.randrange(turn + 1)
-        return [*rest[:at], moved, *rest[at:]]
+        return [*rest[:at], moved, *rest[at:]], at
 
-    def _place(self, order: list[int], tightest: bool) -> _Attempt:
+    def _place(self, order: list[int], tightest: bool, most: int, known: Sequence[int] = ()) -> _Attempt | None:
+        """A placement in no more than `most` bytes, or None; the offsets of the first few may be `known`."""
         offsets = [-1] * len(self._requests)
-        for i in order:
+        for i, offset in zip(order, known, strict=False):
+            offsets[i] = offset
+        for i in order[len(known) :]:
             # Offsets strictly between the two ends of a pair would touch what is there.
             taken = [(offsets[j] + low, offsets[j] + high) for j, low, high in self._conflicts[i] if offsets[j] >= 0]
             taken.sort()
             offsets[i] = _choose(taken, self._alignments[i], tightest)
+            if offsets[i] + self._sizes[i] > most:
+                return None
         return max(map(int.__add__, offsets, self._sizes)), order, offsets
 
 

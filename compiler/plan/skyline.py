@@ -50,6 +50,10 @@ _RULE_WORK = 4
 """Drawing a rule takes as long as placing so many bodies: where slides save much, most rules fail at the first one."""
 
 
+PATIENCE = 0.2
+"""Of the work of a search, how much may pass without a better placement: few are found later, and by little."""
+
+
 class Skyline:
     """The bodies to place, with what the search needs to know of each."""
 
@@ -85,11 +89,14 @@ class Skyline:
         return [(np.array(list(a), np.int64), np.array(list(a.values()), np.int64)) for a in above]
 
     def search(self, bound: int, size: int, work: int) -> tuple[int, ...] | None:
-        """The best placement below `size` bytes, or None; stops at `bound`, or when `work` is done."""
+        """The best placement below `size` bytes, or None; stops at `bound`, when `work` is done, or when it has long
+        found nothing better."""
+        patience = int(PATIENCE * work)
+        until = work - patience
         random = np.random.RandomState(0)  # numpy promises that its numbers never change
         best: tuple[int, ...] | None = None
         rule = self._draw(random)
-        while size > bound and work > 0:
+        while size > bound and work > max(until, 0):
             trial = self._vary(rule, random) if best is not None and random.randint(3) == 0 else self._draw(random)
             # Half of the time just below the best, or else anywhere down to the bound: tight limits guide better.
             limit = size - 1 if random.randint(2) == 0 else random.randint(bound, size)
@@ -101,6 +108,7 @@ class Skyline:
                 found = int((offsets + self._sizes).max())
                 if found < size:
                     size, best, rule = found, tuple(offsets.tolist()), trial
+                    until = work - patience
         return best
 
     def _draw(self, random: np.random.RandomState) -> _Rule:

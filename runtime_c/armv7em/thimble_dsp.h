@@ -152,6 +152,24 @@ static inline uint32_t thimble_high_lanes(uint32_t a, uint32_t b) {
 #endif
 }
 
+/* The larger of the signed bytes of two words, and the smaller. */
+static inline uint32_t thimble_max_bytes(uint32_t a, uint32_t b) {
+    uint32_t larger = 0;
+#if defined(__ARM_FEATURE_DSP)
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(larger) : "r"(a), "r"(b) : "cc");
+#else
+    for (int at = 0; at < 32; at += 8) {
+        const uint32_t from = (int8_t)(a >> at & 0xFFu) >= (int8_t)(b >> at & 0xFFu) ? a : b;
+        larger |= from & (uint32_t)0xFF << at;
+    }
+#endif
+    return larger;
+}
+
+static inline uint32_t thimble_min_bytes(uint32_t a, uint32_t b) {
+    return ~thimble_max_bytes(~a, ~b);
+}
+
 /* The high word of a product: SMMUL. */
 static inline int32_t thimble_high_product(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b) >> 32);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -142,14 +143,14 @@ def add(rng: Rng) -> bytes:
     return m.build()
 
 
-def average_pool_2d(rng: Rng, operator: str = "AVERAGE_POOL_2D") -> bytes:
+def pool_2d(operator: str, rng: Rng) -> bytes:
     """Pools of any window and stride; one in three over all of an image, whose row form adds up rows."""
     padding, out_size = same_or_valid(rng)
     height, width = (int(n) for n in rng.integers(1, 12, 2))
     kernel = (height, width) if rng.random() < 0.3 else tuple(int(n) for n in rng.integers(1, (height + 1, width + 1)))
     strides = tuple(int(n) for n in rng.integers(1, 4, 2))
     batch = 1 if kernel == (height, width) else int(rng.choice([1, 1, 2]))
-    channels = int(rng.choice([4, 8, int(rng.integers(4, 30))]))
+    channels = int(rng.choice([4, 8, int(rng.integers(1, 30))]))
     m, zero = ModelBuilder(), zero_point(rng)
     x = m.tensor((batch, height, width, channels), np.int8, scale(rng), zero)
     out = (out_size(size, k, s, 1) for size, k, s in zip((height, width), kernel, strides, strict=True))
@@ -164,7 +165,7 @@ def average_pool_2d(rng: Rng, operator: str = "AVERAGE_POOL_2D") -> bytes:
 
 def mean(rng: Rng) -> bytes:
     """The mean over all of an image; its row form adds up rows."""
-    height, width, channels = int(rng.integers(2, 12)), int(rng.integers(1, 12)), int(rng.integers(4, 40))
+    height, width, channels = int(rng.integers(2, 12)), int(rng.integers(1, 30)), int(rng.integers(1, 40))
     m = ModelBuilder()
     x = m.tensor((1, height, width, channels), np.int8, scale(rng), zero_point(rng))
     y = m.tensor((1, channels), np.int8, m.scale_of(x) * 10 ** rng.uniform(-1, 1), zero_point(rng))
@@ -275,20 +276,21 @@ def narrower(quant: QuantParams, dtype: DType, rng: Rng) -> QuantParams:
 
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
-    "average_pool_2d": average_pool_2d,
+    "average_pool_2d": partial(pool_2d, "AVERAGE_POOL_2D"),
     "batch_matmul": batch_matmul,
     "conv_2d": conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
     "fully_connected": fully_connected,
+    "max_pool_2d": partial(pool_2d, "MAX_POOL_2D"),
     "mean": mean,
     "quantize": quantize,
     "narrow_conv_2d": narrow_conv_2d,
     "narrow_fully_connected": with_narrow_weights(fully_connected),
     "narrow_depthwise_conv_2d": with_narrow_weights(depthwise_conv_2d),
     "packed_add": packed(add),
-    "packed_average_pool_2d": packed(average_pool_2d, alike=True),
-    "packed_max_pool_2d": packed(lambda rng: average_pool_2d(rng, "MAX_POOL_2D"), alike=True),
+    "packed_average_pool_2d": packed(partial(pool_2d, "AVERAGE_POOL_2D"), alike=True),
+    "packed_max_pool_2d": packed(partial(pool_2d, "MAX_POOL_2D"), alike=True),
     "packed_mean": packed(mean),
     "packed_fully_connected": packed(fully_connected, narrow_weights_too=True),
     "packed_conv_2d": packed(conv_2d, narrow_weights_too=True),
