@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import product
 
 from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.batch_matmul import specialise_batch_matmul
@@ -13,9 +14,12 @@ from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, speciali
 from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
 from thimble.codegen.armv7em.packed_activations import (
     packed_kernels,
+    specialise_packed_accumulation,
     specialise_packed_conv_2d,
     specialise_packed_depthwise,
+    specialise_packed_pool,
 )
+from thimble.codegen.armv7em.packed_elements import specialise_packed_add, specialise_packed_fully_connected
 from thimble.codegen.armv7em.pixel_sums import (
     specialise_accumulation,
     specialise_average_pool,
@@ -31,13 +35,25 @@ from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
+ACCUMULATING = (
+    *(f"average_pool_2d_accumulate_s{bits}" for bits in (4, 2)),
+    *(f"reduce_sum_accumulate_s{given}_s8" for given in (4, 2)),
+)
+"""Plain kernels that add up packed rows."""
+
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
     "average_pool_2d_accumulate_s8_s16": specialise_accumulation,
     "average_pool_2d_s8": specialise_average_pool,
     "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
+    **dict.fromkeys((f"add_s{a}_s{b}_s{c}" for a, b, c in product((8, 4, 2), repeat=3)), specialise_packed_add),
+    **dict.fromkeys(
+        (f"{kind}_pool_2d_s{bits}" for kind in ("average", "max") for bits in (4, 2)), specialise_packed_pool
+    ),
+    **dict.fromkeys(ACCUMULATING, specialise_packed_accumulation),
     **dict.fromkeys(packed_kernels("conv_2d", (8, 4, 2)), specialise_packed_conv_2d),
+    **dict.fromkeys(packed_kernels("fully_connected", (8, 4, 2)), specialise_packed_fully_connected),
     **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8, 4, 2)), specialise_packed_depthwise),
     "conv_2d_s8_w4_s8": specialise_narrow_conv_2d,
     "conv_2d_s8_w2_s8": specialise_narrow_conv_2d,
