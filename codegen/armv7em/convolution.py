@@ -22,6 +22,7 @@ from thimble.codegen.armv7em.pointwise import (
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
 from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.armv7em.windows import MAX_WORDS, Window, window_weights
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
@@ -64,8 +65,11 @@ MAX_WHOLE_PIXELS = 16
 """Pointwise layers of up to so many pixels, in rows of less than four, wait for all of their input: so they share the
 function of other layers."""
 
-MAX_PADDED_BYTES = 2048
-"""Largest input, borders included, that is copied for its windows to be gathered from."""
+MAX_HELD_BYTES = 2048
+"""Most bytes of image rows, borders included, that are copied for a row of windows to be gathered from."""
+
+FEW_CHANNELS = 3
+"""Pixels of so few channels fill words badly, so that windows are made of whole words rather than pixels."""
 
 MIN_WINDOWS = 24
 """Fewer windows at once are not worth copying weights for."""
@@ -109,6 +113,8 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         "singles": lambda: _by_columns(given, 1),
         "pointwise": lambda: _by_pointwise(given, whole),
     }
+    if sizes["input_channels"] <= FEW_CHANNELS:
+        makers = {name: makers[name] for name in ("tiles", "flat", "windows", "rows", "columns", "parts")}
     if core.compact and not core.variant.form:
         if shares_function(_pointwise_sizes(given, whole)):
             return makers["pointwise"]()
@@ -286,43 +292,38 @@ def _by_flat_pixels(given: _Given) -> KernelCall | None:
 
 
 def _by_flat_windows(given: _Given) -> KernelCall | None:
-    """Windows of a small image as the channels of pixels, which all are one row."""
+    """Windows of an image with few channels as the channels of pixels, which all are one row."""
     layer, sizes, limit = given.layer, given.sizes, given.limit_bytes
-    channels, taps = layer.weights.shape
-    depth, pixels = -(-taps // 4) * 4, sizes["output_height"] * sizes["output_width"]
-    padded = _padded_sizes(sizes)
-    padded_bytes = padded[0] * padded[1] * sizes["input_channels"]
+    channels, pixels = len(layer.weights), sizes["output_height"] * sizes["output_width"]
+    window = Window.of(sizes)
+    depth, held_bytes = 4 * window.words, window.held_rows * window.pitch
     is_one_image = given.site.output().type.elements == pixels * channels
-    if not is_one_image or sizes["dilation_width"] != 1 or pixels < MIN_PIXELS or padded_bytes > MAX_PADDED_BYTES:
+    if not is_one_image or sizes["dilation_width"] != 1 or pixels < MIN_PIXELS:
+        return None
+    if held_bytes > MAX_HELD_BYTES or window.words > MAX_WORDS:
         return None
     tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
     form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)
-    spare = _rows_bytes(form, 1) + depth + padded_bytes
+    spare = _rows_bytes(form, 1) + held_bytes
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
     windows = pixels_portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
     scratch = spare + windows * form.pixel_bytes
     if not form.fits or windows < min(MIN_WINDOWS, pixels) or scratch > min(MAX_ROWS_BYTES, limit):
         return None
-    weights = np.pad(layer.weights.astype(np.int64), ((0, 0), (0, 4 * form.steps - taps)))
+    weights = np.pad(window_weights(window, layer.weights), ((0, 0), (0, 4 * form.steps - depth)))
     words = pair_words(weights, layer.start, given.constants, given.arithmetic.folded)
     words = np.concatenate([words.reshape(-1), np.zeros(_spare_words(form), np.int32)])
-    fields = sizes | {"padded_height": padded[0], "padded_width": padded[1]}
-    dropped = ("group_channels", "output_zero_point", "dilation_width")
+    fields = sizes | {"held_rows": window.held_rows, "pitch": window.pitch}
+    dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width", "kernel_height")
     params = (
-        *((name, value) for name, value in fields.items() if name not in dropped),
+        *((name, value) for name, value in fields.items() if name not in (*dropped, "kernel_width")),
         ("depth", depth),
         ("windows", windows),
         *_row_params(form),
     )
-    source = conv_2d_rows_source(form, given.core.has_fpu, "windows")
-    return KernelCall(f"conv_2d_windows_dsp_{form.name}", params, call_arguments(words, scratch), source)
-
-
-def _padded_sizes(sizes: Sizes) -> tuple[int, int]:
-    """Rows and columns of the input with the borders that windows reach into."""
-    height = (sizes["output_height"] - 1) * sizes["stride_height"]
-    reach = (sizes["kernel_height"] - 1) * sizes["dilation_height"] + 1
-    return height + reach, (sizes["output_width"] - 1) * sizes["stride_width"] + sizes["kernel_width"]
+    source = conv_2d_rows_source(form, given.core.has_fpu, window)
+    name = f"conv_2d_windows_dsp_{form.name}_{window.name}"
+    return KernelCall(name, params, call_arguments(words, scratch), source)
 
 
 def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:

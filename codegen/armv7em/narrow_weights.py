@@ -21,6 +21,7 @@ from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import sizes_of
+from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Argument, Array, GeneratedKernel, KernelCall, Scratch, Table
 from thimble.compiler.ir.types import DType
@@ -58,8 +59,12 @@ def specialise_narrow_conv_2d(
 
 def specialise_by_pairs(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """The kernel that unpacks the weights of two channels at a time; None where there is none for int8 weights."""
-    found = specialise_conv_2d(with_int8_weights(site), call, core, whole, limit_bytes)
-    if found is None or not (_COLUMNS.fullmatch(found.kernel) or _ROWS.fullmatch(found.kernel)):
+    ways = (core.variant, Variant("rows"), Variant("columns")) if core.variant == DEFAULT else (core.variant,)
+    wide = with_int8_weights(site)
+    made = (specialise_conv_2d(wide, call, replace(core, variant=way), whole, limit_bytes) for way in ways)
+    having = (_COLUMNS, _ROWS)
+    found = next((one for one in made if one and any(form.fullmatch(one.kernel) for form in having)), None)
+    if found is None:
         return None
     sizes, dtype = sizes_of(found), site.input(1).type.dtype
     extra_bytes = 4 * _pair_words(found.kernel, sizes) if _COLUMNS.fullmatch(found.kernel) else 0

@@ -93,6 +93,8 @@ class PlainRequantization:
         """The constants with one last shift for all channels, by a scale of its own for each; `wanted` if possible."""
         largest = int((self.right + np.minimum(self.room, MAX_SCALE_BITS)).min()) - 1
         smallest = int((self.right + self.least).max()) - 1
+        if smallest > largest:  # some channel would need more than MAX_SCALE_BITS, with which weights leave int16
+            return None
         return self.with_bits(max(min(wanted, largest), smallest) + 1 - self.right)
 
 

@@ -193,7 +193,8 @@ def _groups(pixels: int, most_alone: int) -> float:
 
 
 def _by_side_by_side(call: CallShape, rows: float) -> dict[str, float]:
-    """Pointwise layers by four pixels side by side, in portions of a row or of some rows."""
+    """Pointwise layers by four pixels side by side, in portions of a row or of some rows; all pixels may be one row."""
+    rows = 1.0 if call.numbers["flat"] else rows
     n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
     depth = ceil(n["input_channels"] / WEIGHT_WORD) * WEIGHT_WORD
     full, rest = divmod(n["output_width"], n["pixels_at_once"])

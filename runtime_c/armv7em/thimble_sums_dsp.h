@@ -45,6 +45,12 @@ static inline uint32_t thimble_second_plain(uint32_t x) {
     return thimble_odd_bytes(x);
 }
 
+/* Four bytes of a pixel as its two words. */
+static inline void thimble_put_word(int folded, uint32_t *to, uint32_t x) {
+    to[0] = folded ? thimble_first_folded(x) : thimble_first_plain(x);
+    to[1] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
+}
+
 /* a . b of two lanes, modulo 2^32. */
 static inline uint32_t thimble_dot(uint32_t a, uint32_t b) {
     return (uint32_t)(thimble_low(a) * thimble_low(b)) + (uint32_t)(thimble_high(a) * thimble_high(b));

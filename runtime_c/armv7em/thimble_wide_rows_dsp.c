@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_wide_rows_dsp.h"
 
-static inline void put_word(int32_t folded, uint32_t *to, uint32_t x) {
-    to[0] = folded ? thimble_first_folded(x) : thimble_first_plain(x);
-    to[1] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
-}
-
 /* `words` words of four values of the zero point; returns the place behind them. */
 static uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to, int32_t words) {
     uint32_t border[2];
-    put_word(p->folded, border, ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u);
+    thimble_put_word(p->folded, border, ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u);
     for (; words > 0; words--) {
         to[0] = border[0];
         to[1] = border[1];
@@ -22,7 +17,7 @@ static uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to,
 void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words) {
     if (!folded) {
         for (; words > 0; words--) {
-            put_word(0, to, thimble_load_4(from));
+            thimble_put_word(0, to, thimble_load_4(from));
             from += 4;
             to += 2;
         }
@@ -33,15 +28,15 @@ void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32
         const uint32_t b = thimble_load_4(from + 4);
         const uint32_t c = thimble_load_4(from + 8);
         const uint32_t d = thimble_load_4(from + 12);
-        put_word(1, to, a);
-        put_word(1, to + 2, b);
-        put_word(1, to + 4, c);
-        put_word(1, to + 6, d);
+        thimble_put_word(1, to, a);
+        thimble_put_word(1, to + 2, b);
+        thimble_put_word(1, to + 4, c);
+        thimble_put_word(1, to + 6, d);
         from += 16;
         to += 8;
     }
     for (; words > 0; words--) {
-        put_word(1, to, thimble_load_4(from));
+        thimble_put_word(1, to, thimble_load_4(from));
         from += 4;
         to += 2;
     }
@@ -74,16 +69,16 @@ static void widen_single_words(int32_t folded, const int8_t *from, uint32_t *to,
             const uint32_t a = thimble_load_4(from);
             const uint32_t b = thimble_load_4(from + 4);
             const uint32_t c = thimble_load_4(from + 8);
-            put_word(1, to, a);
-            put_word(1, to + 2, a >> 24 | b << 8);
-            put_word(1, to + 4, b >> 16 | c << 16);
-            put_word(1, to + 6, c >> 8);
+            thimble_put_word(1, to, a);
+            thimble_put_word(1, to + 2, a >> 24 | b << 8);
+            thimble_put_word(1, to + 4, b >> 16 | c << 16);
+            thimble_put_word(1, to + 6, c >> 8);
             from += 12;
             to += 8;
         }
     }
     for (; pixels > 0; pixels--) {
-        put_word(folded, to, thimble_load_4(from));
+        thimble_put_word(folded, to, thimble_load_4(from));
         from += channels;
         to += 2;
     }
@@ -110,7 +105,7 @@ static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32
     for (int32_t c = 0; c < rest; c++) {
         x |= (uint32_t)(uint8_t)from[c] << (8 * c);
     }
-    put_word(folded, to + 2 * (words - 1), x);
+    thimble_put_word(folded, to + 2 * (words - 1), x);
 }
 
 static inline void widen(const thimble_wide_rows_dsp_params *p, const int8_t *from, uint32_t *to, int32_t pixels) {
