@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,8 @@ from thimble.compiler.ops.dequantize import dequantized
 from thimble.quantize.calibration import Calibration
 from thimble.quantize.convert import convert
 from thimble.quantize.parameters import Parameters, QuantizedWeights, store
+from thimble.quantize.refit import passed_on
+from thimble.quantize.regression import is_linear
 from thimble.quantize.samples import Alive, SampleRunner, compute_float, compute_integers
 from thimble.quantize.weights import channel_axis, real_weights, store_bias
 
@@ -47,6 +49,28 @@ def correct_biases(graph: Graph, parameters: Parameters, calibration: Calibratio
     Quantization through Weight Equalization and Bias Correction (arXiv 1906.04721), section 4.2, with means taken
     over calibration data.
     """
+    return _corrected_layers(graph, parameters, calibration, lambda integers, position, weights: weights)
+
+
+def round_weights(graph: Graph, parameters: Parameters, calibration: Calibration) -> Parameters:
+    """Round the weights of each layer for the integers that reach it (refit.passed_on), and correct its bias."""
+
+    def rounded(integers: _Integers, position: int, weights: QuantizedWeights) -> QuantizedWeights:
+        site = graph.sites[position]
+        if not is_linear(site):
+            return weights
+        return replace(weights, data=passed_on(site, integers.real_operand(position)[0], weights.scales))
+
+    return _corrected_layers(graph, parameters, calibration, rounded)
+
+
+def _corrected_layers(
+    graph: Graph,
+    parameters: Parameters,
+    calibration: Calibration,
+    change: Callable[[_Integers, int, QuantizedWeights], QuantizedWeights],
+) -> Parameters:
+    """Layer by layer, the weights changed and the bias moved by the mean error that is left."""
     floats, runner = Alive(graph, calibration.inputs), SampleRunner(graph)
     integers = _Integers(graph, parameters, calibration)
     weights = dict(parameters.weights)
@@ -55,6 +79,7 @@ def correct_biases(graph: Graph, parameters: Parameters, calibration: Calibratio
         if all(x is None for x in operands):
             continue
         if position in weights and isinstance(site.op, WeightedOperator):
+            weights[position] = change(integers, position, weights[position])
             plain = runner.compute(position, operands, _without_activation)
             weights[position] = _corrected(integers, runner, position, weights[position], plain[0])
         floats.put(position, runner.compute(position, operands, compute_float))
@@ -126,7 +151,7 @@ class _Integers:
                 continue
 
             def compute(site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
-                return compute_integers(_with_bias(site, weights), arrays)
+                return compute_integers(*_with_weights(site, weights, arrays))
 
             outputs = self._runner.compute(position, operands, compute)
             made = dict(zip(self.graph.nodes[position].outputs, outputs, strict=True))
@@ -134,13 +159,19 @@ class _Integers:
         return made
 
 
-def _with_bias(site: Site, weights: QuantizedWeights | None) -> Site:
-    """The node with another bias; kernels read it from the node, not from its operands."""
-    if weights is None or weights.bias is None or len(site.inputs) < 3 or site.inputs[2] is None:
-        return site
-    old = site.inputs[2]
-    new = constant(old.name, weights.bias.astype(old.type.dtype.numpy), old.type)
-    return replace(site, inputs=(*site.inputs[:2], new))
+def _with_weights(
+    site: Site, weights: QuantizedWeights | None, operands: Sequence[Array]
+) -> tuple[Site, Sequence[Array]]:
+    """The node, and its operands, with other weights and bias; kernels read biases from the node."""
+    if weights is None:
+        return site, operands
+    inputs, arrays = list(site.inputs), list(operands)
+    for position, data in ((1, weights.data), (2, weights.bias)):
+        old = inputs[position] if position < len(inputs) else None
+        if data is not None and old is not None:
+            arrays[position] = data.astype(old.type.dtype.numpy)
+            inputs[position] = constant(old.name, arrays[position], old.type)
+    return replace(site, inputs=tuple(inputs)), arrays
 
 
 def layer_figures(graph: Graph, parameters: Parameters, calibration: Calibration) -> Iterator[LayerFigures]:

@@ -22,13 +22,20 @@ class Scheme:
     symmetric: bool = False
 
 
-def choose_ranges(graph: Graph, histograms: Mapping[int, Histogram], scheme: Scheme) -> dict[int, Range]:
-    """The range of each float value. Inputs keep all that calibration saw: clipping them helps no layer."""
+def choose_ranges(
+    graph: Graph, histograms: Mapping[int, Histogram], scheme: Scheme, whole: Mapping[int, Range]
+) -> dict[int, Range]:
+    """The range of each float value.
+
+    Inputs keep all that calibration saw: clipping them helps no layer. So do the values in `whole`, whose ranges are
+    given.
+    """
     steps = levels(DType.INT8)
-    return {
+    ranges = {
         i: choose_range(h, Observer.MIN_MAX if i in graph.inputs else scheme.observer, steps)
         for i, h in histograms.items()
     }
+    return {**ranges, **{i: found for i, found in whole.items() if i in ranges}}
 
 
 def value_parameters(graph: Graph, ranges: Mapping[int, Range], symmetric: bool = False) -> dict[int, QuantParams]:
@@ -70,9 +77,11 @@ def weight_parameters(
     }
 
 
-def decide(graph: Graph, histograms: Mapping[int, Histogram], scheme: Scheme) -> Parameters:
-    """The parameters that a scheme gives, before anything is corrected or learned."""
-    values = value_parameters(graph, choose_ranges(graph, histograms, scheme), scheme.symmetric)
+def decide(
+    graph: Graph, histograms: Mapping[int, Histogram], scheme: Scheme, whole: Mapping[int, Range] | None = None
+) -> Parameters:
+    """The parameters that a scheme gives, before anything is corrected or learned; `whole` as for choose_ranges."""
+    values = value_parameters(graph, choose_ranges(graph, histograms, scheme, whole or {}), scheme.symmetric)
     return Parameters(values, weight_parameters(graph, values, scheme.clip_weights))
 
 

@@ -31,14 +31,14 @@ def equalize(graph: Graph) -> Graph:
     al., arXiv 1906.04721, section 4.1.
     """
     draft = Draft(graph)
-    pairs = _pairs(draft)
+    pairs = layer_pairs(draft)
     for _ in range(SWEEPS if pairs else 0):
         for first, second in pairs:
             _equalize_pair(draft, first, second)
     return draft.finish()
 
 
-def _pairs(draft: Draft) -> list[tuple[int, int]]:
+def layer_pairs(draft: Draft) -> list[tuple[int, int]]:
     """Positions of two layers with weights of which the second alone reads what the first writes."""
     pairs = []
     for position in draft.positions:
@@ -72,12 +72,12 @@ def _equalize_pair(draft: Draft, first: int, second: int) -> None:
         return
     factors = np.sqrt(np.where(alive, made, 1) / np.where(alive, read, 1))
     factors[alive] /= np.exp(np.log(factors[alive]).mean())  # a common factor changes nothing
-    _scale(draft, first, 1, 1 / factors, channel_axis(one))
-    _scale(draft, first, 2, 1 / factors, 0)
-    _scale(draft, second, 1, factors, axis)
+    scale_operand(draft, first, 1, 1 / factors, channel_axis(one))
+    scale_operand(draft, first, 2, 1 / factors, 0)
+    scale_operand(draft, second, 1, factors, axis)
 
 
-def _scale(draft: Draft, position: int, operand: int, factors: Array, axis: int) -> None:
+def scale_operand(draft: Draft, position: int, operand: int, factors: Array, axis: int) -> None:
     """Give a node's operand, a constant, the factors along one axis."""
     node, value = draft.node(position), draft.site(position).input(operand)
     data = value.constant * per_channel(factors, axis, value.constant.ndim)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from thimble.compiler.ops.sigmoid import Logistic
 from thimble.compiler.ops.softmax import Softmax
 from thimble.quantize.calibration import Calibration
 from thimble.quantize.convert import convert
+from thimble.quantize.observers import Histogram, Range
 from thimble.quantize.parameters import Parameters, store
 from thimble.quantize.samples import CHUNK
 
@@ -32,6 +33,18 @@ class Judge:
         self._samples = samples
         self._points = loss_values(graph)
         self._wanted = run_values(graph, samples.inputs, self._points)
+
+    def whole_ranges(self, histograms: Mapping[int, Histogram]) -> dict[int, Range]:
+        """The ranges of the compared values over these samples and those of the histograms.
+
+        An output that is cut off says nothing of the decisions that it stands for, and would drown all other errors.
+        """
+        wanted = dict(zip(self._points, self._wanted, strict=True))
+        return {
+            i: histograms[i].range.union(Range(float(x.min()), float(x.max())))
+            for i, x in wanted.items()
+            if i in histograms
+        }
 
     def loss(self, parameters: Parameters) -> float:
         """Mean squared error of the compared values, in units of their variance, summed over them."""

@@ -14,7 +14,8 @@ from thimble.compiler.ir.errors import ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.quantize.calibration import Calibration, observe
-from thimble.quantize.compare import correct_biases
+from thimble.quantize.channel_ranges import join_channel_ranges
+from thimble.quantize.compare import correct_biases, round_weights
 from thimble.quantize.convert import convert, float_only
 from thimble.quantize.decide import Scheme, decide
 from thimble.quantize.equalize import equalize
@@ -103,6 +104,7 @@ def quantize_graph(
     samples = calibration.spread(most)
     chosen, rest = divide(samples)
     best = method is Method.BEST
+    source = join_channel_ranges(source, rest)
     say(f"Choosing ranges on {len(rest)} calibration samples")
     candidates = _candidates(source, rest, chosen, best, symmetric, progress)
     winner = min(candidates, key=lambda candidate: candidate.loss * (1 + MARGIN * candidate.extras))
@@ -110,6 +112,8 @@ def quantize_graph(
     steps += [f"{winner.name}: loss {winner.loss:.3g} (the best of {len(candidates)} ways to choose ranges)"]
     say("Correcting biases")
     winner = _corrected(winner, rest, chosen, steps)
+    if best:
+        winner = _rounded(winner, rest, chosen, steps)
     if best and not symmetric:
         winner = _refined(winner, rest, chosen, steps, progress)
     if best:
@@ -143,10 +147,11 @@ def _candidates(
     histograms = {name: observe(graph, samples) for name, graph in sources.items()}
     judges = {name: Judge(graph, chosen) for name, graph in sources.items()}
     observers = tuple(Observer) if best else _QUICK_OBSERVERS
+    whole = {name: judge.whole_ranges(histograms[name]) for name, judge in judges.items()}
     ways = list(product(sources, observers, (False, True) if best else (False,)))
     found = []
     for name, observer, clip in progress(ways, "ways to choose ranges", len(ways)):
-        parameters = decide(sources[name], histograms[name], Scheme(observer, clip, symmetric))
+        parameters = decide(sources[name], histograms[name], Scheme(observer, clip, symmetric), whole[name])
         title = f"{name}{observer.value} ranges{', clipped weights' if clip else ''}"
         loss, extras = judges[name].loss(parameters), int(clip) + int(bool(name))
         found.append(_Candidate(title, sources[name], parameters, loss, extras))
@@ -159,6 +164,15 @@ def _corrected(winner: _Candidate, samples: Calibration, chosen: Calibration, st
     loss = Judge(winner.source, chosen).loss(parameters)
     kept = loss < winner.loss
     steps.append(f"bias correction: loss {loss:.3g}{'' if kept else ', not kept'}")
+    return replace(winner, parameters=parameters, loss=loss) if kept else winner
+
+
+def _rounded(winner: _Candidate, samples: Calibration, chosen: Calibration, steps: list[str]) -> _Candidate:
+    """The candidate with weights rounded so that errors make up for one another, where that lowers the loss."""
+    parameters = round_weights(winner.source, winner.parameters, samples.spread(CORRECTED_SAMPLES))
+    loss = Judge(winner.source, chosen).loss(parameters)
+    kept = loss < winner.loss * (1 - MARGIN)
+    steps.append(f"rounding errors passed on: loss {loss:.3g}{'' if kept else ', not kept'}")
     return replace(winner, parameters=parameters, loss=loss) if kept else winner
 
 
@@ -194,7 +208,8 @@ def _taught(
     for title, learned in (("learned ranges", lessons.ranges), ("learned rounding and ranges", lessons.all)):
         parameters = correct_biases(source, learned, samples.spread(CORRECTED_SAMPLES))
         loss = judge.loss(parameters)
-        steps.append(f"{title}: loss {loss:.3g}{'' if loss < best.loss else ', not kept'}")
-        if loss < best.loss:
+        kept = loss < best.loss * (1 - MARGIN)
+        steps.append(f"{title}: loss {loss:.3g}{'' if kept else ', not kept'}")
+        if kept:
             best = replace(best, parameters=parameters, loss=loss)
     return best

@@ -19,6 +19,9 @@ RIDGE = 0.01
 DAMPING = 0.01
 """Added to the diagonal of the operands' covariance before rounding, in the same units."""
 
+WIDE_DAMPING = 0.1
+"""The same for 8 bits, whose errors are small beside what few samples leave open of the covariance."""
+
 _CLIPS = np.linspace(1.0, 0.4, 25)
 """Candidates for the largest weight kept, as shares of the largest one there is."""
 
@@ -70,6 +73,27 @@ def refit(site: Site, operand: Array, wanted: Array, bits: int) -> NarrowWeights
         layer,
         from_matrices(site, real).astype(np.float32),
     )
+
+
+def passed_on(site: Site, operand: Array, scales: Array) -> Array:
+    """The weights of a float node in int8 at given scales (channels,), rounded for what reaches it.
+
+    `operand` is (N, *shape). Each tap's rounding error is passed on to the taps that are still to come (GPTQ, arXiv
+    2210.17323), so that the sums lose little, though weights stay within some steps of their own.
+    """
+    rows = operand_rows(site, operand)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    own = weight_matrices(site, site.input(1).constant).astype(np.float64)
+    covariance = _products(rows, rows)
+    taps = covariance.shape[1]
+    unit = np.einsum("gkk->gk", covariance).mean(axis=1)[:, None, None] + _TINY
+    stored = _rounded(
+        own,
+        covariance + WIDE_DAMPING * unit * np.eye(taps)[None],
+        scales.reshape(own.shape[:2]).astype(np.float64),
+        WIDEST,
+    )
+    return from_matrices(site, stored).astype(np.int8)
 
 
 def rebiased(site: Site, operand: Array, wanted: Array, weights: NarrowWeights) -> NarrowWeights:

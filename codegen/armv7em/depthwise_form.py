@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES
 
@@ -13,9 +14,15 @@ DATA = ("r1", "r2", "r3")
 MAX_OFFSET = 4095
 """Largest immediate offset of a load or a store."""
 
+MAX_SHORT_OFFSET = 124
+"""Largest offset of a load of 16 bits."""
+
 MAX_BLOCK = 5
 MAX_UNROLLED_BLOCKS = 3
 """Blocks of outputs one behind the other in code; more of them are a loop."""
+
+MAX_CODE_OUTPUTS = 17
+"""Outputs whose code, one behind the other, stays in an instruction cache of 1 KB."""
 
 COMPACT_BYTES_PER_CYCLE = 10
 """Code that compact forms give for a cycle a row."""
@@ -46,9 +53,11 @@ class DepthwiseForm:
     """What one depthwise function is generated for: sizes in elements. A `compact` one serves any number of `channels`.
 
     `row_bytes` lie between the data of one kernel row and the next: a row of the planes. Of images of one row
-    (`one_row`) it may be less, where a long kernel row is cut into shorter ones.
+    (`one_row`) it may be less, where a long kernel row is cut into shorter ones. Weights of fewer than 8 `weight_bits`
+    have compact forms alone.
     `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
-    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8.
+    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8. `joined`: the
+    rows of the output lie one behind the other.
     """
 
     kernel_height: int
@@ -65,6 +74,8 @@ class DepthwiseForm:
     has_fpu: bool
     one_row: bool
     compact: bool
+    joined: bool
+    weight_bits: int = 8
 
     @property
     def name(self) -> str:
@@ -73,7 +84,14 @@ class DepthwiseForm:
         sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
         channels = "" if self.compact and self.channels >= LANES else f"c{self.channels}"
         sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
-        return f"{sizes}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}"
+        flags = f"{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}{'j' * self.joined}"
+        narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
+        return f"{sizes}_{shift}{flags}{narrow}"
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether several weights share a byte."""
+        return self.weight_bits < 8
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -87,17 +105,21 @@ class DepthwiseForm:
 
     @property
     def in_words(self) -> bool:
-        """Whether weights as bytes are kernel rows of a word each, which become words of two in registers."""
+        """Whether kernel rows of packed weights become words of two in registers; bytes are a word each."""
         return self.resident and self.kernel_width == WORD_TAPS
 
     @property
     def tap_row_bytes(self) -> int:
-        """Bytes of a kernel row where weights are packed as bytes; 0 where they are words of two."""
+        """Bytes of a kernel row where weights are packed as bytes or closer; 0 where they are words of two."""
+        if self.is_narrow:
+            return -(-self.kernel_width * self.weight_bits // 8)
         return 0 if not self.compact else 4 if self.in_words else self.kernel_width
 
     @property
     def special_at(self) -> int:
         """Where among the bytes the one stands that is no weight: the scale bits, or a last shift of the channel."""
+        if self.is_narrow:
+            return self.kernel_height * self.tap_row_bytes
         return WORD_TAPS if self.in_words else self.kernel_height * self.kernel_width
 
     @property
@@ -105,7 +127,7 @@ class DepthwiseForm:
         """The word of a channel at which its constants begin."""
         if not self.compact:
             return len(self.words) * self.kernel_height
-        return self.kernel_height if self.in_words else self.special_at // 4 + 1
+        return self.kernel_height if self.in_words and not self.is_narrow else self.special_at // 4 + 1
 
     @property
     def unpacked_bytes(self) -> int:
@@ -118,14 +140,15 @@ class DepthwiseForm:
         return CONSTANTS[:2] if self.compact else CONSTANTS[: 3 if self.total_shift is not None else 4]
 
     def sums(self, count: int) -> tuple[str, ...]:
-        """The registers of the sums of a block."""
+        """The registers of the sums of a block: r3, which may be at the weights, as the last one."""
         used = len(self.words) * (self.kernel_height if self.resident else 1)
-        spare = [*RESIDENT[used:], *(("r3",) if self.resident else ())]
-        return (*SUMS, *spare)[:count]
+        return (*SUMS, *RESIDENT[used:], "r3")[:count]
 
     def data(self, count: int) -> tuple[str, ...]:
         """The registers for data of a block."""
-        return DATA if self.resident and "r3" not in self.sums(count) else DATA[:2]
+        sums, used = self.sums(count), len(self.words) * (self.kernel_height if self.resident else 1)
+        others = (*(("r3",) if self.resident else ()), *RESIDENT[used:])
+        return (*DATA[:2], *(register for register in others if register not in sums))
 
     @property
     def most(self) -> int:
@@ -172,18 +195,20 @@ def row_code(form: DepthwiseForm) -> RowCode:
     width = form.output_width
     fits = width if form.compact else min(MAX_OFFSET // form.channels, width)
     options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
-    for last in range(min(form.most, width) + 1):
-        turns, rest = divmod(width - last, len(SUMS))
+    sizes = {len(SUMS), *((form.most,) if form.most * form.stride_width % 2 == 0 else ())}
+    for size, last in product(sorted(sizes), range(min(form.most, width) + 1)):
+        turns, rest = divmod(width - last, size)
         if rest or not turns:
             continue
-        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n, fits)))
-        looped = _blocks(0, (len(SUMS),) * unroll)
+        most = min(fits, MAX_CODE_OUTPUTS - last)
+        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n * size, most)))
+        looped = _blocks(0, (size,) * unroll)
         options.append(RowCode(turns // unroll, looped, _blocks(width - last, (last,) if last else ())))
     return min(options, key=lambda code: _row_cycles(form, code) + _code_price(form, code))
 
 
-def _unrolls(form: DepthwiseForm, count: int, fits: int) -> bool:
-    return form.resident and not form.compact and len(SUMS) * count <= fits
+def _unrolls(form: DepthwiseForm, outputs: int, most: int) -> bool:
+    return form.resident and not form.compact and outputs <= most
 
 
 def _blocks(first: int, counts: tuple[int, ...]) -> tuple[Block, ...]:
@@ -217,7 +242,8 @@ def block_cycles(form: DepthwiseForm, block: Block) -> int:
     """About the cycles of a block: loads by groups, products, and 3 cycles for each output."""
     made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
     words, group = len({word for word, _, _ in made}), len(form.data(block.count))
-    row = len(made) + words + -(-words // group) + (0 if form.resident else len(form.words) + 7)
+    weights = 0 if form.resident else len(form.words) + (11 if "r3" in form.sums(block.count) else 6)
+    row = len(made) + words + -(-words // group) + weights
     return form.kernel_height * row + 3 * block.count + 8
 
 

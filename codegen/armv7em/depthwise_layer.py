@@ -30,6 +30,8 @@ from thimble.compiler.ir.operator import (
     Scratch,
     Table,
 )
+from thimble.compiler.ir.packing import pack
+from thimble.compiler.ir.types import DType
 
 PLANE_BYTES = 8192
 """Most scratch for planes, unless the rows of one output row alone need more."""
@@ -69,7 +71,8 @@ COMMON_SHIFT = 12
 def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """A kernel in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold.
 
-    Planes, or straight from pixels where rows are narrow or planes need too much scratch.
+    Planes, or straight from pixels where rows are narrow or planes need too much scratch. Weights of fewer than 8 bits
+    are unpacked channel by channel, for planes alone.
     """
     layer = plain_layer(site, call, channel_axis=3)
     sizes = sizes_of(call)
@@ -77,6 +80,8 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     found = _scales(layer) if layer is not None and dense else None
     if layer is None or found is None:
         return None
+    if site.input(1).type.dtype.is_packed:
+        return _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
     makers: dict[str, Maker] = {
         "planes": lambda: _by_planes(site, layer, sizes, *found, core, whole, limit_bytes),
         "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
@@ -117,6 +122,11 @@ def _by_planes(
     sizes = _as_row(sizes) if one_row else sizes
     if not _is_taken(sizes):
         return None
+    weight_bits = site.input(1).type.dtype.bits
+    # The addends of left shifts lack a term, which compact forms always add.
+    compact = (core.compact or weight_bits < 8) and bool((layer.shifts < 0).all())
+    if weight_bits < 8 and not compact:
+        return None
     kernel = _packed_kernel(sizes, one_row)
     row_words = _row_words(sizes, kernel)
     form = DepthwiseForm(
@@ -133,7 +143,9 @@ def _by_planes(
         clamps=layer.limits_inside,
         has_fpu=core.has_fpu,
         one_row=one_row,
-        compact=core.compact,
+        compact=compact,
+        joined=whole and not one_row,
+        weight_bits=weight_bits,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
     all_rows = 1 if one_row else site.output().type.rows
@@ -161,6 +173,7 @@ def _by_planes(
         ("total_shift", -1 if form.total_shift is None else form.total_shift),
         ("scale_bits", form.scale_bits),
         ("rounds_ties", int(form.rounds_ties)),
+        ("weight_bits", form.weight_bits),
         ("tap_row_bytes", form.tap_row_bytes),
         ("special_at", form.special_at),
         ("constants_at", form.constants_at),
@@ -281,14 +294,15 @@ def _word_weights(layer: PlainLayer, form: DepthwiseForm, scale: Array) -> Array
 
 
 def _byte_weights(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
-    """(channels, words): kernel rows as bytes, and the scale bits or the last shift of the channel among them."""
-    taps = np.zeros((form.channels, 4 * form.constants_at), np.int64)
-    rows = taps[:, : form.kernel_height * form.tap_row_bytes].reshape(form.channels, form.kernel_height, -1)
-    rows[:, :, : form.kernel_width] = _kernel_rows(layer, form)
-    taps[:, : rows[0].size] = rows.reshape(form.channels, -1)
+    """(channels, words): kernel rows as bytes or closer, and the scale bits or the last shift of the channel."""
+    rows = _kernel_rows(layer, form).astype(np.int8)
+    packed = pack(rows, DType(f"int{form.weight_bits}")) if form.is_narrow else rows.view(np.uint8)
+    pitched = np.zeros((*packed.shape[:2], form.tap_row_bytes), np.uint8)
+    pitched[:, :, : packed.shape[2]] = packed
+    taps = np.zeros((form.channels, 4 * form.constants_at), np.uint8)
+    taps[:, : pitched[0].size] = pitched.reshape(form.channels, -1)
     taps[:, form.special_at] = constants.scale_bits if form.total_shift is not None else constants.shifts - 1
-    quarters = [(taps[:, i::4] & 0xFF) << 8 * i for i in range(4)]
-    return np.asarray(quarters[0] | quarters[1] | quarters[2] | quarters[3])
+    return taps.view("<u4").astype(np.int64)
 
 
 def _kernel_rows(layer: PlainLayer, form: DepthwiseForm) -> Array:

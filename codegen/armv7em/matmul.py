@@ -2,11 +2,13 @@
 
 For each four values of depth a panel holds the first words of its four columns, then the second ones, so that all
 offsets of a turn of the inner loop fit 16-bit loads and one function serves layers of all shapes. Up to two
-columns behind the last group of four are multiplied one by one, which takes less than a group that repeats columns.
+columns behind the last group of four are multiplied one by one, which takes less than a group that repeats columns;
+their words lie one behind the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,6 +33,9 @@ from thimble.compiler.ir.operator import GeneratedKernel
 
 UNROLL = 4
 """Steps of four products in one turn of the inner loop."""
+
+GROUP_STEP_BYTES, TAIL_STEP_BYTES = 32, 8
+"""Of a step: of four columns, and of one behind the last four."""
 
 _JOB = ("panel", "weights", "pair_bytes", "outputs", "outputs_end", "channels", "ceiling", "offset", "tails_end")
 _FAST = ("weights_end", "words", "next_panel", "next_output", "outputs_end", "channel", "ceiling", "offset", *CONSTANTS)
@@ -67,8 +72,8 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     frame.load(a, "r3", "pair_bytes")
     a.op("add", "r3", "r3", "r1")
     frame.store(a, "r3", "weights")
-    keep_constants(a, frame)
-    a.op("sub", "r3", "r3", "#28", note="where r1 is behind the last weights, 4 bytes low, before 6 constants")
+    keep_constants(a, frame, form.arithmetic)
+    a.op("sub", "r3", "r3", f"#{form.arithmetic.behind_bytes}", note="where r1 is behind the last weights, 4 bytes low")
     frame.store(a, "r3", "weights_end")
     a.op("adds", "r1", "#4")
     frame.store(a, "r1", "words")
@@ -93,25 +98,30 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
 
 def multiply_panel(a: Listing, frame: Frame, arithmetic: Arithmetic, first_steps: int) -> None:
     """Four columns times the weights of two channels, from r0 and r1 + 4 on until r1 is at `weights_end`."""
-    _enter_turn(a, first_steps, "entry")
+    _enter_turn(a, first_steps, GROUP_STEP_BYTES, "entry")
+    multiply_turns(a, frame, arithmetic, UNROLL, {UNROLL - first_steps: "entry"})
+
+
+def multiply_turns(a: Listing, frame: Frame, arithmetic: Arithmetic, unroll: int, entries: Mapping[int, str]) -> None:
+    """Turns of `unroll` steps until r1 is at `weights_end`; the first one may begin at any label of `entries`."""
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
-    a.label("turn", f"{UNROLL * arithmetic.step_cycles + 6} cycles, {UNROLL * 32} products; 1 more a step from flash")
-    for step in range(UNROLL):
-        if first_steps and step == UNROLL - first_steps:
-            a.label("entry")
+    a.label("turn", f"{unroll * arithmetic.step_cycles + 6} cycles, {unroll * 32} products; 1 more a step from flash")
+    for step in range(unroll):
+        if step in entries:
+            a.label(entries[step])
         _step(a, arithmetic, step)
-    a.op("adds", "r0", f"#{32 * UNROLL}")
-    a.op("adds", "r1", f"#{8 * UNROLL}")
+    a.op("adds", "r0", f"#{GROUP_STEP_BYTES * unroll}")
+    a.op("adds", "r1", f"#{8 * unroll}")
     frame.load(a, "r2", "weights_end")
     a.op("cmp", "r1", "r2")
     a.branch("bne", "turn")
 
 
-def _enter_turn(a: Listing, first_steps: int, entry: str) -> None:
-    """An inner loop is entered in its middle where the depth is no multiple of a turn."""
+def _enter_turn(a: Listing, first_steps: int, step_bytes: int, entry: str) -> None:
+    """An inner loop is entered in its middle where the depth is no multiple of a turn; `step_bytes` are columns'."""
     if first_steps:
         missing = UNROLL - first_steps
-        a.op("sub", "r0", "r0", f"#{32 * missing}")
+        a.op("sub", "r0", "r0", f"#{step_bytes * missing}")
         a.op("sub", "r1", "r1", f"#{8 * missing}")
         a.branch("b", entry)
 
@@ -121,7 +131,7 @@ def _step(a: Listing, arithmetic: Arithmetic, step: int) -> None:
     for half in range(2):
         load_weights(a, arithmetic, step, half)
         for pair in range(2):
-            at = 32 * step + 16 * half + 8 * pair
+            at = GROUP_STEP_BYTES * step + 16 * half + 8 * pair
             a.op("ldr", PIXELS[0], f"[r0, #{at}]")
             a.op("ldr", PIXELS[1], f"[r0, #{at + 4}]")
             if pair == 0:
@@ -150,25 +160,24 @@ def _next_group(a: Listing, frame: Frame) -> None:
 
 
 def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
-    """The columns behind the last group one by one: r0 is at the first word of the column, r8 the weights' end."""
+    """The columns behind the last group one by one: r0 is at the column, and behind it at the next; r8 the weights'
+    end."""
     a.label("tails", "1 column, 2 channels")
     frame.load(a, "r2", "next_output")
     frame.load(a, "r3", "tails_end")
     a.op("cmp", "r2", "r3")
     a.branch("beq", "next_pair")
-    a.op("add", "r2", "r0", "#4")
-    frame.store(a, "r2", "next_panel")
     frame.load(a, "r1", "words")
     frame.load(a, "r8", "weights_end")
     start_sums(a, frame, copies=False)
-    _enter_turn(a, form.first_steps, "tail_entry")
+    _enter_turn(a, form.first_steps, TAIL_STEP_BYTES, "tail_entry")
     a.op(".balign", 4)
     a.label("tail_turn")
     for step in range(UNROLL):
         if form.first_steps and step == UNROLL - form.first_steps:
             a.label("tail_entry")
-        multiply_single(a, form.arithmetic, step, 32 * step, 32 * step + 16)
-    a.op("adds", "r0", f"#{32 * UNROLL}")
+        multiply_single(a, form.arithmetic, step, TAIL_STEP_BYTES * step, TAIL_STEP_BYTES * step + 4)
+    a.op("adds", "r0", f"#{TAIL_STEP_BYTES * UNROLL}")
     a.op("adds", "r1", f"#{8 * UNROLL}")
     a.op("cmp", "r1", "r8")
     a.branch("bne", "tail_turn")
@@ -179,7 +188,6 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
     a.op("ldr", "r4", "[r2], #4", note="the pixel")
     frame.store(a, "r2", "next_output")
     a.op("strh", SUMS[0], "[r4, r3]")
-    frame.load(a, "r0", "next_panel")
     a.branch("b", "tails")
 
 

@@ -1,7 +1,7 @@
 """Activations of 4 or 2 bits: kernels for int8 rows, between unpacking what a window needs and packing what is made.
 
-Each input row of a call is unpacked once, about 3 cycles an element, and each output row is packed: a few rows of int8
-stand in scratch, while the tensors stay packed.
+Each input row of a call, or pixel of a pointwise layer, is unpacked once, about 2 cycles an element, and each output
+row is packed: a few rows of int8 stand in scratch, while the tensors stay packed.
 """
 
 from __future__ import annotations
@@ -12,34 +12,38 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
+from thimble.codegen.armv7em.around import declarations
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
-from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
+from thimble.codegen.armv7em.narrow_weights import least_unpacking, specialise_by_pairs, with_int8_weights
+from thimble.codegen.armv7em.pixel_sums import specialise_average_pool, specialise_max_pool
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site, Value
 from thimble.compiler.ir.operator import (
-    Argument,
-    EndRow,
     FirstRow,
     GeneratedKernel,
-    Input,
-    InputRows,
     KernelCall,
-    OutputRows,
     ParamValue,
-    Rounding,
     Scratch,
-    Table,
 )
 from thimble.compiler.ir.types import DType
 
 MAX_UNPACKED_BYTES = 1 << 16
 """Most scratch for unpacked rows: offsets of rows have 16 bits, in words."""
 
-FLAT_PIXELS = 32
-"""Longest row that pixels of pointwise layers are put into: more of them are unpacked weights for less, and scratch."""
+PIXELS = (128, 96, 64, 48, 32, 24, 16, 12, 8, 4)
+"""Pixels of pointwise layers at once: more of them are weights that are read and unpacked less often, and scratch."""
+
+_SPANS = {"rows": {"first": "row", "end": "next"}, "pixels": {"first": "0", "end": "1"}}
+"""The rows that the kernel for int8 makes in one call, as the templates name them."""
+
+ACCUMULATIONS = ("average_pool_2d_accumulate", "reduce_sum_accumulate")
+"""Families of kernels that add up rows in lanes of 16 bits."""
+
+INT16_MAX, LANES = 0x7FFF, 4
 
 _ALIGNMENT = 8
 """Of each scratch of a call, where there are several."""
@@ -57,67 +61,129 @@ def specialise_packed_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel of a convolution around packed rows; None where int8 activations have none either."""
-    packed_weights = site.input(1).type.dtype.is_packed
-    find: Find = specialise_narrow_conv_2d if packed_weights else specialise_conv_2d
-    core = replace(core, winograd_bytes=0)
-    longer = _with_longer_rows(site, call) if whole else None
-    if longer is not None:
-        (flat_call,) = longer.op.lower(longer, Rounding.TFLM)
-        found = _around(find, longer, flat_call, core, limit_bytes, flat=True)
-        if found is not None and found.scratch_bytes <= limit_bytes:
-            return found
-    return _around(find, site, call, core, limit_bytes)
+    core = replace(core, winograd_bytes=0, compact=False)
 
+    def packed(find: Find, site: Site, room: int) -> KernelCall | None:
+        by_pixels = _by_pixels(find, site, call, core, room) if whole else None
+        return by_pixels or _by_rows(find, "rows", site, call, core, room)
 
-def _with_longer_rows(site: Site, call: KernelCall) -> Site | None:
-    """A pointwise convolution with its pixels in rows of up to FLAT_PIXELS; None where that is no longer than now."""
-    sizes = sizes_of(call)
-    ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
-    pixels = prod(site.output().type.shape[:3])
-    padded = sizes["pad_top"] or sizes["pad_left"] or prod(site.input(0).type.shape[:3]) != pixels
-    if any(sizes[name] != 1 for name in ones) or padded:
-        return None
-    width = next(n for n in range(FLAT_PIXELS, 0, -1) if pixels % n == 0)
-    if width <= sizes["output_width"]:
-        return None
-
-    def longer(value: Value) -> Value:
-        shape = (1, pixels // width, width, value.type.shape[3])
-        return replace(value, type=replace(value.type, shape=shape))
-
-    return replace(site, inputs=(longer(site.input(0)), *site.inputs[1:]), outputs=(longer(site.output()),))
+    if not site.input(1).type.dtype.is_packed:
+        return packed(specialise_conv_2d, site, limit_bytes)
+    wide = with_int8_weights(site)
+    by_pairs = packed(specialise_by_pairs, site, limit_bytes)
+    return least_unpacking(site, whole, by_pairs, lambda room: packed(specialise_conv_2d, wide, room), limit_bytes)
 
 
 def specialise_packed_depthwise(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
-    """The same for a depthwise convolution with int8 weights."""
-    return _around(specialise_depthwise, site, call, core, limit_bytes)
+    """The same for a depthwise convolution."""
+    return _by_rows(specialise_depthwise, "planes", site, call, core, limit_bytes)
 
 
-def _around(
-    find: Find, site: Site, call: KernelCall, core: Core, limit_bytes: int, flat: bool = False
+def specialise_packed_pool(
+    site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
-    """The kernel of `find` around packed rows; `flat`: all pixels of whole tensors are one row after the other."""
-    sizes = sizes_of(call)
-    own = (*_packed_params(site, sizes), ("flat", int(flat)))
-    spare = _scratch_bytes(dict(own))
-    if spare > MAX_UNPACKED_BYTES:
+    """The int8 kernel of a pool around packed rows, plain C where there is no other."""
+    average = call.kernel.startswith("average")
+    kernel = "average_pool_2d_s8" if average else "max_pool_2d_s8"
+    plain = replace(call, kernel=kernel, source=GeneratedKernel((), (kernel,)))
+
+    def find(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall:
+        own = specialise_average_pool if average else specialise_max_pool
+        found = own(site, plain, core, whole, limit_bytes)
+        return plain if found is None else replace(found, source=GeneratedKernel((), (found.kernel,)))
+
+    return _by_rows(find, "rows", site, call, core, limit_bytes)
+
+
+def specialise_packed_accumulation(
+    site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
+) -> KernelCall | None:
+    """The kernel that adds up int8 rows in 16 bits around packed rows; None where sums could leave these bits."""
+    sizes, given, made = sizes_of(call), site.input(0).type, site.output().type
+    family = next(family for family in ACCUMULATIONS if call.kernel.startswith(family))
+    most = sizes["input_height"] * sizes["input_width"] << (given.dtype.bits - 1)
+    limits = ("output_min", "output_max") if family == "reduce_sum_accumulate" else ()
+    if most > INT16_MAX or sizes["channels"] < LANES or not given.dtype.is_packed or (limits and made.dtype.is_packed):
         return None
-    inner = find(_with_int8_activations(site), call, core, False, limit_bytes - spare - _ALIGNMENT)
-    if inner is None or inner.source is None or FirstRow() not in inner.arguments:
+    own = (("width", given.shape[2]), ("input_bits", given.dtype.bits), ("output_bits", made.dtype.bits))
+    row_bytes = -(-sizes["input_width"] * sizes["channels"] // 4) * 4
+    scratch = Scratch(row_bytes + (sizes["channels"] if made.dtype.is_packed else 0), "uint32_t")
+    base, kernel = f"{family}_dsp", f"{family}_dsp_packed{made.dtype.bits}"
+    context = {"name": f"thimble_{kernel}", "base": f"thimble_{base}", "packs": made.dtype.is_packed}
+    files = ((f"thimble_{kernel}.{end}", render(f"packed_accumulate_dsp.{end}.j2", **context)) for end in ("c", "h"))
+    params: tuple[tuple[str, ParamValue], ...] = tuple((f"packed.{name}", value) for name, value in own)
+    return KernelCall(
+        kernel=kernel,
+        params=(*params, *((f"kernel.{name}", value) for name, value in call.params if name not in limits)),
+        arguments=(*call.arguments, scratch),
+        source=GeneratedKernel(tuple(files), (base, "packed_runs_dsp")),
+    )
+
+
+def _by_pixels(find: Find, site: Site, call: KernelCall, core: Core, limit_bytes: int) -> KernelCall | None:
+    """The kernel for all pixels of a pointwise layer, on a portion of them at a time: weights are read for each."""
+    given, made = site.input(0).type, site.output().type
+    pixels = prod(made.shape[:3])
+    for portion in PIXELS:
+        own: Sizes = {
+            "pixels": pixels,
+            "at_once": min(portion, pixels),
+            "input_channels": given.shape[3],
+            "input_bits": given.dtype.bits,
+            "output_channels": made.shape[3],
+            "output_bits": made.dtype.bits,
+        }
+        spare, flat = _pixel_bytes(own), replace(core, variant=Variant("flat", portion))
+        inner = find(_with_int8_activations(site), call, flat, True, limit_bytes - spare - _ALIGNMENT)
+        if inner is not None:
+            return _around(inner, own | {"at_once": sizes_of(inner)["row_pixels"]}, "pixels", spare)
+    return None
+
+
+def _by_rows(find: Find, form: str, site: Site, call: KernelCall, core: Core, limit_bytes: int) -> KernelCall | None:
+    """The kernel for rows, on as many at once as it makes by itself: rows between are unpacked and laid out once.
+
+    `form` is the one whose portions are rows.
+    """
+    wide = _with_int8_activations(site)
+
+    def make(rows: int, variant: Variant) -> tuple[KernelCall, dict[str, int], int] | None:
+        own = _packed_params(site, sizes_of(call), rows)
+        spare = _row_bytes(own)
+        room = limit_bytes - spare - _ALIGNMENT
+        inner = find(wide, call, replace(core, variant=variant), False, room) if spare <= MAX_UNPACKED_BYTES else None
+        taken = inner is not None and inner.source is not None and FirstRow() in inner.arguments
+        return (inner, own, spare) if inner is not None and taken else None
+
+    first = make(1, core.variant)
+    if first is None:
         return None
+    most = sizes_of(first[0]).get("rows_at_once", 0)
+    options = [(rows, Variant(form, rows)) for rows in range(most, 0, -1)]
+    if not most:
+        sizes = sizes_of(first[0])
+        at_once = -(-sizes.get("columns", 1) // sizes["output_width"])
+        options = [(rows, core.variant) for rows in range(at_once, 1, -1)]
+    made = next((found for option in options if (found := make(*option)) is not None), first)
+    return _around(made[0], made[1], "rows", made[2])
+
+
+def _around(inner: KernelCall, own: Sizes, unit: str, spare: int) -> KernelCall:
+    """The kernel around one for int8: `unit` names what is unpacked, to `spare` bytes of scratch."""
     kernel = f"{inner.kernel}_packed"
     scratch = (
         replace(a, bytes=-(-a.bytes // _ALIGNMENT) * _ALIGNMENT) if isinstance(a, Scratch) else a
         for a in inner.arguments
     )
-    params: tuple[tuple[str, ParamValue], ...] = tuple((f"packed.{name}", value) for name, value in own)
+    assert inner.source is not None
+    params: tuple[tuple[str, ParamValue], ...] = tuple((f"packed.{name}", value) for name, value in own.items())
     return KernelCall(
         kernel=kernel,
         params=(*params, *((f"kernel.{name}", value) for name, value in inner.params)),
         arguments=(*scratch, Scratch(spare, "uint32_t")),
-        source=_source(inner.source, inner.kernel, kernel, tuple(map(_declaration, inner.arguments))),
+        source=_source(inner.source, inner.kernel, kernel, unit, declarations(inner.arguments)),
     )
 
 
@@ -128,59 +194,59 @@ def _with_int8_activations(site: Site) -> Site:
     return replace(site, inputs=(wide(site.input(0)), *site.inputs[1:]), outputs=(wide(site.output()),))
 
 
-def _packed_params(site: Site, sizes: Sizes) -> tuple[tuple[str, int], ...]:
+def _packed_params(site: Site, sizes: Sizes, at_once: int) -> dict[str, int]:
     """The fields of thimble_packed_rows_params."""
     given, made = site.input(0).type, site.output().type
-    return (
-        ("all_rows", prod(given.shape[:2])),
-        ("input_height", sizes["input_height"]),
-        ("input_width", sizes["input_width"]),
-        ("input_channels", sizes["input_channels"]),
-        ("input_bits", given.dtype.bits),
-        ("first_row", -sizes["pad_top"]),
-        ("stride", sizes["stride_height"]),
-        ("reach", (sizes["kernel_height"] - 1) * sizes["dilation_height"] + 1 if given.dtype.is_packed else 1),
-        ("output_height", sizes["output_height"]),
-        ("output_width", sizes["output_width"]),
-        ("output_channels", sizes["output_channels"]),
-        ("output_bits", made.dtype.bits),
-    )
+    return {
+        "input_rows": prod(given.shape[:2]),
+        "input_height": sizes["input_height"],
+        "input_width": sizes["input_width"],
+        "input_channels": given.shape[3],
+        "input_bits": given.dtype.bits,
+        "first_row": -sizes["pad_top"],
+        "stride": sizes["stride_height"],
+        "reach": (sizes["kernel_height"] - 1) * sizes.get("dilation_height", 1) + 1,
+        "output_rows": prod(made.shape[:2]),
+        "output_height": sizes["output_height"],
+        "output_width": sizes["output_width"],
+        "output_channels": made.shape[3],
+        "output_bits": made.dtype.bits,
+        "at_once": at_once,
+    }
 
 
-def _scratch_bytes(own: Sizes) -> int:
+def _row_bytes(own: Sizes) -> int:
     """What thimble_packed_rows_open asks for."""
-    unpacked = own["input_width"] * own["input_channels"] + 3
-    size = -(-2 * own["all_rows"] // 4) * 4 + own["reach"] * (unpacked // 4 * 4) if own["input_bits"] < 8 else 0
-    return size + (own["output_width"] * own["output_channels"] if own["output_bits"] < 8 else 0)
+
+    def held(side: str, count: int) -> int:
+        if own[f"{side}_bits"] == 8:
+            return 0
+        return (
+            -(-2 * own[f"{side}_rows"] // 4) * 4 + count * -(-own[f"{side}_width"] * own[f"{side}_channels"] // 4) * 4
+        )
+
+    return held("input", (own["at_once"] - 1) * own["stride"] + own["reach"]) + held("output", own["at_once"])
 
 
-def _declaration(argument: Argument) -> tuple[str, str]:
-    """An argument as the kernel declares it, and as it is handed to the kernel for int8."""
-    if isinstance(argument, InputRows):
-        return "const thimble_rows *input", "&rows.input"
-    if isinstance(argument, OutputRows):
-        return "const thimble_rows *output", "&rows.output"
-    if isinstance(argument, FirstRow):
-        return "int32_t first", "row"
-    if isinstance(argument, EndRow):
-        return "int32_t end", "row + 1"
-    if isinstance(argument, Scratch):
-        return f"{argument.dtype} *scratch", "scratch"
-    if isinstance(argument, Table):
-        return f"const {argument.data.dtype.name}_t *{argument.name}", argument.name
-    if argument == Input(2):
-        return "const int32_t *bias", "bias"
-    raise ValueError(f"{argument} has no place in a kernel of rows")
+def _pixel_bytes(own: Sizes) -> int:
+    """What thimble_packed_pixels_open asks for."""
+    sides = (side for side in ("input", "output") if own[f"{side}_bits"] < 8)
+    return sum(-(-own["at_once"] * own[f"{side}_channels"] // 4) * 4 for side in sides)
 
 
 @lru_cache(maxsize=256)
-def _source(inner: GeneratedKernel, base: str, kernel: str, arguments: tuple[tuple[str, str], ...]) -> GeneratedKernel:
+def _source(
+    inner: GeneratedKernel, base: str, kernel: str, unit: str, arguments: tuple[tuple[str, str], ...]
+) -> GeneratedKernel:
     """The files of the int8 kernel, and those of the one around it."""
+    instead = {"input": f"&{unit}.input", "output": f"&{unit}.output"} | _SPANS[unit]
     context = {
         "name": f"thimble_{kernel}",
         "base": f"thimble_{base}",
         "declared": [declared for declared, _ in arguments],
-        "given": [given for _, given in arguments],
+        "given": [instead.get(name, name) for _, name in arguments],
+        "unit": unit,
     }
-    own = tuple((f"thimble_{kernel}.{end}", render(f"packed_rows_dsp.{end}.j2", **context)) for end in ("c", "h"))
-    return GeneratedKernel((*inner.files, *own), (*inner.needs, "packed_rows_dsp"))
+    templates = {"c": f"packed_{unit}_dsp.c.j2", "h": "packed_dsp.h.j2"}
+    own = tuple((f"thimble_{kernel}.{end}", render(template, **context)) for end, template in templates.items())
+    return GeneratedKernel((*inner.files, *own), (*inner.needs, f"packed_{unit}_dsp", "packed_runs_dsp"))

@@ -31,8 +31,11 @@ class PlainLayer:
 
     @property
     def rounds_ties(self) -> bool:
-        """Whether results below the zero point are ever seen, so that their halves must be rounded away from it."""
-        return self.output_min < self.output_zero_point
+        """Whether results below the zero point are ever seen, so that their halves must be rounded away from it.
+
+        Only right shifts round them so.
+        """
+        return self.output_min < self.output_zero_point and bool((self.shifts < 0).any())
 
     @property
     def start(self) -> Array:

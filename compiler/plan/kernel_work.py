@@ -89,8 +89,6 @@ class CallShape:
     def work(self, node: NodeSize, rows: float) -> Work:
         """What a call of the layer's function for `rows` of a node's rows makes this kernel do."""
         share = min(rows / node.steps, 1.0)
-        if self.numbers.get("flat"):  # its rows are longer than the node's
-            rows = share * self.numbers["output_height"]
         plain = {
             "calls": 1.0,
             "kernels": rows if self.for_one_row else 1.0,
@@ -133,6 +131,8 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
     for needed, count in _PORTIONED:
         if n.keys() >= needed:
             return count(call, rows)
+    if "columns_at_once" in n:
+        return _by_matrices(n, plain)
     if "kernel_height" in n and "pad_top" in n and not call.prepared:
         return _by_windows(n, plain)
     return {"laid_out": plain["inputs"], "weights": float(call.table_bytes)} if call.prepared else {}
@@ -190,6 +190,24 @@ def _groups(pixels: int, most_alone: int) -> float:
     """Groups of four pixels; up to so many that are left over are made alone, in less than half the time of a group."""
     whole, left = divmod(pixels, PIXELS)
     return whole + (ALONE * left if left <= most_alone else 1.0)
+
+
+def _by_side_by_side(call: CallShape, rows: float) -> dict[str, float]:
+    """Pointwise layers by four pixels side by side, in portions of a row or of some rows; all pixels may be one row."""
+    rows = 1.0 if call.numbers["flat"] else rows
+    n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
+    depth = ceil(n["input_channels"] / WEIGHT_WORD) * WEIGHT_WORD
+    full, rest = divmod(n["output_width"], n["pixels_at_once"])
+    portions = ceil(rows / min(n["rows_at_once"], max(rows, 1))) * (full + (rest > 0))
+    groups = rows * (full * ceil(n["pixels_at_once"] / PIXELS) + ceil(rest / PIXELS))
+    return {
+        "macs": groups * PIXELS * 2.0 * pairs * depth,
+        "laid_out": groups * PIXELS * depth,
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions),
+        "starts": float(portions * pairs),
+        "runs": groups * pairs,
+    }
 
 
 def _is_flat(n: Mapping[str, int]) -> bool:
@@ -286,6 +304,17 @@ def _by_pixels(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def _by_matrices(n: Mapping[str, int], plain: Work) -> dict[str, float]:
+    """Products of computed matrices: columns are laid out once, rows once for each portion of the columns."""
+    batches = plain["outputs"] / (n["rows"] * n["columns"])
+    portions = ceil(n["columns"] / n["columns_at_once"])
+    return {
+        "laid_out": batches * n["depth"] * (n["columns"] + portions * n["rows"]),
+        "portions": batches * portions,
+        "starts": batches * n["rows"] * ceil(n["columns"] / PIXELS),
+    }
+
+
 _IMAGE = frozenset({"kernel_height", "output_width", "output_height"})
 _CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_left"})
 _PLANES = frozenset({"rows_at_once", "channels", "row_words", "packed_height", "packed_width", "stride_height"})
@@ -295,6 +324,7 @@ _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, f
     (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), _by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, _by_pixels),
     (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, _by_rows),
+    (frozenset({"pixels_at_once", "rows_at_once", "skipped_steps", "output_width"}), _by_side_by_side),
     (frozenset({"columns", "depth", "output_channels", "output_width", "kernel_height"}), _by_columns),
 )
 """Which parameters tell that a kernel works in which portions."""

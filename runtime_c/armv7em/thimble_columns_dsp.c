@@ -4,7 +4,11 @@
 /* Code for borders stays out of the loops for the inside, which then fit small instruction caches. */
 #define SELDOM __attribute__((noinline))
 
-/* A column of a panel: word `step` of its first half lies at panel[8 * step], of its second at panel[8 * step + 4]. */
+/* From one step of a column to the next, in words: of a column in a group of four, and of one that is made alone. */
+#define THIMBLE_GROUP_PITCH 8
+#define THIMBLE_SINGLE_PITCH 2
+
+/* A column of a group: word `step` of its first half lies at panel[8 * step], of its second at panel[8 * step + 4]. */
 
 static inline void put_folded(uint32_t *column, uint32_t x) {
     column[0] = thimble_first_folded(x);
@@ -16,8 +20,24 @@ static inline void put_plain(uint32_t *column, uint32_t x) {
     column[4] = thimble_second_plain(x);
 }
 
-/* `words` words of four bytes into a column, four at a time where there are as many. */
-static inline void widen(int32_t folded, const int8_t *from, uint32_t *panel, int32_t words) {
+/* `words` words of four bytes into a column that is made alone: its words lie one behind the other. */
+static SELDOM void widen_single(int32_t folded, const int8_t *from, uint32_t *column, int32_t words) {
+    for (; words > 0; words--) {
+        const uint32_t x = thimble_load_4(from);
+        column[0] = folded ? thimble_first_folded(x) : thimble_first_plain(x);
+        column[1] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
+        from += 4;
+        column += 2;
+    }
+}
+
+/* `words` words of four bytes into a column whose words lie `pitch` words apart: of a group, four at a time where there
+ * are as many. */
+static inline void widen(int32_t folded, const int8_t *from, uint32_t *panel, int32_t words, int32_t pitch) {
+    if (pitch == THIMBLE_SINGLE_PITCH) {
+        widen_single(folded, from, panel, words);
+        return;
+    }
     if (!folded) {
         for (; words > 0; words--) {
             put_plain(panel, thimble_load_4(from));
@@ -112,34 +132,40 @@ static int find_lines(const thimble_columns_dsp_params *p, const thimble_rows *i
 
 /* A window that lies inside of the input, its rows made of whole words, as a column. */
 static __attribute__((noinline)) void inner_column(const thimble_columns_dsp_params *p, const int8_t *const *lines,
-                                                   int32_t left, uint32_t *column) {
+                                                   int32_t left, uint32_t *column, int32_t pitch) {
     const int32_t row_bytes = p->kernel_width * p->input_channels;
     const int32_t from = left * p->input_channels;
     for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-        widen(p->folded, lines[ky] + from, column, row_bytes / 4);
-        column += 2 * row_bytes;
+        widen(p->folded, lines[ky] + from, column, row_bytes / 4, pitch);
+        column += row_bytes / 4 * pitch;
     }
 }
 
 /* A window that lies inside of the input as a column, by way of its bytes in `window`. */
 static __attribute__((noinline)) void copied_column(const thimble_columns_dsp_params *p, const int8_t *const *lines,
-                                                    int32_t left, int8_t *window, uint32_t *column) {
+                                                    int32_t left, int8_t *window, uint32_t *column, int32_t pitch) {
     const int32_t row_bytes = p->kernel_width * p->input_channels;
     int8_t *to = window;
     for (int32_t ky = 0; ky < p->kernel_height; ky++) {
         copy(to, lines[ky] + left * p->input_channels, row_bytes);
         to += row_bytes;
     }
-    widen(p->folded, window, column, p->depth / 4);
+    widen(p->folded, window, column, p->depth / 4, pitch);
 }
 
 /* Any window as a column, by way of its bytes in `window`. */
 static SELDOM void outer_column(const thimble_columns_dsp_params *p, const int8_t *const *lines, int32_t left,
-                                int8_t *window, uint32_t *column) {
+                                int8_t *window, uint32_t *column, int32_t pitch) {
     for (int32_t ky = 0; ky < p->kernel_height; ky++) {
         gather(p, lines[ky], left, window + ky * p->kernel_width * p->input_channels);
     }
-    widen(p->folded, window, column, p->depth / 4);
+    widen(p->folded, window, column, p->depth / 4, pitch);
+}
+
+/* Columns of the next product of `left` ones: one more, where a group of four is faster than those behind the last. */
+static int32_t portion(const thimble_columns_dsp_params *p, int32_t left) {
+    const int32_t columns = left < p->columns ? left : p->columns;
+    return columns % 4 > THIMBLE_MAX_TAILS ? (columns + 3) / 4 * 4 : columns;
 }
 
 void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmul_function matmul,
@@ -155,36 +181,44 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
     thimble_matmul_job job = {
         .panel = scratch,
         .weights = packed,
-        .pair_bytes = 2 * p->depth + 32,
+        .pair_bytes = 2 * p->depth + thimble_pair_constants_bytes(p->shift),
         .outputs = outputs,
         .channels = p->output_channels,
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
     };
     int8_t *window = (int8_t *)(scratch + p->columns * p->depth / 2);
+    job.shift = p->shift;
     job.spare = scratch + (2 * p->columns + 1) * p->depth / 4;
     int32_t columns = 0;
+    int32_t left_over = (end - first) * p->output_width;
+    int32_t wanted = portion(p, left_over);
     for (int32_t y = first; y < end; y++) {
         const int inner_row = find_lines(p, input, y, lines) && p->dilation_width == 1;
         int8_t *row = thimble_row(output, y);
         int32_t left = -p->pad_left;
         for (int32_t x = 0; x < p->output_width; x++) {
             const int is_last = y + 1 == end && x + 1 == p->output_width;
-            do { /* the last column is made again until its group of four is full, but for few columns */
-                uint32_t *column = scratch + columns / 4 * (2 * p->depth) + columns % 4;
+            do { /* the last column is made again where its group is not full */
+                const int grouped = columns < wanted / 4 * 4;
+                const int32_t pitch = grouped ? THIMBLE_GROUP_PITCH : THIMBLE_SINGLE_PITCH;
+                uint32_t *column =
+                    scratch + (grouped ? columns / 4 * (2 * p->depth) + columns % 4 : columns * (p->depth / 2));
                 if (inner_row && left >= 0 && left <= last_inside && by_words) {
-                    inner_column(p, lines, left, column);
+                    inner_column(p, lines, left, column, pitch);
                 } else if (inner_row && left >= 0 && left <= last_inside) {
-                    copied_column(p, lines, left, window, column);
+                    copied_column(p, lines, left, window, column, pitch);
                 } else {
-                    outer_column(p, lines, left, window, column);
+                    outer_column(p, lines, left, window, column, pitch);
                 }
                 outputs[columns++] = row;
-            } while (is_last && columns % 4 > THIMBLE_MAX_TAILS);
-            if (columns == p->columns || is_last) {
+            } while (is_last && columns < wanted);
+            if (columns == wanted) {
                 job.outputs_end = outputs + columns / 4 * 4;
                 job.tails_end = outputs + columns;
                 matmul(&job);
+                left_over -= wanted;
+                wanted = portion(p, left_over);
                 columns = 0;
             }
             row += p->output_channels;
@@ -199,10 +233,10 @@ static void part_column(const thimble_columns_dsp_params *p, const int8_t *row, 
     const int32_t words = p->kernel_width * p->input_channels / 4;
     const int is_inside = row != 0 && left >= 0 && left <= p->input_width - p->kernel_width;
     if (is_inside && p->dilation_width == 1) {
-        widen(p->folded, row + left * p->input_channels, column, words);
+        widen(p->folded, row + left * p->input_channels, column, words, THIMBLE_GROUP_PITCH);
     } else {
         gather(p, row, left, window);
-        widen(p->folded, window, column, words);
+        widen(p->folded, window, column, words, THIMBLE_GROUP_PITCH);
     }
 }
 
@@ -227,7 +261,7 @@ void thimble_partial_columns_dsp(const thimble_columns_dsp_params *params, thimb
     thimble_partial_matmul_job job = {
         .panel = scratch,
         .weights = packed,
-        .pair_bytes = 2 * p->depth + 32,
+        .pair_bytes = 2 * p->depth + thimble_pair_constants_bytes(p->shift),
         .part_bytes = 2 * row_bytes,
         .sums = (int32_t *)(scratch + 2 * row_bytes),
         .outputs = outputs,

@@ -2,6 +2,9 @@
 #include "thimble_planes_dsp.h"
 
 #include "thimble_fill_lanes_dsp.h"
+#if !defined(__ARM_FEATURE_DSP)
+#include "thimble_packed.h"
+#endif
 
 /* Words [at, end) of all four lanes: borders. */
 static void put_borders(uint32_t *planes, int32_t at, int32_t end, uint32_t border) {
@@ -56,12 +59,13 @@ static channel_constants load_constants(const thimble_planes_dsp_params *p, cons
     return made;
 }
 
-/* Scaled tap (ky, kx) of the packed kernel: a byte, or word i of a kernel row holds taps i and i + 1. */
+/* Scaled tap (ky, kx) of the packed kernel: a byte, some bits of one, or word i of a kernel row holds taps i and i + 1.
+ */
 static int32_t tap(const thimble_planes_dsp_params *p, const int32_t *packed, int32_t ky, int32_t kx) {
     if (p->tap_row_bytes != 0) {
-        const int8_t *bytes = (const int8_t *)packed;
+        const uint8_t *bytes = (const uint8_t *)packed;
         const int32_t bits = p->total_shift >= 0 ? bytes[p->special_at] : p->scale_bits;
-        return bytes[ky * p->tap_row_bytes + kx] * (1 << bits);
+        return thimble_packed_get(bytes + ky * p->tap_row_bytes, kx, p->weight_bits) * (1 << bits);
     }
     const int32_t last = p->packed_width > 1 ? p->packed_width - 2 : 0;
     const uint32_t word = (uint32_t)packed[ky * (last + 1) + (kx <= last ? kx : last)];

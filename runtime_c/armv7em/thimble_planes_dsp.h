@@ -40,7 +40,8 @@ typedef struct {
     int32_t total_shift;   /* last shift of all channels, or -1 where each channel has its own */
     int32_t scale_bits;    /* where each has: the sums' scale */
     int32_t rounds_ties;   /* where each has: whether halves below the zero point are rounded away from it */
-    int32_t tap_row_bytes; /* bytes of a kernel row where weights are packed as bytes, else 0 */
+    int32_t weight_bits;   /* 8, or 4 or 2 where several weights share a byte */
+    int32_t tap_row_bytes; /* bytes of a kernel row where weights are packed as bytes or closer, else 0 */
     int32_t special_at;    /* then: where among them the scale bits stand, or the last shift less 1 */
     int32_t constants_at;  /* the packed word at which bias and multiplier stand */
     int32_t common_addend; /* addends without 2^(scale bits - 2), before that shift where each channel has its own */
@@ -50,7 +51,7 @@ typedef struct {
  * planes   (rows, row_words, 4) pairs of elements, the first one of a row under the first tap of its first output
  * packed   (channels, channel_words): for each kernel row words of two weights, word i taps i and i + 1; then bias,
  *          multiplier, addend and, where each channel has its own, shift. Or weights as bytes, row by row, and one byte
- *          more; then bias and multiplier
+ *          more; then bias and multiplier. Of weights below 8 bits each kernel row begins at a byte
  * outputs  the output rows
  * weights  scratch behind the planes, where words of two weights are made from bytes
  * inputs   the input rows that are inside of the image
@@ -86,8 +87,8 @@ typedef void (*thimble_fill_lanes_function)(const thimble_planes_dsp_params *par
  * Input rows are read for four channels at a time while outputs of the ones before are written: the output must not lie
  * over the input rows of the same rows_at_once output rows. Without DSP instructions a portable twin takes the place of
  * `function`; `fill` is thimble_fill_lanes_dsp where there are less than four channels, else null.
- * scratch  4 * ((rows_at_once - 1) * stride_height + kernel_height) * row_words words, and with weights as bytes that
- *          are not rows of three, packed_height * max(packed_width - 1, 1) more */
+ * scratch  4 * ((rows_at_once - 1) * stride_height + kernel_height) * row_words words, and with weights as bytes or
+ *          closer that are not rows of three, packed_height * max(packed_width - 1, 1) more */
 void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_function function,
                         thimble_fill_lanes_function fill, const thimble_rows *input, const int32_t *packed,
                         uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end);

@@ -25,16 +25,8 @@ static int8_t *multiply(const thimble_batch_matmul_s8_params *p, const int8_t *l
 void thimble_batch_matmul_s8(const thimble_batch_matmul_s8_params *params, const int8_t *left, const int8_t *right,
                              int8_t *output) {
     const thimble_batch_matmul_s8_params *p = params;
-    for (int32_t i = 0; i < p->batches[0]; i++) {
-        for (int32_t j = 0; j < p->batches[1]; j++) {
-            for (int32_t k = 0; k < p->batches[2]; k++) {
-                output = multiply(p,
-                                  left + i * p->left_batch_strides[0] + j * p->left_batch_strides[1] +
-                                      k * p->left_batch_strides[2],
-                                  right + i * p->right_batch_strides[0] + j * p->right_batch_strides[1] +
-                                      k * p->right_batch_strides[2],
-                                  output);
-            }
-        }
+    for (int32_t batch = 0; batch < thimble_batch_count(p); batch++) {
+        output = multiply(p, left + thimble_batch_offset(p, p->left_batch_strides, batch),
+                          right + thimble_batch_offset(p, p->right_batch_strides, batch), output);
     }
 }

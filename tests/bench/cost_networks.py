@@ -75,10 +75,39 @@ def connected(rng: Rng, seed: int) -> bytes:
     return g.finish(g.connected(x, int(rng.integers(2, 640))))
 
 
+def attention(rng: Rng, seed: int) -> bytes:
+    """Attention of some heads: tokens by tokens, softmax, and tokens by values, twice."""
+    g = CalibratedBuilder(seed)
+    heads, tokens, depth = int(rng.integers(1, 4)), int(rng.integers(4, 40)), 4 * int(rng.integers(2, 13))
+    x = g.input(1, tokens, 1, heads * depth)
+    for _ in range(2):
+        query, key, value = (g.reshape(g.conv(x, heads * depth), heads, tokens, depth) for _ in range(3))
+        mixed = g.matmul(g.softmax(g.matmul(query, key, adjoint=True)), value)
+        x = g.reshape(mixed, 1, tokens, 1, heads * depth)
+    return g.finish(x)
+
+
+def pooled(rng: Rng, seed: int) -> bytes:
+    """Pools and means of one image."""
+    g = CalibratedBuilder(seed)
+    height, width = (2 * int(n) for n in rng.integers(2, 13, 2))
+    x = g.input(1, height, width, _channels(rng, 64))
+    most = g.max_pool(x)
+    return g.finish(g.average_pool(x), g.mean(x), g.mean(most), g.average_pool(most))
+
+
 FAMILIES: tuple[Callable[[Rng, int], bytes], ...] = (mobile, residual, spoken, connected)
+
+
+ATTENTION_NETWORKS, POOLED_NETWORKS = range(1000, 1004), range(1100, 1108)
+"""Numbers of networks of kinds that the families have too few of."""
 
 
 def network(number: int) -> bytes:
     """The model file of a random network, the same every time."""
     rng = np.random.default_rng(1000 + number)
+    if number in ATTENTION_NETWORKS:
+        return attention(rng, number)
+    if number in POOLED_NETWORKS:
+        return pooled(rng, number)
     return FAMILIES[number % len(FAMILIES)](rng, number)

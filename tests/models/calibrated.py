@@ -70,6 +70,13 @@ class CalibratedBuilder:
         levels = self._rng.integers(-127, 128, (units, flat.shape[1]))
         return self._weighted("FULLY_CONNECTED", "FullyConnectedOptions", x, levels, flat @ levels.T, 0, activation)
 
+    def matmul(self, a: int, b: int, adjoint: bool = False) -> int:
+        """BATCH_MATMUL; `adjoint`: the second matrices are stored the other way round."""
+        real = self._real[a] @ (self._real[b].swapaxes(-1, -2) if adjoint else self._real[b])
+        y = self._add(real)
+        self._model.op("BATCH_MATMUL", [a, b], [y], "BatchMatMulOptions", adjX=False, adjY=adjoint)
+        return y
+
     def add(self, a: int, b: int) -> int:
         """ADD."""
         return self._binary("ADD", "AddOptions", a, b, self._real[a] + self._real[b])
