@@ -21,14 +21,15 @@ from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import sizes_of
+from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Argument, Array, GeneratedKernel, KernelCall, Scratch, Table
 from thimble.compiler.ir.types import DType
 
 _COLUMNS, _ROWS = re.compile(r"conv_2d_dsp_(\w+)"), re.compile(r"conv_2d_rows_dsp_(\w+)")
 _WINDOWS, _PARTS = re.compile(r"conv_2d_windows_dsp_(\w+)"), re.compile(r"conv_2d_partial_dsp_(\w+)")
-_BIASES, _CONSTANTS = 2, 6
-"""Words of a pair's table before and behind its weights."""
+_BIASES = 2
+"""Words of a pair's table before its weights."""
 
 _ONCE = "_once"
 _DECLARED = (
@@ -49,7 +50,7 @@ def specialise_narrow_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel's call with packed weights; None where int8 weights have none either."""
-    direct, wide = replace(core, winograd_bytes=0), with_int8_weights(site)
+    direct, wide = replace(core, winograd_bytes=0, compact=False), with_int8_weights(site)
     by_pairs = specialise_by_pairs(site, call, direct, whole, limit_bytes)
     return least_unpacking(
         site, whole, by_pairs, lambda room: specialise_conv_2d(wide, call, direct, whole, room), limit_bytes
@@ -58,8 +59,12 @@ def specialise_narrow_conv_2d(
 
 def specialise_by_pairs(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
     """The kernel that unpacks the weights of two channels at a time; None where there is none for int8 weights."""
-    found = specialise_conv_2d(with_int8_weights(site), call, core, whole, limit_bytes)
-    if found is None or not (_COLUMNS.fullmatch(found.kernel) or _ROWS.fullmatch(found.kernel)):
+    ways = (core.variant, Variant("rows"), Variant("columns")) if core.variant == DEFAULT else (core.variant,)
+    wide = with_int8_weights(site)
+    made = (specialise_conv_2d(wide, call, replace(core, variant=way), whole, limit_bytes) for way in ways)
+    having = (_COLUMNS, _ROWS)
+    found = next((one for one in made if one and any(form.fullmatch(one.kernel) for form in having)), None)
+    if found is None:
         return None
     sizes, dtype = sizes_of(found), site.input(1).type.dtype
     extra_bytes = 4 * _pair_words(found.kernel, sizes) if _COLUMNS.fullmatch(found.kernel) else 0
@@ -140,18 +145,24 @@ def _narrowed(wide: KernelCall, dtype: DType, name: str, extra_bytes: int, sourc
 def _pair_words(kernel: str, sizes: dict[str, int]) -> int:
     """Words of a pair's table with int8 weights."""
     if _COLUMNS.fullmatch(kernel) or _PARTS.fullmatch(kernel):
-        return _BIASES + sizes["depth"] // 2 + _CONSTANTS
+        return _BIASES + sizes["depth"] // 2 + _constants(sizes)
     rows = 1 if _WINDOWS.fullmatch(kernel) else sizes["kernel_height"]
-    return _BIASES + 2 * rows * sizes["row_steps"] + _CONSTANTS
+    return _BIASES + 2 * rows * sizes["row_steps"] + _constants(sizes)
+
+
+def _constants(sizes: dict[str, int]) -> int:
+    """Words of a pair's table behind its weights."""
+    return 2 if sizes["shift"] else 6
 
 
 def _packed(table: Array, kernel: str, sizes: dict[str, int], dtype: DType) -> Array:
     """The table of packing.pair_words with its words of weights packed, int32, as thimble_unpack_dsp.h reads it."""
     pairs = -(-sizes["output_channels"] // 2)
     rows = table.reshape(-1)[: pairs * _pair_words(kernel, sizes)].reshape(pairs, -1)
-    words = np.ascontiguousarray(rows[:, _BIASES:-_CONSTANTS]).view(np.uint32)
+    behind = rows.shape[1] - _constants(sizes)
+    words = np.ascontiguousarray(rows[:, _BIASES:behind]).view(np.uint32)
     shared = _shared_words(_fields(words, sizes["folded"], dtype), dtype)
-    return np.concatenate((rows[:, :_BIASES], shared, rows[:, -_CONSTANTS:]), axis=1)
+    return np.concatenate((rows[:, :_BIASES], shared, rows[:, behind:]), axis=1)
 
 
 def _fields(words: Array, folded: int, dtype: DType) -> Array:

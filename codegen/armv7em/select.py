@@ -29,9 +29,9 @@ from thimble.codegen.armv7em.pixel_sums import (
 from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
-from thimble.codegen.tuned import NOT_TUNED, TunedKernels, layer_key
-from thimble.codegen.variants import Variant
+from thimble.codegen.kernel_tools.sizes import Sizes
+from thimble.codegen.tuned import NOT_TUNED, TunedKernels
+from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -78,12 +78,6 @@ VARIANTS: Mapping[str, Callable[[Sizes, bool], tuple[Variant, ...]]] = {
 """Ways to make a kernel by the plain one's name, its numbers, and whether it is for whole tensors."""
 
 
-def variants(call: KernelCall, whole: bool) -> tuple[Variant, ...]:
-    """Ways to make the kernel of a plain call that may be faster than the default one; not all of them are possible."""
-    sizes = sizes_of(call)
-    return VARIANTS[call.kernel](sizes, whole) if call.kernel in VARIANTS else ()
-
-
 def specialise(
     site: Site,
     call: KernelCall,
@@ -107,7 +101,6 @@ def specialise(
         found = find(site, call, replace(core, variant=variant), whole, limit)
         return None if found is None or found.scratch_bytes > limit else found
 
-    default = make(core.variant)
-    if default is None or not tuned.layers:
-        return default
-    return tuned.choose(layer_key(site, call, whole, core.compact), default, limit, make)
+    if core.variant != DEFAULT:
+        return make(core.variant)
+    return tuned.call_of(site, call, whole, limit, make, core.compact)

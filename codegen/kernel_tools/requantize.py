@@ -30,16 +30,12 @@ MAX_TOTAL_SHIFT = 22
 
 @dataclass(frozen=True, slots=True)
 class Requantization:
-    """Per-channel constants, int64: sums are to be scaled by 2**scale_bits; multipliers, addends and last shifts.
-
-    `starts` are to be added to what scaled sums begin with.
-    """
+    """Per-channel constants, int64: sums are to be scaled by 2**scale_bits; multipliers, addends and last shifts."""
 
     scale_bits: Array
     multipliers: Array
     addends: Array
     shifts: Array
-    starts: Array | int = 0
 
     @property
     def uniform_bits(self) -> int:
@@ -97,6 +93,8 @@ class PlainRequantization:
         """The constants with one last shift for all channels, by a scale of its own for each; `wanted` if possible."""
         largest = int((self.right + np.minimum(self.room, MAX_SCALE_BITS)).min()) - 1
         smallest = int((self.right + self.least).max()) - 1
+        if smallest > largest:  # some channel would need more than MAX_SCALE_BITS, with which weights leave int16
+            return None
         return self.with_bits(max(min(wanted, largest), smallest) + 1 - self.right)
 
 

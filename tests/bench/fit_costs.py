@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from rich.progress import track
 from tests.bench.cost_networks import ATTENTION_NETWORKS, POOLED_NETWORKS, network
 from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, load_graph, sample_all
 from thimble.codegen.kernels import KernelFamily
+from thimble.codegen.tuned import FAMILY
 from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, CycleModel
 from thimble.compiler.plan.kernel_work import COUNTS
 from thimble.targets.model import Target, list_targets, load_target
@@ -41,9 +41,6 @@ ATTENTION_RUNS = (PLAIN[0], OWN[0], Variant(KernelFamily.AUTO, 1024), Variant(Ke
 
 LEAST_SAMPLES = 6
 """Kernels with fewer samples have no entry of their own."""
-
-FAMILY = re.compile(r"(.+?_(?:dsp|mve|scalar))(?:_|$)")
-"""What the names of generated kernels begin with: the kernel, then the instructions that it is for."""
 
 ROUNDS = 20
 SWEEPS = 4000
