@@ -153,6 +153,12 @@ def _dequantize_linear(node: FileNode) -> Sequence[Tensor]:
     b, x = node.builder, node.input()
     if node.dtype() is DType.FLOAT32 or node.dtype(1) is not DType.FLOAT32:
         raise node.refused("it dequantizes floats, which is not supported.")
+    block = node.integer("block_size", 0)
+    if block and b.is_constant(x):
+        raise node.refused(
+            f"its constant has a scale for each block of {block} values; "
+            "weights need one for the whole tensor or for each output channel."
+        )
     params = _params(b, x, node.input(1), node.optional(2), _axis(node))
     made = None if params is None else dequantize(b, x, params)
     if made is not None:
