@@ -130,11 +130,13 @@ static void fill_row(const thimble_wide_rows_dsp_params *p, const int8_t *from, 
     put_border(p, to + 2 * p->input_width * words, (p->row_pixels - p->pad_left - p->input_width) * words);
 }
 
+#if !defined(__ARM_FEATURE_DSP)
+
 /* Output (x, channel) of one row. */
 static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimble_row_matmul_job *job,
                               const uint32_t *rows, int32_t x, const int32_t *weights, int32_t channel) {
     const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
-                                    p->output_min != -128 || p->output_max != 127};
+                                    p->output_min != -128 || p->output_max != 127, p->shift};
     const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
     const int32_t pixel_words = (p->input_channels + 3) / 4;
     const int32_t steps = p->kernel_width * pixel_words;
@@ -148,7 +150,7 @@ static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimb
         }
         weights += 2 * (p->row_steps - steps);
     }
-    return thimble_sums_output(form, tail, sum, weights + 2 * channel);
+    return thimble_sums_output(form, tail, sum, weights - channel + channel * thimble_channel_constants(p->shift));
 }
 
 void thimble_row_matmul_portable(const thimble_row_matmul_job *job) {
@@ -171,6 +173,8 @@ void thimble_row_matmul_portable(const thimble_row_matmul_job *job) {
     }
 }
 
+#endif
+
 static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
@@ -179,7 +183,7 @@ thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_p
                                                    uint32_t *scratch) {
     const thimble_wide_rows_dsp_params *p = params;
     const int32_t pixel_words = (p->input_channels + 3) / 4;
-    const int32_t pair_bytes = 8 * p->row_steps * p->kernel_height + 32;
+    const int32_t pair_bytes = 8 * p->row_steps * p->kernel_height + thimble_pair_constants_bytes(p->shift);
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const thimble_row_matmul_job job = {
@@ -197,14 +201,6 @@ thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_p
     return job;
 }
 
-static void run(thimble_row_matmul_function function, const thimble_row_matmul_job *job) {
-    if (function != 0) {
-        function(job);
-    } else {
-        thimble_row_matmul_portable(job);
-    }
-}
-
 void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
                           thimble_row_matmul_job *job, int32_t pixels, int8_t *to) {
     const thimble_wide_rows_dsp_params *p = params;
@@ -214,7 +210,7 @@ void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_ro
     job->tails = pixels % 4 <= p->max_tails ? pixels % 4 : 0;
     job->last_column = (pixels - job->tails - 4) * 8 * ((p->input_channels + 3) / 4);
     job->last_pixel = (pixels - job->tails - 4) * p->output_channels;
-    run(function, job);
+    function(job);
 }
 
 void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
@@ -246,7 +242,7 @@ void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_r
         }
         job.outputs = outputs;
         job.outputs_end = outputs + done;
-        run(function, &job);
+        function(&job);
     }
 }
 
