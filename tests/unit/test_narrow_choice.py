@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.models.calibrated import CalibratedBuilder
 from thimble.compiler.driver import stages
