@@ -180,13 +180,15 @@ class Search:
         """All runs, with or without those that compute something twice."""
         if repeats not in self._cuts:
             what = "Cutting the graph into runs, strips and patches" if repeats else "Cutting the graph into runs"
-            self._cuts[repeats] = Cuts(
-                self.graph,
-                self._recipes(repeats),
-                lambda part: self._options.progress(what, part),
-                self._options.cycles,
-                self._by_node,
-            )
+            recipes, options = self._recipes(repeats), self._options
+
+            def progress(part: float) -> None:
+                options.progress(what, part)
+
+            if repeats and options.schedule is not Schedule.PATCH:
+                self._cuts[True] = self.cuts(False).with_repeats(recipes, progress)
+            else:
+                self._cuts[repeats] = Cuts(self.graph, recipes, progress, options.cycles, self._by_node)
         return self._cuts[repeats]
 
     def _recipes(self, repeats: bool) -> tuple[Recipe, ...]:
