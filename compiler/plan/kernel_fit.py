@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 
 import numpy as np
 
@@ -45,6 +46,9 @@ SCHEDULE_LIMITS = 16
 
 LOOSE = 1.01
 """What a layout may take of the bytes that were asked for, before one is sought with care."""
+
+CLOSE = 1.04
+"""What a quick layout may take of the bytes that are there, if one with care is to stay within them."""
 
 WORTH = 1.01
 """Where a limit of bytes is given, more of them are taken only for fewer cycles than this."""
@@ -234,22 +238,27 @@ class KernelFit:
                 best = point if best is None or self._score_of(point) < self._score_of(best) else best
         return best
 
-    def _shrunk(self, offer: _Offer, limit: int) -> FrontierPoint | None:
-        """A schedule with slower kernels, as far as a layout needs them to stay within a limit; None if it never does.
+    def _shrunk(self, offer: _Offer, limit: int, below_cycles: float = inf) -> FrontierPoint | None:
+        """A schedule with slower kernels, as far as a layout needs them to stay within a limit; None if it never does,
+        or not with fewer cycles than `below_cycles`.
 
-        Layouts are quick, but for one.
+        Layouts are quick, but for one that is close to the limit. Where less scratch does not make them smaller, they
+        are given up.
         """
-        draft, live, careful, tried = offer.draft, offer.limit_bytes, True, None
+        draft, live, careful, tried, least = offer.draft, offer.limit_bytes, True, None, inf
         for _ in range(ATTEMPTS):
             limits = draft.curve.scratch_limits(live)
-            if limits == tried:
+            if limits == tried or draft.curve.cycles_with(limits) >= below_cycles:
                 return None
             tried = limits
             found = self._laid_out(draft, limits, 0.0)
-            if careful and found.plan.bound_bytes <= limit < found.arena_bytes:
+            if careful and found.plan.bound_bytes <= limit < found.arena_bytes <= CLOSE * limit:
                 found, careful = self._laid_out(draft, limits, self._options.effort), False
             if found.arena_bytes <= limit:
                 return found
+            if found.arena_bytes >= least:
+                return None
+            least = found.arena_bytes
             live = min(live, limit) - (found.arena_bytes - limit)
         return None
 
@@ -263,7 +272,7 @@ class KernelFit:
         filled = self._in_gaps(plain, room)
         for offer in self._best_of(self._drafts(self._search.may_repeat, room), room)[:SCHEDULES_TRIED]:
             if offer.cycles * WORTH < filled.cycles:
-                return self._shrunk(offer, room) or filled
+                return self._shrunk(offer, room, filled.cycles) or filled
         return filled
 
     def _in_gaps(self, point: FrontierPoint, room: int) -> FrontierPoint:
