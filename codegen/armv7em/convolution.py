@@ -55,6 +55,9 @@ UNROLLS = (2, 3, 4, 6, 8)
 PIXELS_AT_ONCE = 128
 """Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
 
+PORTION_BYTES = 4096
+"""Of pixels with few channels so many bytes at once, since a portion takes its time whatever its size."""
+
 MIN_PIXELS = 4
 """Shortest row of pixels: THIMBLE_MIN_PIXELS in the runtime."""
 
@@ -251,7 +254,8 @@ def _by_flat_pixels(given: _Given) -> KernelCall | None:
     form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails, unroll)
     spare = _rows_bytes(form, 1)
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
-    portion = _portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
+    wanted = max(PIXELS_AT_ONCE, PORTION_BYTES // form.pixel_bytes)
+    portion = _portion(pixels, given.core.variant.at_once or min(most, wanted))
     scratch = spare + portion * form.pixel_bytes
     if not form.fits or scratch > min(MAX_ROWS_BYTES, limit):
         return None
