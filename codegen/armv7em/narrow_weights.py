@@ -28,8 +28,8 @@ from thimble.compiler.ir.types import DType
 
 _COLUMNS, _ROWS = re.compile(r"conv_2d_dsp_(\w+)"), re.compile(r"conv_2d_rows_dsp_(\w+)")
 _WINDOWS, _PARTS = re.compile(r"conv_2d_windows_dsp_(\w+)"), re.compile(r"conv_2d_partial_dsp_(\w+)")
-_BIASES, _CONSTANTS = 2, 6
-"""Words of a pair's table before and behind its weights."""
+_BIASES = 2
+"""Words of a pair's table before its weights."""
 
 _ONCE = "_once"
 _DECLARED = (
@@ -50,7 +50,7 @@ def specialise_narrow_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel's call with packed weights; None where int8 weights have none either."""
-    direct, wide = replace(core, winograd_bytes=0), with_int8_weights(site)
+    direct, wide = replace(core, winograd_bytes=0, compact=False), with_int8_weights(site)
     by_pairs = specialise_by_pairs(site, call, direct, whole, limit_bytes)
     return least_unpacking(
         site, whole, by_pairs, lambda room: specialise_conv_2d(wide, call, direct, whole, room), limit_bytes
@@ -145,18 +145,24 @@ def _narrowed(wide: KernelCall, dtype: DType, name: str, extra_bytes: int, sourc
 def _pair_words(kernel: str, sizes: dict[str, int]) -> int:
     """Words of a pair's table with int8 weights."""
     if _COLUMNS.fullmatch(kernel) or _PARTS.fullmatch(kernel):
-        return _BIASES + sizes["depth"] // 2 + _CONSTANTS
+        return _BIASES + sizes["depth"] // 2 + _constants(sizes)
     rows = 1 if _WINDOWS.fullmatch(kernel) else sizes["kernel_height"]
-    return _BIASES + 2 * rows * sizes["row_steps"] + _CONSTANTS
+    return _BIASES + 2 * rows * sizes["row_steps"] + _constants(sizes)
+
+
+def _constants(sizes: dict[str, int]) -> int:
+    """Words of a pair's table behind its weights."""
+    return 2 if sizes["shift"] else 6
 
 
 def _packed(table: Array, kernel: str, sizes: dict[str, int], dtype: DType) -> Array:
     """The table of packing.pair_words with its words of weights packed, int32, as thimble_unpack_dsp.h reads it."""
     pairs = -(-sizes["output_channels"] // 2)
     rows = table.reshape(-1)[: pairs * _pair_words(kernel, sizes)].reshape(pairs, -1)
-    words = np.ascontiguousarray(rows[:, _BIASES:-_CONSTANTS]).view(np.uint32)
+    behind = rows.shape[1] - _constants(sizes)
+    words = np.ascontiguousarray(rows[:, _BIASES:behind]).view(np.uint32)
     shared = _shared_words(_fields(words, sizes["folded"], dtype), dtype)
-    return np.concatenate((rows[:, :_BIASES], shared, rows[:, -_CONSTANTS:]), axis=1)
+    return np.concatenate((rows[:, :_BIASES], shared, rows[:, behind:]), axis=1)
 
 
 def _fields(words: Array, folded: int, dtype: DType) -> Array:

@@ -61,7 +61,7 @@ def specialise_packed_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel of a convolution around packed rows; None where int8 activations have none either."""
-    core = replace(core, winograd_bytes=0)
+    core = replace(core, winograd_bytes=0, compact=False)
 
     def packed(find: Find, site: Site, room: int) -> KernelCall | None:
         by_pixels = _by_pixels(find, site, call, core, room) if whole else None

@@ -135,13 +135,13 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, name: str) -> Listing
     a.op("adds", "r1", "r4", "#4", note="4 bytes low of the weights, behind 2 biases")
     frame.store(a, "r1", "words")
     a.op("add", "r4", "r4", "r3")
-    a.op("sub", "r4", "r4", "#28", note="where r1 is behind the last weights, 4 bytes low, before 6 constants")
+    a.op("sub", "r4", "r4", f"#{form.arithmetic.behind_bytes}", note="where r1 is behind the last weights, 4 bytes low")
     frame.store(a, "r4", "weights_end")
     a.op("movs", "r0", "#0")
     frame.store(a, "r0", "channel")
     frame.store(a, "r0", "pairs_done")
     a.label("pair")
-    _stage(a, frame)
+    stage_weights(a, frame, form.arithmetic)
     a.label("row")
     _start_row(a, frame, form)
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
@@ -162,14 +162,17 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, name: str) -> Listing
     return a
 
 
-def _stage(a: Listing, frame: Frame) -> None:
-    """The pair's weights from flash to scratch, 32 bytes a turn; the table is padded for the last one."""
+def stage_weights(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
+    """The pair's weights from flash to scratch, 32 bytes a turn; the table is padded for the last one.
+
+    Behind it r0 is at the rows, and r2 where the pointers to output rows are.
+    """
     frame.load(a, "r1", "weights")
     frame.load(a, "r2", "staged")
     frame.load(a, "r3", "pair_bytes")
     a.op("add", "r3", "r3", "r1")
     frame.store(a, "r3", "weights")
-    keep_constants(a, frame)
+    keep_constants(a, frame, arithmetic)
     a.label("stage")
     a.op("ldm", "r1!", "{r4-r11}")
     a.op("stm", "r2!", "{r4-r11}")

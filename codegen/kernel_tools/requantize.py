@@ -30,16 +30,12 @@ MAX_TOTAL_SHIFT = 22
 
 @dataclass(frozen=True, slots=True)
 class Requantization:
-    """Per-channel constants, int64: sums are to be scaled by 2**scale_bits; multipliers, addends and last shifts.
-
-    `starts` are to be added to what scaled sums begin with.
-    """
+    """Per-channel constants, int64: sums are to be scaled by 2**scale_bits; multipliers, addends and last shifts."""
 
     scale_bits: Array
     multipliers: Array
     addends: Array
     shifts: Array
-    starts: Array | int = 0
 
     @property
     def uniform_bits(self) -> int:

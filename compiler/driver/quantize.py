@@ -81,6 +81,10 @@ _WRITERS: dict[str, Callable[[QuantizedModel], bytes]] = {
 }
 
 
+AS_GIVEN = "int8 as given"
+"""The method, in reports, where nothing but bits was chosen."""
+
+
 def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress: Progress) -> QuantizedModel:
     """Quantize an imported float graph, or find fewer bits for one of integers where a search is asked for."""
     if options.search is not None and has_integers(graph):
@@ -128,7 +132,7 @@ def _narrow_integers(
         data = replace(data, inputs=real_calibration(graph, calibration_for(graph, data.inputs)).inputs)
     mixed = search_bits(graph, calibration, search, options.max_drop_percent, _drop(graph, data), say, progress)
     report = {
-        "method": "int8 as given",
+        "method": AS_GIVEN,
         "calibration_samples": len(calibration),
         "warnings": list(warnings_of(graph, calibration)),
         "steps": list(mixed.steps),

@@ -7,7 +7,8 @@ path that was found gives the whole frontier.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,9 @@ MAX_REPEATED_WORK = 40_000_000
 
 CALLS_PER_NODE = 80
 """As much work as so many calls: what a node of such a run costs beside its calls."""
+
+WORTH_REPEATING = 1.01
+"""Nothing is computed twice where tensors that must lie whole leave no more to save than this factor of the bytes."""
 
 NEVER = 1 << 60
 
@@ -84,32 +88,45 @@ class Cuts:
         self._graph = graph
         self._count = len(graph.nodes)
         self._costs = RunCosts(graph, cycles, by_node)
-        self._work = 0
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []
-        stages = [[r for r in recipes if not r.repeats], [r for r in recipes if r.repeats]]
-        work, done = sum(map(len, stages)) * self._count, 0
-        below = None
-        for stage in filter(None, stages):
-            for recipe in stage:
-                for end in range(1, self._count + 1):
-                    self._ending[end] += self._price(end, recipe, below)
-                done += self._count
-                progress(done / work)
-            self._arrays = [_table(priced) for priced in self._ending]
-            below = self.least_peak()
+        plain, repeating = [r for r in recipes if not r.repeats], [r for r in recipes if r.repeats]
+        self._add([(end, recipe, None) for end in range(1, self._count + 1) for recipe in plain], progress)
+        self._add(self._worth_repeating(repeating), progress)
 
-    def _price(self, end: int, recipe: Recipe, below: int | None) -> Iterator[PricedRun]:
-        lowest = end - 1 if recipe in (LAYER, AT_ONCE) else self._lowest(end)
-        if below is not None:
-            if self._least_of(end) >= below:
-                return
-            self._work += self._steps_of(lowest, end, recipe)
-            if self._work > MAX_REPEATED_WORK:
-                return
-        for cost in self._costs.ending_at(lowest, end, recipe):
-            if below is None or cost.peak_bytes < below:
-                yield PricedRun(Run(cost.first, end, recipe), cost.peak_bytes, cost.cycles, cost.macs, cost.nodes)
+    def with_repeats(self, recipes: Sequence[Recipe], progress: Callable[[float], None] = lambda part: None) -> Cuts:
+        """The same runs, and those by recipes that compute something twice, of which there are none yet."""
+        more = copy(self)
+        more._ending = [list(priced) for priced in self._ending]
+        more._add(more._worth_repeating([r for r in recipes if r.repeats]), progress)
+        return more
+
+    def _add(self, asked: Sequence[tuple[int, Recipe, int | None]], progress: Callable[[float], None]) -> None:
+        """Price runs that end at a node by a recipe and, where that is given, take less than so many bytes."""
+        for number, (end, recipe, below) in enumerate(asked):
+            progress(number / len(asked))
+            for cost in self._costs.ending_at(self._lowest_of(end, recipe), end, recipe, below):
+                run = Run(cost.first, end, recipe)
+                self._ending[end].append(PricedRun(run, cost.peak_bytes, cost.cycles, cost.macs, cost.nodes))
+        self._arrays = [_table(priced) for priced in self._ending]
+
+    def _worth_repeating(self, recipes: Sequence[Recipe]) -> list[tuple[int, Recipe, int | None]]:
+        """Where something may be computed twice to take less than all runs so far, by end: as many recipes as the work
+        allows, the first ones first."""
+        below, work = self.least_peak(), 0
+        if below <= WORTH_REPEATING * self._costs.whole_bytes:
+            return []
+        found: list[tuple[int, Recipe, int | None]] = []
+        for recipe in recipes:
+            for end in range(1, self._count + 1):
+                if self._least_of(end) < below:
+                    work += self._steps_of(self._lowest(end), end, recipe)
+                    found += [(end, recipe, below)] if work <= MAX_REPEATED_WORK else []
+        return sorted(found, key=lambda asked: asked[0])
+
+    def _lowest_of(self, end: int, recipe: Recipe) -> int:
+        """The first node with which a run by a recipe may begin."""
+        return end - 1 if recipe in (LAYER, AT_ONCE) else self._lowest(end)
 
     def _steps_of(self, first: int, end: int, recipe: Recipe) -> int:
         """About how many calls a run takes, with what its nodes cost beside them."""
@@ -152,11 +169,15 @@ class Cuts:
         layer_limit = limit_bytes if layer_limit_bytes is None else layer_limit_bytes
         return self._cheapest(limit_bytes, layer_limit, [cost for _, _, cost, _ in self._arrays])
 
-    def cheapest_with_kernels(self, limits: Sequence[int], prices: RunPrices) -> list[Choice]:
+    def cheapest_with_kernels(self, limits: Sequence[int], prices: RunPrices, layer_share: float = 1.0) -> list[Choice]:
         """For each limit the schedule of the fewest cycles, if each node has the fastest kernels that fit beside what
-        is live at its calls; without limits that nothing stays within."""
+        is live at its calls; without limits that nothing stays within. Whole layers are held to a share of the limit.
+        """
         costs = [prices(ending, limits) for ending in self._ending]
-        found = [self._cheapest(limit, limit, [cost[i] for cost in costs]) for i, limit in enumerate(limits)]
+        found = [
+            self._cheapest(limit, int(limit * layer_share), [cost[i] for cost in costs])
+            for i, limit in enumerate(limits)
+        ]
         return list(dict.fromkeys(choice for choice in found if choice is not None))
 
     def _cheapest(self, limit: int, layer_limit: int, costs: Sequence[Array]) -> Choice | None:

@@ -72,7 +72,7 @@ static inline void copy(int8_t *to, const int8_t *from, int32_t bytes) {
     }
 }
 
-static inline void fill(int8_t *to, int32_t value, int32_t bytes) {
+static SELDOM void fill(int8_t *to, int32_t value, int32_t bytes) {
     const uint32_t word = ((uint32_t)value & 0xFFu) * 0x01010101u;
     for (; bytes >= 4; bytes -= 4) {
         thimble_store_4(to, word);
@@ -181,13 +181,14 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
     thimble_matmul_job job = {
         .panel = scratch,
         .weights = packed,
-        .pair_bytes = 2 * p->depth + 32,
+        .pair_bytes = 2 * p->depth + thimble_pair_constants_bytes(p->shift),
         .outputs = outputs,
         .channels = p->output_channels,
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
     };
     int8_t *window = (int8_t *)(scratch + p->columns * p->depth / 2);
+    job.shift = p->shift;
     job.spare = scratch + (2 * p->columns + 1) * p->depth / 4;
     int32_t columns = 0;
     int32_t left_over = (end - first) * p->output_width;
@@ -231,12 +232,13 @@ static void part_column(const thimble_columns_dsp_params *p, const int8_t *row, 
                         uint32_t *column) {
     const int32_t words = p->kernel_width * p->input_channels / 4;
     const int is_inside = row != 0 && left >= 0 && left <= p->input_width - p->kernel_width;
+    const int8_t *from = window;
     if (is_inside && p->dilation_width == 1) {
-        widen(p->folded, row + left * p->input_channels, column, words, THIMBLE_GROUP_PITCH);
+        from = row + left * p->input_channels;
     } else {
         gather(p, row, left, window);
-        widen(p->folded, window, column, words, THIMBLE_GROUP_PITCH);
     }
+    widen(p->folded, from, column, words, THIMBLE_GROUP_PITCH);
 }
 
 /* The input row under row `ky` of the windows of output row y; null outside of the input. */
@@ -260,7 +262,7 @@ void thimble_partial_columns_dsp(const thimble_columns_dsp_params *params, thimb
     thimble_partial_matmul_job job = {
         .panel = scratch,
         .weights = packed,
-        .pair_bytes = 2 * p->depth + 32,
+        .pair_bytes = 2 * p->depth + thimble_pair_constants_bytes(p->shift),
         .part_bytes = 2 * row_bytes,
         .sums = (int32_t *)(scratch + 2 * row_bytes),
         .outputs = outputs,

@@ -74,6 +74,7 @@ void thimble_flat_windows_dsp(const thimble_flat_windows_dsp_params *params, thi
         .folded = p->folded,
         .scale_bits = p->scale_bits,
         .rounds_ties = p->rounds_ties,
+        .shift = p->shift,
         .max_tails = p->max_tails,
     };
     thimble_row_matmul_job job = thimble_make_row_matmul_job(&pixels, packed, scratch);

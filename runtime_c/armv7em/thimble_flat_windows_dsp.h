@@ -30,6 +30,7 @@ typedef struct {
     int32_t folded;
     int32_t scale_bits;
     int32_t rounds_ties;
+    int32_t shift;
     int32_t max_tails;
 } thimble_flat_windows_dsp_params;
 

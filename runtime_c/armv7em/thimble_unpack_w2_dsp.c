@@ -10,6 +10,7 @@ void thimble_unpacked_columns_w2_dsp(const thimble_matmul_job *job, thimble_matm
     thimble_unpacked_columns_dsp(job, function, 2, folded);
 }
 
-uint32_t *thimble_unpack_pairs_w2_dsp(const void *packed, uint32_t *to, int32_t pairs, int32_t words, int folded) {
-    return thimble_unpack_pairs(packed, to, pairs, words, 2, folded);
+uint32_t *thimble_unpack_pairs_w2_dsp(const void *packed, uint32_t *to, int32_t pairs, int32_t words, int32_t shift,
+                                      int folded) {
+    return thimble_unpack_pairs(packed, to, pairs, words, shift, 2, folded);
 }

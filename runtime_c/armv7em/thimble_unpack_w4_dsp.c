@@ -10,6 +10,7 @@ void thimble_unpacked_columns_w4_dsp(const thimble_matmul_job *job, thimble_matm
     thimble_unpacked_columns_dsp(job, function, 4, folded);
 }
 
-uint32_t *thimble_unpack_pairs_w4_dsp(const void *packed, uint32_t *to, int32_t pairs, int32_t words, int folded) {
-    return thimble_unpack_pairs(packed, to, pairs, words, 4, folded);
+uint32_t *thimble_unpack_pairs_w4_dsp(const void *packed, uint32_t *to, int32_t pairs, int32_t words, int32_t shift,
+                                      int folded) {
+    return thimble_unpack_pairs(packed, to, pairs, words, shift, 4, folded);
 }

@@ -54,7 +54,7 @@ static uint32_t step_sum(const thimble_vector_dsp_params *p, thimble_sums_form f
 static void vector_portable(const thimble_vector_dsp_params *p, const thimble_vector_job *job) {
     const int scaled = p->folded || p->weight_bits < 8; /* sums are scaled as they are added up */
     const int clamps = p->output_min != -128 || p->output_max != 127;
-    const thimble_sums_form form = {scaled, p->scale_bits, p->rounds_ties, clamps};
+    const thimble_sums_form form = {scaled, p->scale_bits, p->rounds_ties, clamps, 0};
     const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
     const int32_t step_words = 16 / p->weight_bits;
     const int32_t steps = (int32_t)(job->row_end - job->row) / step_words;

@@ -2,7 +2,8 @@
 #include "thimble_wide_rows_dsp.h"
 
 /* `words` words of four values of the zero point; returns the place behind them. */
-static uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to, int32_t words) {
+static __attribute__((noinline)) uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to,
+                                                      int32_t words) {
     uint32_t border[2];
     thimble_put_word(p->folded, border, ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u);
     for (; words > 0; words--) {
@@ -131,11 +132,13 @@ static void fill_row(const thimble_wide_rows_dsp_params *p, const int8_t *from, 
     put_border(p, to + 2 * p->input_width * words, (p->row_pixels - p->pad_left - p->input_width) * words);
 }
 
+#if !defined(__ARM_FEATURE_DSP)
+
 /* Output (x, channel) of one row. */
 static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimble_row_matmul_job *job,
                               const uint32_t *rows, int32_t x, const int32_t *weights, int32_t channel) {
     const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
-                                    p->output_min != -128 || p->output_max != 127};
+                                    p->output_min != -128 || p->output_max != 127, p->shift};
     const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
     const int32_t pixel_words = (p->input_channels + 3) / 4;
     const int32_t steps = p->kernel_width * pixel_words;
@@ -149,7 +152,7 @@ static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimb
         }
         weights += 2 * (p->row_steps - steps);
     }
-    return thimble_sums_output(form, tail, sum, weights + 2 * channel);
+    return thimble_sums_output(form, tail, sum, weights - channel + channel * thimble_channel_constants(p->shift));
 }
 
 void thimble_row_matmul_portable(const thimble_row_matmul_job *job) {
@@ -172,6 +175,8 @@ void thimble_row_matmul_portable(const thimble_row_matmul_job *job) {
     }
 }
 
+#endif
+
 static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
@@ -180,7 +185,7 @@ thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_p
                                                    uint32_t *scratch) {
     const thimble_wide_rows_dsp_params *p = params;
     const int32_t pixel_words = (p->input_channels + 3) / 4;
-    const int32_t pair_bytes = 8 * p->row_steps * p->kernel_height + 32;
+    const int32_t pair_bytes = 8 * p->row_steps * p->kernel_height + thimble_pair_constants_bytes(p->shift);
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const thimble_row_matmul_job job = {
@@ -188,22 +193,17 @@ thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_p
         .weights = packed,
         .pair_bytes = pair_bytes,
         .staged = scratch,
+        .outputs = 0,
+        .outputs_end = 0,
         .channels = p->output_channels,
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
         .last_column = (p->output_width - 4) * p->stride_width * 8 * pixel_words,
         .last_pixel = (p->output_width - 4) * p->output_channels,
+        .tails = 0,
         .params = p,
     };
     return job;
-}
-
-static void run(thimble_row_matmul_function function, const thimble_row_matmul_job *job) {
-    if (function != 0) {
-        function(job);
-    } else {
-        thimble_row_matmul_portable(job);
-    }
 }
 
 void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
@@ -215,7 +215,7 @@ void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_ro
     job->tails = pixels % 4 <= p->max_tails ? pixels % 4 : 0;
     job->last_column = (pixels - job->tails - 4) * 8 * ((p->input_channels + 3) / 4);
     job->last_pixel = (pixels - job->tails - 4) * p->output_channels;
-    run(function, job);
+    function(job);
 }
 
 void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
@@ -247,7 +247,7 @@ void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_r
         }
         job.outputs = outputs;
         job.outputs_end = outputs + done;
-        run(function, &job);
+        function(&job);
     }
 }
 
