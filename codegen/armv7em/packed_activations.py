@@ -18,6 +18,7 @@ from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
 from thimble.codegen.armv7em.narrow_weights import least_unpacking, specialise_by_pairs, with_int8_weights
 from thimble.codegen.armv7em.pixel_sums import specialise_average_pool, specialise_max_pool
+from thimble.codegen.armv7em.pointwise import pixels_portion
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.variants import Variant
@@ -129,14 +130,19 @@ def _by_pixels(find: Find, site: Site, call: KernelCall, core: Core, limit_bytes
     for portion in PIXELS:
         own: Sizes = {
             "pixels": pixels,
-            "at_once": min(portion, pixels),
+            "at_once": pixels_portion(pixels, portion),
             "input_channels": given.shape[3],
             "input_bits": given.dtype.bits,
             "output_channels": made.shape[3],
             "output_bits": made.dtype.bits,
         }
-        spare, flat = _pixel_bytes(own), replace(core, variant=Variant("flat", portion))
-        inner = find(_with_int8_activations(site), call, flat, True, limit_bytes - spare - _ALIGNMENT)
+        spare = _pixel_bytes(own)
+        room = limit_bytes - spare - _ALIGNMENT
+        shared = find(_with_int8_activations(site), call, core, True, room) if core.compact else None
+        if shared is not None and sizes_of(shared).get("flat"):
+            return _around(shared, own, "pixels", spare)
+        flat = replace(core, variant=Variant("flat", portion))
+        inner = find(_with_int8_activations(site), call, flat, True, room)
         if inner is not None:
             return _around(inner, own | {"at_once": sizes_of(inner)["row_pixels"]}, "pixels", spare)
     return None
