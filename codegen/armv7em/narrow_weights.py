@@ -28,7 +28,7 @@ from thimble.compiler.ir.types import DType
 
 _COLUMNS, _ROWS = re.compile(r"conv_2d_dsp_(\w+)"), re.compile(r"conv_2d_rows_dsp_(\w+)")
 _WINDOWS, _PARTS = re.compile(r"conv_2d_windows_dsp_(\w+)"), re.compile(r"conv_2d_partial_dsp_(\w+)")
-_POINTWISE = re.compile(r"conv_2d_rows_dsp_pointwise_(f|p\d+)t?c?(?:h(\d+))?(?:_packed)?")
+_POINTWISE = re.compile(r"conv_2d_rows_dsp_pointwise_(f|p\d+)t?c?(?:h(\d+))?(?:_packed(?:_pixels)?)?")
 _BIASES = 2
 """Words of a pair's table before its weights."""
 
@@ -51,11 +51,15 @@ def specialise_narrow_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel's call with packed weights; None where int8 weights have none either."""
-    direct, wide = replace(core, winograd_bytes=0, compact=False), with_int8_weights(site)
-    by_pairs = specialise_by_pairs(site, call, direct, whole, limit_bytes)
-    return least_unpacking(
-        site, whole, by_pairs, lambda room: specialise_conv_2d(wide, call, direct, whole, room), limit_bytes
-    )
+    direct, wide = replace(core, winograd_bytes=0), with_int8_weights(site)
+    own_code = replace(direct, compact=False)
+
+    def find(room: int) -> KernelCall | None:
+        made = (specialise_conv_2d(wide, call, core, whole, room) for core in (direct, own_code))
+        return next((one for one in made if one is not None), None)
+
+    by_pairs = specialise_by_pairs(site, call, own_code, whole, limit_bytes)
+    return least_unpacking(site, whole, by_pairs, find, limit_bytes)
 
 
 def specialise_by_pairs(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
