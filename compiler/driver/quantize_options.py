@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from thimble.compiler.driver.options import QuantizeOptions, parse_bytes
-from thimble.compiler.driver.quantize_search import LOW_WIDTHS, SearchKind, SearchOptions, Weights
+from thimble.compiler.driver.quantize_search import LOW_WIDTHS, SearchKind, SearchOptions, Unit, Weights
 from thimble.compiler.ir.errors import UsageError
 from thimble.quantize.quantizer import Method
 from thimble.quantize.vdqs import LAMBDA, PHI
@@ -41,7 +41,12 @@ _SEARCH_OPTIONS = (
     click.option(
         "--entropy-weight", type=click.FloatRange(0, 1), default=LAMBDA, show_default=True, help="vdqs: its lambda."
     ),
-    click.option("--reduce", type=click.FloatRange(min=1), help="Factor by which a search makes bit operations fewer."),
+    click.option("--reduce", type=click.FloatRange(min=1), help="Factor by which a search makes its price lower."),
+    click.option(
+        "--price",
+        type=click.Choice([unit.value for unit in Unit]),
+        help="What --search sensitivity makes fewer; bitops with --reduce, else cycles.",
+    ),
 )
 
 
@@ -118,17 +123,18 @@ def search_options(given: dict[str, Any], max_flash: str | None, max_sram: str |
 
     Raises UsageError for options that need one another.
     """
-    search, weights, reduce = (given.pop(name) for name in ("search", "weights", "reduce"))
+    search, weights, reduce, price = (given.pop(name) for name in ("search", "weights", "reduce", "price"))
     fewest_bits, phi, weight = (given.pop(name) for name in ("fewest_bits", "phi", "entropy_weight"))
     if search is None and weights != Weights.MIXED.value:
-        if reduce is not None:
-            raise UsageError("--reduce goes with --search.")
+        if reduce is not None or price is not None:
+            raise UsageError("--reduce and --price go with --search.")
         return None
     return SearchOptions(
         kind=None if search is None else SearchKind(search),
         fewest_bits=int(fewest_bits),
         weights=Weights.MIXED if weights is None else Weights(weights),
         reduce=reduce,
+        unit=Unit(price) if price is not None else Unit.CYCLES if reduce is None else Unit.BITOPS,
         flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         sram_bytes=None if max_sram is None else parse_bytes(max_sram),
         phi=phi,
