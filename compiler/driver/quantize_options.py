@@ -127,7 +127,7 @@ def search_options(given: dict[str, Any], max_flash: str | None, max_sram: str |
     fewest_bits, phi, weight = (given.pop(name) for name in ("fewest_bits", "phi", "entropy_weight"))
     if search is None and weights != Weights.MIXED.value:
         if reduce is not None or price is not None:
-            raise UsageError("--reduce and --price go with --search.")
+            raise UsageError(f"--{'price' if reduce is None else 'reduce'} goes with --search.")
         return None
     return SearchOptions(
         kind=None if search is None else SearchKind(search),
