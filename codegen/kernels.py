@@ -99,14 +99,15 @@ def _own_kernels(target: Target, settings: KernelSettings) -> _OwnKernels | None
     if settings.family is KernelFamily.C:
         return None
     if has_mve(target):
-        return specialise_armv81m
+        return partial(specialise_armv81m, tuned=settings.tuned)
     families: list[_OwnKernels] = []
     dsp, scalar = core_of(target), scalar_core_of(target)
     if dsp is not None:
         core = replace(dsp, winograd_bytes=settings.winograd_bytes, compact=settings.compact)
         families.append(partial(specialise_armv7em, core=core, tuned=settings.tuned))
     if scalar is not None:
-        families.append(partial(specialise_scalar, core=scalar))
+        own_tuned = settings.tuned if dsp is None else NOT_TUNED
+        families.append(partial(specialise_scalar, core=scalar, tuned=own_tuned))
     return partial(_first_of, tuple(families)) if families else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,9 @@ from thimble.compiler.ir.operator import KernelCall
 
 NOT_SHAPE = ("zero_point", "output_min", "output_max", "multiplier", "shift")
 """Parts of the names of parameters that say nothing of a layer's shape; a depthwise `multiplier` is always 1 here."""
+
+FAMILY = re.compile(r"(.+?_(?:dsp|mve|scalar))(?:_|$)")
+"""What the names of generated kernels begin with: the kernel, then the instructions that it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,21 @@ class TunedKernels:
         """The table of a report. Raises AttributeError, TypeError or ValueError where it is none."""
         return cls({key: tuple(map(Measured.of_row, kernels)) for key, kernels in rows.items()})
 
+    def call_of(
+        self,
+        site: Site,
+        plain: KernelCall,
+        whole: bool,
+        limit_bytes: int,
+        make: Callable[[Variant], KernelCall | None],
+        compact: bool = False,
+    ) -> KernelCall | None:
+        """What `make` gives for a layer by default, or the kernel that was measured to be faster; None for none."""
+        default = make(DEFAULT)
+        if default is None or not self.layers:
+            return default
+        return self.choose(layer_key(site, plain, whole, compact), default, limit_bytes, make)
+
     def choose(
         self, key: str, default: KernelCall, limit_bytes: int, make: Callable[[Variant], KernelCall | None]
     ) -> KernelCall:
@@ -92,8 +111,8 @@ NOT_TUNED = TunedKernels()
 
 def kernel_stem(call: KernelCall) -> str:
     """A generated kernel's name as far as the instructions that it is for: conv_2d_rows_dsp."""
-    head, mark, _ = call.kernel.partition("_dsp")
-    return head + mark
+    found = FAMILY.match(call.kernel)
+    return found.group(1) if found else call.kernel
 
 
 def layer_key(site: Site, call: KernelCall, whole: bool, compact: bool) -> str:

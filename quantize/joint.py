@@ -12,8 +12,11 @@ from thimble.quantize.choices import WIDEST, Bits, Losses, Tensors, frontier
 from thimble.quantize.firmware_cost import FirmwareCost, Planned
 from thimble.quantize.prices import BitsExhausted
 
-TIGHTER = (0.85, 0.7)
-"""Shares of the limit that choices with more room for fast kernels are made for."""
+ROUNDS = 4
+"""Rounds in which crowded groups are narrowed though all fits, to give faster schedules and kernels room."""
+
+SHARE = 0.1
+"""Of the arena what each of these rounds frees."""
 
 PRICED = 4
 """Choices between loss and cycles that are planned."""
@@ -42,7 +45,7 @@ class JointSearch:
         not faster. Raises BitsExhausted where the plan of the fewest bits is too large.
         """
         least = self.within(forced, self.sram_bytes)
-        found = [least, *self._with_room(forced), *self._cheaper(least)]
+        found = [least, *self._with_room(least), *self._cheaper(least)]
         fitting = [bits for bits in dict.fromkeys(found) if self._fits(bits)]
         most = self._planned(least).cycles * WORTH
         faster = [bits for bits in fitting if bits != least and self._planned(bits).cycles <= most]
@@ -96,14 +99,15 @@ class JointSearch:
                 bits = wider
         return bits
 
-    def _with_room(self, forced: Bits) -> Iterator[Bits]:
-        """Choices for less than the limit: what tensors leave, fast kernels and whole layers may use."""
-        limits = [] if self.sram_bytes is None else [int(share * self.sram_bytes) for share in TIGHTER]
-        for limit in limits:
-            try:
-                yield self.within(forced, limit)
-            except BitsExhausted:
+    def _with_room(self, bits: Bits) -> Iterator[Bits]:
+        """Fewer and fewer bits where the plan is fullest: what tensors leave, whole layers and fast kernels may use."""
+        for _ in range(ROUNDS if self.sram_bytes is not None else 0):
+            plan = self._planned(bits)
+            narrower = self._narrower(bits, plan, int(SHARE * plan.arena_bytes))
+            if narrower == bits:
                 return
+            yield narrower
+            bits = narrower
 
     def _cheaper(self, least: Bits) -> list[Bits]:
         """Choices between loss and cycles of the nodes, on top of what the limit asks for."""

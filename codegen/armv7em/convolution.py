@@ -10,9 +10,19 @@ from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.packing import call_arguments, pair_words
 from thimble.codegen.armv7em.partial_matmul import PartialMatmulForm, conv_2d_partial_source
+from thimble.codegen.armv7em.pointwise import (
+    MAX_ROWS,
+    MIN_PIXELS,
+    PIXELS_AT_ONCE,
+    ROWS_BYTES,
+    pixels_portion,
+    pointwise_call,
+    shares_function,
+)
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
-from thimble.codegen.armv7em.shared_shift import share_shift
+from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.armv7em.windows import MAX_WORDS, Window, window_weights
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
@@ -23,9 +33,6 @@ from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 
 PANEL_BYTES = 4608
 """Most scratch for the columns of one matrix product, unless four columns alone need more."""
-
-ROWS_BYTES = 20 << 10
-"""Most scratch for widened rows and one pair's weights, unless the rows of one output row alone need more."""
 
 MAX_ROWS_BYTES = 1 << 16
 """Layers whose widened rows would need more than this become columns."""
@@ -42,20 +49,11 @@ MAX_COLUMNS = 16
 MAX_SINGLE_COLUMNS = 2
 """THIMBLE_MAX_TAILS in the runtime: so many columns behind groups of four are made one by one."""
 
-MAX_ROWS = 8
-"""THIMBLE_MAX_WIDE_ROWS in the runtime."""
-
 PORTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 192)
 """Pixels of widened rows at once that are tried by `--tune`."""
 
 UNROLLS = (2, 3, 4, 6, 8)
 """Steps in a turn of the inner loop that are tried."""
-
-PIXELS_AT_ONCE = 128
-"""Pixels of widened rows that are worth copying a pair's weights for; more at once bring little."""
-
-MIN_PIXELS = 4
-"""Shortest row of pixels: THIMBLE_MIN_PIXELS in the runtime."""
 
 MAX_PADDING_SHARE = 3
 """Windows of several pixels with 5 channels and more become columns where padding to words adds more than a third."""
@@ -63,8 +61,15 @@ MAX_PADDING_SHARE = 3
 MAX_PIXELS_WITH_TAILS = 32
 """Pointwise layers of more pixels are better off without the code for one or two pixels behind the last four."""
 
-MAX_PADDED_BYTES = 2048
-"""Largest input, borders included, that is copied for its windows to be gathered from."""
+MAX_WHOLE_PIXELS = 16
+"""Pointwise layers of up to so many pixels, in rows of less than four, wait for all of their input: so they share the
+function of other layers."""
+
+MAX_HELD_BYTES = 2048
+"""Most bytes of image rows, borders included, that are copied for a row of windows to be gathered from."""
+
+FEW_CHANNELS = 3
+"""Pixels of so few channels fill words badly, so that windows are made of whole words rather than pixels."""
 
 MIN_WINDOWS = 24
 """Fewer windows at once are not worth copying weights for."""
@@ -81,7 +86,7 @@ class _Given:
     layer: PlainLayer
     sizes: Sizes
     arithmetic: Arithmetic
-    constants: Requantization
+    constants: Requantization | SharedShift
     core: Core
     limit_bytes: int
 
@@ -92,7 +97,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     sizes = sizes_of(call)
     if layer is None or sizes["group_channels"] != sizes["input_channels"] or len(layer.weights) < 2:
         return None
-    found = fuse_sums(layer) if core.compact else _fuse_pixels(layer)
+    found = _fuse_pixels(layer)
     if found is None:
         return None
     arithmetic, constants = found
@@ -106,7 +111,15 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         "columns": lambda: _by_columns(given, MIN_PIXELS),
         "parts": lambda: _by_parts(given),
         "singles": lambda: _by_columns(given, 1),
+        "pointwise": lambda: _by_pointwise(given, whole),
     }
+    if sizes["input_channels"] <= FEW_CHANNELS:
+        makers = {name: makers[name] for name in ("tiles", "flat", "windows", "rows", "columns", "parts")}
+    if core.compact and not core.variant.form:
+        if shares_function(_pointwise_sizes(given, whole)):
+            return makers["pointwise"]()
+        if not whole and shares_function(_pointwise_sizes(given, True)) and _pixels(given) <= MAX_WHOLE_PIXELS:
+            return None
     return first_made(makers, core.variant)
 
 
@@ -117,6 +130,7 @@ def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     flat = [Variant("flat", n, unroll) for n in PORTIONS for unroll in (0, *UNROLLS)]
     return (
         Variant("tiles"),
+        *((Variant("pointwise"),) if pointwise else ()),
         *(flat if whole and pointwise else ()),
         *(Variant("rows", n, unroll) for n in rows for unroll in (0, *UNROLLS)),
         *(Variant("windows", n) for n in PORTIONS if whole and not pointwise),
@@ -124,16 +138,13 @@ def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     )
 
 
-def _fuse_pixels(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
+def _fuse_pixels(layer: PlainLayer) -> tuple[Arithmetic, Requantization | SharedShift] | None:
     """What fuse_sums says, with one last shift for all channels where that gives the same bytes."""
     found = fuse_sums(layer)
     shared = share_shift(layer) if found is not None and found[0].folded else None
     if found is None or shared is None:
         return found
-    arithmetic, constants = found
-    shifts = np.full(len(shared.multipliers), shared.shift)
-    same = Requantization(constants.scale_bits, shared.multipliers, shared.addends, shifts, shared.starts)
-    return replace(arithmetic, shift=shared.shift), same
+    return replace(found[0], shift=shared.shift), shared
 
 
 def fuse_sums(layer: PlainLayer) -> tuple[Arithmetic, Requantization] | None:
@@ -190,6 +201,7 @@ def _column_params(sizes: Sizes, depth: int, columns: int, arithmetic: Arithmeti
         ("depth", depth),
         ("columns", columns),
         ("folded", int(arithmetic.folded)),
+        ("shift", arithmetic.shift),
     )
 
 
@@ -232,20 +244,45 @@ def _by_rows(given: _Given) -> KernelCall | None:
     return _row_call(layer, sizes, form, given.constants, source, row_pixels, rows, _rows_bytes(form, rows))
 
 
+def _by_pointwise(given: _Given, whole: bool) -> KernelCall | None:
+    """Pointwise convolutions by the function that all of them share."""
+    if not given.core.compact:
+        return None
+    sizes, core = _pointwise_sizes(given, whole), given.core
+    return pointwise_call(given.layer, sizes, given.arithmetic, given.constants, core.has_fpu, given.limit_bytes)
+
+
+def _pointwise_sizes(given: _Given, whole: bool) -> Sizes:
+    """The layer's sizes, where that is possible with all pixels in one row ("flat")."""
+    sizes, pixels = given.sizes, _pixels(given)
+    if not whole or not _keeps_pixels(sizes):
+        return {**sizes, "flat": 0}
+    return {**sizes, "input_height": 1, "output_height": 1, "input_width": pixels, "output_width": pixels, "flat": 1}
+
+
+def _pixels(given: _Given) -> int:
+    return given.site.output().type.elements // len(given.layer.weights)
+
+
+def _keeps_pixels(sizes: Sizes) -> bool:
+    """Whether each pixel of the output is made from the same one of the input."""
+    ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
+    padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
+    return all(sizes[name] == 1 for name in ones) and not padded
+
+
 def _by_flat_pixels(given: _Given) -> KernelCall | None:
     """Pointwise convolutions of whole tensors: all pixels are one row."""
     layer, sizes, limit = given.layer, given.sizes, given.limit_bytes
-    depth, pixels = sizes["input_channels"], given.site.output().type.elements // len(layer.weights)
-    ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
-    padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
-    if any(sizes[name] != 1 for name in ones) or padded or depth == 1 or pixels < MIN_PIXELS:
+    depth, pixels = sizes["input_channels"], _pixels(given)
+    if not _keeps_pixels(sizes) or depth == 1 or pixels < MIN_PIXELS:
         return None
     tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
     unroll = given.core.variant.unroll
     form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails, unroll)
     spare = _rows_bytes(form, 1)
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
-    portion = _portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
+    portion = pixels_portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
     scratch = spare + portion * form.pixel_bytes
     if not form.fits or scratch > min(MAX_ROWS_BYTES, limit):
         return None
@@ -255,43 +292,38 @@ def _by_flat_pixels(given: _Given) -> KernelCall | None:
 
 
 def _by_flat_windows(given: _Given) -> KernelCall | None:
-    """Windows of a small image as the channels of pixels, which all are one row."""
+    """Windows of an image with few channels as the channels of pixels, which all are one row."""
     layer, sizes, limit = given.layer, given.sizes, given.limit_bytes
-    channels, taps = layer.weights.shape
-    depth, pixels = -(-taps // 4) * 4, sizes["output_height"] * sizes["output_width"]
-    padded = _padded_sizes(sizes)
-    padded_bytes = padded[0] * padded[1] * sizes["input_channels"]
+    channels, pixels = len(layer.weights), sizes["output_height"] * sizes["output_width"]
+    window = Window.of(sizes)
+    depth, held_bytes = 4 * window.words, window.held_rows * window.pitch
     is_one_image = given.site.output().type.elements == pixels * channels
-    if not is_one_image or sizes["dilation_width"] != 1 or pixels < MIN_PIXELS or padded_bytes > MAX_PADDED_BYTES:
+    if not is_one_image or sizes["dilation_width"] != 1 or pixels < MIN_PIXELS:
+        return None
+    if held_bytes > MAX_HELD_BYTES or window.words > MAX_WORDS:
         return None
     tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
     form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)
-    spare = _rows_bytes(form, 1) + depth + padded_bytes
+    spare = _rows_bytes(form, 1) + held_bytes
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
-    windows = _portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
+    windows = pixels_portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
     scratch = spare + windows * form.pixel_bytes
     if not form.fits or windows < min(MIN_WINDOWS, pixels) or scratch > min(MAX_ROWS_BYTES, limit):
         return None
-    weights = np.pad(layer.weights.astype(np.int64), ((0, 0), (0, 4 * form.steps - taps)))
+    weights = np.pad(window_weights(window, layer.weights), ((0, 0), (0, 4 * form.steps - depth)))
     words = pair_words(weights, layer.start, given.constants, given.arithmetic.folded)
     words = np.concatenate([words.reshape(-1), np.zeros(_spare_words(form), np.int32)])
-    fields = sizes | {"padded_height": padded[0], "padded_width": padded[1]}
-    dropped = ("group_channels", "output_zero_point", "dilation_width")
+    fields = sizes | {"held_rows": window.held_rows, "pitch": window.pitch}
+    dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width", "kernel_height")
     params = (
-        *((name, value) for name, value in fields.items() if name not in dropped),
+        *((name, value) for name, value in fields.items() if name not in (*dropped, "kernel_width")),
         ("depth", depth),
         ("windows", windows),
         *_row_params(form),
     )
-    source = conv_2d_rows_source(form, given.core.has_fpu, "windows")
-    return KernelCall(f"conv_2d_windows_dsp_{form.name}", params, call_arguments(words, scratch), source)
-
-
-def _padded_sizes(sizes: Sizes) -> tuple[int, int]:
-    """Rows and columns of the input with the borders that windows reach into."""
-    height = (sizes["output_height"] - 1) * sizes["stride_height"]
-    reach = (sizes["kernel_height"] - 1) * sizes["dilation_height"] + 1
-    return height + reach, (sizes["output_width"] - 1) * sizes["stride_width"] + sizes["kernel_width"]
+    source = conv_2d_rows_source(form, given.core.has_fpu, window)
+    name = f"conv_2d_windows_dsp_{form.name}_{window.name}"
+    return KernelCall(name, params, call_arguments(words, scratch), source)
 
 
 def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:
@@ -301,22 +333,16 @@ def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:
         ("folded", int(form.arithmetic.folded)),
         ("scale_bits", form.arithmetic.scale_bits),
         ("rounds_ties", int(form.arithmetic.rounds_ties)),
+        ("shift", form.arithmetic.shift),
         ("max_tails", 2 * form.tails),
     )
-
-
-def _portion(pixels: int, most: int) -> int:
-    """Pixels at once: as few as make the copy of the weights cheap, the last portion not below MIN_PIXELS."""
-    wanted = max(most // 4 * 4, MIN_PIXELS)
-    fitting = (n for n in range(wanted, MIN_PIXELS - 1, -1) if pixels % n == 0 or pixels % n >= MIN_PIXELS)
-    return min(next(fitting, pixels), pixels)
 
 
 def _row_call(
     layer: PlainLayer,
     sizes: Sizes,
     form: RowMatmulForm,
-    constants: Requantization,
+    constants: Requantization | SharedShift,
     source: GeneratedKernel,
     row_pixels: int,
     rows: int,
@@ -340,7 +366,7 @@ def _row_call(
 
 
 def _pair_bytes(form: RowMatmulForm) -> int:
-    return 8 * form.steps * form.kernel_height + 32
+    return 8 * form.steps * form.kernel_height + form.arithmetic.pair_bytes
 
 
 def _spare_words(form: RowMatmulForm) -> int:

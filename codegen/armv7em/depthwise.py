@@ -17,6 +17,7 @@ from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.depthwise_fill import FILL_FUNCTION, JOB, LANES, NAMES, WORD_BYTES
 from thimble.codegen.armv7em.depthwise_form import (
     MAX_OFFSET,
+    MAX_SHORT_OFFSET,
     RESIDENT,
     SUMS,
     Block,
@@ -59,6 +60,7 @@ class _Writer:
         self._frame.store(a, "r0", "channel")
         self._start_quad()
         self._load_channel()
+        a.op(".balign", 4, note="what follows has few short instructions, and those in pairs: fetching keeps up then")
         a.label("row")
         self._row()
         self._next()
@@ -108,6 +110,21 @@ class _Writer:
             frame.store(a, register, name)
         frame.load(a, "r3", "outputs")
         frame.load(a, "r0", "x")
+        if form.joined:
+            self._start_joined_rows()
+
+    def _start_joined_rows(self) -> None:
+        """Where the channel's outputs begin, and its rows in the plane end: r0 is at the first, r3 at their places."""
+        a, frame, form = self._a, self._frame, self._form
+        frame.load(a, "r2", "outputs_end")
+        a.op("subs", "r2", "r2", "r3", note="4 bytes a row")
+        a.op("movw", "r1", f"#{form.stride_height * form.row_bytes // 4}")
+        a.op("mla", "r2", "r2", "r1", "r0")
+        frame.store(a, "r2", "rows_end")
+        a.op("ldr", "r1", "[r3]", note="the first output row")
+        frame.load(a, "r2", "channel")
+        a.op("add", "r1", "r1", "r2")
+        frame.store(a, "r1", "output")
 
     def _unpack(self) -> None:
         """Words of two scaled weights from the bytes at r1, and the constants that follow from a byte; r1 is behind."""
@@ -202,15 +219,15 @@ class _Writer:
     def _row(self) -> None:
         """A row of outputs: r0 is at the row of the plane, r3 at the place of the output row's address."""
         a, frame, code = self._a, self._frame, self._code
-        frame.load(a, "r1", "channel")
-        a.op("ldr", "r2", "[r3], #4", note="the output row")
-        frame.store(a, "r3", "next_row")
-        a.op("add", "r3", "r1", "r2")
-        frame.store(a, "r3", "output")
+        if not self._form.joined:
+            frame.load(a, "r1", "channel")
+            a.op("ldr", "r2", "[r3], #4", note="the output row")
+            frame.store(a, "r3", "next_row")
+            a.op("add", "r3", "r1", "r2")
+            frame.store(a, "r3", "output")
         if code.turns > 1:
             self._add("r2", "r0", code.turns * self._looped_bytes)
             frame.store(a, "r2", "row_end")
-            a.op(".balign", 4)
             a.label("turn")
         if code.turns:
             self._blocks(code.looped, move=True)
@@ -230,17 +247,18 @@ class _Writer:
         """Blocks from r0 on; with `move`, r0 and the output then point behind them."""
         for block in blocks:
             self._block(block)
-            self._store(block, last=not move and block is blocks[-1])
+            self._store(block, last=not move and block is blocks[-1] and not self._form.joined)
         if move:
             if not self._form.compact:
-                self._add("r3", "r3", self._code.looped_outputs * self._form.channels)
-                self._frame.store(self._a, "r3", "output")
+                output = self._output(blocks[-1])
+                self._add(output, output, self._code.looped_outputs * self._form.channels, free="r2")
+                self._frame.store(self._a, output, "output")
             self._add("r0", "r0", self._looped_bytes)
 
-    def _add(self, to: str, register: str, amount: int) -> None:
+    def _add(self, to: str, register: str, amount: int, free: str = "r1") -> None:
         if abs(amount) > MAX_OFFSET:
-            self._a.op("movw", "r1", f"#{abs(amount)}")
-            self._a.op("sub" if amount < 0 else "add", to, register, "r1")
+            self._a.op("movw", free, f"#{abs(amount)}")
+            self._a.op("sub" if amount < 0 else "add", to, register, free)
         elif amount or to != register:
             self._a.op("sub" if amount < 0 else "add", to, register, f"#{abs(amount)}")
 
@@ -267,20 +285,27 @@ class _Writer:
                 self._a.op(op, sums[output], register, weights[word], start)
 
     def _start_sums(self, block: Block) -> tuple[str, ...]:
+        """All sums begin with the bias; r3 is at the weights, or else `row_weights` says where they are."""
         a, sums = self._a, self._form.sums(block.count)
-        self._frame.load(a, sums[-1], "bias")
         self._frame.load(a, "r3", "weights")
-        for total in sums[:-1]:
-            a.op("mov", total, sums[-1])
+        if "r3" in sums:
+            self._frame.store(a, "r3", "row_weights")
+        self._frame.load(a, sums[-1], "bias")
+        for i, total in enumerate(sums[:-1]):
+            a.op("mov.w" if i == 0 and block.count % 2 == 0 else "mov", total, sums[-1])
         return sums
 
     def _kernel_row(self, block: Block, sums: tuple[str, ...], offset: int) -> None:
-        """The products of the kernel row whose weights r3 is at."""
-        form = self._form
-        self._a.op("ldm", "r3!", registers(RESIDENT[: len(form.words)]), note="weights of the kernel row")
+        """The products of a kernel row; what is at its weights moves on to the next row's."""
+        a, form, at = self._a, self._form, "r1" if "r3" in sums else "r3"
+        if at == "r1":
+            self._frame.load(a, "r1", "row_weights")
+        a.op("ldm.w", f"{at}!", registers(RESIDENT[: len(form.words)]), note="weights of the kernel row")
+        if at == "r1":
+            self._frame.store(a, "r1", "row_weights")
         weights = dict(zip(form.words, RESIDENT, strict=False))
         for output, word, op, register in self._loads(block, offset):
-            self._a.op(op, sums[output], register, weights[word], sums[output])
+            a.op(op, sums[output], register, weights[word], sums[output])
 
     def _streamed_rows(self, block: Block) -> None:
         """All rows of a larger kernel; r3 is at the weights."""
@@ -293,11 +318,15 @@ class _Writer:
         a, form, label = self._a, self._form, f"kernel_row_{self._loops}"
         self._loops += 1
         sums = self._start_sums(block)
+        a.op(".balign", 4)
         a.label(label)
         self._kernel_row(block, sums, 0)
+        at = "r2" if "r3" in sums else "r3"
         self._frame.load(a, "r1", "weights_end")
+        if at == "r2":
+            self._frame.load(a, "r2", "row_weights")
         a.op("add", "r0", "r0", f"#{form.row_bytes}")
-        a.op("cmp", "r3", "r1")
+        a.op("cmp", at, "r1")
         a.branch("bne", label)
         self._add("r0", "r0", -form.kernel_height * form.row_bytes)
 
@@ -311,16 +340,22 @@ class _Writer:
         order = sorted(by_data)
         for at in range(0, len(order), len(data)):
             group = order[at : at + len(data)]
-            for register, word_of_data in zip(data, group, strict=False):
-                self._a.op("ldr", register, f"[r0, #{offset + WORD_BYTES * word_of_data}]")
+            offsets = [offset + WORD_BYTES * word_of_data for word_of_data in group]
+            short = [at for at in offsets if at <= MAX_SHORT_OFFSET]
+            wide = short[-1:] if len(short) % 2 else []  # so that what follows stays aligned
+            for register, at in zip(data, offsets, strict=False):
+                self._a.op("ldr.w" if at in wide else "ldr", register, f"[r0, #{at}]")
             for register, word_of_data in zip(data, group, strict=False):
                 for output, word, op in by_data[word_of_data]:
                     yield output, word, op, register
 
     def _requantize(self, block: Block) -> None:
-        """The sums to bytes; r1 and r2 are free, and r3 where no sum is in it."""
+        """The sums to bytes; r1 and r2 are free, and r3 where no sum is in it. Ends with where the bytes go.
+
+        An address is late right behind the instruction that makes it, so that this one is the last but one.
+        """
         a, frame, form = self._a, self._frame, self._form
-        sums, saturate = form.sums(block.count), "usat" if form.clamps else "ssat"
+        sums, shift = form.sums(block.count), f"asr #{form.total_shift}"
         frame.load(a, "r1", "multiplier")
         frame.load(a, "r2", "addend")
         for total in sums:
@@ -329,28 +364,35 @@ class _Writer:
             a.op("smmla", total, total, "r1", "r2")
             if form.rounds_ties:
                 a.op("add", total, total, "r3", f"lsl #{form.scale_bits - 1}", note="halves away from zero")
-            if form.total_shift is not None:
-                a.op(saturate, total, "#8", total, f"asr #{form.total_shift}")
         if form.total_shift is None:
             frame.load(a, "r1", "shift")
             for total in sums:
                 a.op("asr", total, total, "r1")
-                a.op(saturate, total, "#8", total)
+        saturation = ("usat" if form.clamps else "ssat", "#8", *((shift,) if form.total_shift is not None else ()))
+        steps = [(saturation[0], total, saturation[1], total, *saturation[2:]) for total in sums]
         if form.clamps:
+            for step in steps:
+                a.op(*step)
             frame.load(a, "r1", "ceiling")
             frame.load(a, "r2", "offset")
             for total in sums:
                 a.op("uqadd8", total, total, "r1", note="saturates at the upper limit")
-                a.op("uadd8", total, total, "r2")
+            steps = [("uadd8", total, total, "r2") for total in sums]
+        for step in steps[:-1]:
+            a.op(*step)
+        frame.load(a, self._output(block), "output")
+        a.op(*steps[-1])
+
+    def _output(self, block: Block) -> str:
+        """The register of the place of a block's first output."""
+        return "r1" if "r3" in self._form.sums(block.count) else "r3"
 
     def _store(self, block: Block, last: bool) -> None:
         """The bytes to the output, at immediate offsets where the number of channels is known."""
-        a, frame, sums = self._a, self._frame, self._form.sums(block.count)
-        output = "r1" if "r3" in sums else "r3"
-        frame.load(a, output, "output")
+        a, frame, sums, output = self._a, self._frame, self._form.sums(block.count), self._output(block)
         if not self._form.compact:
             for i, total in enumerate(sums):
-                a.op("strb", total, f"[{output}, #{(block.first + i) * self._form.channels}]")
+                a.op("strb.w", total, f"[{output}, #{(block.first + i) * self._form.channels}]")
             return
         frame.load(a, "r2", "pixel_bytes")
         other = sums[0]  # a second pointer, for odd outputs, so that no address is used right behind its making
@@ -365,14 +407,29 @@ class _Writer:
         if not last:
             frame.store(a, output, "output")
 
+    def _join_rows(self) -> None:
+        """The place of the output behind the last one of the row; compact forms are there already."""
+        code, form = self._code, self._form
+        if code.rest and not form.compact:
+            output = self._output(code.rest[-1])
+            left = form.output_width - code.turns * code.looped_outputs
+            self._add(output, output, left * form.channels, free="r2")
+            self._frame.store(self._a, output, "output")
+
     def _next(self) -> None:
         """The next row of the channel, then the next channel."""
         a, frame, form, code = self._a, self._frame, self._form, self._code
         moved = code.turns * self._looped_bytes
-        frame.load(a, "r3", "next_row")
-        frame.load(a, "r2", "outputs_end")
-        self._add("r0", "r0", form.stride_height * form.row_bytes - moved)
-        a.op("cmp", "r3", "r2")
+        if form.joined:
+            self._join_rows()
+            self._add("r0", "r0", form.stride_height * form.row_bytes - moved)
+            frame.load(a, "r2", "rows_end")
+            a.op("cmp", "r0", "r2")
+        else:
+            frame.load(a, "r3", "next_row")
+            frame.load(a, "r2", "outputs_end")
+            self._add("r0", "r0", form.stride_height * form.row_bytes - moved)
+            a.op("cmp", "r3", "r2")
         a.branch("bne", "row")
         frame.load(a, "r0", "x")
         frame.load(a, "r2", "channel")

@@ -26,10 +26,10 @@ JOB = (
 """The fields of thimble_planes_job, words all."""
 
 NAMES = (
-    "bias", "multiplier", "addend", "shift", "output", "row_end", "next_row", "outputs_end", "channel", "x",
-    "outputs", "from", "fours_bytes", "pixel_bytes", "next_bytes", "border", "ceiling", "offset", "common_addend",
-    "weights", "weights_end", "planes", "packed", "channels", "inputs", "inputs_end", "to", "leads", "twos", "ones",
-    "back",
+    "bias", "multiplier", "addend", "shift", "output", "row_end", "rows_end", "next_row", "outputs_end", "weights",
+    "weights_end", "row_weights", "channel", "x", "outputs", "fours_bytes", "pixel_bytes", "from", "next_bytes",
+    "border", "ceiling", "offset", "common_addend", "planes", "packed", "channels", "inputs", "inputs_end", "to",
+    "leads", "twos", "ones", "back",
 )  # fmt: skip
 """What a depthwise function and this one keep outside of core registers, the most used first: FPU registers have room
 for so many."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES
 
@@ -13,9 +14,15 @@ DATA = ("r1", "r2", "r3")
 MAX_OFFSET = 4095
 """Largest immediate offset of a load or a store."""
 
+MAX_SHORT_OFFSET = 124
+"""Largest offset of a load of 16 bits."""
+
 MAX_BLOCK = 5
 MAX_UNROLLED_BLOCKS = 3
 """Blocks of outputs one behind the other in code; more of them are a loop."""
+
+MAX_CODE_OUTPUTS = 17
+"""Outputs whose code, one behind the other, stays in an instruction cache of 1 KB."""
 
 COMPACT_BYTES_PER_CYCLE = 10
 """Code that compact forms give for a cycle a row."""
@@ -49,7 +56,8 @@ class DepthwiseForm:
     (`one_row`) it may be less, where a long kernel row is cut into shorter ones. Weights of fewer than 8 `weight_bits`
     have compact forms alone.
     `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
-    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8.
+    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8. `joined`: the
+    rows of the output lie one behind the other.
     """
 
     kernel_height: int
@@ -66,6 +74,7 @@ class DepthwiseForm:
     has_fpu: bool
     one_row: bool
     compact: bool
+    joined: bool
     weight_bits: int = 8
 
     @property
@@ -75,8 +84,9 @@ class DepthwiseForm:
         sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
         channels = "" if self.compact and self.channels >= LANES else f"c{self.channels}"
         sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
+        flags = f"{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}{'j' * self.joined}"
         narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
-        return f"{sizes}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}{narrow}"
+        return f"{sizes}_{shift}{flags}{narrow}"
 
     @property
     def is_narrow(self) -> bool:
@@ -130,14 +140,15 @@ class DepthwiseForm:
         return CONSTANTS[:2] if self.compact else CONSTANTS[: 3 if self.total_shift is not None else 4]
 
     def sums(self, count: int) -> tuple[str, ...]:
-        """The registers of the sums of a block."""
+        """The registers of the sums of a block: r3, which may be at the weights, as the last one."""
         used = len(self.words) * (self.kernel_height if self.resident else 1)
-        spare = [*RESIDENT[used:], *(("r3",) if self.resident else ())]
-        return (*SUMS, *spare)[:count]
+        return (*SUMS, *RESIDENT[used:], "r3")[:count]
 
     def data(self, count: int) -> tuple[str, ...]:
         """The registers for data of a block."""
-        return DATA if self.resident and "r3" not in self.sums(count) else DATA[:2]
+        sums, used = self.sums(count), len(self.words) * (self.kernel_height if self.resident else 1)
+        others = (*(("r3",) if self.resident else ()), *RESIDENT[used:])
+        return (*DATA[:2], *(register for register in others if register not in sums))
 
     @property
     def most(self) -> int:
@@ -184,18 +195,20 @@ def row_code(form: DepthwiseForm) -> RowCode:
     width = form.output_width
     fits = width if form.compact else min(MAX_OFFSET // form.channels, width)
     options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
-    for last in range(min(form.most, width) + 1):
-        turns, rest = divmod(width - last, len(SUMS))
+    sizes = {len(SUMS), *((form.most,) if form.most * form.stride_width % 2 == 0 else ())}
+    for size, last in product(sorted(sizes), range(min(form.most, width) + 1)):
+        turns, rest = divmod(width - last, size)
         if rest or not turns:
             continue
-        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n, fits)))
-        looped = _blocks(0, (len(SUMS),) * unroll)
+        most = min(fits, MAX_CODE_OUTPUTS - last)
+        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n * size, most)))
+        looped = _blocks(0, (size,) * unroll)
         options.append(RowCode(turns // unroll, looped, _blocks(width - last, (last,) if last else ())))
     return min(options, key=lambda code: _row_cycles(form, code) + _code_price(form, code))
 
 
-def _unrolls(form: DepthwiseForm, count: int, fits: int) -> bool:
-    return form.resident and not form.compact and len(SUMS) * count <= fits
+def _unrolls(form: DepthwiseForm, outputs: int, most: int) -> bool:
+    return form.resident and not form.compact and outputs <= most
 
 
 def _blocks(first: int, counts: tuple[int, ...]) -> tuple[Block, ...]:
@@ -229,7 +242,8 @@ def block_cycles(form: DepthwiseForm, block: Block) -> int:
     """About the cycles of a block: loads by groups, products, and 3 cycles for each output."""
     made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
     words, group = len({word for word, _, _ in made}), len(form.data(block.count))
-    row = len(made) + words + -(-words // group) + (0 if form.resident else len(form.words) + 7)
+    weights = 0 if form.resident else len(form.words) + (11 if "r3" in form.sums(block.count) else 6)
+    row = len(made) + words + -(-words // group) + weights
     return form.kernel_height * row + 3 * block.count + 8
 
 

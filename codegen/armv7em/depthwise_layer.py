@@ -144,6 +144,7 @@ def _by_planes(
         has_fpu=core.has_fpu,
         one_row=one_row,
         compact=compact,
+        joined=whole and not one_row,
         weight_bits=weight_bits,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)

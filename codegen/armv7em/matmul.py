@@ -8,6 +8,7 @@ their words lie one behind the other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,8 +72,8 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
     frame.load(a, "r3", "pair_bytes")
     a.op("add", "r3", "r3", "r1")
     frame.store(a, "r3", "weights")
-    keep_constants(a, frame)
-    a.op("sub", "r3", "r3", "#28", note="where r1 is behind the last weights, 4 bytes low, before 6 constants")
+    keep_constants(a, frame, form.arithmetic)
+    a.op("sub", "r3", "r3", f"#{form.arithmetic.behind_bytes}", note="where r1 is behind the last weights, 4 bytes low")
     frame.store(a, "r3", "weights_end")
     a.op("adds", "r1", "#4")
     frame.store(a, "r1", "words")
@@ -98,14 +99,19 @@ def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
 def multiply_panel(a: Listing, frame: Frame, arithmetic: Arithmetic, first_steps: int) -> None:
     """Four columns times the weights of two channels, from r0 and r1 + 4 on until r1 is at `weights_end`."""
     _enter_turn(a, first_steps, GROUP_STEP_BYTES, "entry")
+    multiply_turns(a, frame, arithmetic, UNROLL, {UNROLL - first_steps: "entry"})
+
+
+def multiply_turns(a: Listing, frame: Frame, arithmetic: Arithmetic, unroll: int, entries: Mapping[int, str]) -> None:
+    """Turns of `unroll` steps until r1 is at `weights_end`; the first one may begin at any label of `entries`."""
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
-    a.label("turn", f"{UNROLL * arithmetic.step_cycles + 6} cycles, {UNROLL * 32} products; 1 more a step from flash")
-    for step in range(UNROLL):
-        if first_steps and step == UNROLL - first_steps:
-            a.label("entry")
+    a.label("turn", f"{unroll * arithmetic.step_cycles + 6} cycles, {unroll * 32} products; 1 more a step from flash")
+    for step in range(unroll):
+        if step in entries:
+            a.label(entries[step])
         _step(a, arithmetic, step)
-    a.op("adds", "r0", f"#{GROUP_STEP_BYTES * UNROLL}")
-    a.op("adds", "r1", f"#{8 * UNROLL}")
+    a.op("adds", "r0", f"#{GROUP_STEP_BYTES * unroll}")
+    a.op("adds", "r1", f"#{8 * unroll}")
     frame.load(a, "r2", "weights_end")
     a.op("cmp", "r1", "r2")
     a.branch("bne", "turn")

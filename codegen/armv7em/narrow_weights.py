@@ -1,79 +1,168 @@
-"""Weights of 4 or 2 bits under int8 activations: the matrix products for int8 weights, which get them pair by pair.
+"""Weights of 4 or 2 bits under int8 activations: the matrix products for int8 weights, which get them unpacked.
 
-The weights of two channels are unpacked to scratch, and the int8 kernel's assembly runs on these two. Unpacking costs
-about 5 cycles for four weights: once for up to 128 pixels in products of rows, where it takes the place of the copy
-that they make anyway, and once for up to 16 columns else.
+All of a layer's weights are unpacked to scratch at the beginning of a call where there is room for them (`once`). Else
+those of two channels are, and the int8 kernel's assembly runs on these two: for up to 128 pixels in products of rows,
+where unpacking takes the place of the copy that they make anyway, and for up to 16 columns else. Unpacking costs about
+5 cycles for four weights, and a call for two channels 200 more.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from math import ceil, prod
 
 import numpy as np
 
+from thimble.codegen.armv7em.around import declarations
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import sizes_of
+from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Argument, Array, GeneratedKernel, KernelCall, Scratch, Table
 from thimble.compiler.ir.types import DType
 
 _COLUMNS, _ROWS = re.compile(r"conv_2d_dsp_(\w+)"), re.compile(r"conv_2d_rows_dsp_(\w+)")
-_BIASES, _CONSTANTS = 2, 6
-"""Words of a pair's table before and behind its weights."""
+_WINDOWS, _PARTS = re.compile(r"conv_2d_windows_dsp_(\w+)"), re.compile(r"conv_2d_partial_dsp_(\w+)")
+_BIASES = 2
+"""Words of a pair's table before its weights."""
+
+_ONCE = "_once"
+_DECLARED = (
+    "const thimble_rows *input",
+    "const int32_t *packed",
+    "uint32_t *scratch",
+    "const thimble_rows *output",
+    "int32_t first",
+    "int32_t end",
+)
+"""Arguments of the kernels that unpack pairs, in C."""
+
+_PAIR_CYCLES, _PORTION_CYCLES, _WEIGHT_CYCLES = 200, 700, 1.3
+"""What a call of the matrix product for one pair costs, a portion of pixels, and unpacking a weight."""
 
 
 def specialise_narrow_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel's call with packed weights; None where int8 weights have none either."""
-    dtype, direct = site.input(1).type.dtype, replace(core, winograd_bytes=0)
-    found = specialise_conv_2d(_with_int8_weights(site), call, direct, whole, limit_bytes)
-    if found is None or not (_COLUMNS.fullmatch(found.kernel) or _ROWS.fullmatch(found.kernel)):
-        return None
-    sizes = sizes_of(found)
-    kernel = f"{found.kernel}_w{dtype.bits}"
-    return replace(
-        found,
-        kernel=kernel,
-        arguments=tuple(_narrowed(argument, found.kernel, sizes, dtype) for argument in found.arguments),
-        source=_source(found.source, found.kernel, kernel, dtype.bits, sizes["folded"]),
+    direct, wide = replace(core, winograd_bytes=0, compact=False), with_int8_weights(site)
+    by_pairs = specialise_by_pairs(site, call, direct, whole, limit_bytes)
+    return least_unpacking(
+        site, whole, by_pairs, lambda room: specialise_conv_2d(wide, call, direct, whole, room), limit_bytes
     )
 
 
-def _with_int8_weights(site: Site) -> Site:
+def specialise_by_pairs(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
+    """The kernel that unpacks the weights of two channels at a time; None where there is none for int8 weights."""
+    ways = (core.variant, Variant("rows"), Variant("columns")) if core.variant == DEFAULT else (core.variant,)
+    wide = with_int8_weights(site)
+    made = (specialise_conv_2d(wide, call, replace(core, variant=way), whole, limit_bytes) for way in ways)
+    having = (_COLUMNS, _ROWS)
+    found = next((one for one in made if one and any(form.fullmatch(one.kernel) for form in having)), None)
+    if found is None:
+        return None
+    sizes, dtype = sizes_of(found), site.input(1).type.dtype
+    extra_bytes = 4 * _pair_words(found.kernel, sizes) if _COLUMNS.fullmatch(found.kernel) else 0
+    assert found.source is not None
+    name = f"{found.kernel}_w{dtype.bits}"
+    return _narrowed(found, dtype, name, extra_bytes, _pairs_source(found.source, found.kernel, name, sizes["folded"]))
+
+
+def least_unpacking(
+    site: Site, whole: bool, by_pairs: KernelCall | None, find: Callable[[int], KernelCall | None], limit_bytes: int
+) -> KernelCall | None:
+    """`by_pairs`, or what `find` makes for int8 weights within some bytes, all weights unpacked at once: the faster."""
+    found = find(limit_bytes)
+    room = limit_bytes - _once_bytes(found) if found is not None and _has_pairs(found) else -1
+    beside = find(room) if room >= 0 else None
+    once = None if beside is None or not _has_pairs(beside) else _unpacked_once(beside, site.input(1).type.dtype)
+    made = [made for made in (by_pairs, once) if made is not None and made.scratch_bytes <= limit_bytes]
+    return min(made, key=lambda made: _overhead(made, site, whole), default=None)
+
+
+def _has_pairs(call: KernelCall) -> bool:
+    """Whether a kernel's table is one of pairs of channels."""
+    return any(form.fullmatch(call.kernel) for form in (_COLUMNS, _ROWS, _WINDOWS, _PARTS))
+
+
+def _overhead(call: KernelCall, site: Site, whole: bool) -> float:
+    """About the cycles of a call that depend on how weights are unpacked and in what portions."""
+    sizes = _inner_sizes(call)
+    width = sizes["output_width"]
+    pixels = prod(site.output().type.shape[:3]) if whole else width
+    at_once = sizes.get("windows") or sizes.get("columns") or max(sizes["row_pixels"], sizes["rows_at_once"] * width)
+    portions, pairs = ceil(pixels / at_once), ceil(sizes["output_channels"] / 2)
+    unpacking = _WEIGHT_CYCLES * site.input(1).type.elements
+    if call.kernel.endswith(_ONCE):
+        return unpacking + portions * _PORTION_CYCLES
+    return portions * (unpacking + pairs * _PAIR_CYCLES + _PORTION_CYCLES)
+
+
+def _inner_sizes(call: KernelCall) -> dict[str, int]:
+    """The numbers of a call; of a kernel around another one those of both."""
+    return {name.rpartition(".")[2]: value for name, value in sizes_of(call).items()}
+
+
+def _once_bytes(call: KernelCall) -> int:
+    """Scratch for all weights of an int8 kernel: thimble_unpack_pairs."""
+    sizes = _inner_sizes(call)
+    return 4 * ((-(-sizes["output_channels"] // 2) * _pair_words(call.kernel, sizes) + 15) // 8 * 8)
+
+
+def with_int8_weights(site: Site) -> Site:
     """The node with the same weights, each in a byte of its own."""
     weights = site.input(1)
     wide = replace(weights, type=replace(weights.type, dtype=DType.INT8))
     return replace(site, inputs=(site.inputs[0], wide, *site.inputs[2:]))
 
 
-def _narrowed(argument: Argument, kernel: str, sizes: dict[str, int], dtype: DType) -> Argument:
-    """An argument of the int8 kernel: its table packed, its scratch with room for a pair of columns' weights."""
-    if isinstance(argument, Table):
-        return Table(argument.name, _packed(argument.data, kernel, sizes, dtype))
-    if isinstance(argument, Scratch) and _COLUMNS.fullmatch(kernel):
-        return replace(argument, bytes=argument.bytes + 4 * _pair_words(kernel, sizes))
-    return argument
+def _unpacked_once(wide: KernelCall, dtype: DType) -> KernelCall:
+    """A kernel for int8 weights behind unpacking all of them to the beginning of its scratch."""
+    name = f"{wide.kernel}_w{dtype.bits}{_ONCE}"
+    assert wide.source is not None
+    folded, inner = _inner_sizes(wide)["folded"], any("." in name for name, _ in wide.params)
+    source = _once_source(wide.source, wide.kernel, name, folded, inner, declarations(wide.arguments))
+    return _narrowed(wide, dtype, name, _once_bytes(wide), source)
+
+
+def _narrowed(wide: KernelCall, dtype: DType, name: str, extra_bytes: int, source: GeneratedKernel) -> KernelCall:
+    """The call of an int8 kernel with its table packed, and more scratch."""
+    sizes, first = _inner_sizes(wide), next(a for a in wide.arguments if isinstance(a, Scratch))
+
+    def narrowed(argument: Argument) -> Argument:
+        if isinstance(argument, Table):
+            return Table(argument.name, _packed(argument.data, wide.kernel, sizes, dtype))
+        return replace(first, bytes=first.bytes + extra_bytes) if argument is first else argument
+
+    return replace(wide, kernel=name, arguments=tuple(map(narrowed, wide.arguments)), source=source)
 
 
 def _pair_words(kernel: str, sizes: dict[str, int]) -> int:
     """Words of a pair's table with int8 weights."""
-    if _COLUMNS.fullmatch(kernel):
-        return _BIASES + sizes["depth"] // 2 + _CONSTANTS
-    return _BIASES + 2 * sizes["kernel_height"] * sizes["row_steps"] + _CONSTANTS
+    if _COLUMNS.fullmatch(kernel) or _PARTS.fullmatch(kernel):
+        return _BIASES + sizes["depth"] // 2 + _constants(sizes)
+    rows = 1 if _WINDOWS.fullmatch(kernel) else sizes["kernel_height"]
+    return _BIASES + 2 * rows * sizes["row_steps"] + _constants(sizes)
+
+
+def _constants(sizes: dict[str, int]) -> int:
+    """Words of a pair's table behind its weights."""
+    return 2 if sizes["shift"] else 6
 
 
 def _packed(table: Array, kernel: str, sizes: dict[str, int], dtype: DType) -> Array:
     """The table of packing.pair_words with its words of weights packed, int32, as thimble_unpack_dsp.h reads it."""
     pairs = -(-sizes["output_channels"] // 2)
     rows = table.reshape(-1)[: pairs * _pair_words(kernel, sizes)].reshape(pairs, -1)
-    words = np.ascontiguousarray(rows[:, _BIASES:-_CONSTANTS]).view(np.uint32)
+    behind = rows.shape[1] - _constants(sizes)
+    words = np.ascontiguousarray(rows[:, _BIASES:behind]).view(np.uint32)
     shared = _shared_words(_fields(words, sizes["folded"], dtype), dtype)
-    return np.concatenate((rows[:, :_BIASES], shared, rows[:, -_CONSTANTS:]), axis=1)
+    return np.concatenate((rows[:, :_BIASES], shared, rows[:, behind:]), axis=1)
 
 
 def _fields(words: Array, folded: int, dtype: DType) -> Array:
@@ -92,18 +181,51 @@ def _shared_words(fields: Array, dtype: DType) -> Array:
 
 
 @lru_cache(maxsize=256)
-def _source(wide: GeneratedKernel, base: str, kernel: str, bits: int, folded: int) -> GeneratedKernel:
-    """The files of the int8 kernel, whose matrix product is used, and those of the kernel that unpacks."""
+def _pairs_source(wide: GeneratedKernel, base: str, kernel: str, folded: int) -> GeneratedKernel:
+    """The files of the int8 kernel, whose matrix product is used, and those of the kernel that unpacks pairs."""
     text = dict(wide.files)[f"thimble_{base}.c"]
     columns = _COLUMNS.fullmatch(base)
     form = (columns or _ROWS.fullmatch(base) or [base])[1]
     context = {
-        "name": f"thimble_{kernel}",
-        "base": f"thimble_{base}",
         "driver": "columns" if columns else "flat_pixels" if "thimble_flat_pixels_dsp(" in text else "wide_rows",
         "function": f"thimble_{'matmul' if columns else 'rows_matmul'}_dsp_{form}",
-        "bits": bits,
         "folded": folded,
+        "declared": _DECLARED,
     }
-    own = tuple((f"thimble_{kernel}.{end}", render(f"narrow_conv_2d_dsp.{end}.j2", **context)) for end in ("c", "h"))
+    return _with_own(wide, base, kernel, "narrow_pairs_dsp.c.j2", context)
+
+
+@lru_cache(maxsize=256)
+def _once_source(
+    wide: GeneratedKernel, base: str, kernel: str, folded: int, inner: bool, arguments: tuple[tuple[str, str], ...]
+) -> GeneratedKernel:
+    """The files of the int8 kernel, and those of the kernel that unpacks all weights for it."""
+    instead = {"packed": "(const int32_t *)scratch", "scratch": "rest"}
+    sizes = "params->kernel." if inner else "params->"
+    context = {
+        "folded": folded,
+        "sizes": sizes,
+        "words": _words_text(base, sizes),
+        "declared": [declared for declared, _ in arguments],
+        "given": [instead.get(name, name) for _, name in arguments],
+    }
+    return _with_own(wide, base, kernel, "narrow_once_dsp.c.j2", context)
+
+
+def _with_own(
+    wide: GeneratedKernel, base: str, kernel: str, template: str, context: Mapping[str, object]
+) -> GeneratedKernel:
+    """The files of a kernel, and those of the one around it; the name of that one says its bits."""
+    bits = int(kernel[len(base) :].removesuffix(_ONCE)[-1])
+    named = {"name": f"thimble_{kernel}", "base": f"thimble_{base}", "bits": bits, **context}
+    templates = {"c": template, "h": "narrow_conv_2d_dsp.h.j2"}
+    own = tuple((f"thimble_{kernel}.{end}", render(text, **named)) for end, text in templates.items())
     return GeneratedKernel((*wide.files, *own), (*wide.needs, f"unpack_w{bits}_dsp"))
+
+
+def _words_text(kernel: str, sizes: str) -> str:
+    """Words of a pair's weights by the parameters of a kernel, in C; `sizes` is where they are."""
+    if _COLUMNS.fullmatch(kernel) or _PARTS.fullmatch(kernel):
+        return f"{sizes}depth / 2"
+    rows = "" if _WINDOWS.fullmatch(kernel) else f" * {sizes}kernel_height"
+    return f"2{rows} * {sizes}row_steps"

@@ -12,26 +12,22 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
+from thimble.codegen.armv7em.around import declarations
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
-from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
+from thimble.codegen.armv7em.narrow_weights import least_unpacking, specialise_by_pairs, with_int8_weights
+from thimble.codegen.armv7em.pixel_sums import specialise_average_pool, specialise_max_pool
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site, Value
 from thimble.compiler.ir.operator import (
-    Argument,
-    EndRow,
     FirstRow,
     GeneratedKernel,
-    Input,
-    InputRows,
     KernelCall,
-    OutputRows,
     ParamValue,
     Scratch,
-    Table,
 )
 from thimble.compiler.ir.types import DType
 
@@ -43,6 +39,11 @@ PIXELS = (128, 96, 64, 48, 32, 24, 16, 12, 8, 4)
 
 _SPANS = {"rows": {"first": "row", "end": "next"}, "pixels": {"first": "0", "end": "1"}}
 """The rows that the kernel for int8 makes in one call, as the templates name them."""
+
+ACCUMULATIONS = ("average_pool_2d_accumulate", "reduce_sum_accumulate")
+"""Families of kernels that add up rows in lanes of 16 bits."""
+
+INT16_MAX, LANES = 0x7FFF, 4
 
 _ALIGNMENT = 8
 """Of each scratch of a call, where there are several."""
@@ -60,11 +61,17 @@ def specialise_packed_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel of a convolution around packed rows; None where int8 activations have none either."""
-    packed_weights = site.input(1).type.dtype.is_packed
-    find: Find = specialise_narrow_conv_2d if packed_weights else specialise_conv_2d
-    core = replace(core, winograd_bytes=0)
-    by_pixels = _by_pixels(find, site, call, core, limit_bytes) if whole else None
-    return by_pixels or _by_rows(find, "rows", site, call, core, limit_bytes)
+    core = replace(core, winograd_bytes=0, compact=False)
+
+    def packed(find: Find, site: Site, room: int) -> KernelCall | None:
+        by_pixels = _by_pixels(find, site, call, core, room) if whole else None
+        return by_pixels or _by_rows(find, "rows", site, call, core, room)
+
+    if not site.input(1).type.dtype.is_packed:
+        return packed(specialise_conv_2d, site, limit_bytes)
+    wide = with_int8_weights(site)
+    by_pairs = packed(specialise_by_pairs, site, limit_bytes)
+    return least_unpacking(site, whole, by_pairs, lambda room: packed(specialise_conv_2d, wide, room), limit_bytes)
 
 
 def specialise_packed_depthwise(
@@ -72,6 +79,47 @@ def specialise_packed_depthwise(
 ) -> KernelCall | None:
     """The same for a depthwise convolution."""
     return _by_rows(specialise_depthwise, "planes", site, call, core, limit_bytes)
+
+
+def specialise_packed_pool(
+    site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
+) -> KernelCall | None:
+    """The int8 kernel of a pool around packed rows, plain C where there is no other."""
+    average = call.kernel.startswith("average")
+    kernel = "average_pool_2d_s8" if average else "max_pool_2d_s8"
+    plain = replace(call, kernel=kernel, source=GeneratedKernel((), (kernel,)))
+
+    def find(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall:
+        own = specialise_average_pool if average else specialise_max_pool
+        found = own(site, plain, core, whole, limit_bytes)
+        return plain if found is None else replace(found, source=GeneratedKernel((), (found.kernel,)))
+
+    return _by_rows(find, "rows", site, call, core, limit_bytes)
+
+
+def specialise_packed_accumulation(
+    site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
+) -> KernelCall | None:
+    """The kernel that adds up int8 rows in 16 bits around packed rows; None where sums could leave these bits."""
+    sizes, given, made = sizes_of(call), site.input(0).type, site.output().type
+    family = next(family for family in ACCUMULATIONS if call.kernel.startswith(family))
+    most = sizes["input_height"] * sizes["input_width"] << (given.dtype.bits - 1)
+    limits = ("output_min", "output_max") if family == "reduce_sum_accumulate" else ()
+    if most > INT16_MAX or sizes["channels"] < LANES or not given.dtype.is_packed or (limits and made.dtype.is_packed):
+        return None
+    own = (("width", given.shape[2]), ("input_bits", given.dtype.bits), ("output_bits", made.dtype.bits))
+    row_bytes = -(-sizes["input_width"] * sizes["channels"] // 4) * 4
+    scratch = Scratch(row_bytes + (sizes["channels"] if made.dtype.is_packed else 0), "uint32_t")
+    base, kernel = f"{family}_dsp", f"{family}_dsp_packed{made.dtype.bits}"
+    context = {"name": f"thimble_{kernel}", "base": f"thimble_{base}", "packs": made.dtype.is_packed}
+    files = ((f"thimble_{kernel}.{end}", render(f"packed_accumulate_dsp.{end}.j2", **context)) for end in ("c", "h"))
+    params: tuple[tuple[str, ParamValue], ...] = tuple((f"packed.{name}", value) for name, value in own)
+    return KernelCall(
+        kernel=kernel,
+        params=(*params, *((f"kernel.{name}", value) for name, value in call.params if name not in limits)),
+        arguments=(*call.arguments, scratch),
+        source=GeneratedKernel(tuple(files), (base, "packed_runs_dsp")),
+    )
 
 
 def _by_pixels(find: Find, site: Site, call: KernelCall, core: Core, limit_bytes: int) -> KernelCall | None:
@@ -135,7 +183,7 @@ def _around(inner: KernelCall, own: Sizes, unit: str, spare: int) -> KernelCall:
         kernel=kernel,
         params=(*params, *((f"kernel.{name}", value) for name, value in inner.params)),
         arguments=(*scratch, Scratch(spare, "uint32_t")),
-        source=_source(inner.source, inner.kernel, kernel, unit, tuple(map(_declaration, inner.arguments))),
+        source=_source(inner.source, inner.kernel, kernel, unit, declarations(inner.arguments)),
     )
 
 
@@ -153,15 +201,15 @@ def _packed_params(site: Site, sizes: Sizes, at_once: int) -> dict[str, int]:
         "input_rows": prod(given.shape[:2]),
         "input_height": sizes["input_height"],
         "input_width": sizes["input_width"],
-        "input_channels": sizes["input_channels"],
+        "input_channels": given.shape[3],
         "input_bits": given.dtype.bits,
         "first_row": -sizes["pad_top"],
         "stride": sizes["stride_height"],
-        "reach": (sizes["kernel_height"] - 1) * sizes["dilation_height"] + 1,
+        "reach": (sizes["kernel_height"] - 1) * sizes.get("dilation_height", 1) + 1,
         "output_rows": prod(made.shape[:2]),
         "output_height": sizes["output_height"],
         "output_width": sizes["output_width"],
-        "output_channels": sizes["output_channels"],
+        "output_channels": made.shape[3],
         "output_bits": made.dtype.bits,
         "at_once": at_once,
     }
@@ -184,25 +232,6 @@ def _pixel_bytes(own: Sizes) -> int:
     """What thimble_packed_pixels_open asks for."""
     sides = (side for side in ("input", "output") if own[f"{side}_bits"] < 8)
     return sum(-(-own["at_once"] * own[f"{side}_channels"] // 4) * 4 for side in sides)
-
-
-def _declaration(argument: Argument) -> tuple[str, str]:
-    """An argument as the kernel declares it, and the name of it."""
-    if isinstance(argument, InputRows):
-        return "const thimble_rows *input", "input"
-    if isinstance(argument, OutputRows):
-        return "const thimble_rows *output", "output"
-    if isinstance(argument, FirstRow):
-        return "int32_t first", "first"
-    if isinstance(argument, EndRow):
-        return "int32_t end", "end"
-    if isinstance(argument, Scratch):
-        return f"{argument.dtype} *scratch", "scratch"
-    if isinstance(argument, Table):
-        return f"const {argument.data.dtype.name}_t *{argument.name}", argument.name
-    if argument == Input(2):
-        return "const int32_t *bias", "bias"
-    raise ValueError(f"{argument} has no place in a kernel of rows")
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from thimble.codegen.armv7em.shared_shift import SharedShift
 from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.words import int32_words, unsigned
 from thimble.compiler.ir.operator import Argument, Array, EndRow, FirstRow, InputRows, OutputRows, Scratch, Table
@@ -20,12 +21,19 @@ def channel_pairs(channels: int) -> Array:
     return np.minimum(np.arange(0, channels, 2)[:, None] + [0, 1], [channels - 2, channels - 1])
 
 
-def pair_words(weights: Array, start: Array, constants: Requantization, folded: bool) -> Array:
-    """(ceil(channels / 2), 8 + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3)."""
+def pair_words(weights: Array, start: Array, constants: Requantization | SharedShift, folded: bool) -> Array:
+    """(ceil(channels / 2), n + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3).
+
+    With a shared shift the constants are the multipliers alone.
+    """
     order = channel_pairs(len(weights))
     start, words = weight_words(weights, start, folded)
-    tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
-    parts = ((start + constants.starts)[order], words[order].transpose(0, 2, 1), tail[order])
+    if isinstance(constants, SharedShift):
+        start = start + constants.starts
+        tail = constants.multipliers[:, None]
+    else:
+        tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
+    parts = (start[order], words[order].transpose(0, 2, 1), tail[order])
     return int32_words(np.concatenate([part.reshape(len(order), -1) for part in parts], axis=1))
 
 

@@ -57,11 +57,11 @@ def partial_matmul_listing(form: PartialMatmulForm, has_fpu: bool) -> Listing:
     frame.store(a, "r0", "channel")
     frame.store(a, "r0", "pairs_done")
     a.label("pair", "4 columns, 2 channels")
-    _start_pair(a, frame)
+    _start_pair(a, frame, form)
     multiply_panel(a, frame, form.arithmetic, form.first_steps)
     frame.load(a, "r2", "weights")
     frame.load(a, "r0", "sums")
-    a.op("subs", "r2", "#28", note="where the part ends that is the last one")
+    a.op("subs", "r2", f"#{form.arithmetic.behind_bytes}", note="where the part ends that is the last one")
     a.op("cmp", "r1", "r2")
     a.branch("beq", "last")
     a.op("stm", "r0!", registers(SUMS))
@@ -76,13 +76,13 @@ def partial_matmul_listing(form: PartialMatmulForm, has_fpu: bool) -> Listing:
     return a
 
 
-def _start_pair(a: Listing, frame: Frame) -> None:
+def _start_pair(a: Listing, frame: Frame, form: PartialMatmulForm) -> None:
     """r0 at the panel, r1 4 bytes low of the part's weights, the sums from biases or from where they waited."""
     frame.load(a, "r1", "weights")
     frame.load(a, "r3", "pair_bytes")
     a.op("add", "r3", "r3", "r1")
     frame.store(a, "r3", "weights")
-    keep_constants(a, frame)
+    keep_constants(a, frame, form.arithmetic)
     frame.load(a, "r2", "part_offset")
     frame.load(a, "r3", "part_bytes")
     a.op("adds", "r1", "#4")

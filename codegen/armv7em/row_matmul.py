@@ -27,9 +27,10 @@ from thimble.codegen.armv7em.sums import (
     requantize,
     start_sums,
 )
+from thimble.codegen.armv7em.windows import Window
 from thimble.compiler.ir.operator import GeneratedKernel
 
-CODE_BYTES, SINGLE_TURN_CODE_BYTES = 800, 960
+CODE_BYTES, SINGLE_TURN_CODE_BYTES = 800, 976
 """Most code from the first instruction of a group to its last, so that all of a pair stays in a cache of 1 KB; the
 second without a loop in it, which saves more than the last lines of the cache."""
 
@@ -126,21 +127,21 @@ class RowMatmulForm:
         return max(offsets) <= MAX_OFFSET and self.row_bytes * max(self.kernel_height, self.stride_height) < 1 << 16
 
 
-def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, family: str = "rows") -> Listing:
-    """The function of a form for a kernel of `family`, to be called with a thimble_row_matmul_job."""
-    a = Listing(f"thimble_{family}_matmul_dsp_{form.name}")
+def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, name: str) -> Listing:
+    """The function of a form, to be called with a thimble_row_matmul_job."""
+    a = Listing(name)
     frame = Frame(_NAMES, _FAST, has_fpu)
     frame.begin(a, _JOB)
     a.op("adds", "r1", "r4", "#4", note="4 bytes low of the weights, behind 2 biases")
     frame.store(a, "r1", "words")
     a.op("add", "r4", "r4", "r3")
-    a.op("sub", "r4", "r4", "#28", note="where r1 is behind the last weights, 4 bytes low, before 6 constants")
+    a.op("sub", "r4", "r4", f"#{form.arithmetic.behind_bytes}", note="where r1 is behind the last weights, 4 bytes low")
     frame.store(a, "r4", "weights_end")
     a.op("movs", "r0", "#0")
     frame.store(a, "r0", "channel")
     frame.store(a, "r0", "pairs_done")
     a.label("pair")
-    _stage(a, frame)
+    stage_weights(a, frame, form.arithmetic)
     a.label("row")
     _start_row(a, frame, form)
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
@@ -161,14 +162,17 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, family: str = "rows")
     return a
 
 
-def _stage(a: Listing, frame: Frame) -> None:
-    """The pair's weights from flash to scratch, 32 bytes a turn; the table is padded for the last one."""
+def stage_weights(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
+    """The pair's weights from flash to scratch, 32 bytes a turn; the table is padded for the last one.
+
+    Behind it r0 is at the rows, and r2 where the pointers to output rows are.
+    """
     frame.load(a, "r1", "weights")
     frame.load(a, "r2", "staged")
     frame.load(a, "r3", "pair_bytes")
     a.op("add", "r3", "r3", "r1")
     frame.store(a, "r3", "weights")
-    keep_constants(a, frame)
+    keep_constants(a, frame, arithmetic)
     a.label("stage")
     a.op("ldm", "r1!", "{r4-r11}")
     a.op("stm", "r2!", "{r4-r11}")
@@ -302,16 +306,15 @@ def _move_on(a: Listing, form: RowMatmulForm) -> None:
 
 
 @lru_cache(maxsize=256)
-def conv_2d_rows_source(form: RowMatmulForm, has_fpu: bool, family: str = "rows") -> GeneratedKernel:
-    """The files of kernel conv_2d_<family>_dsp_<form>: the assembly, and the kernel that uses it or its twin.
+def conv_2d_rows_source(form: RowMatmulForm, has_fpu: bool, window: Window | None = None) -> GeneratedKernel:
+    """The files of kernel conv_2d_rows_dsp_<form>: the assembly, and the kernel that uses it or its twin.
 
-    `family` "windows": the form's pixels are windows that the kernel gathers.
+    With a `window` it is conv_2d_windows_dsp_<form>_<window>: the form's pixels are windows that the kernel gathers.
     """
-    name = f"thimble_conv_2d_{family}_dsp_{form.name}"
-    assembly = row_matmul_listing(form, has_fpu, family).text
-    files = (
-        (f"{name}.c", render("conv_2d_rows_dsp.c.j2", form=form, family=family, assembly=assembly)),
-        (f"{name}.h", render("conv_2d_rows_dsp.h.j2", form=form, family=family)),
-    )
-    windows = ("flat_windows_dsp",) if family == "windows" else ()
-    return GeneratedKernel(files, needs=("wide_rows_dsp", *windows))
+    family, suffix = ("rows", "") if window is None else ("windows", f"_{window.name}")
+    name = f"thimble_conv_2d_{family}_dsp_{form.name}{suffix}"
+    function = f"thimble_{family}_matmul_dsp_{form.name}{suffix}"
+    assembly = row_matmul_listing(form, has_fpu, function).text
+    given = {"name": name, "function": function, "form": form, "window": window, "assembly": assembly}
+    files = tuple((f"{name}.{end}", render(f"conv_2d_rows_dsp.{end}.j2", **given)) for end in ("c", "h"))
+    return GeneratedKernel(files, needs=("wide_rows_dsp", *(("flat_windows_dsp",) if window else ())))

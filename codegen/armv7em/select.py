@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import product
 
 from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.batch_matmul import specialise_batch_matmul
@@ -13,18 +14,32 @@ from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, speciali
 from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
 from thimble.codegen.armv7em.packed_activations import (
     packed_kernels,
+    specialise_packed_accumulation,
     specialise_packed_conv_2d,
     specialise_packed_depthwise,
+    specialise_packed_pool,
 )
-from thimble.codegen.armv7em.pixel_sums import specialise_accumulation, specialise_average_pool
+from thimble.codegen.armv7em.packed_elements import specialise_packed_add, specialise_packed_fully_connected
+from thimble.codegen.armv7em.pixel_sums import (
+    specialise_accumulation,
+    specialise_average_pool,
+    specialise_max_pool,
+    specialise_sum,
+)
 from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
-from thimble.codegen.tuned import NOT_TUNED, TunedKernels, layer_key
-from thimble.codegen.variants import Variant
+from thimble.codegen.kernel_tools.sizes import Sizes
+from thimble.codegen.tuned import NOT_TUNED, TunedKernels
+from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
+
+ACCUMULATING = (
+    *(f"average_pool_2d_accumulate_s{bits}" for bits in (4, 2)),
+    *(f"reduce_sum_accumulate_s{given}_s8" for given in (4, 2)),
+)
+"""Plain kernels that add up packed rows."""
 
 KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]] = {
     "add_s8": specialise_add,
@@ -32,7 +47,13 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "average_pool_2d_s8": specialise_average_pool,
     "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
+    **dict.fromkeys((f"add_s{a}_s{b}_s{c}" for a, b, c in product((8, 4, 2), repeat=3)), specialise_packed_add),
+    **dict.fromkeys(
+        (f"{kind}_pool_2d_s{bits}" for kind in ("average", "max") for bits in (4, 2)), specialise_packed_pool
+    ),
+    **dict.fromkeys(ACCUMULATING, specialise_packed_accumulation),
     **dict.fromkeys(packed_kernels("conv_2d", (8, 4, 2)), specialise_packed_conv_2d),
+    **dict.fromkeys(packed_kernels("fully_connected", (8, 4, 2)), specialise_packed_fully_connected),
     **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8, 4, 2)), specialise_packed_depthwise),
     "conv_2d_s8_w4_s8": specialise_narrow_conv_2d,
     "conv_2d_s8_w2_s8": specialise_narrow_conv_2d,
@@ -40,8 +61,12 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "depthwise_conv_2d_s8_w4_s8": specialise_depthwise,
     "depthwise_conv_2d_s8_w2_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
+    "fully_connected_s8_w4_s8": specialise_fully_connected,
+    "fully_connected_s8_w2_s8": specialise_fully_connected,
+    "max_pool_2d_s8": specialise_max_pool,
     "quantize_s8": specialise_quantize,
     "reduce_sum_accumulate_s8_s16": specialise_accumulation,
+    "reduce_sum_s8": specialise_sum,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 
@@ -51,12 +76,6 @@ VARIANTS: Mapping[str, Callable[[Sizes, bool], tuple[Variant, ...]]] = {
     "fully_connected_s8": fully_connected_variants,
 }
 """Ways to make a kernel by the plain one's name, its numbers, and whether it is for whole tensors."""
-
-
-def variants(call: KernelCall, whole: bool) -> tuple[Variant, ...]:
-    """Ways to make the kernel of a plain call that may be faster than the default one; not all of them are possible."""
-    sizes = sizes_of(call)
-    return VARIANTS[call.kernel](sizes, whole) if call.kernel in VARIANTS else ()
 
 
 def specialise(
@@ -82,7 +101,6 @@ def specialise(
         found = find(site, call, replace(core, variant=variant), whole, limit)
         return None if found is None or found.scratch_bytes > limit else found
 
-    default = make(core.variant)
-    if default is None or not tuned.layers:
-        return default
-    return tuned.choose(layer_key(site, call, whole, core.compact), default, limit, make)
+    if core.variant != DEFAULT:
+        return make(core.variant)
+    return tuned.call_of(site, call, whole, limit, make, core.compact)

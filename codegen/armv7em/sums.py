@@ -34,8 +34,8 @@ class Arithmetic:
 
     `folded`: weights as 256 * w1 + w0, else plain bytes. `scale_bits`: sums are scaled by this power of 2 before
     requantization; 8 where folded. `rounds_ties`: results below the zero point matter, so that halves must be rounded
-    away from zero. `clamps`: the output limits lie inside those of int8. `shift`: the last shift of all channels, 0
-    where each has its own.
+    away from zero. `clamps`: the output limits lie inside those of int8. `shift`: the last shift of all channels, whose
+    sums begin with all that is to be added (shared_shift.py); 0 where each has its own, and an addend.
     """
 
     folded: bool
@@ -60,6 +60,21 @@ class Arithmetic:
         return f"{weights}; output limits {limits}, {ties}; {shift}."
 
     @property
+    def constant_words(self) -> int:
+        """Words behind a pair's weights: multipliers, or multiplier, addend and shift of both channels."""
+        return 2 if self.shift else 6
+
+    @property
+    def pair_bytes(self) -> int:
+        """Bytes of a pair's table beside its weights: biases and constants."""
+        return 4 * (2 + self.constant_words)
+
+    @property
+    def behind_bytes(self) -> int:
+        """From where r1, 4 bytes low, is behind the last weights to the end of a pair's table."""
+        return 4 * (1 + self.constant_words)
+
+    @property
     def step_bytes(self) -> int:
         """Code of 32 products."""
         return 108 if self.folded else 120
@@ -67,8 +82,8 @@ class Arithmetic:
     @property
     def end_bytes(self) -> int:
         """Code of the end of a group of 4 pixels and 2 channels: 8 instructions for each that is not always there."""
-        shifts = 0 if self.shift else 40
-        return 216 + shifts + 32 * (2 * self.rounds_ties + (not self.folded)) + 40 * self.clamps
+        shifts = 0 if self.shift else 48
+        return 208 + shifts + 32 * (2 * self.rounds_ties + (not self.folded)) + 40 * self.clamps
 
     @property
     def step_cycles(self) -> int:
@@ -77,14 +92,16 @@ class Arithmetic:
         return loads + groups + others
 
 
-def keep_constants(a: Listing, frame: Frame) -> None:
-    """A pair's biases, multipliers, addends and shifts to the frame: its table begins at r1 and ends at r3."""
+def keep_constants(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
+    """A pair's biases and constants to the frame: its table begins at r1 and ends at r3."""
+    names = ("multiplier_0", "multiplier_1") if arithmetic.shift else CONSTANTS[2:]
+    held = tuple(f"r{number}" for number in range(4, 4 + len(names)))
     a.op("ldm", "r1", "{r4, r5}", note="biases")
-    a.op("sub", "r6", "r3", "#24")
+    a.op("sub", "r6", "r3", f"#{4 * arithmetic.constant_words}")
     frame.store(a, "r4", CONSTANTS[0])
     frame.store(a, "r5", CONSTANTS[1])
-    a.op("ldm", "r6", "{r4-r9}", note="multiplier, addend, shift of both channels")
-    for register, name in zip(("r4", "r5", "r6", "r7", "r8", "r9"), CONSTANTS[2:], strict=True):
+    a.op("ldm", "r6", registers(held), note=f"{names[0][:-2]}{', addend, shift' * (not arithmetic.shift)} of both")
+    for register, name in zip(held, names, strict=True):
         frame.store(a, register, name)
 
 
@@ -149,23 +166,30 @@ def multiply_single(a: Listing, arithmetic: Arithmetic, step: int, first: int, s
 
 
 def requantize(a: Listing, frame: Frame, arithmetic: Arithmetic, pixels: int = 4) -> None:
-    """The sums of these pixels to int8: SMMLA with both rounding terms and the zero point in its addend."""
+    """The sums of these pixels to int8: SMMUL, or SMMLA with both rounding terms and the zero point in its addend."""
     for channel in range(2):
-        wanted = ("r2", "r3") if arithmetic.shift else ("r2", "r3", "r4")
-        for register, name in zip(wanted, CONSTANTS[2 + 3 * channel :], strict=False):
-            frame.load(a, register, name)
+        constants = ("multiplier",) if arithmetic.shift else ("multiplier", "addend", "shift")
+        for register, name in zip(("r2", "r3", "r4"), constants, strict=False):
+            frame.load(a, register, f"{name}_{channel}")
         for total in SUMS[channel : 2 * pixels : 2]:
-            if not arithmetic.folded:
-                a.op("lsl", total, total, f"#{arithmetic.scale_bits}")
-            if arithmetic.rounds_ties:
-                a.op("asr", "r5", total, "#31")
-            a.op("smmla", total, total, "r2", "r3")
-            if arithmetic.rounds_ties:
-                a.op("add", total, total, "r5", f"lsl #{arithmetic.scale_bits - 1}", note="halves away from zero")
-            if not arithmetic.shift:
-                a.op("asr", total, total, "r4")
-            shift = (f"asr #{arithmetic.shift}",) if arithmetic.shift else ()
-            a.op("usat" if arithmetic.clamps else "ssat", total, "#8", total, *shift)
+            if arithmetic.shift:
+                a.op("smmul", total, total, "r2")
+                a.op("usat" if arithmetic.clamps else "ssat", total, "#8", total, f"asr #{arithmetic.shift}")
+            else:
+                _requantize_by_channel(a, arithmetic, total)
+
+
+def _requantize_by_channel(a: Listing, arithmetic: Arithmetic, total: str) -> None:
+    """One sum with the channel's multiplier, addend and shift in r2, r3 and r4."""
+    if not arithmetic.folded:
+        a.op("lsl", total, total, f"#{arithmetic.scale_bits}")
+    if arithmetic.rounds_ties:
+        a.op("asr", "r5", total, "#31")
+    a.op("smmla", total, total, "r2", "r3")
+    if arithmetic.rounds_ties:
+        a.op("add", total, total, "r5", f"lsl #{arithmetic.scale_bits - 1}", note="halves away from zero")
+    a.op("asr", total, total, "r4")
+    a.op("usat" if arithmetic.clamps else "ssat", total, "#8", total)
 
 
 def join_channels(a: Listing, frame: Frame, arithmetic: Arithmetic, pixels: int = 4) -> None:

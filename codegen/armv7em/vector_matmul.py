@@ -6,7 +6,6 @@ The row is widened once for all channels; words of weights and sums are those of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,9 +13,17 @@ import numpy as np
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.convolution import fuse_sums
 from thimble.codegen.armv7em.core import Core
+from thimble.codegen.armv7em.narrow_vector import (
+    add_fields,
+    field_words,
+    fuse_fields,
+    load_mask,
+    most_steps,
+    narrow_block,
+)
 from thimble.codegen.armv7em.packing import weight_words
 from thimble.codegen.armv7em.rendering import render
-from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.armv7em.vector_form import VectorForm
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
@@ -33,46 +40,28 @@ _JOB = ("row", "weights", "row_end", "output", "channels", "constants", "ceiling
 _NAMES = (*_JOB, "channel")
 
 
-@dataclass(frozen=True, slots=True)
-class VectorForm:
-    """What one function is generated for: `block` channels at a time, `unroll` steps in a turn of the inner loop.
-
-    `shares_constants`: all channels have one multiplier, addend and shift, as with weights of one scale.
-    """
-
-    arithmetic: Arithmetic
-    block: int
-    unroll: int
-    shares_constants: bool
-
-    @property
-    def name(self) -> str:
-        """A short name that tells forms apart."""
-        return f"{self.block}u{self.unroll}{self.arithmetic.name}{'s' * self.shares_constants}"
-
-    @property
-    def sums(self) -> tuple[str, ...]:
-        """The registers of the sums."""
-        return ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11")[: self.block]
-
-
 def specialise_fully_connected(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
-    """Packed weights in place of thimble_fully_connected_s8; None where the preconditions do not hold."""
+    """Packed weights in place of thimble_fully_connected_s8, or of one for fewer bits; None where the preconditions do
+    not hold."""
     layer = plain_layer(site, call, channel_axis=0)
     sizes = sizes_of(call)
     if layer is None or sizes["weights_zero_point"] != 0 or len(layer.weights) < 2 or sizes["depth"] > MAX_DEPTH:
         return None
-    found = fuse_sums(layer)
+    bits = site.input(1).type.dtype.bits
+    found = fuse_sums(layer) if bits == 8 else fuse_fields(layer, bits)
     if found is None:
         return None
     arithmetic, constants = found
-    depth = -(-sizes["depth"] // 4) * 4
-    unroll = next(n for n in range(core.variant.unroll or MAX_UNROLL, 0, -1) if depth // 4 % n == 0)
+    step = 32 // bits
+    depth = -(-sizes["depth"] // step) * step
+    most = core.variant.unroll or (MAX_UNROLL if bits == 8 else min(MAX_UNROLL, most_steps(arithmetic, bits)))
+    unroll = next(n for n in range(most, 0, -1) if depth // step % n == 0)
     columns = (constants.multipliers, constants.addends, constants.shifts)
     shares = all((column == column[0]).all() for column in columns)
-    form = VectorForm(arithmetic, core.variant.at_once or _block(len(layer.weights)), unroll, shares)
+    block = _block(len(layer.weights)) if bits == 8 else narrow_block(len(layer.weights))
+    form = VectorForm(arithmetic, core.variant.at_once or block, unroll, shares, bits)
     params = (
         ("rows", sizes["rows"]),
         ("depth", sizes["depth"]),
@@ -85,6 +74,7 @@ def specialise_fully_connected(
         ("rounds_ties", int(arithmetic.rounds_ties)),
         ("block", form.block),
         ("shares_constants", int(shares)),
+        ("weight_bits", bits),
     )
     table = Table("packed", _packed(layer, form, constants, depth))
     arguments = (Input(0), table, Scratch(2 * depth, "uint32_t"), Output())
@@ -105,11 +95,14 @@ def _block(channels: int) -> int:
 
 
 def _packed(layer: PlainLayer, form: VectorForm, constants: Requantization, depth: int) -> Array:
-    """int32: constants (3) that all channels share; a block: biases (block), words (depth / 4, block), constants."""
+    """int32: constants (3) that all channels share; a block: biases (block), words (depth / step, block), constants."""
     channels, taps = layer.weights.shape
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
-    start, words = weight_words(weights, layer.start, form.arithmetic.folded)
+    if form.is_narrow:
+        start, words = layer.start << form.arithmetic.scale_bits, field_words(weights, form)
+    else:
+        start, words = weight_words(weights, layer.start, form.arithmetic.folded)
     firsts = np.minimum(np.arange(0, channels, form.block), channels - form.block)
     order = firsts[:, None] + np.arange(form.block)
     tail = np.stack([constants.multipliers, constants.addends, constants.shifts], axis=1)
@@ -130,13 +123,19 @@ def vector_listing(form: VectorForm, has_fpu: bool) -> Listing:
     a.label("block", f"{form.block} channels")
     frame.load(a, "r0", "row")
     a.op("ldm", "r1!", registers(form.sums), note="biases")
+    if form.is_narrow:
+        load_mask(a, form)
     a.op(".balign", 4)
-    a.label("turn", f"{form.unroll * 4 * form.block} products")
+    a.label("turn", f"{form.unroll * form.step * form.block} products")
     for step in range(form.unroll):
-        _step(a, form, step)
+        if form.is_narrow:
+            add_fields(a, form, step)
+        else:
+            _step(a, form, step)
     frame.load(a, "r2", "row_end")
     a.op("adds", "r1", f"#{4 * form.block * form.unroll}")
-    a.op("adds", "r0", f"#{8 * form.unroll}")
+    if not form.is_narrow:
+        a.op("adds", "r0", f"#{8 * form.unroll}")
     a.op("cmp", "r0", "r2")
     a.branch("bne", "turn")
     _requantize(a, frame, form)
@@ -177,7 +176,7 @@ def _requantize(a: Listing, frame: Frame, form: VectorForm) -> None:
     for total in form.sums:
         if not form.shares_constants:
             a.op("ldm", "r1!", "{r2, r3, r12}", note="multiplier, addend, shift")
-        if not how.folded:
+        if not how.folded and not form.is_narrow:
             a.op("lsl", total, total, f"#{how.scale_bits}")
         if how.rounds_ties:
             a.op("asr", "lr", total, "#31")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from thimble.codegen.armv81m.arithmetic import Arithmetic, arithmetic_of
 from thimble.codegen.armv81m.blocks import BLOCK_CHANNELS, LANES, packed_blocks
 from thimble.codegen.armv81m.rendering import render
-from thimble.codegen.armv81m.row_convolution import row_call, row_form
+from thimble.codegen.armv81m.row_convolution import PIXELS_AT_ONCE, row_call, row_form
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     EndRow,
@@ -21,6 +22,9 @@ from thimble.compiler.ir.operator import (
     Scratch,
     Table,
 )
+
+ROWS, WINDOWS = "rows", "windows"
+"""Forms: rows copied with their borders (row_convolution.py), or windows."""
 
 MAX_STRAIGHT_STEPS = 12
 """Most steps without a loop: 56 bytes of code each."""
@@ -90,16 +94,26 @@ class Windows:
     inside_end: int = 0
 
 
-def specialise_conv_2d(site: Site, call: KernelCall, whole: bool, limit_bytes: int) -> KernelCall | None:
+def specialise_conv_2d(
+    site: Site, call: KernelCall, whole: bool, limit_bytes: int, variant: Variant = DEFAULT
+) -> KernelCall | None:
     """The vector kernel in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
     sizes = sizes_of(call)
     if layer is None or sizes["group_channels"] != sizes["input_channels"]:
         return None
-    return windows_call(site, layer, sizes, whole, limit_bytes)
+    return windows_call(site, layer, sizes, whole, limit_bytes, variant)
 
 
-def windows_call(site: Site, layer: PlainLayer, sizes: Sizes, whole: bool, limit_bytes: int) -> KernelCall | None:
+def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a convolution that may be faster than the default one."""
+    pixels = (16, 24, 48, 64) if whole and _is_pointwise(sizes) else ()
+    return (Variant(ROWS), *(Variant(ROWS, count) for count in pixels), Variant(WINDOWS))
+
+
+def windows_call(
+    site: Site, layer: PlainLayer, sizes: Sizes, whole: bool, limit_bytes: int, variant: Variant = DEFAULT
+) -> KernelCall | None:
     """The call for weights (channels, kernel_height * kernel_width * input_channels)."""
     arithmetic = arithmetic_of(layer)
     reach = max((sizes[f"kernel_{side}"] - 1) * sizes[f"dilation_{side}"] for side in ("height", "width"))
@@ -111,12 +125,15 @@ def windows_call(site: Site, layer: PlainLayer, sizes: Sizes, whole: bool, limit
     if one_row:
         sizes = _as_one_row(sizes, pixels)
     few = sizes["kernel_height"] == sizes["kernel_width"] == 1 and pixels < MIN_POINTWISE_PIXELS
-    rows = None if few else row_form(layer, sizes, arithmetic, one_row)
-    if rows is not None and rows.instructions <= _instructions(sizes, len(layer.weights)):
-        call = row_call(layer, sizes, rows, limit_bytes)
-        if call is not None:
-            return call
-    return _windows_call(layer, sizes, arithmetic, one_row)
+
+    def by_rows() -> KernelCall | None:
+        form = None if few and variant.form != ROWS else row_form(layer, sizes, arithmetic, one_row)
+        if form is None or (form.instructions > _instructions(sizes, len(layer.weights)) and variant.form != ROWS):
+            return None
+        return row_call(layer, sizes, form, limit_bytes, variant.at_once or PIXELS_AT_ONCE)
+
+    makers = {ROWS: by_rows, WINDOWS: lambda: _windows_call(layer, sizes, arithmetic, one_row)}
+    return first_made(makers, variant)
 
 
 def _windows_call(layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, one_row: bool) -> KernelCall:

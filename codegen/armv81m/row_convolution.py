@@ -154,12 +154,14 @@ def row_form(layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, flat: bool
     return form if form.fits else None
 
 
-def row_call(layer: PlainLayer, sizes: Sizes, form: RowForm, limit_bytes: int) -> KernelCall | None:
-    """The call of a form; None where copies of rows take too much scratch."""
+def row_call(
+    layer: PlainLayer, sizes: Sizes, form: RowForm, limit_bytes: int, pixels_at_once: int = PIXELS_AT_ONCE
+) -> KernelCall | None:
+    """The call of a form; None where copies of rows take too much scratch. `pixels_at_once`: of a flat one."""
     height, width, depth = (sizes[name] for name in ("kernel_height", "kernel_width", "input_channels"))
     pixels = max((sizes["output_width"] - 1) * sizes["stride_width"] + width, sizes["pad_left"] + sizes["input_width"])
     if form.flat:
-        pixels = _portion(sizes["output_width"])
+        pixels = _portion(sizes["output_width"], pixels_at_once)
     row_bytes = -(-pixels * depth // 4) * 4
     scratch_bytes = height * row_bytes + LANES
     if scratch_bytes > min(MAX_ROWS_BYTES, limit_bytes):
@@ -179,9 +181,9 @@ def row_call(layer: PlainLayer, sizes: Sizes, form: RowForm, limit_bytes: int) -
     return KernelCall(f"conv_2d_rows_mve_{form.name}", params, arguments, _source(form))
 
 
-def _portion(pixels: int) -> int:
+def _portion(pixels: int, wanted: int) -> int:
     """Pixels that are copied at once, so that the last portion has no less than four, and whole fours if possible."""
-    most = min(PIXELS_AT_ONCE, pixels)
+    most = min(wanted, pixels)
     whole = [n for n in range(most, PIXELS - 1, -1) if pixels % n == 0 or pixels % n >= PIXELS]
     return next((n for n in whole if n % PIXELS == 0), whole[0] if whole else pixels)
 

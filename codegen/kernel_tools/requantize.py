@@ -30,16 +30,12 @@ MAX_TOTAL_SHIFT = 22
 
 @dataclass(frozen=True, slots=True)
 class Requantization:
-    """Per-channel constants, int64: sums are to be scaled by 2**scale_bits; multipliers, addends and last shifts.
-
-    `starts` are to be added to what scaled sums begin with.
-    """
+    """Per-channel constants, int64: sums are to be scaled by 2**scale_bits; multipliers, addends and last shifts."""
 
     scale_bits: Array
     multipliers: Array
     addends: Array
     shifts: Array
-    starts: Array | int = 0
 
     @property
     def uniform_bits(self) -> int:
@@ -71,8 +67,7 @@ class PlainRequantization:
         """The largest scale bits of each channel; below `least` where it cannot be fused."""
         lengths = np.array([int(bound).bit_length() for bound in self.bounds])
         room = np.minimum(31 - lengths, MAX_TOTAL_SHIFT + 1 - self.right)
-        taken = self.takes_left | (self.right >= 1)
-        return np.asarray(np.where(taken, np.minimum(room, MAX_SCALE_BITS), 0))
+        return np.asarray(np.where(self.takes_left | (self.right >= 1), room, 0))
 
     @property
     def least(self) -> Array:
@@ -92,12 +87,14 @@ class PlainRequantization:
 
     def with_equal_bits(self) -> Requantization | None:
         """The constants with one scale for all channels, as large as possible."""
-        return self.with_bits(int(self.room.min()))
+        return self.with_bits(min(int(self.room.min()), MAX_SCALE_BITS))
 
     def with_equal_shifts(self, wanted: int) -> Requantization | None:
         """The constants with one last shift for all channels, by a scale of its own for each; `wanted` if possible."""
-        largest = int((self.right + self.room).min()) - 1
+        largest = int((self.right + np.minimum(self.room, MAX_SCALE_BITS)).min()) - 1
         smallest = int((self.right + self.least).max()) - 1
+        if smallest > largest:  # some channel would need more than MAX_SCALE_BITS, with which weights leave int16
+            return None
         return self.with_bits(max(min(wanted, largest), smallest) + 1 - self.right)
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.codegen.kernel_tools.plain_layer import plain_layer
-from thimble.codegen.kernel_tools.sizes import sizes_of
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
 from thimble.codegen.scalar.panel import panel_call
 from thimble.codegen.scalar.rendering import kernel_source
+from thimble.codegen.variants import Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import EndRow, FirstRow, InputRows, KernelCall, OutputRows
+
+PANEL, STRAIGHT = "panel", "straight"
+"""Forms: windows copied as words of two pixels (panel.py), or read where they lie."""
+
+BLOCKS, UNROLLS = (2, 4, 8), (1, 2, 4)
+"""Channels at a time, and inputs in a turn, that may be faster than the default ones."""
 
 MAX_KERNEL_HEIGHT = 16
 """Highest window taken: the kernel keeps one pointer for each of its rows."""
@@ -46,12 +54,27 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     tail, constants = fused
     made = site.output().type
     pixels = made.elements // len(layer.weights) if whole else sizes["output_width"]
-    by_panel = panel_call(layer, sizes, tail, constants, core, pixels, limit_bytes)
-    if by_panel is not None or not _is_taken(sizes):
-        return by_panel
+    makers = {
+        PANEL: lambda: panel_call(layer, sizes, tail, constants, core, pixels, limit_bytes),
+        STRAIGHT: lambda: _straight_call(layer, sizes, tail, constants, core),
+    }
+    return first_made(makers, core.variant)
+
+
+def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a convolution that may be faster than the default one."""
+    panels = tuple(Variant(PANEL, words) for words in (1, 2))
+    return panels + tuple(Variant(STRAIGHT, block, unroll) for block in BLOCKS for unroll in UNROLLS)
+
+
+def _straight_call(
+    layer: PlainLayer, sizes: Sizes, tail: Tail, constants: Requantization, core: Core
+) -> KernelCall | None:
+    if not _is_taken(sizes):
+        return None
     form = ConvolutionForm(
-        block=block_size(len(layer.weights), core.block),
-        unroll=unroll_of(sizes["input_channels"]),
+        block=block_size(len(layer.weights), core.variant.at_once or core.block),
+        unroll=unroll_of(sizes["input_channels"], core.variant.unroll),
         has_borders=not _is_inside(sizes),
         tail=tail,
     )
@@ -65,7 +88,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     return KernelCall(name, params, arguments, source)
 
 
-def _is_inside(sizes: dict[str, int]) -> bool:
+def _is_inside(sizes: Sizes) -> bool:
     """Whether no window has a tap outside of the input."""
     return all(
         sizes[before] == 0
@@ -74,5 +97,5 @@ def _is_inside(sizes: dict[str, int]) -> bool:
     )
 
 
-def _is_taken(sizes: dict[str, int]) -> bool:
+def _is_taken(sizes: Sizes) -> bool:
     return sizes["dilation_height"] == sizes["dilation_width"] == 1 and sizes["kernel_height"] <= MAX_KERNEL_HEIGHT

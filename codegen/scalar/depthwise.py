@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
-from thimble.codegen.kernel_tools.sizes import sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, blocked_weights, constant_tables, fuse_tail
 from thimble.codegen.scalar.rendering import kernel_source
+from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import EndRow, FirstRow, InputRows, KernelCall, OutputRows, Table
 
@@ -19,6 +20,9 @@ MAX_TAPS = 64
 
 MAX_UNROLLED_TAPS = 9
 MAX_BLOCK = 4
+
+BLOCKS = (1, 2, 3, 6, 8)
+"""Channels at a time that may be faster than the most that divide all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     form = DepthwiseForm(
         kernel_height=sizes["kernel_height"],
         kernel_width=sizes["kernel_width"],
-        block=next(n for n in range(MAX_BLOCK, 0, -1) if channels % n == 0),
+        block=next(n for n in range(core.variant.at_once or MAX_BLOCK, 0, -1) if channels % n == 0),
         tail=tail,
     )
     kept = ("input_height", "input_width", "stride_height", "stride_width", "pad_top", "pad_left")
@@ -73,3 +77,8 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     name = f"depthwise_conv_2d_scalar_{form.name}"
     arguments = (InputRows(0), border, weights, *tables, OutputRows(0), FirstRow(), EndRow())
     return KernelCall(name, params, arguments, kernel_source("depthwise_conv_2d_scalar", name, form=form))
+
+
+def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a depthwise convolution that may be faster than the default one."""
+    return tuple(Variant("", block) for block in BLOCKS if sizes["output_channels"] % block == 0)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
-from thimble.codegen.kernel_tools.sizes import sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
 from thimble.codegen.scalar.rendering import kernel_source
+from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Input, KernelCall, Output
+
+BLOCKS, UNROLLS = (4, 6, 8, 12), (1, 2, 4)
+"""Outputs at a time, and inputs in a turn, that may be faster than the default ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ def specialise_fully_connected(
         return None
     tail, constants = fused
     channels, depth = layer.weights.shape
-    form = FullyConnectedForm(block_size(channels, core.block), unroll_of(depth), tail)
+    block = block_size(channels, core.variant.at_once or core.block)
+    form = FullyConnectedForm(block, unroll_of(depth, core.variant.unroll), tail)
     limits = ("output_zero_point", "output_min", "output_max")
     params = (
         ("rows", sizes["rows"]),
@@ -51,3 +56,9 @@ def specialise_fully_connected(
     name = f"fully_connected_scalar_{form.name}"
     source = kernel_source("fully_connected_scalar", name, form=form)
     return KernelCall(name, params, (Input(0), weights, *tables, Output()), source)
+
+
+def fully_connected_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
+    """Ways to make a fully connected layer that may be faster than the default one."""
+    blocks = [block for block in BLOCKS if block <= sizes["output_channels"]]
+    return tuple(Variant("", block, unroll) for block in blocks for unroll in UNROLLS)

@@ -43,9 +43,9 @@ def block_size(channels: int, most: int) -> int:
     return min(sizes, key=lambda n: (-(-channels // n), -(-channels // n) * n))
 
 
-def unroll_of(depth: int) -> int:
-    """Inputs of one turn of the loop over `depth` of them, which it divides."""
-    return next(n for n in range(MAX_UNROLL, 0, -1) if depth % n == 0)
+def unroll_of(depth: int, most: int = 0) -> int:
+    """Inputs of one turn of the loop over `depth` of them, which it divides; `most` if that is not 0."""
+    return next(n for n in range(most or MAX_UNROLL, 0, -1) if depth % n == 0)
 
 
 def blocked_weights(weights: Array, block: int) -> Table:

@@ -70,6 +70,7 @@ def panel_call(
     forms = [
         PanelForm(block if core.pair_sums else block_size(channels, block), words, SEGMENT, core.pair_sums, tail)
         for words, block in core.panels
+        if core.variant.at_once in (0, words)
     ]
     limit = min(MAX_PANEL_BYTES, limit_bytes)
     fitting = [form for form in forms if form.panel_bytes(taps) <= limit]

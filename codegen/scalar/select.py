@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from thimble.codegen.kernel_tools.limits import NO_LIMIT
+from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.scalar.addition import specialise_add
 from thimble.codegen.scalar.batch_matmul import specialise_batch_matmul
-from thimble.codegen.scalar.convolution import specialise_conv_2d
+from thimble.codegen.scalar.convolution import conv_2d_variants, specialise_conv_2d
 from thimble.codegen.scalar.core import Core
-from thimble.codegen.scalar.depthwise import specialise_depthwise
-from thimble.codegen.scalar.fully_connected import specialise_fully_connected
+from thimble.codegen.scalar.depthwise import depthwise_variants, specialise_depthwise
+from thimble.codegen.scalar.fully_connected import fully_connected_variants, specialise_fully_connected
+from thimble.codegen.scalar.sums import specialise_sum
+from thimble.codegen.tuned import NOT_TUNED, TunedKernels
+from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -20,20 +25,39 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "conv_2d_s8": specialise_conv_2d,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
+    "reduce_sum_s8": specialise_sum,
 }
 """By the plain kernel's name; each takes the most bytes of scratch, and gives None where its preconditions fail."""
 
 
+VARIANTS: Mapping[str, Callable[[Sizes, bool], tuple[Variant, ...]]] = {
+    "conv_2d_s8": conv_2d_variants,
+    "depthwise_conv_2d_s8": depthwise_variants,
+    "fully_connected_s8": fully_connected_variants,
+}
+"""Ways to make a kernel by the plain one's name, its numbers, and whether it is for whole tensors."""
+
+
 def specialise(
-    site: Site, call: KernelCall, whole: bool, core: Core, scratch_limit_bytes: int | None = None
+    site: Site,
+    call: KernelCall,
+    whole: bool,
+    core: Core,
+    scratch_limit_bytes: int | None = None,
+    tuned: TunedKernels = NOT_TUNED,
 ) -> KernelCall | None:
     """The specialised call with the same bytes, or None where the plain kernel has to stay.
 
-    `whole`: the call is for whole tensors, whose rows lie one behind the other.
+    `whole`: the call is for whole tensors, whose rows lie one behind the other. Among kernels that were measured, the
+    fastest is taken.
     """
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
     limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
-    found = find(site, call, core, whole, limit)
-    return None if found is None or found.scratch_bytes > limit else found
+
+    def make(variant: Variant) -> KernelCall | None:
+        found = find(site, call, replace(core, variant=variant), whole, limit)
+        return None if found is None or found.scratch_bytes > limit else found
+
+    return make(core.variant) if core.variant != DEFAULT else tuned.call_of(site, call, whole, limit, make)

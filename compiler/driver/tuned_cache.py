@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble import codegen, runtime_c, targets
+from thimble.codegen.candidates import family_of
 from thimble.codegen.tuned import Measured, TunedKernels
 from thimble.compiler.ir.errors import ToolMissing
 from thimble.targets import tools
@@ -32,7 +33,9 @@ def user_file() -> Path:
 
 def context(target: Target) -> str:
     """What measurements hold for: the chip, its timing, the compiler, and the generators of kernels."""
-    compiler, kernels, timing = _compiler_version(target), _generators_digest(), _timing_digest(target)
+    family = family_of(target)
+    kernels = "none" if family is None else _generators_digest(family.folder)
+    compiler, timing = _compiler_version(target), _timing_digest(target)
     return f"{target.name} gcc-{compiler} kernels-{kernels} timing-{timing}"
 
 
@@ -46,10 +49,10 @@ def _compiler_version(target: Target) -> str:
 
 
 @cache
-def _generators_digest() -> str:
-    """Of all files that kernels are made from: other files may make other kernels."""
+def _generators_digest(family: str) -> str:
+    """Of all files that the kernels of a family are made from: other files may make other kernels."""
     made, run = Path(codegen.__file__).parent, Path(runtime_c.__file__).parent
-    folders = (made / "armv7em", made / "kernel_tools", run / "armv7em")
+    folders = (made / family, made / "kernel_tools", run / family)
     return _digest(path for folder in folders for pattern in GENERATORS for path in folder.rglob(pattern))
 
 

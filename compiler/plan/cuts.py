@@ -36,6 +36,9 @@ MAX_REPEATED_WORK = 40_000_000
 CALLS_PER_NODE = 80
 """As much work as so many calls: what a node of such a run costs beside its calls."""
 
+WORTH_REPEATING = 1.01
+"""Nothing is computed twice where tensors that must lie whole leave no more to save than this factor of the bytes."""
+
 NEVER = 1 << 60
 
 RunPrices = Callable[[Sequence["PricedRun"], Sequence[int]], Array]
@@ -84,32 +87,39 @@ class Cuts:
         self._graph = graph
         self._count = len(graph.nodes)
         self._costs = RunCosts(graph, cycles, by_node)
-        self._work = 0
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []
-        stages = [[r for r in recipes if not r.repeats], [r for r in recipes if r.repeats]]
-        work, done = sum(map(len, stages)) * self._count, 0
-        below = None
-        for stage in filter(None, stages):
-            for recipe in stage:
-                for end in range(1, self._count + 1):
-                    self._ending[end] += self._price(end, recipe, below)
-                done += self._count
-                progress(done / work)
-            self._arrays = [_table(priced) for priced in self._ending]
-            below = self.least_peak()
+        plain, repeating = [r for r in recipes if not r.repeats], [r for r in recipes if r.repeats]
+        self._progress, self._done, self._to_do = progress, 0, len(recipes) * self._count
+        self._add([(end, recipe, None) for end in range(1, self._count + 1) for recipe in plain])
+        if repeating and self.least_peak() > WORTH_REPEATING * self._costs.whole_bytes:
+            self._add(list(self._worth_repeating(repeating, self.least_peak())))
 
-    def _price(self, end: int, recipe: Recipe, below: int | None) -> Iterator[PricedRun]:
-        lowest = end - 1 if recipe in (LAYER, AT_ONCE) else self._lowest(end)
-        if below is not None:
-            if self._least_of(end) >= below:
-                return
-            self._work += self._steps_of(lowest, end, recipe)
-            if self._work > MAX_REPEATED_WORK:
-                return
-        for cost in self._costs.ending_at(lowest, end, recipe):
-            if below is None or cost.peak_bytes < below:
-                yield PricedRun(Run(cost.first, end, recipe), cost.peak_bytes, cost.cycles, cost.macs, cost.nodes)
+    def _add(self, asked: Sequence[tuple[int, Recipe, int | None]]) -> None:
+        """Price runs that end at a node by a recipe and, where that is given, take less than so many bytes."""
+        for number, (end, recipe, below) in enumerate(asked):
+            self._progress((self._done + number) / max(self._to_do, 1))
+            for cost in self._costs.ending_at(self._lowest_of(end, recipe), end, recipe, below):
+                run = Run(cost.first, end, recipe)
+                self._ending[end].append(PricedRun(run, cost.peak_bytes, cost.cycles, cost.macs, cost.nodes))
+        self._done += len(asked)
+        self._arrays = [_table(priced) for priced in self._ending]
+
+    def _worth_repeating(self, recipes: Sequence[Recipe], below: int) -> Iterator[tuple[int, Recipe, int]]:
+        """Where something may be computed twice to take less than so many bytes, by end; the recipes that are tried
+        first where not all can be."""
+        work, found = 0, []
+        for recipe in recipes:
+            for end in range(1, self._count + 1):
+                if self._least_of(end) < below:
+                    work += self._steps_of(self._lowest(end), end, recipe)
+                    found += [(end, recipe, below)] if work <= MAX_REPEATED_WORK else []
+        self._to_do = self._done + len(found)
+        return iter(sorted(found, key=lambda asked: asked[0]))
+
+    def _lowest_of(self, end: int, recipe: Recipe) -> int:
+        """The first node with which a run by a recipe may begin."""
+        return end - 1 if recipe in (LAYER, AT_ONCE) else self._lowest(end)
 
     def _steps_of(self, first: int, end: int, recipe: Recipe) -> int:
         """About how many calls a run takes, with what its nodes cost beside them."""

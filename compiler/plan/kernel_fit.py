@@ -7,6 +7,7 @@ that takes more than it may, again with less for the kernels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,7 +32,10 @@ ATTEMPTS = 6
 """Layouts tried until a schedule with its kernels stays within a limit."""
 
 SCHEDULES_TRIED = 3
-"""The schedules that are laid out, one after the other, until one stays within the limit."""
+"""The schedules that are laid out at a time, until one stays within the limit."""
+
+MOST_SLOWDOWN = 1.07
+"""Of the cycles of layers, what a balanced plan by rows takes where it can: 8% more at most, but estimates err."""
 
 SCHEDULE_LIMITS = 16
 """Limits of bytes for each of which a schedule is sought."""
@@ -72,10 +76,24 @@ class KernelFit:
         if self._options.objective is Objective.SRAM:
             return self._within_least(limit)
         for drafts in self._drafts_in_turn(limit):
-            found = self._best_planned(self._best_of(drafts, limit), limit)
+            offers = self._best_of(drafts, limit)
+            found = self._best_planned(offers[:SCHEDULES_TRIED], limit)
+            if found is None and limit is not None:
+                found = self._found_below(offers, limit)
             if found is not None:
                 return found
         return self._within_least(limit)
+
+    def _found_below(self, offers: list[_Offer], limit: int) -> FrontierPoint | None:
+        """Where none of the best offers stays within a limit: one of them with slower kernels, or another schedule,
+        since what a layout takes beyond the live bytes differs between schedules."""
+        shrunk = (self._shrunk(offer, limit) for offer in offers[:SCHEDULES_TRIED])
+        others = (
+            self._best_planned(offers[at : at + SCHEDULES_TRIED], limit)
+            for at in range(SCHEDULES_TRIED, len(offers), SCHEDULES_TRIED)
+        )
+        found = [next((point for point in points if point is not None), None) for points in (shrunk, others)]
+        return min((point for point in found if point is not None), key=self._score_of, default=None)
 
     def frontier(self) -> tuple[FrontierPoint, ...]:
         """Points of falling bytes and rising cycles, none dominated, from the fewest cycles to the least bytes."""
@@ -119,11 +137,22 @@ class KernelFit:
     def _best_of(self, drafts: list[_Draft], limit: int | None) -> list[_Offer]:
         """Of each schedule the best kernels within a limit, the best schedules first."""
         offers = list(self._offers(drafts, limit))
+        offers = [offer for offer in offers if offer.cycles <= self._most_cycles] or offers
         enough = WORTH * min((offer.cycles for offer in offers), default=0.0)
         best: dict[int, _Offer] = {}
         for offer in sorted(offers, key=lambda offer: self._score(offer.limit_bytes, offer.cycles, enough)):
             best.setdefault(id(offer.draft), offer)
-        return list(best.values())[:SCHEDULES_TRIED]
+        return list(best.values())
+
+    @cached_property
+    def _most_cycles(self) -> float:
+        """What a schedule may take where any takes no more: asked for rows, and for no limit of bytes, hardly more than
+        the plan by layers for the same objective."""
+        options = self._options
+        if options.schedule is not Schedule.ROWS or options.objective is not Objective.BALANCED or options.uses_limit:
+            return math.inf
+        layers = min(self._offers([self._layers], None), key=lambda offer: offer.limit_bytes * offer.cycles)
+        return MOST_SLOWDOWN * layers.cycles
 
     def _score(self, bytes: int, cycles: float, enough: float) -> tuple[float, ...]:
         """What the objective makes as small as possible; fewer cycles than `enough` are worth no bytes of a limit."""
@@ -169,7 +198,7 @@ class KernelFit:
     def _best_planned(self, offers: list[_Offer], limit: int | None) -> FrontierPoint | None:
         """The best of some offers with a layout that stays within a limit; None where none was found.
 
-        All are laid out quickly, and with care as long as that can give a better one.
+        All are laid out quickly, and with care as long as that can give a better one that fits.
         """
         quick = [self._laid_out(o.draft, o.draft.curve.scratch_limits(o.limit_bytes), 0.0) for o in offers]
         at_best = [self._score(point.plan.bound_bytes, point.cycles, 0.0) for point in quick]
@@ -182,8 +211,7 @@ class KernelFit:
                 point = self._laid_out(offers[number].draft, point.scratch_limits, self._options.effort)
             if limit is None or point.arena_bytes <= limit:
                 best = point if best is None or self._score_of(point) < self._score_of(best) else best
-        shrunk = (self._shrunk(offer, limit) for offer in offers if limit is not None)
-        return best or next((point for point in shrunk if point is not None), None)
+        return best
 
     def _shrunk(self, offer: _Offer, limit: int) -> FrontierPoint | None:
         """A schedule with slower kernels, as far as a layout needs them to stay within a limit; None if it never does.
@@ -212,7 +240,7 @@ class KernelFit:
         if limit is not None and self._options.objective is not Objective.SRAM:
             room = max(limit, room)
         filled = self._in_gaps(plain, room)
-        for offer in self._best_of(self._drafts(self._search.may_repeat, room), room):
+        for offer in self._best_of(self._drafts(self._search.may_repeat, room), room)[:SCHEDULES_TRIED]:
             if offer.cycles * WORTH < filled.cycles:
                 return self._shrunk(offer, room) or filled
         return filled

@@ -192,6 +192,24 @@ def _groups(pixels: int, most_alone: int) -> float:
     return whole + (ALONE * left if left <= most_alone else 1.0)
 
 
+def _by_side_by_side(call: CallShape, rows: float) -> dict[str, float]:
+    """Pointwise layers by four pixels side by side, in portions of a row or of some rows; all pixels may be one row."""
+    rows = 1.0 if call.numbers["flat"] else rows
+    n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
+    depth = ceil(n["input_channels"] / WEIGHT_WORD) * WEIGHT_WORD
+    full, rest = divmod(n["output_width"], n["pixels_at_once"])
+    portions = ceil(rows / min(n["rows_at_once"], max(rows, 1))) * (full + (rest > 0))
+    groups = rows * (full * ceil(n["pixels_at_once"] / PIXELS) + ceil(rest / PIXELS))
+    return {
+        "macs": groups * PIXELS * 2.0 * pairs * depth,
+        "laid_out": groups * PIXELS * depth,
+        "weights": float(portions * call.table_bytes),
+        "portions": float(portions),
+        "starts": float(portions * pairs),
+        "runs": groups * pairs,
+    }
+
+
 def _is_flat(n: Mapping[str, int]) -> bool:
     """Whether all pixels are one row: its portions are no whole rows then, or as long as these and so the same."""
     return n["kernel_height"] == n["kernel_width"] == 1 and n["row_pixels"] != n["pad_left"] + n["input_width"]
@@ -306,6 +324,7 @@ _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, f
     (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), _by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, _by_pixels),
     (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, _by_rows),
+    (frozenset({"pixels_at_once", "rows_at_once", "skipped_steps", "output_width"}), _by_side_by_side),
     (frozenset({"columns", "depth", "output_channels", "output_width", "kernel_height"}), _by_columns),
 )
 """Which parameters tell that a kernel works in which portions."""

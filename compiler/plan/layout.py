@@ -2,38 +2,29 @@
 
 First the simple orders: take the buffers in some order, put each where it touches no buffer already placed that is
 live at the same time, at the lowest offset or in the tightest gap. Where the best of them is above the bound of live
-bytes, orders close to it are tried, then skyline.py; exact_layout.py does what is left.
+bytes, ejection.py makes it smaller; exact_layout.py does what is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from random import Random
+from collections.abc import Callable, Sequence
+from sys import maxsize
 
 import numpy as np
 
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.plan.conflicts import Conflict, find_conflicts
+from thimble.compiler.plan.ejection import Ejection
 from thimble.compiler.plan.live_bytes import LiveBytes
 from thimble.compiler.plan.requests import Part, Request, Slide, arena_bytes
-from thimble.compiler.plan.skyline import Skyline
 
 __all__ = ["Part", "Request", "Slide", "arena_bytes", "lower_bound", "place"]
-
-HILL_CLIMBS = 400
-"""Orders tried close to the best one, at most."""
-
-HILL_CLIMB_WORK = 1_000_000
-"""Conflicts looked at in all hill climbs at an effort of 1: about half a second."""
 
 SIMPLE_WORK = 20_000_000
 """Conflicts looked at in the simple orders, of which at least two are tried: some ten seconds."""
 
-SKYLINE_WORK = 60_000
-"""Requests placed by the skyline at an effort of 1: about two seconds."""
-
-SKYLINE_ROUNDS = 200
-"""Times that it may place each of them: few requests are left to the exact search, which is better with them."""
+EJECTION_WORK = 30_000
+"""Bodies put elsewhere at an effort of 1: about a second."""
 
 
 _Key = Callable[[Request, int], tuple[int, ...]]
@@ -108,90 +99,50 @@ def place(requests: Sequence[Request], slides: Sequence[Slide] = (), effort: flo
     """An offset for each request, such that no two that are live together overlap, but for what slides allow.
 
     The same for the same input and effort on every machine; an effort of 0 tries the simple orders alone. At 1 it
-    takes about three seconds where the bound is not reached.
+    takes about a second where the bound is not reached.
     """
     if not requests:
         return ()
     conflicts = find_conflicts(requests, slides)
     bound = lower_bound(requests, slides)
-    best = _first_fits(requests, conflicts, bound, effort)
-    if best[0] > bound and effort > 0:
-        skyline = Skyline(requests, conflicts)
-        work = min(SKYLINE_WORK, SKYLINE_ROUNDS * len(requests))
-        found = skyline.search(bound, best[0], int(work * effort))
-        if found is not None:
-            return found
-    return tuple(best[2])
+    offsets = _first_fits(requests, conflicts, bound)
+    if effort > 0 and arena_bytes(requests, offsets) > bound:
+        return Ejection(requests, conflicts).search(offsets, bound, int(EJECTION_WORK * effort))
+    return offsets
 
 
-_Attempt = tuple[int, list[int], list[int]]
-"""Arena bytes, order of placement, offsets."""
+def _first_fits(requests: Sequence[Request], conflicts: Sequence[Sequence[Conflict]], bound: int) -> tuple[int, ...]:
+    """The best placement one by one in simple orders."""
+    indices = range(len(requests))
+    live = LiveBytes(requests)
+    fullest = live.most(live.bytes, np.array(indices)).tolist()
+    each = sum(map(len, conflicts)) + len(requests)
+    best: list[int] = []
+    most = maxsize
+    for key in _ORDERS[: max(SIMPLE_WORK // (2 * each), 1)]:
+        order = sorted(indices, key=lambda i: (key(requests[i], fullest[i]), i))
+        for tightest in (False, True):
+            offsets = _first_fit(requests, conflicts, order, tightest, most)
+            if offsets is not None:
+                best, most = offsets, arena_bytes(requests, offsets) - 1
+            if most < bound:
+                return tuple(best)
+    return tuple(best)
 
 
-def _first_fits(
-    requests: Sequence[Request], conflicts: Sequence[Sequence[Conflict]], bound: int, effort: float
-) -> _Attempt:
-    """The best placement one by one, in simple orders and in some that are close to the best of these."""
-    greedy = _Greedy(requests, conflicts)
-    best: _Attempt | None = None
-    for attempt in greedy.attempts(int(HILL_CLIMB_WORK * effort)):
-        if best is None or attempt[0] < best[0]:
-            best = attempt
-        if best[0] <= bound:
-            break
-    assert best is not None
-    return best
-
-
-class _Greedy:
-    """Placement one by one."""
-
-    def __init__(self, requests: Sequence[Request], conflicts: Sequence[Sequence[Conflict]]) -> None:
-        self._requests = requests
-        self._sizes = [r.bytes for r in requests]
-        self._alignments = [r.alignment for r in requests]
-        self._conflicts = conflicts
-
-    def attempts(self, work: int) -> Iterator[_Attempt]:
-        """Placements, the simple orders first; hill climbs look at no more than `work` conflicts."""
-        indices = range(len(self._requests))
-        best = None
-        live = LiveBytes(self._requests)
-        fullest = live.most(live.bytes, np.array(indices)).tolist()
-        each = sum(map(len, self._conflicts)) + len(self._requests)
-        for key in _ORDERS[: max(SIMPLE_WORK // (2 * each), 1)]:
-            order = sorted(indices, key=lambda i: (key(self._requests[i], fullest[i]), i))
-            for tightest in (False, True):
-                attempt = self._place(order, tightest)
-                best = attempt if best is None or attempt[0] < best[0] else best
-                yield attempt
-        assert best is not None
-        random = Random(0)
-        for _ in range(min(HILL_CLIMBS, work // each)):
-            order = self._neighbour(best, random)
-            attempt = self._place(order, False)
-            if attempt[0] <= best[0]:
-                best = attempt
-            yield attempt
-
-    def _neighbour(self, best: _Attempt, random: Random) -> list[int]:
-        """The order with one buffer that ends highest, or one that it meets, moved to an earlier turn."""
-        size, order, offsets = best
-        top = next(i for i in order if offsets[i] + self._sizes[i] == size)
-        moved = random.choice([top, *(conflict[0] for conflict in self._conflicts[top])])
-        turn = order.index(moved)
-        rest = order[:turn] + order[turn + 1 :]
-        at = random.randrange(turn + 1)
-        return [*rest[:at], moved, *rest[at:]]
-
-    def _place(self, order: list[int], tightest: bool) -> _Attempt:
-        offsets = [-1] * len(self._requests)
-        for i in order:
-            # Offsets strictly between the two ends of a pair would touch what is there.
-            taken = [(offsets[j] + low, offsets[j] + high) for j, low, high in self._conflicts[i] if offsets[j] >= 0]
-            taken.sort()
-            offsets[i] = _choose(taken, self._alignments[i], tightest)
-        return max(map(int.__add__, offsets, self._sizes)), order, offsets
+def _first_fit(
+    requests: Sequence[Request], conflicts: Sequence[Sequence[Conflict]], order: list[int], tightest: bool, most: int
+) -> list[int] | None:
+    """Offsets one by one in some order, in no more than `most` bytes, or None."""
+    offsets = [-1] * len(requests)
+    for i in order:
+        # Offsets strictly between the two ends of a pair would touch what is there.
+        taken = [(offsets[j] + low, offsets[j] + high) for j, low, high in conflicts[i] if offsets[j] >= 0]
+        taken.sort()
+        offsets[i] = _choose(taken, requests[i].alignment, tightest)
+        if offsets[i] + requests[i].bytes > most:
+            return None
+    return offsets
 
 
 def _choose(taken: Sequence[tuple[int, int]], alignment: int, tightest: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -79,6 +79,21 @@ class RowNode:
         return self.node is not None and self.gathers and not self.accumulator_bytes
 
 
+PartOfNode = tuple[int, Span, Span]
+"""A node, steps of it and columns of its output."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundParts:
+    """What was found of parts of nodes, so that each is looked at once (runs.py): the distances of overlaps by home and
+    the scratch; the rows and columns that it needs of each home, None where it cannot be split; and the distances and
+    scratch of whole layers by node."""
+
+    facts: dict[PartOfNode, tuple[dict[int, int], int]] = field(default_factory=dict)
+    needs: dict[PartOfNode, dict[int, tuple[Span, Span]] | None] = field(default_factory=dict)
+    layers: dict[int, tuple[dict[int, int], int]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RowGraph:
     """`nodes` in the graph's order without those that make views; `homes` by value; makers and readers by node.
@@ -94,6 +109,7 @@ class RowGraph:
     makers: Mapping[int, int]
     readers: Mapping[int, tuple[int, ...]]
     depths: tuple[int, ...]
+    found: FoundParts = field(default_factory=FoundParts, repr=False)
 
     def last_reader(self, value: int) -> int:
         """The last node that reads a home, or the first behind all where it is kept; -1 where there is none."""

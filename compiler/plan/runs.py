@@ -55,6 +55,11 @@ class Pass:
     spans: Mapping[int, Span]
     columns: Mapping[int, Span]
 
+    def columns_of(self, graph: RowGraph, node: int) -> Span:
+        """The columns of a node's output that the part makes."""
+        makes = graph.nodes[node].makes
+        return self.columns[makes[0]] if makes else (0, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Passes:
@@ -172,6 +177,13 @@ def _at_least_one(span: Span, size: int) -> Span:
 
 def _needs_of_part(graph: RowGraph, node: int, steps: Span, columns: Span) -> dict[int, tuple[Span, Span]] | None:
     """The rows and columns of each home that a part of a node's output needs; None where it cannot be split."""
+    known, key = graph.found.needs, (node, steps, columns)
+    if key not in known:
+        known[key] = _find_needs(graph, node, steps, columns)
+    return known[key]
+
+
+def _find_needs(graph: RowGraph, node: int, steps: Span, columns: Span) -> dict[int, tuple[Span, Span]] | None:
     info = graph.nodes[node]
     if info.node is None:
         return {}
@@ -198,12 +210,10 @@ def _needs_of_part(graph: RowGraph, node: int, steps: Span, columns: Span) -> di
 
 
 class Parts:
-    """What parts of nodes need, each part looked at once: overlaps and scratch depend on how wide it is."""
+    """What parts of nodes of a graph need, each part looked at once: overlaps and scratch depend on how wide it is."""
 
     def __init__(self, graph: RowGraph) -> None:
-        self._graph = graph
-        self._known: dict[tuple[int, Span, Span], tuple[dict[int, int], int]] = {}
-        self._layers: dict[int, tuple[dict[int, int], int]] = {}
+        self.graph = graph
 
     def distances(self, node: int, steps: Span, columns: Span) -> dict[int, int]:
         """By home, how far before an operand's row an output row must begin, where it may lie over that."""
@@ -215,8 +225,8 @@ class Parts:
 
     def layer(self, node: int) -> tuple[dict[int, int], int]:
         """A node as a whole layer: by home, how far before each operand its output must begin; and its scratch."""
-        info, graph = self._graph.nodes[node], self._graph
-        if node not in self._layers:
+        info, graph = self.graph.nodes[node], self.graph
+        if node not in self.graph.found.layers:
             distances: dict[int, int] = {}
             scratch = 0
             if info.node is not None:
@@ -224,29 +234,29 @@ class Parts:
                 declared = {overlap.input: overlap.distance for overlap in site.overlaps()}
                 distances = home_distances(graph.graph, info.node, graph.views, declared)
                 scratch = scratch_bytes(site.lower(graph.rounding))
-            self._layers[node] = distances, scratch
-        return self._layers[node]
+            self.graph.found.layers[node] = distances, scratch
+        return self.graph.found.layers[node]
 
     def macs(self, node: int, steps: Span, columns: Span) -> int:
         """Multiply-accumulates of the part."""
-        info = self._graph.nodes[node]
+        info = self.graph.nodes[node]
         if info.gathers or not info.makes:
             return info.macs
-        whole = info.steps * self._graph.homes[info.makes[0]].columns
+        whole = info.steps * self.graph.homes[info.makes[0]].columns
         return info.macs * (steps[1] - steps[0]) * (columns[1] - columns[0]) // max(whole, 1)
 
     def _facts(self, node: int, steps: Span, columns: Span) -> tuple[dict[int, int], int]:
-        info = self._graph.nodes[node]
+        info = self.graph.nodes[node]
         whole = info.gathers or not info.makes or info.node is None
-        if whole or (steps, columns) == ((0, info.steps), (0, self._graph.homes[info.makes[0]].columns)):
+        if whole or (steps, columns) == ((0, info.steps), (0, self.graph.homes[info.makes[0]].columns)):
             return {read.home: read.distance for read in info.reads if read.distance is not None}, info.scratch_bytes
         key = (node, steps, columns)
-        if key not in self._known:
-            self._known[key] = self._look(node, steps, columns)
-        return self._known[key]
+        if key not in self.graph.found.facts:
+            self.graph.found.facts[key] = self._look(node, steps, columns)
+        return self.graph.found.facts[key]
 
     def _look(self, node: int, steps: Span, columns: Span) -> tuple[dict[int, int], int]:
-        info, graph = self._graph.nodes[node], self._graph
+        info, graph = self.graph.nodes[node], self.graph
         assert info.node is not None
         full = graph.graph.sites[info.node]
         site = full.op.restricted(full, steps, columns)

@@ -42,6 +42,9 @@ SLACKS = (1.0, 1.01, 1.02, 1.04)
 CAREFUL_LAYOUTS = 2
 """Of the quick layouts, the smallest ones that are tried again with care."""
 
+QUICK_EFFORT = 0.1
+"""Of the effort that one plan gets, what each quick layout gets: the simple orders alone say little of the best one."""
+
 FITTING_ATTEMPTS = 8
 """Layouts tried until one stays within a limit: what is live at once can be less than what a layout takes."""
 
@@ -230,7 +233,7 @@ class Search:
             if pairs > MAX_LIVE_PAIRS or (quick and work + pairs > QUICK_PAIRS):
                 continue
             work += pairs
-            plan = lay_out(self.graph, staged, 0.0)
+            plan = lay_out(self.graph, staged, QUICK_EFFORT * self._options.effort)
             quick.append((FrontierPoint(plan, choice.cycles, choice.macs, choice.runs), choice))
         return quick
 

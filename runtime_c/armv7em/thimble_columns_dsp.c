@@ -181,13 +181,14 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
     thimble_matmul_job job = {
         .panel = scratch,
         .weights = packed,
-        .pair_bytes = 2 * p->depth + 32,
+        .pair_bytes = 2 * p->depth + thimble_pair_constants_bytes(p->shift),
         .outputs = outputs,
         .channels = p->output_channels,
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
     };
     int8_t *window = (int8_t *)(scratch + p->columns * p->depth / 2);
+    job.shift = p->shift;
     job.spare = scratch + (2 * p->columns + 1) * p->depth / 4;
     int32_t columns = 0;
     int32_t left_over = (end - first) * p->output_width;
@@ -260,7 +261,7 @@ void thimble_partial_columns_dsp(const thimble_columns_dsp_params *params, thimb
     thimble_partial_matmul_job job = {
         .panel = scratch,
         .weights = packed,
-        .pair_bytes = 2 * p->depth + 32,
+        .pair_bytes = 2 * p->depth + thimble_pair_constants_bytes(p->shift),
         .part_bytes = 2 * row_bytes,
         .sums = (int32_t *)(scratch + 2 * row_bytes),
         .outputs = outputs,

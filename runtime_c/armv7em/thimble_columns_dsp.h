@@ -37,9 +37,10 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t depth; /* kernel_height * kernel_width * input_channels, rounded up to a multiple of 4 */
-    int32_t
-        columns; /* of one matrix product, at most THIMBLE_MAX_COLUMNS: groups of 4 and up to THIMBLE_MAX_TAILS more */
+    /* of one matrix product, at most THIMBLE_MAX_COLUMNS: groups of 4 and up to THIMBLE_MAX_TAILS more */
+    int32_t columns;
     int32_t folded; /* whether weights are packed as 256 * w1 + w0 */
+    int32_t shift;  /* the last shift of all channels, or 0: thimble_sums_form */
 } thimble_columns_dsp_params;
 
 /* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels: output rows [first, end).

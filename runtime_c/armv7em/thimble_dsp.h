@@ -86,6 +86,17 @@ static inline uint32_t thimble_subtract_bytes(uint32_t a, uint32_t b) {
 #endif
 }
 
+/* Two differences of lanes, each modulo 2^16. */
+static inline uint32_t thimble_subtract_lanes(uint32_t a, uint32_t b) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t lanes;
+    __asm__("usub16 %0, %1, %2" : "=r"(lanes) : "r"(a), "r"(b) : "cc");
+    return lanes;
+#else
+    return ((a | 0x80008000u) - (b & 0x7FFF7FFFu)) ^ ((a ^ ~b) & 0x80008000u);
+#endif
+}
+
 /* The bytes of each lane changed about. */
 static inline uint32_t thimble_swap_bytes(uint32_t word) {
 #if defined(__ARM_FEATURE_DSP)
@@ -139,6 +150,24 @@ static inline uint32_t thimble_high_lanes(uint32_t a, uint32_t b) {
 #else
     return a >> 16 | (b & 0xFFFF0000u);
 #endif
+}
+
+/* The larger of the signed bytes of two words, and the smaller. */
+static inline uint32_t thimble_max_bytes(uint32_t a, uint32_t b) {
+    uint32_t larger = 0;
+#if defined(__ARM_FEATURE_DSP)
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(larger) : "r"(a), "r"(b) : "cc");
+#else
+    for (int at = 0; at < 32; at += 8) {
+        const uint32_t from = (int8_t)(a >> at & 0xFFu) >= (int8_t)(b >> at & 0xFFu) ? a : b;
+        larger |= from & (uint32_t)0xFF << at;
+    }
+#endif
+    return larger;
+}
+
+static inline uint32_t thimble_min_bytes(uint32_t a, uint32_t b) {
+    return ~thimble_max_bytes(~a, ~b);
 }
 
 /* The high word of a product: SMMUL. */

@@ -12,13 +12,14 @@
  * reads the fields in this order.
  * panel    (groups, depth / 4, 2, 4), then (single columns, depth / 4, 2): for each four values of depth two words of
  *          each column, see thimble_sums_dsp.h
- * weights  a pair of channels: bias (2); (depth / 4, 2) words of four bytes; multiplier, addend and shift (2, 3)
+ * weights  a pair of channels: bias (2); (depth / 4, 2) words of four bytes; multipliers (2), or multiplier, addend and
+ *          shift (2, 3)
  * outputs  (4 * groups), and on to tails_end for single columns: where each column's channels are written; columns may
  *          repeat */
 typedef struct {
     const uint32_t *panel;
     const int32_t *weights;
-    int32_t pair_bytes; /* of the weights of a pair of channels: 2 * depth + 32 */
+    int32_t pair_bytes; /* of the weights of a pair of channels: 2 * depth and thimble_pair_constants_bytes */
     int8_t *const *outputs;
     int8_t *const *outputs_end;
     int32_t channels; /* at least 2; the last pair of an odd number begins one channel earlier */
@@ -26,6 +27,7 @@ typedef struct {
     uint32_t offset;  /* and min - ceiling */
     int8_t *const *tails_end;
     uint32_t *spare; /* scratch behind that of the columns: for weights that are unpacked; assembly does not read it */
+    int32_t shift;   /* thimble_sums_form, for the same */
 } thimble_matmul_job;
 
 typedef void (*thimble_matmul_function)(const thimble_matmul_job *job);
@@ -67,8 +69,9 @@ static inline void thimble_partial_matmul_portable(thimble_sums_form form, const
                 const uint32_t *words = job->panel + 8 * step + column;
                 sum += thimble_sums_step(form, words[0], words[4], (uint32_t)part[2 * step + channel]);
             }
-            if (job->part_offset + job->part_bytes + 32 == job->pair_bytes) {
-                const int32_t *constants = weights + job->pair_bytes / 4 - 6 + 3 * channel;
+            if (job->part_offset + job->part_bytes + thimble_pair_constants_bytes(form.shift) == job->pair_bytes) {
+                const int32_t count = thimble_channel_constants(form.shift);
+                const int32_t *constants = weights + job->pair_bytes / 4 - (2 - channel) * count;
                 job->outputs[column][first + channel] = thimble_sums_output(form, tail, sum, constants);
             } else {
                 sums[i] = (int32_t)sum;
@@ -82,7 +85,7 @@ static inline void thimble_partial_matmul_portable(thimble_sums_form form, const
 /* The portable twin of the generated functions, with the same bytes. */
 static inline void thimble_matmul_portable(thimble_sums_form form, const thimble_matmul_job *job) {
     const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
-    const int32_t steps = (job->pair_bytes - 32) / 8;
+    const int32_t steps = (job->pair_bytes - thimble_pair_constants_bytes(form.shift)) / 8;
     const int32_t *weights = job->weights;
     for (int32_t pair = 0; pair < job->channels; pair += 2) {
         const int32_t first = pair + 2 > job->channels ? job->channels - 2 : pair;
@@ -95,7 +98,8 @@ static inline void thimble_matmul_portable(thimble_sums_form form, const thimble
                     const uint32_t w = (uint32_t)weights[2 + 2 * step + i];
                     sum += thimble_sums_step(form, panel[2 * half * step], panel[2 * half * step + half], w);
                 }
-                (*output)[first + i] = thimble_sums_output(form, tail, sum, weights + 2 + 2 * steps + 3 * i);
+                const int32_t *constants = weights + 2 + 2 * steps + i * thimble_channel_constants(form.shift);
+                (*output)[first + i] = thimble_sums_output(form, tail, sum, constants);
                 panel += half == 1 ? 2 * steps : (output - job->outputs) % 4 == 3 ? 8 * steps - 3 : 1;
             }
         }

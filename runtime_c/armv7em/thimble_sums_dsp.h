@@ -14,7 +14,18 @@ typedef struct {
     int scale_bits;
     int rounds_ties;
     int clamps;
+    int shift; /* the last shift of all channels, which have multipliers alone; 0: multiplier, addend, shift of each */
 } thimble_sums_form;
+
+/* Words behind a pair's weights for one of its two channels. */
+static inline int32_t thimble_channel_constants(int32_t shift) {
+    return shift != 0 ? 1 : 3;
+}
+
+/* Bytes of a pair's table beside its weights: two biases, and the constants. */
+static inline int32_t thimble_pair_constants_bytes(int32_t shift) {
+    return 8 + 8 * thimble_channel_constants(shift);
+}
 
 /* Bytes x0..x3 of a pixel as (x1, x3) and 256 * (x0, x2) - (x1, x3) + 127, for folded weights. */
 static inline uint32_t thimble_first_folded(uint32_t x) {
@@ -34,6 +45,12 @@ static inline uint32_t thimble_second_plain(uint32_t x) {
     return thimble_odd_bytes(x);
 }
 
+/* Four bytes of a pixel as its two words. */
+static inline void thimble_put_word(int folded, uint32_t *to, uint32_t x) {
+    to[0] = folded ? thimble_first_folded(x) : thimble_first_plain(x);
+    to[1] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
+}
+
 /* a . b of two lanes, modulo 2^32. */
 static inline uint32_t thimble_dot(uint32_t a, uint32_t b) {
     return (uint32_t)(thimble_low(a) * thimble_low(b)) + (uint32_t)(thimble_high(a) * thimble_high(b));
@@ -47,9 +64,12 @@ static inline uint32_t thimble_sums_step(thimble_sums_form form, uint32_t first,
     return thimble_dot(first, thimble_even_bytes(weights)) + thimble_dot(second, thimble_odd_bytes(weights));
 }
 
-/* The portable twin of requantization: a finished sum to the output's byte; multiplier, addend and shift. */
+/* The portable twin of requantization: a finished sum to the output's byte, by the channel's constants. */
 static inline int8_t thimble_sums_output(thimble_sums_form form, thimble_tail tail, uint32_t sum,
                                          const int32_t *constants) {
+    if (form.shift != 0) {
+        return thimble_tail_byte(tail, thimble_high_product((int32_t)sum, constants[0]) >> form.shift);
+    }
     const int32_t scaled = (int32_t)(form.folded ? sum : sum << form.scale_bits);
     const int32_t tie = form.rounds_ties && scaled < 0 ? 1 << (form.scale_bits - 1) : 0;
     const int32_t value = thimble_high_product(scaled, constants[0]) + constants[1] - tie;

@@ -3,7 +3,9 @@
 
 /* The row as words; values beyond its end meet weights of 0. */
 static uint32_t *widen_row(const thimble_vector_dsp_params *p, const int8_t *input, uint32_t *to) {
-    for (int32_t d = 0; d < p->depth; d += 4) {
+    const int32_t step = 32 / p->weight_bits;
+    const int32_t end = (p->depth + step - 1) / step * step;
+    for (int32_t d = 0; d < end; d += 4) {
         uint32_t x = 0;
         if (d + 4 <= p->depth) {
             x = thimble_load_4(input + d);
@@ -21,12 +23,37 @@ static uint32_t *widen_row(const thimble_vector_dsp_params *p, const int8_t *inp
 
 #if !defined(__ARM_FEATURE_DSP)
 
+/* Lanes of two weights of a word of eight or sixteen. */
+static uint32_t operand_of(const thimble_vector_dsp_params *p, uint32_t word, int32_t operand) {
+    const uint32_t field = 0xFFu & ~(0xFFu >> p->weight_bits);
+    if (p->scale_bits == 16 - p->weight_bits) {
+        return word << (p->weight_bits * operand) & field * 0x01000100u;
+    }
+    const uint32_t bytes = word << (p->weight_bits * (operand / 2)) & field * 0x01010101u;
+    return operand % 2 == 0 ? thimble_even_bytes(bytes) : thimble_odd_bytes(bytes);
+}
+
+/* The products of a word of weights of one channel; `row` is the first word of its values. */
+static uint32_t step_sum(const thimble_vector_dsp_params *p, thimble_sums_form form, const uint32_t *row,
+                         uint32_t weights) {
+    if (p->weight_bits == 8) {
+        return thimble_sums_step(form, row[0], row[1], weights);
+    }
+    uint32_t sum = 0;
+    for (int32_t operand = 0; operand < 16 / p->weight_bits; operand++) {
+        sum += thimble_dot(row[operand], operand_of(p, weights, operand));
+    }
+    return sum;
+}
+
 /* The portable twin of the generated functions, with the same bytes. */
 static void vector_portable(const thimble_vector_dsp_params *p, const thimble_vector_job *job) {
-    const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
-                                    p->output_min != -128 || p->output_max != 127};
+    const int scaled = p->folded || p->weight_bits < 8; /* sums are scaled as they are added up */
+    const int clamps = p->output_min != -128 || p->output_max != 127;
+    const thimble_sums_form form = {scaled, p->scale_bits, p->rounds_ties, clamps, 0};
     const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
-    const int32_t steps = (int32_t)(job->row_end - job->row) / 2;
+    const int32_t step_words = 16 / p->weight_bits;
+    const int32_t steps = (int32_t)(job->row_end - job->row) / step_words;
     const int32_t *block = job->weights;
     for (int32_t first = 0; first < job->channels; first += p->block) {
         const int32_t channel = first + p->block > job->channels ? job->channels - p->block : first;
@@ -35,7 +62,7 @@ static void vector_portable(const thimble_vector_dsp_params *p, const thimble_ve
             uint32_t sum = (uint32_t)block[i];
             for (int32_t step = 0; step < steps; step++) {
                 const uint32_t weights = (uint32_t)block[p->block * (1 + step) + i];
-                sum += thimble_sums_step(form, job->row[2 * step], job->row[2 * step + 1], weights);
+                sum += step_sum(p, form, job->row + step * step_words, weights);
             }
             const int32_t *own = p->shares_constants ? job->constants : constants + 3 * i;
             job->output[channel + i] = thimble_sums_output(form, tail, sum, own);

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_wide_rows_dsp.h"
 
-static inline void put_word(int32_t folded, uint32_t *to, uint32_t x) {
-    to[0] = folded ? thimble_first_folded(x) : thimble_first_plain(x);
-    to[1] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
-}
-
 /* `words` words of four values of the zero point; returns the place behind them. */
 static uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to, int32_t words) {
     uint32_t border[2];
-    put_word(p->folded, border, ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u);
+    thimble_put_word(p->folded, border, ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u);
     for (; words > 0; words--) {
         to[0] = border[0];
         to[1] = border[1];
@@ -22,7 +17,7 @@ static uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to,
 void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words) {
     if (!folded) {
         for (; words > 0; words--) {
-            put_word(0, to, thimble_load_4(from));
+            thimble_put_word(0, to, thimble_load_4(from));
             from += 4;
             to += 2;
         }
@@ -33,15 +28,15 @@ void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32
         const uint32_t b = thimble_load_4(from + 4);
         const uint32_t c = thimble_load_4(from + 8);
         const uint32_t d = thimble_load_4(from + 12);
-        put_word(1, to, a);
-        put_word(1, to + 2, b);
-        put_word(1, to + 4, c);
-        put_word(1, to + 6, d);
+        thimble_put_word(1, to, a);
+        thimble_put_word(1, to + 2, b);
+        thimble_put_word(1, to + 4, c);
+        thimble_put_word(1, to + 6, d);
         from += 16;
         to += 8;
     }
     for (; words > 0; words--) {
-        put_word(1, to, thimble_load_4(from));
+        thimble_put_word(1, to, thimble_load_4(from));
         from += 4;
         to += 2;
     }
@@ -74,16 +69,16 @@ static void widen_single_words(int32_t folded, const int8_t *from, uint32_t *to,
             const uint32_t a = thimble_load_4(from);
             const uint32_t b = thimble_load_4(from + 4);
             const uint32_t c = thimble_load_4(from + 8);
-            put_word(1, to, a);
-            put_word(1, to + 2, a >> 24 | b << 8);
-            put_word(1, to + 4, b >> 16 | c << 16);
-            put_word(1, to + 6, c >> 8);
+            thimble_put_word(1, to, a);
+            thimble_put_word(1, to + 2, a >> 24 | b << 8);
+            thimble_put_word(1, to + 4, b >> 16 | c << 16);
+            thimble_put_word(1, to + 6, c >> 8);
             from += 12;
             to += 8;
         }
     }
     for (; pixels > 0; pixels--) {
-        put_word(folded, to, thimble_load_4(from));
+        thimble_put_word(folded, to, thimble_load_4(from));
         from += channels;
         to += 2;
     }
@@ -110,7 +105,7 @@ static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32
     for (int32_t c = 0; c < rest; c++) {
         x |= (uint32_t)(uint8_t)from[c] << (8 * c);
     }
-    put_word(folded, to + 2 * (words - 1), x);
+    thimble_put_word(folded, to + 2 * (words - 1), x);
 }
 
 static inline void widen(const thimble_wide_rows_dsp_params *p, const int8_t *from, uint32_t *to, int32_t pixels) {
@@ -135,11 +130,13 @@ static void fill_row(const thimble_wide_rows_dsp_params *p, const int8_t *from, 
     put_border(p, to + 2 * p->input_width * words, (p->row_pixels - p->pad_left - p->input_width) * words);
 }
 
+#if !defined(__ARM_FEATURE_DSP)
+
 /* Output (x, channel) of one row. */
 static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimble_row_matmul_job *job,
                               const uint32_t *rows, int32_t x, const int32_t *weights, int32_t channel) {
     const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
-                                    p->output_min != -128 || p->output_max != 127};
+                                    p->output_min != -128 || p->output_max != 127, p->shift};
     const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
     const int32_t pixel_words = (p->input_channels + 3) / 4;
     const int32_t steps = p->kernel_width * pixel_words;
@@ -153,7 +150,7 @@ static int8_t portable_output(const thimble_wide_rows_dsp_params *p, const thimb
         }
         weights += 2 * (p->row_steps - steps);
     }
-    return thimble_sums_output(form, tail, sum, weights + 2 * channel);
+    return thimble_sums_output(form, tail, sum, weights - channel + channel * thimble_channel_constants(p->shift));
 }
 
 void thimble_row_matmul_portable(const thimble_row_matmul_job *job) {
@@ -176,6 +173,8 @@ void thimble_row_matmul_portable(const thimble_row_matmul_job *job) {
     }
 }
 
+#endif
+
 static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
@@ -184,7 +183,7 @@ thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_p
                                                    uint32_t *scratch) {
     const thimble_wide_rows_dsp_params *p = params;
     const int32_t pixel_words = (p->input_channels + 3) / 4;
-    const int32_t pair_bytes = 8 * p->row_steps * p->kernel_height + 32;
+    const int32_t pair_bytes = 8 * p->row_steps * p->kernel_height + thimble_pair_constants_bytes(p->shift);
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const thimble_row_matmul_job job = {
@@ -202,14 +201,6 @@ thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_p
     return job;
 }
 
-static void run(thimble_row_matmul_function function, const thimble_row_matmul_job *job) {
-    if (function != 0) {
-        function(job);
-    } else {
-        thimble_row_matmul_portable(job);
-    }
-}
-
 void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
                           thimble_row_matmul_job *job, int32_t pixels, int8_t *to) {
     const thimble_wide_rows_dsp_params *p = params;
@@ -219,7 +210,7 @@ void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_ro
     job->tails = pixels % 4 <= p->max_tails ? pixels % 4 : 0;
     job->last_column = (pixels - job->tails - 4) * 8 * ((p->input_channels + 3) / 4);
     job->last_pixel = (pixels - job->tails - 4) * p->output_channels;
-    run(function, job);
+    function(job);
 }
 
 void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
@@ -251,7 +242,7 @@ void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_r
         }
         job.outputs = outputs;
         job.outputs_end = outputs + done;
-        run(function, &job);
+        function(&job);
     }
 }
 

@@ -34,6 +34,7 @@ typedef struct {
     int32_t folded;       /* how sums are made: thimble_sums_form */
     int32_t scale_bits;
     int32_t rounds_ties;
+    int32_t shift;
     int32_t max_tails; /* most pixels behind the last four that `function` makes one by one */
 } thimble_wide_rows_dsp_params;
 
@@ -43,7 +44,7 @@ typedef struct {
 /* All channels of some output rows; the generated assembly reads the fields in this order.
  * rows     (rows, row_pixels, channels / 4, 2): two words for each four channels of a pixel, see thimble_sums_dsp.h
  * weights  a pair of channels: bias (2); (kernel_height, row_steps, 2) words of four bytes, the last ones 0;
- *          multiplier, addend and shift (2, 3)
+ *          multipliers (2), or multiplier, addend and shift (2, 3), see thimble_sums_form
  * staged   pair_bytes, rounded up to 32: for the weights of one pair
  * outputs  where the rows are written */
 typedef struct {
@@ -69,19 +70,21 @@ typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
 thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_params *params, const int32_t *packed,
                                                    uint32_t *scratch);
 
-/* One row of `pixels` from `rows` of the job to `to`; `function` null takes the portable twin. */
+/* One row of `pixels` from `rows` of the job to `to`. */
 void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
                           thimble_row_matmul_job *job, int32_t pixels, int8_t *to);
 
 /* `words` words of four bytes as two words each. */
 void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words);
 
+#if !defined(__ARM_FEATURE_DSP)
 /* The portable twin of the generated functions, with the same bytes. */
 void thimble_row_matmul_portable(const thimble_row_matmul_job *job);
+#endif
 
 /* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels and no dilation: output rows [first, end).
  * All input rows of some output rows are read before any of these is written: so the output may lie over the input
- * wherever that of thimble_conv_2d_s8 may. `function` null takes the portable twin.
+ * wherever that of thimble_conv_2d_s8 may.
  * packed   weights, bias and requantization of each pair of channels, and up to 24 bytes that are read and not used
  * scratch  what `staged` and `rows` of the job need */
 void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,

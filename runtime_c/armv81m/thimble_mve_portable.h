@@ -55,8 +55,11 @@ static inline int32_t thimble_shifted(int64_t x, int64_t shift, int rounds) {
     return (int32_t)((x + (rounds ? (int64_t)1 << (-places - 1) : 0)) >> -places);
 }
 
+THIMBLE_LANES(vaddq_s16, int16x8_t, 8, (int16_t)(uint16_t)((uint64_t)(x + y) & 0xFFFFu))
 THIMBLE_LANES(vaddq_s32, int32x4_t, 4, (int32_t)(uint32_t)((uint64_t)x + (uint64_t)y))
 THIMBLE_LANES(vandq_s32, int32x4_t, 4, (int32_t)((x) & (y)))
+THIMBLE_LANES(vmaxq_s8, int8x16_t, 16, (int8_t)(x > y ? x : y))
+THIMBLE_LANES(vminq_s8, int8x16_t, 16, (int8_t)(x < y ? x : y))
 THIMBLE_LANES(vmaxq_s16, int16x8_t, 8, (int16_t)(x > y ? x : y))
 THIMBLE_LANES(vmaxq_s32, int32x4_t, 4, (int32_t)(x > y ? x : y))
 THIMBLE_LANES(vminq_s16, int16x8_t, 8, (int16_t)(x < y ? x : y))
@@ -196,20 +199,71 @@ static inline int32_t vmladavaq_s8(int32_t sum, int8x16_t a, int8x16_t b) {
     return (int32_t)total;
 }
 
-/* Bits for the first `bytes` bytes, and for the first `lanes` lanes of four bytes. */
+/* Bits for the first `bytes` bytes, and for the first `lanes` lanes of two or four bytes. */
 static inline mve_pred16_t vctp8q(uint32_t bytes) {
     return (mve_pred16_t)(bytes >= 16 ? 0xFFFFu : (1u << bytes) - 1);
+}
+
+static inline mve_pred16_t vctp16q(uint32_t lanes) {
+    return vctp8q(lanes >= 8 ? 16 : 2 * lanes);
 }
 
 static inline mve_pred16_t vctp32q(uint32_t lanes) {
     return vctp8q(lanes >= 4 ? 16 : 4 * lanes);
 }
 
-/* Loads and stores; lanes of a store whose bit in the predicate is 0 stay as they are in memory. */
+/* Loads and stores; lanes whose bit in the predicate is 0 are not touched in memory, and are 0 where they are loaded.
+ */
 static inline int8x16_t vldrbq_s8(const int8_t *from) {
     int8x16_t result;
     memcpy(&result, from, sizeof result);
     return result;
+}
+
+static inline int8x16_t vldrbq_z_s8(const int8_t *from, mve_pred16_t active) {
+    int8x16_t result = vdupq_n_s8(0);
+    for (int i = 0; i < 16; i++) {
+        if (active >> i & 1) {
+            result.lane[i] = from[i];
+        }
+    }
+    return result;
+}
+
+static inline int16x8_t vldrbq_z_s16(const int8_t *from, mve_pred16_t active) {
+    int16x8_t result = vdupq_n_s16(0);
+    for (int i = 0; i < 8; i++) {
+        if (active >> (2 * i) & 1) {
+            result.lane[i] = from[i];
+        }
+    }
+    return result;
+}
+
+static inline int16x8_t vldrhq_z_s16(const int16_t *from, mve_pred16_t active) {
+    int16x8_t result = vdupq_n_s16(0);
+    for (int i = 0; i < 8; i++) {
+        if (active >> (2 * i) & 1) {
+            result.lane[i] = from[i];
+        }
+    }
+    return result;
+}
+
+static inline void vstrbq_p_s8(int8_t *to, int8x16_t a, mve_pred16_t active) {
+    for (int i = 0; i < 16; i++) {
+        if (active >> i & 1) {
+            to[i] = a.lane[i];
+        }
+    }
+}
+
+static inline void vstrhq_p_s16(int16_t *to, int16x8_t a, mve_pred16_t active) {
+    for (int i = 0; i < 8; i++) {
+        if (active >> (2 * i) & 1) {
+            to[i] = a.lane[i];
+        }
+    }
 }
 
 static inline int32x4_t vldrbq_s32(const int8_t *from) {

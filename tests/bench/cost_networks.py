@@ -87,11 +87,20 @@ def attention(rng: Rng, seed: int) -> bytes:
     return g.finish(x)
 
 
+def pooled(rng: Rng, seed: int) -> bytes:
+    """Pools and means of one image."""
+    g = CalibratedBuilder(seed)
+    height, width = (2 * int(n) for n in rng.integers(2, 13, 2))
+    x = g.input(1, height, width, _channels(rng, 64))
+    most = g.max_pool(x)
+    return g.finish(g.average_pool(x), g.mean(x), g.mean(most), g.average_pool(most))
+
+
 FAMILIES: tuple[Callable[[Rng, int], bytes], ...] = (mobile, residual, spoken, connected)
 
 
-ATTENTION_NETWORKS = range(1000, 1004)
-"""Numbers of networks with products of computed matrices."""
+ATTENTION_NETWORKS, POOLED_NETWORKS = range(1000, 1004), range(1100, 1108)
+"""Numbers of networks of kinds that the families have too few of."""
 
 
 def network(number: int) -> bytes:
@@ -99,4 +108,6 @@ def network(number: int) -> bytes:
     rng = np.random.default_rng(1000 + number)
     if number in ATTENTION_NETWORKS:
         return attention(rng, number)
+    if number in POOLED_NETWORKS:
+        return pooled(rng, number)
     return FAMILIES[number % len(FAMILIES)](rng, number)

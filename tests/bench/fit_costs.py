@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,9 +16,10 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from tests.bench.cost_networks import ATTENTION_NETWORKS, network
+from tests.bench.cost_networks import ATTENTION_NETWORKS, POOLED_NETWORKS, network
 from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, load_graph, sample_all
 from thimble.codegen.kernels import KernelFamily
+from thimble.codegen.tuned import FAMILY
 from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, CycleModel
 from thimble.compiler.plan.kernel_work import COUNTS
 from thimble.targets.model import Target, list_targets, load_target
@@ -36,13 +36,11 @@ DENSE_NETWORKS = range(13, 42, 4)
 DENSE_RUNS = tuple(run for run in OWN if run.rows is None and (run.winograd_bytes or run.limit_bytes in (2048, 1024)))
 """More networks of dense convolutions, whose kernels differ the most with scratch, on the chip of reference."""
 
+POOLED_RUNS = (PLAIN[0], PLAIN[1], OWN[0], OWN[5], OWN[6])
 ATTENTION_RUNS = (PLAIN[0], OWN[0], Variant(KernelFamily.AUTO, 1024), Variant(KernelFamily.AUTO, 256))
 
 LEAST_SAMPLES = 6
 """Kernels with fewer samples have no entry of their own."""
-
-FAMILY = re.compile(r"(.+?_(?:dsp|mve|scalar))(?:_|$)")
-"""What the names of generated kernels begin with: the kernel, then the instructions that it is for."""
 
 ROUNDS = 20
 SWEEPS = 4000
@@ -134,7 +132,7 @@ def costs_of(target: Target) -> dict[str, Any]:
         made = measure(target, REFERENCE_RUNS, range(NETWORKS)) + measure(target, DENSE_RUNS, DENSE_NETWORKS)
     else:
         made = measure(target, OTHER_RUNS, range(OTHER_NETWORKS))
-    made += measure(target, ATTENTION_RUNS, ATTENTION_NETWORKS)
+    made += measure(target, ATTENTION_RUNS, ATTENTION_NETWORKS) + measure(target, POOLED_RUNS, POOLED_NETWORKS)
     samples = [sample for run in made for sample in run.layers]
     fitted = fit_kernels(samples)
     steps = [run.step_cycles for run in made if run.step_cycles is not None]

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.quantization_splits [--splits N] [--first SEED]`: vww quantized on several calibration sets.
+"""`python -m tests.bench.quantization_splits [--method best] [--splits N] [--first SEED]`: vww on several draws.
 
 Each split draws 100 images of vww01 to calibrate on and scores the others, so that no single draw, and no rule that
 was chosen on one, decides the figure.

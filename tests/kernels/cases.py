@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -19,6 +19,12 @@ LIMITS = (None, None, 4096, 2048, 1024, 512)
 
 Find = Callable[[Site, KernelCall, bool, int | None], KernelCall | None]
 """The specialised call for a site, its plain call, whether rows lie one behind the other, and a limit of scratch."""
+
+
+def operators_of(kernels: Iterable[str]) -> list[str]:
+    """What is drawn for plain kernels of these names."""
+    drawn = {kernel.partition("_s8")[0].removesuffix("_accumulate") for kernel in kernels}
+    return sorted({"mean" if name == "reduce_sum" else name for name in drawn})
 
 
 def draw_cases(operator: str, count: int, find: Find) -> list[Case]:

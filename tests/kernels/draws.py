@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.ops.draws import activation_code, bias_for, output_scale, same_or_val
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.graph import Value
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.quantize.narrow import narrow, narrow_weights
 
@@ -141,20 +143,20 @@ def add(rng: Rng) -> bytes:
     return m.build()
 
 
-def average_pool_2d(rng: Rng) -> bytes:
+def pool_2d(operator: str, rng: Rng) -> bytes:
     """Pools of any window and stride; one in three over all of an image, whose row form adds up rows."""
     padding, out_size = same_or_valid(rng)
     height, width = (int(n) for n in rng.integers(1, 12, 2))
     kernel = (height, width) if rng.random() < 0.3 else tuple(int(n) for n in rng.integers(1, (height + 1, width + 1)))
     strides = tuple(int(n) for n in rng.integers(1, 4, 2))
     batch = 1 if kernel == (height, width) else int(rng.choice([1, 1, 2]))
-    channels = int(rng.choice([4, 8, int(rng.integers(4, 30))]))
+    channels = int(rng.choice([4, 8, int(rng.integers(1, 30))]))
     m, zero = ModelBuilder(), zero_point(rng)
     x = m.tensor((batch, height, width, channels), np.int8, scale(rng), zero)
     out = (out_size(size, k, s, 1) for size, k, s in zip((height, width), kernel, strides, strict=True))
     y = m.tensor((batch, *out, channels), np.int8, m.scale_of(x), zero)
     m.op(
-        "AVERAGE_POOL_2D", [x], [y], "Pool2DOptions", filterHeight=kernel[0], filterWidth=kernel[1],
+        operator, [x], [y], "Pool2DOptions", filterHeight=kernel[0], filterWidth=kernel[1],
         strideH=strides[0], strideW=strides[1], padding=padding, fusedActivationFunction=activation_code(rng),
     )  # fmt: skip
     m.interface([x], [y])
@@ -163,7 +165,7 @@ def average_pool_2d(rng: Rng) -> bytes:
 
 def mean(rng: Rng) -> bytes:
     """The mean over all of an image; its row form adds up rows."""
-    height, width, channels = int(rng.integers(2, 12)), int(rng.integers(1, 12)), int(rng.integers(4, 40))
+    height, width, channels = int(rng.integers(2, 12)), int(rng.integers(1, 30)), int(rng.integers(1, 40))
     m = ModelBuilder()
     x = m.tensor((1, height, width, channels), np.int8, scale(rng), zero_point(rng))
     y = m.tensor((1, channels), np.int8, m.scale_of(x) * 10 ** rng.uniform(-1, 1), zero_point(rng))
@@ -225,23 +227,44 @@ def with_narrow_weights(draw: Callable[[Rng], bytes]) -> Callable[[Rng], bytes]:
     return drawn
 
 
-def packed(draw: Callable[[Rng], bytes], narrow_weights_too: bool) -> Callable[[Rng], bytes]:
-    """A layer whose input, output or both have 4 or 2 bits, straight at the model's interface."""
+_WIDTHS = (DType.INT8, DType.INT4, DType.INT2)
+
+
+def packed(
+    draw: Callable[[Rng], bytes], narrow_weights_too: bool = False, alike: bool = False
+) -> Callable[[Rng], bytes]:
+    """A layer whose input, output or both have 4 or 2 bits, straight at the model's interface.
+
+    `alike`: both have the same type, scale and zero point, as a pool's.
+    """
 
     def drawn(rng: Rng) -> bytes:
         graph = import_tflite(draw(rng), "int8")
         if narrow_weights_too and rng.random() < 0.5:
             weights = narrow_weights(graph.sites[0], (DType.INT4, DType.INT2)[int(rng.integers(2))])
             graph = narrow(graph, {0: weights}, {}).graph
-        pairs = [pair for pair in product((DType.INT8, DType.INT4, DType.INT2), repeat=2) if pair[0] is not pair[1]]
-        chosen = (*pairs, (DType.INT4, DType.INT4), (DType.INT2, DType.INT2))[int(rng.integers(len(pairs) + 2))]
+        ends = (*graph.inputs, *graph.outputs)
+        packed = [types for types in product(_WIDTHS, repeat=len(ends)) if set(types) != {DType.INT8}]
+        packed = [types for types in packed if not alike or len(set(types)) == 1]
+        chosen = packed[int(rng.integers(len(packed)))]
         values = list(graph.values)
-        for index, dtype in zip((*graph.inputs, *graph.outputs), chosen, strict=True):
+        for index, dtype in zip(ends, chosen, strict=True):
             quant = narrower(values[index].quant, dtype, rng) if dtype.is_packed else values[index].quant
+            quant = values[ends[0]].type.quant if alike and index != ends[0] else quant
             values[index] = replace(values[index], type=replace(values[index].type, dtype=dtype, quant=quant))
+        (node,) = graph.nodes
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        if bias is not None:
+            values[bias] = _at_scale(values[bias], values[graph.inputs[0]], values[node.inputs[1] or 0])
         return export_tflite(replace(graph, values=tuple(values)))
 
     return drawn
+
+
+def _at_scale(bias: Value, x: Value, w: Value) -> Value:
+    """A bias at the scale of the input times that of the weights."""
+    scales = tuple(float(np.float32(x.type.quant.scale) * np.float32(scale)) for scale in w.type.quant.scales)
+    return replace(bias, type=replace(bias.type, quant=QuantParams(scales, (0,) * len(scales))))
 
 
 def narrower(quant: QuantParams, dtype: DType, rng: Rng) -> QuantParams:
@@ -253,17 +276,24 @@ def narrower(quant: QuantParams, dtype: DType, rng: Rng) -> QuantParams:
 
 DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "add": add,
-    "average_pool_2d": average_pool_2d,
+    "average_pool_2d": partial(pool_2d, "AVERAGE_POOL_2D"),
     "batch_matmul": batch_matmul,
     "conv_2d": conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
     "fully_connected": fully_connected,
+    "max_pool_2d": partial(pool_2d, "MAX_POOL_2D"),
     "mean": mean,
     "quantize": quantize,
     "narrow_conv_2d": narrow_conv_2d,
+    "narrow_fully_connected": with_narrow_weights(fully_connected),
     "narrow_depthwise_conv_2d": with_narrow_weights(depthwise_conv_2d),
-    "packed_conv_2d": packed(conv_2d, True),
-    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, True),
+    "packed_add": packed(add),
+    "packed_average_pool_2d": packed(partial(pool_2d, "AVERAGE_POOL_2D"), alike=True),
+    "packed_max_pool_2d": packed(partial(pool_2d, "MAX_POOL_2D"), alike=True),
+    "packed_mean": packed(mean),
+    "packed_fully_connected": packed(fully_connected, narrow_weights_too=True),
+    "packed_conv_2d": packed(conv_2d, narrow_weights_too=True),
+    "packed_depthwise_conv_2d": packed(depthwise_conv_2d, narrow_weights_too=True),
 }
 """By the operator whose kernels are specialised."""

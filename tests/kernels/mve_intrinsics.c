@@ -41,6 +41,8 @@ static void put(const void *from, uint32_t bytes) {
 
 static void bytes(int8x16_t a, int8x16_t b, int16x8_t c) {
     PUT(int32_t, vmladavaq_s8(-5, a, b));
+    PUT(int8x16_t, vmaxq_s8(a, b));
+    PUT(int8x16_t, vminq_s8(a, b));
     PUT(int8x16_t, vqmovnbq_s16(a, c));
     PUT(int8x16_t, vdupq_n_s8(input[3]));
     uint32_t carry = (uint32_t)input[5];
@@ -51,6 +53,7 @@ static void bytes(int8x16_t a, int8x16_t b, int16x8_t c) {
 }
 
 static void halfwords(int16x8_t a, int16x8_t b, int32x4_t c) {
+    PUT(int16x8_t, vaddq_s16(a, b));
     PUT(int16x8_t, vmaxq_s16(a, b));
     PUT(int16x8_t, vminq_s16(a, b));
     PUT(int16x8_t, vqaddq_n_s16(a, (int16_t)(256 * input[0])));
@@ -80,6 +83,18 @@ static void words(int32x4_t a, int32x4_t b, int32_t number) {
 
 static void memory(int32x4_t a) {
     const mve_pred16_t three = vctp32q(3);
+    const mve_pred16_t five = vctp16q(5);
+    const mve_pred16_t eleven = vctp8q(11);
+    int16_t halves[32];
+    memcpy(halves, input, sizeof halves);
+    PUT(int8x16_t, vldrbq_z_s8(input + 3, eleven));
+    PUT(int16x8_t, vldrbq_z_s16(input + 7, five));
+    PUT(int16x8_t, vldrhq_z_s16(halves + 9, five));
+    vstrhq_p_s16(halves + 1, vldrbq_z_s16(input + 11, vctp16q(8)), five);
+    put(halves, sizeof halves);
+    memcpy(result, input, sizeof result);
+    vstrbq_p_s8(result + 1, vldrbq_s8(input + 40), eleven);
+    PUT(int8x16_t, vldrbq_s8(result));
     PUT(int32x4_t, vldrbq_s32(input + 5));
     memcpy(result, input, sizeof result);
     vstrbq_s32(result + 1, a);

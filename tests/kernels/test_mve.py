@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kernels.cases import draw_cases
+from tests.kernels.cases import draw_cases, operators_of
 from tests.kernels.harness import run_on_host, run_on_target
 from tests.unit.tiny_firmware import build_tiny_sources
 from thimble.codegen.armv81m.select import KERNELS, specialise
@@ -22,7 +22,7 @@ from thimble.runtime_c import kernel_files
 from thimble.targets.model import load_target
 from thimble.targets.sim.simulate import simulate
 
-OPERATORS = sorted(kernel.removesuffix("_s8") for kernel in KERNELS)
+OPERATORS = operators_of(KERNELS)
 LAYERS = (12, pytest.param(200, marks=pytest.mark.full))
 TARGET = "mps3-an547"
 ROUNDS = 300

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kernels.cases import draw_cases
+from tests.kernels.cases import draw_cases, operators_of
 from tests.kernels.harness import Case, run_on_host, run_on_target
 from thimble.codegen.scalar.core import CORES, Core, core_of
 from thimble.codegen.scalar.panel import halves_hold
 from thimble.codegen.scalar.select import KERNELS, specialise
 from thimble.targets.model import load_target
 
-OPERATORS = sorted(kernel.removesuffix("_s8") for kernel in KERNELS)
+OPERATORS = operators_of(KERNELS)
 LAYERS = (12, pytest.param(200, marks=pytest.mark.full))
 TARGETS = ("ibex", "ibex-fast", "stm32g0b1re", "stm32f207zg")
 

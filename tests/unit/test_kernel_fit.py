@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -17,6 +18,7 @@ from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cuts import Cuts
 from thimble.compiler.plan.gaps import find_gaps
+from thimble.compiler.plan.kernel_fit import MOST_SLOWDOWN, SCHEDULES_TRIED, KernelFit, _Draft
 from thimble.compiler.plan.kernel_prices import KernelPrices
 from thimble.compiler.plan.kernels import KernelChoices, KernelOption, ScheduleCycles
 from thimble.compiler.plan.layer_plan import layer_needs, plan_layers
@@ -26,6 +28,7 @@ from thimble.compiler.plan.row_graph import RowGraph, row_graph
 from thimble.compiler.plan.row_plan import needs_of_nodes
 from thimble.compiler.plan.run_costs import RunCosts
 from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
+from thimble.compiler.plan.search import FrontierPoint, Search
 from thimble.compiler.plan.stages import stage_runs
 from thimble.targets.model import load_target
 
@@ -175,3 +178,37 @@ def test_same_kernels_each_time() -> None:
     first, second = (planned(residual(), Objective.BALANCED) for _ in range(2))
     assert first.plan == second.plan
     assert first.scratch_limits == second.scratch_limits
+
+
+def fitted(schedule: Schedule, limit: int | None = None) -> FrontierPoint:
+    """What is found for a graph with several schedules by rows."""
+    graph, options = chain(32), PlanOptions(schedule, max_sram_bytes=limit, uses_limit=limit is not None, effort=0.1)
+    layers = plan_layers(graph, Rounding.TFLM, options.effort)
+    search = Search(graph, Rounding.TFLM, options, layers, by_node=True)
+    return KernelFit(graph, real(graph), options, search).best(limit)
+
+
+def test_balanced_rows_hardly_take_more_cycles_than_layers() -> None:
+    layers, rows = fitted(Schedule.LAYER), fitted(Schedule.ROWS)
+    assert rows.runs is not None
+    assert rows.arena_bytes < layers.arena_bytes
+    assert rows.cycles <= MOST_SLOWDOWN * layers.cycles
+
+
+def test_another_schedule_stands_in_where_the_best_ones_have_no_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = fitted(Schedule.ROWS).arena_bytes
+    first = fitted(Schedule.ROWS, limit)
+    laid_out, scorned = KernelFit._laid_out, set[tuple[Run, ...] | None]()
+
+    def too_large(self: KernelFit, draft: _Draft, limits: tuple[int, ...], effort: float) -> FrontierPoint:
+        found = laid_out(self, draft, limits, effort)
+        if len(scorned | {draft.runs}) > SCHEDULES_TRIED:
+            return found
+        scorned.add(draft.runs)
+        return replace(found, plan=replace(found.plan, arena_bytes=limit + 1))
+
+    monkeypatch.setattr(KernelFit, "_laid_out", too_large)
+    second = fitted(Schedule.ROWS, limit)
+    assert first.runs in scorned
+    assert second.runs not in scorned
+    assert second.arena_bytes <= limit

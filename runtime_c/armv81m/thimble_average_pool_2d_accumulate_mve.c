@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "thimble_average_pool_2d_accumulate_mve.h"
+
+#include "thimble_accumulate_mve.h"
+
+void thimble_average_pool_2d_accumulate_mve(const thimble_average_pool_2d_accumulate_mve_params *params,
+                                            const thimble_rows *input, int16_t *sums, int8_t *output, int32_t first,
+                                            int32_t end) {
+    const thimble_accumulate_params *p = params;
+    for (int32_t y = first; y < end; y++) {
+        thimble_accumulate_row_mve(sums, thimble_row(input, y), p->input_width, p->channels, y == 0);
+    }
+    if (end == p->input_height) {
+        const int32_t count = p->input_height * p->input_width;
+        for (int32_t c = 0; c < p->channels; c++) {
+            const int32_t sum = sums[c];
+            const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+            output[c] = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
+        }
+    }
+}

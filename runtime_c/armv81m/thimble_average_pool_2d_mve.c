@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "thimble_average_pool_2d_mve.h"
+
+#include "thimble_common.h"
+#include "thimble_pixel_sums_mve.h"
+
+#define LANES 8
+
+void thimble_average_pool_2d_mve(const thimble_average_pool_2d_mve_params *params, const thimble_rows *input,
+                                 const thimble_rows *output, int32_t first, int32_t end) {
+    const thimble_pool_2d_params *p = params;
+    for (int32_t row = first; row < end; row++) {
+        const int32_t image = row / p->output_height;
+        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
+        const thimble_span rows = thimble_window_span(top, p->kernel_height, p->input_height);
+        int8_t *out = thimble_row(output, row);
+        for (int32_t x = 0; x < p->output_width; x++) {
+            const int32_t left = x * p->stride_width - p->pad_left;
+            const thimble_span columns = thimble_window_span(left, p->kernel_width, p->input_width);
+            const int32_t width = columns.end - columns.begin;
+            const int32_t count = (rows.end - rows.begin) * width;
+            for (int32_t c = 0; c < p->channels; c += LANES) {
+                const mve_pred16_t active = vctp16q((uint32_t)(p->channels - c));
+                const int32_t at = columns.begin * p->channels + c;
+                int16x8_t sums = vdupq_n_s16(0);
+                for (int32_t y = rows.begin; y < rows.end; y++) {
+                    const int8_t *line = thimble_row(input, image * p->input_height + y);
+                    sums = thimble_add_pixels_mve(sums, line + at, width, p->channels, active);
+                }
+                int16_t totals[LANES];
+                vstrhq_p_s16(totals, sums, active);
+                for (int32_t i = 0; i < LANES && c + i < p->channels; i++) {
+                    const int32_t sum = totals[i];
+                    const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+                    *out++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
+                }
+            }
+        }
+    }
+}
