@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,8 @@ from thimble.quantize.choices import WIDEST, Bits, Losses, Tensors, frontier
 from thimble.quantize.firmware_cost import FirmwareCost, Planned
 from thimble.quantize.prices import BitsExhausted
 
-ROUNDS = 4
-"""Rounds in which crowded groups are narrowed though all fits, to give faster schedules and kernels room."""
-
-SHARE = 0.1
-"""Of the arena what each of these rounds frees."""
+ROUNDS, LARGEST = 3, 6
+"""Rounds of narrowing for speed, and the largest groups that each of them tries: a second or two a plan."""
 
 PRICED = 4
 """Choices between loss and cycles that are planned."""
@@ -79,7 +76,7 @@ class JointSearch:
             bits, lacking = bits.with_group(group, width), lacking - saved
         return bits
 
-    def _steps(self, bits: Bits, crowded: Iterable[str]) -> Iterator[tuple[float, tuple[int, ...], int, int]]:
+    def _steps(self, bits: Bits, crowded: frozenset[str]) -> Iterator[tuple[float, tuple[int, ...], int, int]]:
         """For each crowded group its loss for each byte, itself, the next fewer bits, and the bytes saved."""
         for group in self.tensors.groups:
             now, known = bits.value(group[0]), self.losses.groups[group[0]]
@@ -100,14 +97,23 @@ class JointSearch:
         return bits
 
     def _with_room(self, bits: Bits) -> Iterator[Bits]:
-        """Fewer and fewer bits where the plan is fullest: what tensors leave, whole layers and fast kernels may use."""
+        """Large groups narrowed though all fits, one a round: room for faster schedules and kernels.
+
+        Nothing is tried where the limit costs no cycles.
+        """
+        free = self.cost.planned(bits, None).cycles
         for _ in range(ROUNDS if self.sram_bytes is not None else 0):
-            plan = self._planned(bits)
-            narrower = self._narrower(bits, plan, int(SHARE * plan.arena_bytes))
-            if narrower == bits:
+            most = self._planned(bits).cycles * WORTH
+            if most <= free:
                 return
-            yield narrower
-            bits = narrower
+            everything = (self.graph.values[i].name for group in self.tensors.groups for i in group)
+            steps = sorted(self._steps(bits, frozenset(everything)), key=lambda step: -step[3])[:LARGEST]
+            tries = [bits.with_group(group, width) for _, group, width, _ in steps]
+            best = min(filter(self._fits, tries), key=lambda tried: self._planned(tried).cycles, default=bits)
+            if self._planned(best).cycles > most:
+                return
+            yield best
+            bits = best
 
     def _cheaper(self, least: Bits) -> list[Bits]:
         """Choices between loss and cycles of the nodes, on top of what the limit asks for."""
