@@ -114,7 +114,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         "pointwise": lambda: _by_pointwise(given, whole),
     }
     if sizes["input_channels"] <= FEW_CHANNELS:
-        makers = {name: makers[name] for name in ("tiles", "flat", "windows", "rows", "columns", "parts")}
+        makers = {name: makers[name] for name in ("tiles", "flat", "windows", "rows", "columns", "parts", "pointwise")}
     if core.compact and not core.variant.form:
         if shares_function(_pointwise_sizes(given, whole)):
             return makers["pointwise"]()

@@ -25,7 +25,7 @@ def narrow_tensors(graph: Graph, rounding: Rounding, model: CycleModel) -> list[
         for position, value in enumerate(site.inputs):
             if value is not None and value.role is Role.CONSTANT and value.type.dtype.is_packed:
                 wide = replace(site, inputs=(*site.inputs[:position], _int8(value), *site.inputs[position + 1 :]))
-                sizes = _constant_bytes(site, rounding), _constant_bytes(wide, rounding)
+                sizes = constant_bytes(site, rounding), constant_bytes(wide, rounding)
                 rows.append(_row(value, "weights", index, sizes, _cycles(site, wide, rounding, model)))
         for position, value in enumerate(site.outputs):
             if value.type.dtype.is_packed:
@@ -51,7 +51,8 @@ def _int8(value: Value) -> Value:
     return replace(value, type=replace(value.type, dtype=DType.INT8))
 
 
-def _constant_bytes(site: Site, rounding: Rounding) -> int:
+def constant_bytes(site: Site, rounding: Rounding) -> int:
+    """Bytes of all constants of a node's plain kernels."""
     return call_bytes(site, site.lower(rounding))
 
 

@@ -87,6 +87,10 @@ _WRITERS: dict[str, Callable[[QuantizedModel], bytes]] = {
 }
 
 
+AS_GIVEN = "int8 as given"
+"""The method, in reports, where nothing but bits was chosen."""
+
+
 def quantize_imported(
     graph: Graph, options: QuantizeOptions, say: Say, progress: Progress, firmware_of: FirmwareOf = chip_firmware
 ) -> QuantizedModel:
@@ -148,7 +152,7 @@ def _narrow_integers(
     drop, firmware = _drop(graph, data), firmware_of(graph)
     mixed = search_bits(graph, calibration, search, options.max_drop_percent, drop, say, progress, firmware)
     report = {
-        "method": "int8 as given",
+        "method": AS_GIVEN,
         "calibration_samples": len(calibration),
         "warnings": list(warnings_of(graph, calibration)),
         "steps": list(mixed.steps),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from thimble.compiler.driver.narrow_choice import NarrowKind
 from thimble.compiler.ir.errors import AccuracyMissed, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.quantize.calibration import Calibration
@@ -47,8 +49,9 @@ class Weights(Enum):
 class SearchOptions:
     """What the user may choose of a search. `reduce` is the factor by which the price must fall, in its `unit`.
 
-    Without `kind`, weights alone are narrowed, no more than `flash_bytes` of constants asks for. `sram_bytes` bounds
-    the planned arena where the unit is cycles, and live activations where it is bit operations.
+    Without `kind`, weights alone are narrowed, no more than `flash_bytes` of constants asks for. Without `activations`
+    they stay in 8 bits. `sram_bytes` bounds the planned arena where the unit is cycles, and live activations where it
+    is bit operations.
     """
 
     kind: SearchKind | None
@@ -61,6 +64,15 @@ class SearchOptions:
     learned: bool = False
     phi: float = PHI
     weight: float = LAMBDA
+    activations: bool = True
+
+    def without(self, kinds: Collection[NarrowKind]) -> SearchOptions | None:
+        """The same search that leaves these in 8 bits; None where nothing is left to search for."""
+        weights = self.weights is Weights.MIXED and NarrowKind.WEIGHTS not in kinds
+        activations = self.kind is not None and self.activations and NarrowKind.ACTIVATIONS not in kinds
+        if not activations and (not weights or self.kind is SearchKind.VDQS):
+            return None
+        return replace(self, weights=Weights.MIXED if weights else Weights.INT8, activations=activations)
 
     @property
     def takes_sram(self) -> bool:
@@ -172,7 +184,7 @@ def _search_tensors(
         raise UsageError("--weights mixed needs --max-flash, or --search to say what else is wanted.")
     low = LOW_WIDTHS[options.fewest_bits]
     widths = Widths(
-        () if options.kind is None else low,
+        low if options.kind is not None and options.activations else (),
         () if options.weights is Weights.INT8 else low,
     )
     error = float("inf") if options.kind is None else Limits().error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from thimble.compiler.driver.build_folder import (
 from thimble.compiler.driver.kernel_choice import kernel_choices, kernel_settings
 from thimble.compiler.driver.latency import merge_trace
 from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
+from thimble.compiler.driver.narrow_choice import Bought, Price, in_int8, kinds_of
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import (
     ShowProgress,
@@ -41,12 +42,13 @@ from thimble.compiler.driver.planning import (
     silent,
     sram_limit,
 )
-from thimble.compiler.driver.quantize import quantize_imported
+from thimble.compiler.driver.quantize import AS_GIVEN, quantize_imported
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.driver.tuning import tuned_kernels
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
+from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
 from thimble.quantize.prices import BitsExhausted
 from thimble.quantize.quantizer import Progress
@@ -223,6 +225,15 @@ def _compile_once(
     say(f"Planning {len(model.graph.nodes)} layers")
     model, plan = plan_model(model, limit, show)
     say(plan_text(plan))
+    bought = bits_bought(model, plan, limit, show)
+    wider = without_lost_bits(options, model, bought)
+    if wider is not None:
+        for lost in (found for found in bought if found.loses):
+            say(f"{lost.text} They are left at 8.")
+        report = _compile_once(model_path, target_name, out, wider, say, show, track)
+        report["narrow"] = [found.row(found.loses) for found in bought]
+        write_report(out, report)
+        return report
     check_ram(model.graph, plan, model.target, options)
     with new_build_folder(out) as folder:
         report = model.build(plan, folder, say)
@@ -241,8 +252,38 @@ def _compile_once(
             empty_folder(folder)
             report = model.build(plan, folder, say)
         check_limits(report, model.target, options)
+        report["narrow"] = [found.row(rejected=False) for found in bought]
         write_report(folder, report)
     return report
+
+
+def bits_bought(model: Model, plan: Plan, limit_bytes: int, show: ShowProgress) -> tuple[Bought, ...]:
+    """What fewer bits of activations and of weights bought a model, by plans of the same model in int8."""
+    costs, rounding = cycle_model(model.target.name), model.options.rounding
+    found = []
+    for kind in kinds_of(model.plain):
+        wide = replace(model, plain=in_int8(model.plain, kind))
+        try:
+            wide, planned = plan_model(wide, limit_bytes, show)
+        except DoesNotFit:
+            found.append(Bought(kind, Price.of(model.graph, plan, rounding, costs), None))
+            continue
+        prices = (Price.of(m.graph, p, rounding, costs) for m, p in ((model, plan), (wide, planned)))
+        found.append(Bought(kind, *prices))
+    return tuple(found)
+
+
+def without_lost_bits(options: CompileOptions, model: Model, bought: Sequence[Bought]) -> CompileOptions | None:
+    """Options under which a search leaves in 8 bits what would make the firmware both larger and slower; None where
+    there is none of that, or no search chose it."""
+    quantize = options.quantize
+    lost = {found.kind for found in bought if found.loses}
+    if not lost or quantize is None or quantize.search is None:
+        return None
+    search = quantize.search.without(lost)
+    if search is None and model.origin is not None and model.origin.figures["method"] == AS_GIVEN:
+        return replace(options, quantize=None)
+    return replace(options, quantize=replace(quantize, search=search))
 
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:

@@ -7,7 +7,8 @@ path that was found gives the whole frontier.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,32 +91,38 @@ class Cuts:
         self._ending: list[list[PricedRun]] = [[] for _ in range(self._count + 1)]
         self._arrays: list[tuple[Array, Array, Array, Array]] = []
         plain, repeating = [r for r in recipes if not r.repeats], [r for r in recipes if r.repeats]
-        self._progress, self._done, self._to_do = progress, 0, len(recipes) * self._count
-        self._add([(end, recipe, None) for end in range(1, self._count + 1) for recipe in plain])
-        if repeating and self.least_peak() > WORTH_REPEATING * self._costs.whole_bytes:
-            self._add(list(self._worth_repeating(repeating, self.least_peak())))
+        self._add([(end, recipe, None) for end in range(1, self._count + 1) for recipe in plain], progress)
+        self._add(self._worth_repeating(repeating), progress)
 
-    def _add(self, asked: Sequence[tuple[int, Recipe, int | None]]) -> None:
+    def with_repeats(self, recipes: Sequence[Recipe], progress: Callable[[float], None] = lambda part: None) -> Cuts:
+        """The same runs, and those by recipes that compute something twice, of which there are none yet."""
+        more = copy(self)
+        more._ending = [list(priced) for priced in self._ending]
+        more._add(more._worth_repeating([r for r in recipes if r.repeats]), progress)
+        return more
+
+    def _add(self, asked: Sequence[tuple[int, Recipe, int | None]], progress: Callable[[float], None]) -> None:
         """Price runs that end at a node by a recipe and, where that is given, take less than so many bytes."""
         for number, (end, recipe, below) in enumerate(asked):
-            self._progress((self._done + number) / max(self._to_do, 1))
+            progress(number / len(asked))
             for cost in self._costs.ending_at(self._lowest_of(end, recipe), end, recipe, below):
                 run = Run(cost.first, end, recipe)
                 self._ending[end].append(PricedRun(run, cost.peak_bytes, cost.cycles, cost.macs, cost.nodes))
-        self._done += len(asked)
         self._arrays = [_table(priced) for priced in self._ending]
 
-    def _worth_repeating(self, recipes: Sequence[Recipe], below: int) -> Iterator[tuple[int, Recipe, int]]:
-        """Where something may be computed twice to take less than so many bytes, by end; the recipes that are tried
-        first where not all can be."""
-        work, found = 0, []
+    def _worth_repeating(self, recipes: Sequence[Recipe]) -> list[tuple[int, Recipe, int | None]]:
+        """Where something may be computed twice to take less than all runs so far, by end: as many recipes as the work
+        allows, the first ones first."""
+        below, work = self.least_peak(), 0
+        if below <= WORTH_REPEATING * self._costs.whole_bytes:
+            return []
+        found: list[tuple[int, Recipe, int | None]] = []
         for recipe in recipes:
             for end in range(1, self._count + 1):
                 if self._least_of(end) < below:
                     work += self._steps_of(self._lowest(end), end, recipe)
                     found += [(end, recipe, below)] if work <= MAX_REPEATED_WORK else []
-        self._to_do = self._done + len(found)
-        return iter(sorted(found, key=lambda asked: asked[0]))
+        return sorted(found, key=lambda asked: asked[0])
 
     def _lowest_of(self, end: int, recipe: Recipe) -> int:
         """The first node with which a run by a recipe may begin."""
@@ -162,11 +169,15 @@ class Cuts:
         layer_limit = limit_bytes if layer_limit_bytes is None else layer_limit_bytes
         return self._cheapest(limit_bytes, layer_limit, [cost for _, _, cost, _ in self._arrays])
 
-    def cheapest_with_kernels(self, limits: Sequence[int], prices: RunPrices) -> list[Choice]:
+    def cheapest_with_kernels(self, limits: Sequence[int], prices: RunPrices, layer_share: float = 1.0) -> list[Choice]:
         """For each limit the schedule of the fewest cycles, if each node has the fastest kernels that fit beside what
-        is live at its calls; without limits that nothing stays within."""
+        is live at its calls; without limits that nothing stays within. Whole layers are held to a share of the limit.
+        """
         costs = [prices(ending, limits) for ending in self._ending]
-        found = [self._cheapest(limit, limit, [cost[i] for cost in costs]) for i, limit in enumerate(limits)]
+        found = [
+            self._cheapest(limit, int(limit * layer_share), [cost[i] for cost in costs])
+            for i, limit in enumerate(limits)
+        ]
         return list(dict.fromkeys(choice for choice in found if choice is not None))
 
     def _cheapest(self, limit: int, layer_limit: int, costs: Sequence[Array]) -> Choice | None:

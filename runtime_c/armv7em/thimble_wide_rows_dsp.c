@@ -2,7 +2,8 @@
 #include "thimble_wide_rows_dsp.h"
 
 /* `words` words of four values of the zero point; returns the place behind them. */
-static uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to, int32_t words) {
+static __attribute__((noinline)) uint32_t *put_border(const thimble_wide_rows_dsp_params *p, uint32_t *to,
+                                                      int32_t words) {
     uint32_t border[2];
     thimble_put_word(p->folded, border, ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u);
     for (; words > 0; words--) {
@@ -191,11 +192,14 @@ thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_p
         .weights = packed,
         .pair_bytes = pair_bytes,
         .staged = scratch,
+        .outputs = 0,
+        .outputs_end = 0,
         .channels = p->output_channels,
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
         .last_column = (p->output_width - 4) * p->stride_width * 8 * pixel_words,
         .last_pixel = (p->output_width - 4) * p->output_channels,
+        .tails = 0,
         .params = p,
     };
     return job;
