@@ -67,7 +67,7 @@ def make_plan(
     It may lie in several memories of a target (`arena_regions`); without one, it is one block.
     """
     with show() as progress:
-        plan = plan_graph(graph, options.rounding, _asked(options, limit_bytes, progress, target))
+        plan = plan_graph(graph, options.rounding, plan_request(options, limit_bytes, target, progress))
     check_plan(graph, plan)
     return plan
 
@@ -88,13 +88,19 @@ def plan_with_kernels(
 ) -> KernelPlan:
     """The kernels of a graph and its plan, as `make_plan` says."""
     with show() as progress:
-        asked = _asked(options, limit_bytes, progress, target)
+        asked = plan_request(options, limit_bytes, target, progress)
         made = plan_kernels(graph, choices, options.rounding, asked)
     check_plan(made.graph, made.plan)
     return made
 
 
-def _asked(options: CompileOptions, limit_bytes: int | None, progress: Progress, target: Target | None) -> PlanOptions:
+def plan_request(
+    options: CompileOptions,
+    limit_bytes: int | None,
+    target: Target | None,
+    progress: Progress = lambda what, part: None,
+) -> PlanOptions:
+    """The user's options as the planner takes them, with the memories of a target and what kernels cost there."""
     regions = () if target is None else arena_regions(target, options)
     cycles = None if target is None else cycle_model(target.name)
     return replace(plan_options(options, limit_bytes, progress), regions=regions, cycles=cycles)
