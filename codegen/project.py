@@ -41,6 +41,16 @@ HOST_CFLAGS = (
 )
 
 
+FOR_SIZE = (
+    "thimble_softmax_",
+    "thimble_average_pool_2d_s",
+    "thimble_average_pool_2d_accumulate_s",
+    "thimble_average_pool_2d_dsp",
+    "thimble_planes_dsp.c",
+)
+"""How the names of C files begin that few cycles are spent in: they are compiled for size, as start-up and main are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """A generated project: `files` by relative path; `weights_bytes` is the size of all constant arrays.
@@ -150,6 +160,7 @@ def generate_project(
         "flags": flags,
         "host_cflags": HOST_CFLAGS,
         "sources": sources,
+        "small_sources": [f for f in sources if f.startswith(FOR_SIZE)],
         "board_sources": sorted(f for f in board if f.endswith((".c", ".S"))),
         **_arena(plan, name, target.ram.name),
         **_interface(graph, plan, name),

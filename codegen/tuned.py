@@ -85,6 +85,10 @@ class TunedKernels:
             return default
         return self.choose(layer_key(site, plain, whole, compact), default, limit_bytes, make)
 
+    def cycles_of(self, key: str, call: KernelCall) -> int | None:
+        """The cycles that a call of a layer took, of all rows where it runs by rows; None where it was not measured."""
+        return min((m.cycles for m in self.layers.get(key, ()) if m.is_like(call)), default=None)
+
     def choose(
         self, key: str, default: KernelCall, limit_bytes: int, make: Callable[[Variant], KernelCall | None]
     ) -> KernelCall:

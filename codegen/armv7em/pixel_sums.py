@@ -10,13 +10,21 @@ from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
+FEW_ELEMENTS = 1024
+"""Elements that plain C pools in some 10,000 cycles, with half of the code."""
+
 
 def specialise_average_pool(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
-    """The kernel of lanes in place of thimble_average_pool_2d_s8; None where a window is too large or too thin."""
+    """The kernel of lanes in place of thimble_average_pool_2d_s8; None where a window is too large or too thin.
+
+    None too for compact kernels where the pool takes few cycles anyway.
+    """
     sizes = sizes_of(call)
     if not window_fits(sizes) or sizes["channels"] < 4:
+        return None
+    if core.compact and site.input(0).type.elements <= FEW_ELEMENTS:
         return None
     return replace(call, kernel="average_pool_2d_dsp")
 

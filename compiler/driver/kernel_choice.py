@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from thimble.codegen.candidates import measured_cycles
 from thimble.codegen.kernels import (
     KernelFamily,
     KernelSettings,
@@ -54,7 +55,13 @@ def kernel_choices(graph: Graph, target: Target, rounding: Rounding, settings: K
             return ()
         size = NodeSize.of(site, form.steps if form else 1)
         found = kernels_by_scratch(site, target, rounding, by_rows, settings)
-        return tuple(_option(limit, calls, by_rows, size, model) for limit, calls in found)
+
+        def measured(calls: tuple[KernelCall, ...]) -> int | None:
+            one = calls[0] if len(calls) == 1 else None
+            given = (settings.compact, settings.tuned)
+            return None if one is None else measured_cycles(site, target, rounding, not by_rows, one, *given)
+
+        return tuple(_option(limit, calls, by_rows, size, model, measured(calls)) for limit, calls in found)
 
     whole = tuple(options_of(site, False) for site in graph.sites)
     by_rows = tuple(options_of(site, True) for site in graph.sites)
@@ -65,21 +72,22 @@ def kernel_choices(graph: Graph, target: Target, rounding: Rounding, settings: K
 
 
 def _option(
-    limit: int, calls: tuple[KernelCall, ...], by_rows: bool, size: NodeSize, model: CycleModel
+    limit: int, calls: tuple[KernelCall, ...], by_rows: bool, size: NodeSize, model: CycleModel, measured: int | None
 ) -> KernelOption:
+    """`measured` cycles of the whole layer, or of all rows one by one, put the model's right where there are any."""
     shapes = tuple(CallShape.of(call, by_rows) for call in calls)
     scratch = max((call.scratch_bytes for call in calls), default=0)
-    if by_rows:
-        cycles = partial(_cycles_by_rows, model, NodeWork(size, (), shapes))
-    else:
-        cycles = partial(_cycles_of_layer, model, NodeWork(size, shapes))
+    work = NodeWork(size, () if by_rows else shapes, shapes if by_rows else ())
+    predicted = size.steps * model.cycles(work, 1.0) if by_rows else model.cycles(work)
+    factor = 1.0 if measured is None or predicted <= 0 else measured / predicted
+    cycles = partial(_cycles_by_rows if by_rows else _cycles_of_layer, model, work, factor)
     in_place = all(call.overlaps and not call.ahead_bytes for call in calls)
     return KernelOption(limit, scratch, in_place, cycles)
 
 
-def _cycles_by_rows(model: CycleModel, work: NodeWork, rows: float) -> float:
-    return model.step + model.cycles(work, rows)
+def _cycles_by_rows(model: CycleModel, work: NodeWork, factor: float, rows: float) -> float:
+    return model.step + factor * model.cycles(work, rows)
 
 
-def _cycles_of_layer(model: CycleModel, work: NodeWork, rows: float) -> float:
-    return model.cycles(work)
+def _cycles_of_layer(model: CycleModel, work: NodeWork, factor: float, rows: float) -> float:
+    return factor * model.cycles(work)

@@ -150,8 +150,12 @@ def run_onnx(model: bytes, graph: Graph, samples: Samples) -> Iterator[list[Arra
     onnx_runtime_name()
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    if any(value.type.dtype.is_packed for value in graph.values):
+        # Its fusions of QuantizeLinear and DequantizeLinear know 8 and 16 bits alone, and refuse the model else.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a dozen kinds of its own
         raise UsageError(f"onnxruntime refuses this model ({str(error).partition(chr(10))[0][:200]}).") from error
     values = [graph.values[i] for i in graph.inputs]

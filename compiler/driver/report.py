@@ -9,6 +9,7 @@ from typing import Any
 from thimble import __version__
 from thimble.codegen.kernels import KernelSettings
 from thimble.codegen.project import Project
+from thimble.compiler.driver.layer_flash import flash_by_layer
 from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
 from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.options import CompileOptions
@@ -70,7 +71,7 @@ def build_report(
         },
         "memory": memory_report(graph, plan, target, project, sizes),
         "latency": {"cycles": None, "instructions": None, "ms": None},
-        "layers": _layers(graph, plan, project, macs),
+        "layers": _layers(graph, plan, project, sizes, macs),
         "narrow_tensors": narrow_tensors(graph, options.rounding, cycle_model(target.name)),
         "functions": [],
         "flash_symbols": _flash_symbols(sizes),
@@ -79,8 +80,9 @@ def build_report(
     }
 
 
-def _layers(graph: Graph, plan: Plan, project: Project, macs: list[int]) -> list[dict[str, Any]]:
+def _layers(graph: Graph, plan: Plan, project: Project, sizes: ElfSizes, macs: list[int]) -> list[dict[str, Any]]:
     """One row a node of the graph; a view is one that calls no kernel."""
+    flash = flash_by_layer(project, sizes, [site.op.name for site in graph.sites])
     return [
         {
             "index": index,
@@ -91,6 +93,7 @@ def _layers(graph: Graph, plan: Plan, project: Project, macs: list[int]) -> list
             "macs": macs[index],
             "cycles": None,
             "instructions": None,
+            **flash[index].row,
         }
         for index, (node, site) in enumerate(zip(graph.nodes, graph.sites, strict=True))
     ]

@@ -126,9 +126,9 @@ def demo_view(report: dict[str, Any]) -> Group:
 
 
 def profile_view(report: dict[str, Any]) -> Group:
-    """Cycles by layer and by function, and the sums."""
+    """Cycles and flash by layer, cycles by function, and the sums."""
     latency, layers = report["latency"], report["layers"]
-    right = ("MACs", "cycles", "MACs/cycle", "share")
+    right = ("MACs", "cycles", "MACs/cycle", "share", "weights", "code / layers")
     table = _table(
         f"{report['model']['name']} on {report['target']['name']}", "#", "layer", "kernel", *right, right=right
     )
@@ -136,7 +136,7 @@ def profile_view(report: dict[str, Any]) -> Group:
         cycles = layer["cycles"]
         rate = f"{layer['macs'] / cycles:.3f}" if cycles and layer["macs"] else ""
         share = f"{100 * cycles / latency['cycles']:.1f}%" if cycles is not None else ""
-        values = (f"{layer['macs']:,}", _count(cycles), rate, share)
+        values = (f"{layer['macs']:,}", _count(cycles), rate, share, _count(layer.get("weights_bytes")), _code(layer))
         table.add_row(str(layer["index"]), layer["op"], layer["kernel"], *values)
     by_function = _table(
         "By function, without those that it calls",
@@ -148,6 +148,12 @@ def profile_view(report: dict[str, Any]) -> Group:
     for function in report["functions"][:12]:
         by_function.add_row(function["name"], f"{function['calls']:,}", _count(function["cycles_per_inference"]))
     return Group(table, by_function, latency_text(report))
+
+
+def _code(layer: dict[str, Any]) -> str:
+    """Bytes of a layer's code in flash, and how many layers share it where it is not its own."""
+    shared = layer.get("code_shared_by") or 0
+    return _count(layer.get("code_bytes")) + (f" / {shared}" if shared > 1 else "")
 
 
 def latency_text(report: dict[str, Any]) -> str:

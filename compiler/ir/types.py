@@ -91,11 +91,15 @@ _PACKED_BITS = {DType.INT2: 2, DType.INT4: 4}
 
 @dataclass(frozen=True, slots=True)
 class QuantParams:
-    """Affine quantization, real = scale * (q - zero_point): one pair, or one for each slice of `axis`."""
+    """Affine quantization, real = scale * (q - zero_point): one pair, or one for each slice of `axis`.
+
+    `stored` is the packed type of which a float constant was made when its model was read; None for all else.
+    """
 
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
     axis: int = 0
+    stored: DType | None = None
 
     @property
     def per_tensor(self) -> bool:

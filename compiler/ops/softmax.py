@@ -192,14 +192,25 @@ class Softmax(RowWiseOperator):
         size = (("rows", site.input(0).type.elements // shape[-1]), ("depth", shape[-1]))
         if site.input(0).type.dtype is DType.INT16:
             return (self._lower_wide(site, size),)
-        # Steps whose exponential is zero need no place in the table.
-        table = np.trim_zeros(exponentials(site), "b")
+        if shape[-1] == 2 and site.output().type.dtype is DType.INT8:
+            return (self._lower_pairs(site, size[:1]),)
+        # Smaller exponentials count as zero, in the sum and in the outputs, and need no place in the table.
+        exps = exponentials(site)
+        table = np.trim_zeros(np.where(exps >= 1 << (_SUM_BITS - 1), exps, 0), "b")
         call = KernelCall(
             kernel="softmax_s8" if site.output().type.dtype is DType.INT8 else "softmax_s8_s16",
             params=(*size, ("table_size", len(table))),
             arguments=(Input(0), Table("exponentials", table), Output()),
         )
         return (call,)
+
+    def _lower_pairs(self, site: Site, size: tuple[tuple[str, int], ...]) -> KernelCall:
+        """Rows of two: all there is to know of a row is how far its values lie apart."""
+        apart = np.stack([np.zeros(256, np.int64), np.arange(256)], axis=1)
+        outputs = self._narrow(site, apart).astype(np.int8)
+        return KernelCall(
+            kernel="softmax_pair_s8", params=size, arguments=(Input(0), Table("outputs", outputs), Output())
+        )
 
     def _lower_wide(self, site: Site, size: tuple[tuple[str, int], ...]) -> KernelCall:
         multiplier, shift = quantize_multiplier(_real_multiplier(site))

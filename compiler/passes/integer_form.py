@@ -31,9 +31,13 @@ from thimble.compiler.ops.slice import Slicing
 from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.space_to_depth import BlockOperator
 from thimble.compiler.ops.split import Cut
+from thimble.compiler.ops.support import limit_broken
 from thimble.compiler.ops.transpose import Transpose
 
-_ACTIVATIONS = (DType.INT8, DType.INT16)
+_BYTES = (DType.INT8, DType.INT4, DType.INT2)
+"""Activations that operators may mix, as far as they have kernels for packed ones."""
+
+_ACTIVATIONS = (*_BYTES, DType.INT16)
 _KEEP_SCALE = (Pool2D, Join, Extremum, ReduceMax, ResizeBilinear, Relu6)
 """Operators besides those that move values whose output has the scale and zero point of their inputs."""
 
@@ -77,7 +81,8 @@ class _Rewriter:
             if isinstance(node.op, Quantize):
                 self._add_quantize(node)
             elif isinstance(node.op, Dequantize):
-                self._nodes.append(replace(node, inputs=(self._integers(node.inputs[0]),)))
+                source = self._as_bytes(self._integers(node.inputs[0]), node.source)
+                self._nodes.append(replace(node, inputs=(source,)))
             elif not self._convert(node, site):
                 self._nodes.append(node)
         return replace(self._graph, values=tuple(self._values), nodes=tuple(self._nodes))
@@ -91,12 +96,14 @@ class _Rewriter:
         (made,), source = node.outputs, node.inputs[0]
         if made in self._done or source is None:
             return
-        source = self._made.get(source, source)
+        source = self._made.get(source, self._stored(source) or source)
         kind = self._values[made].type
         target = kind if kind.dtype is not DType.UINT8 or kind.quant is None else _signed(kind)
         if self._values[source].type == target and self._is_only_dequantized(made):
             self._signed[made] = source
             return
+        if kind.dtype.is_packed and self._values[source].type.dtype is DType.FLOAT32:
+            source = self._requantized(source, replace(kind, dtype=DType.INT8), node.source)  # the same steps, not cut
         if target is kind:
             self._nodes.append(replace(node, op=Quantize(), inputs=(source,)))
             return
@@ -125,11 +132,13 @@ class _Rewriter:
         kinds = [self._values[i].type for i in stored if i is not None]
         if None in wanted and isinstance(node.op, _MOVING) and stored[0] is not None:
             return self._move(node, stored[0])
-        if None in wanted or not kinds or len({kind.dtype for kind in kinds}) != 1:
+        if None in wanted or not kinds or not _go_together([kind.dtype for kind in kinds]):
             return False
         inputs = self._inputs(node, site, stored, wanted[0])
         if inputs is None:
             return False
+        if any(kind.dtype.is_packed for kind in (*kinds, *filter(None, map(self._first_kind, node.outputs)))):
+            return self._convert_packed(node, inputs)
         dtype = kinds[0].dtype
         own = _OWN_OUTPUT.get(type(node.op), {}).get(dtype)
         keeps = node.op.moves_values or isinstance(node.op, _KEEP_SCALE)
@@ -140,6 +149,34 @@ class _Rewriter:
             op = replace(op, value=_as_stored(float(op.value), quants[0], dtype))
         self._nodes.append(replace(node, op=op, inputs=tuple(inputs), outputs=tuple(outputs)))
         return True
+
+    def _first_kind(self, index: int) -> TensorType | None:
+        """The type that the first reader of a float value quantizes it to."""
+        reader = next((n for n in self._graph.nodes if index in n.inputs and isinstance(n.op, Quantize)), None)
+        return None if reader is None else self._values[reader.outputs[0]].type
+
+    def _convert_packed(self, node: Node, inputs: list[int | None]) -> bool:
+        """The integer form where an operand or the result is packed: on these types, or on int8 between QUANTIZE."""
+        (made,) = node.outputs
+        kind = self._first_kind(made)
+        assert kind is not None
+        kind = _signed(kind) if kind.dtype is DType.UINT8 else kind
+        for dtype, operands in ((kind.dtype, inputs), (DType.INT8, inputs), (DType.INT8, None)):
+            if operands is None:
+                operands = [None if i is None else self._as_bytes(i, node.source) for i in inputs]
+            given = tuple(None if i is None else self._values[i] for i in operands)
+            output = Value("", TensorType(self._shape(made), dtype, kind.quant))
+            if limit_broken(Site(node.op, given, (output,), node.source)) is None:
+                result = self._output(made, dtype, kind.quant)
+                self._nodes.append(replace(node, inputs=tuple(operands), outputs=(result,)))
+                return True
+        return False
+
+    def _as_bytes(self, index: int, where: str) -> int:
+        """A packed activation as int8 of the same scale."""
+        kind = self._values[index].type
+        packed = kind.dtype.is_packed and self._values[index].role is not Role.CONSTANT
+        return self._requantized(index, replace(kind, dtype=DType.INT8), where) if packed else index
 
     def _move(self, node: Node, source: int) -> bool:
         """Move the integers in place of the floats, and dequantize behind that for those that read floats."""
@@ -241,8 +278,8 @@ class _Rewriter:
         steps = np.rint(weights.constant / scales.reshape(slices))
         if np.abs(steps + 0.5).max(initial=0) > 128:
             return None
-        zeros = replace(quant, zero_points=(0,) * len(quant.scales))
-        kind = TensorType(weights.type.shape, DType.INT8, zeros)
+        zeros = replace(quant, zero_points=(0,) * len(quant.scales), stored=None)
+        kind = TensorType(weights.type.shape, _weight_type(quant.stored, steps), zeros)
         made = self._add(constant(weights.name, steps.astype(np.int8), kind))
         if not site.has_input(2):
             return [source, made]
@@ -262,6 +299,19 @@ class _Rewriter:
         quant = QuantParams(tuple(map(float, products)), (0,) * len(products))
         data = steps.astype(dtype.numpy)
         return self._add(constant(bias.name, data, TensorType(data.shape, dtype, quant)))
+
+
+def _go_together(dtypes: Sequence[DType]) -> bool:
+    """Whether an operator's inputs may have these types: one, or those of 8 bits and fewer."""
+    return len(set(dtypes)) == 1 or all(dtype in _BYTES for dtype in dtypes)
+
+
+def _weight_type(stored: DType | None, steps: Array) -> DType:
+    """The packed type that weights had in the model, where they fit it without their zero point; else int8."""
+    if stored is None or not steps.size:
+        return DType.INT8
+    low, high = stored.range
+    return stored if low <= steps.min() and steps.max() <= high else DType.INT8
 
 
 def _signed(kind: TensorType) -> TensorType:

@@ -169,11 +169,15 @@ class Cuts:
         layer_limit = limit_bytes if layer_limit_bytes is None else layer_limit_bytes
         return self._cheapest(limit_bytes, layer_limit, [cost for _, _, cost, _ in self._arrays])
 
-    def cheapest_with_kernels(self, limits: Sequence[int], prices: RunPrices) -> list[Choice]:
+    def cheapest_with_kernels(self, limits: Sequence[int], prices: RunPrices, layer_share: float = 1.0) -> list[Choice]:
         """For each limit the schedule of the fewest cycles, if each node has the fastest kernels that fit beside what
-        is live at its calls; without limits that nothing stays within."""
+        is live at its calls; without limits that nothing stays within. Whole layers are held to a share of the limit.
+        """
         costs = [prices(ending, limits) for ending in self._ending]
-        found = [self._cheapest(limit, limit, [cost[i] for cost in costs]) for i, limit in enumerate(limits)]
+        found = [
+            self._cheapest(limit, int(limit * layer_share), [cost[i] for cost in costs])
+            for i, limit in enumerate(limits)
+        ]
         return list(dict.fromkeys(choice for choice in found if choice is not None))
 
     def _cheapest(self, limit: int, layer_limit: int, costs: Sequence[Array]) -> Choice | None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from thimble.compiler.plan.kernel_work import NodeWork, Work
+from thimble.compiler.plan.kernel_work import NodeWork, Work, packed_entry
 
 COSTS = Path(__file__).parent / "costs.json"
 REFERENCE = "stm32l4r5zi"
@@ -30,12 +30,13 @@ class CycleModel:
 
     `step` is what it takes to look up a step of a schedule by rows and call its function. `kernels` are the costs of
     each amount of work by a kernel's name, or by how the names of generated kernels begin; `others` stands for kernels
-    without an entry.
+    without an entry. `narrow` is what kernels for int8 cost more that stand in kernels for fewer bits.
     """
 
     step: float
     kernels: Mapping[str, Work]
     others: Work
+    narrow: Work = field(default_factory=dict)
 
     def cycles(self, work: NodeWork, rows: float | None = None) -> float:
         """Cycles of a whole node, or of one call of its function on some of its rows."""
@@ -43,7 +44,8 @@ class CycleModel:
 
     def _of_call(self, kernel: str, amounts: Work) -> float:
         costs = self.kernels.get(self.entry(kernel), self.others)
-        return sum(cost * amounts.get(name, 0.0) for name, cost in costs.items())
+        own = sum(cost * amounts.get(name, 0.0) for name, cost in costs.items())
+        return own + sum(cost * amounts.get(name, 0.0) for name, cost in self.narrow.items())
 
     def entry(self, kernel: str) -> str:
         """The entry by which a kernel is priced."""
@@ -53,10 +55,13 @@ class CycleModel:
 def kernel_entry(kernel: str, entries: Collection[str]) -> str:
     """The longest of the entries that is a kernel's name or begins it before an underscore.
 
-    Kernels for elements of 2 and 4 bits count as those for 8, which take about as long. A kernel that was not measured
-    is taken to be as slow as the plain one of its operator, so that no measured one is given up for it: OTHERS where
-    that was not measured either.
+    Plain kernels for elements of 2 and 4 bits are one entry for each family, or count as those for 8. A kernel that was
+    not measured is taken to be as slow as the plain one of its operator, so that no measured one is given up for it:
+    OTHERS where that was not measured either.
     """
+    packed = packed_entry(kernel)
+    if packed in entries:
+        return packed
     parts = re.sub(r"_([sw])[24](?=_|$)", r"_\g<1>8", kernel).split("_")
     names = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
     plain = (f"{name}_s8" for name in names)
@@ -69,7 +74,8 @@ def cycle_model(target: str = REFERENCE) -> CycleModel:
     record = json.loads(COSTS.read_text(encoding="utf-8"))
     targets = record["targets"]
     found = targets.get(record["like"].get(target), targets[REFERENCE])
-    return CycleModel(found["step"], found["kernels"], found[OTHERS])
+    narrow = found.get("narrow", targets[REFERENCE]["narrow"])
+    return CycleModel(found["step"], found["kernels"], found[OTHERS], narrow)
 
 
 def extra_cycles(model: CycleModel, work: NodeWork, calls: int, macs: int) -> int:

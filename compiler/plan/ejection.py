@@ -20,8 +20,8 @@ from thimble.compiler.plan.requests import Request
 ATTEMPT_WORK = 1500
 """Bodies put somewhere before an attempt is given up and another one begins, from the best placement again."""
 
-PATIENCE = 9
-"""Attempts in a row that may fail: each of the three ways to weigh bodies has had three by then."""
+PATIENCE = 0.45
+"""Of the work of a search, how much may pass without a better placement, where that is enough for some attempts."""
 
 _CONFLICTS_PER_WORK = 500
 """So many conflicts are looked at in about the time that putting a body with few of them takes."""
@@ -45,10 +45,12 @@ class Ejection:
     def search(self, offsets: Sequence[int], bound: int, work: int) -> tuple[int, ...]:
         """The best placement found from a sound one; stops at `bound` bytes, when `work` is done, or when it
         has long found nothing better."""
+        patience = max(int(PATIENCE * work), len(self._weights) * ATTEMPT_WORK)
+        until = work - patience
         random = np.random.RandomState(0)  # numpy promises that its numbers never change
         best = np.array(offsets, np.int64)
-        failures = in_a_row = 0
-        while work > 0 and in_a_row < PATIENCE:
+        failures = 0
+        while work > max(until, 0):
             size = int((best + self._sizes).max())
             if size <= bound:
                 break
@@ -56,9 +58,9 @@ class Ejection:
             done, found = self._attempt(best.copy(), size - 1, min(work, ATTEMPT_WORK), weights, random)
             work -= done
             if found is None:
-                failures, in_a_row = failures + 1, in_a_row + 1
+                failures += 1
             else:
-                best, in_a_row = found, 0
+                best, until = found, work - patience
         return tuple(best.tolist())
 
     def _attempt(

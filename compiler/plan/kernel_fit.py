@@ -42,6 +42,9 @@ ATTEMPTS = 6
 SCHEDULES_TRIED = 3
 """The schedules that are laid out at a time, until one stays within the limit."""
 
+LAYER_SHARE = 0.25
+"""Of a limit, what whole layers may take in other schedules that are tried: rows apart fit more closely."""
+
 MOST_SLOWDOWN = 1.07
 """Of the cycles of layers, what a balanced plan by rows takes where it can: 8% more at most, but estimates err."""
 
@@ -88,12 +91,19 @@ class KernelFit:
             return self._within_least(limit)
         for drafts in self._drafts_in_turn(limit):
             offers = self._best_of(drafts, limit)
-            found = self._best_planned(offers[:SCHEDULES_TRIED], limit)
+            found = self._best_planned(offers[:SCHEDULES_TRIED] + self._offers_apart(limit), limit)
             if found is None and limit is not None:
                 found = self._found_below(offers, limit)
             if found is not None:
                 return found
         return self._within_least(limit)
+
+    def _offers_apart(self, limit: int | None) -> list[_Offer]:
+        """Where cycles are bounded, the best schedules within the bound that have no large tensors in one piece."""
+        if not self._bounds_cycles:
+            return []
+        offers = self._best_of(self._drafts(False, limit, LAYER_SHARE), limit)
+        return [offer for offer in offers if offer.cycles <= self._most_cycles][:SCHEDULES_TRIED]
 
     def _found_below(self, offers: list[_Offer], limit: int) -> FrontierPoint | None:
         """Where none of the best offers stays within a limit: one of them with slower kernels, or another schedule,
@@ -145,6 +155,9 @@ class KernelFit:
     def _score_of(self, point: FrontierPoint) -> tuple[float, ...]:
         return self._score(point.arena_bytes, point.cycles, 0.0)
 
+    def _score_at_best(self, point: FrontierPoint) -> tuple[float, ...]:
+        return self._score(point.plan.bound_bytes, point.cycles, 0.0)
+
     def _best_of(self, drafts: list[_Draft], limit: int | None) -> list[_Offer]:
         """Of each schedule the best kernels within a limit, the best schedules first."""
         offers = list(self._offers(drafts, limit))
@@ -155,12 +168,18 @@ class KernelFit:
             best.setdefault(id(offer.draft), offer)
         return list(best.values())
 
+    @property
+    def _bounds_cycles(self) -> bool:
+        """Whether plans by rows are to take hardly more cycles than those by layers."""
+        options = self._options
+        rows = options.schedule is Schedule.ROWS and self._search.by_rows
+        return rows and options.objective is Objective.BALANCED and not options.uses_limit
+
     @cached_property
     def _most_cycles(self) -> float:
         """What a schedule may take where any takes no more: asked for rows, and for no limit of bytes, hardly more than
         the plan by layers for the same objective."""
-        options = self._options
-        if options.schedule is not Schedule.ROWS or options.objective is not Objective.BALANCED or options.uses_limit:
+        if not self._bounds_cycles:
             return math.inf
         layers = min(self._offers([self._layers], None), key=lambda offer: offer.limit_bytes * offer.cycles)
         return MOST_SLOWDOWN * layers.cycles
@@ -184,8 +203,9 @@ class KernelFit:
     def _layers(self) -> _Draft:
         return self._draft(self._search.layers.runs, self._graph.macs)
 
-    def _drafts(self, repeats: bool, limit: int | None) -> list[_Draft]:
-        """Schedules for limits of bytes from the least to where all kernels are the fastest, or to a limit."""
+    def _drafts(self, repeats: bool, limit: int | None, layer_share: float = 1.0) -> list[_Draft]:
+        """Schedules for limits of bytes from the least to where all kernels are the fastest, or to a limit; whole
+        layers take a share of these at most."""
         options, search = self._options, self._search
         layers = [self._layers] if options.schedule in (Schedule.AUTO, Schedule.LAYER) else []
         if options.schedule is Schedule.LAYER or not search.by_rows:
@@ -195,7 +215,7 @@ class KernelFit:
         most = max(most if limit is None else min(most, limit), least)
         limits = np.unique(np.geomspace(max(least, 1), max(most, 1), SCHEDULE_LIMITS).astype(int)).tolist()
         prices = KernelPrices(search.graph, self._choices)
-        chosen = search.bearable(cuts.cheapest_with_kernels([least, *limits[1:]], prices.of_runs))
+        chosen = search.bearable(cuts.cheapest_with_kernels([least, *limits[1:]], prices.of_runs, layer_share))
         return layers + [self._draft(choice.runs, choice.macs) for choice in chosen]
 
     def _draft(self, runs: tuple[Run, ...] | None, macs: int) -> _Draft:
@@ -209,17 +229,18 @@ class KernelFit:
     def _best_planned(self, offers: list[_Offer], limit: int | None) -> FrontierPoint | None:
         """The best of some offers with a layout that stays within a limit; None where none was found.
 
-        All are laid out quickly, and with care as long as that can give a better one that fits.
+        All are laid out quickly, and the best of these with care as long as that can give a better one.
         """
-        quick = [self._laid_out(o.draft, o.draft.curve.scratch_limits(o.limit_bytes), 0.0) for o in offers]
-        at_best = [self._score(point.plan.bound_bytes, point.cycles, 0.0) for point in quick]
+        laid_out = [
+            (self._laid_out(o.draft, o.draft.curve.scratch_limits(o.limit_bytes), 0.0), o.draft) for o in offers
+        ]
+        likely = sorted(laid_out, key=lambda item: self._score_of(item[0]))[:SCHEDULES_TRIED]
         best: FrontierPoint | None = None
-        for number in sorted(range(len(quick)), key=lambda i: at_best[i]):
-            point = quick[number]
-            if best is not None and self._score_of(best) <= at_best[number]:
+        for point, draft in sorted(likely, key=lambda item: self._score_at_best(item[0])):
+            if best is not None and self._score_of(best) <= self._score_at_best(point):
                 break
             if point.arena_bytes > LOOSE * point.plan.bound_bytes:
-                point = self._laid_out(offers[number].draft, point.scratch_limits, self._options.effort)
+                point = self._laid_out(draft, point.scratch_limits, self._options.effort)
             if limit is None or point.arena_bytes <= limit:
                 best = point if best is None or self._score_of(point) < self._score_of(best) else best
         return best

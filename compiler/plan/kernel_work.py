@@ -7,6 +7,7 @@ what they do in vain: four pixels at a time are four where only one is left.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -40,6 +41,10 @@ MAX_TAPS_COUNTED = 1 << 16
 Work = Mapping[str, float]
 """Amounts by name, as COUNTS lists them."""
 
+NARROW_COUNTS = ("unpacked", "packed", "fields", "pairs", "chunks")
+"""What kernels for int8 do more on fewer bits: elements `unpacked` before and `packed` behind them, in so many
+`chunks`; weights that are unpacked (`fields`), by calls for single `pairs` of channels where not all at once."""
+
 COUNTS = ("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs")
 """`calls` of the layer's function; calls of its `kernels`; `rows` of the output, or pieces of rows that a kernel takes
 one by one; output elements; multiply-accumulates, those in vain too; input elements; elements `laid_out` in scratch;
@@ -49,18 +54,39 @@ them, that are begun in all portions; `runs`: inner loops, whose beginning and e
 
 @dataclass(frozen=True, slots=True)
 class NodeSize:
-    """Elements of all inputs and outputs of a node, its multiply-accumulates and its steps by rows."""
+    """Elements of all inputs and outputs of a node, its multiply-accumulates and its steps by rows.
+
+    Of inputs, weights and outputs the `narrow_` ones are elements below 8 bits.
+    """
 
     inputs: int
     outputs: int
     macs: int
     steps: int
+    narrow_inputs: int = 0
+    narrow_weights: int = 0
+    narrow_outputs: int = 0
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether anything has fewer than 8 bits."""
+        return bool(self.narrow_inputs or self.narrow_weights or self.narrow_outputs)
 
     @classmethod
     def of(cls, site: Site, steps: int) -> NodeSize:
         """The size of a node that makes its output in so many steps."""
-        given = sum(v.type.elements for v in site.inputs if v is not None and v.role is not Role.CONSTANT)
-        return cls(given, sum(v.type.elements for v in site.outputs), site.op.macs(site), max(steps, 1))
+        given = [v.type for v in site.inputs if v is not None and v.role is not Role.CONSTANT]
+        constants = [v.type for v in site.inputs if v is not None and v.role is Role.CONSTANT]
+        made = [v.type for v in site.outputs]
+        return cls(
+            inputs=sum(t.elements for t in given),
+            outputs=sum(t.elements for t in made),
+            macs=site.op.macs(site),
+            steps=max(steps, 1),
+            narrow_inputs=sum(t.elements for t in given if t.dtype.is_packed),
+            narrow_weights=sum(t.elements for t in constants if t.dtype.is_packed),
+            narrow_outputs=sum(t.elements for t in made if t.dtype.is_packed),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +110,8 @@ class CallShape:
         tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
         kinds = (InputRows, OutputRows, FirstRow, EndRow, Accumulator)
         one_row = by_rows and not any(isinstance(argument, kinds) for argument in call.arguments)
-        return cls(call.kernel, numbers, tables, one_row, call.source is not None and tables > 0)
+        prepared = call.source is not None and tables > 0 and packed_entry(call.kernel) == call.kernel
+        return cls(call.kernel, numbers, tables, one_row, prepared)
 
     def work(self, node: NodeSize, rows: float) -> Work:
         """What a call of the layer's function for `rows` of a node's rows makes this kernel do."""
@@ -97,7 +124,8 @@ class CallShape:
             "macs": share * node.macs,
             "inputs": share * node.inputs,
         }
-        return plain | _portioned(self, plain, rows)
+        work = plain | _portioned(self, plain, rows)
+        return work | _unpacking(self, node, share, work) if node.is_narrow else work
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +148,27 @@ class NodeWork:
         """Kernel and work of each kernel call: of the whole node, or of one call of its function on some rows."""
         shapes, count = (self.whole, self.size.steps) if rows is None else (self.by_rows, rows)
         return tuple((shape.kernel, shape.work(self.size, count)) for shape in shapes)
+
+
+def packed_entry(kernel: str) -> str:
+    """The entry of a plain kernel for elements below 8 bits among the costs; of any other kernel its name."""
+    found = re.fullmatch(r"(.+?)((?:_[sw][248])+)", kernel)
+    return f"{found[1]}_packed" if found and re.search("[24]", found[2]) else kernel
+
+
+def _unpacking(call: CallShape, node: NodeSize, share: float, work: Work) -> dict[str, float]:
+    """What a kernel for int8 does more where it stands in one for fewer bits, by the name of that one."""
+    tags, found = set(call.kernel.split("_")), dict[str, float]()
+    if any(tag.startswith("packed") for tag in tags):
+        found |= {"unpacked": share * node.narrow_inputs, "packed": share * node.narrow_outputs}
+        at_once = call.numbers.get("at_once", 1)
+        pixels = call.numbers.get("pixels")
+        found["chunks"] = work["kernels"] * ceil(pixels / at_once) if pixels else ceil(work["rows"] / at_once)
+    if call.kernel.startswith("conv_2d") and tags & {"w2", "w4"} and call.prepared and "portions" in work:
+        once = "once" in tags
+        found["fields"] = node.narrow_weights * (1.0 if once else work["portions"])
+        found["pairs"] = 0.0 if once else work["starts"]
+    return found
 
 
 def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:

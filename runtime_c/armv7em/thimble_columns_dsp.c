@@ -72,7 +72,7 @@ static inline void copy(int8_t *to, const int8_t *from, int32_t bytes) {
     }
 }
 
-static inline void fill(int8_t *to, int32_t value, int32_t bytes) {
+static SELDOM void fill(int8_t *to, int32_t value, int32_t bytes) {
     const uint32_t word = ((uint32_t)value & 0xFFu) * 0x01010101u;
     for (; bytes >= 4; bytes -= 4) {
         thimble_store_4(to, word);
@@ -232,12 +232,13 @@ static void part_column(const thimble_columns_dsp_params *p, const int8_t *row, 
                         uint32_t *column) {
     const int32_t words = p->kernel_width * p->input_channels / 4;
     const int is_inside = row != 0 && left >= 0 && left <= p->input_width - p->kernel_width;
+    const int8_t *from = window;
     if (is_inside && p->dilation_width == 1) {
-        widen(p->folded, row + left * p->input_channels, column, words, THIMBLE_GROUP_PITCH);
+        from = row + left * p->input_channels;
     } else {
         gather(p, row, left, window);
-        widen(p->folded, window, column, words, THIMBLE_GROUP_PITCH);
     }
+    widen(p->folded, from, column, words, THIMBLE_GROUP_PITCH);
 }
 
 /* The input row under row `ky` of the windows of output row y; null outside of the input. */

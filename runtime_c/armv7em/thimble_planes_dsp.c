@@ -117,44 +117,42 @@ static void planes_portable(const thimble_planes_dsp_params *p, const thimble_pl
 
 /* All channels of the rows that a job names. */
 static void run(const thimble_planes_dsp_params *p, thimble_planes_function function, thimble_fill_lanes_function fill,
-                thimble_planes_job job) {
+                thimble_planes_job *job) {
 #if defined(__ARM_FEATURE_DSP)
     if (fill != 0) {
-        fill(p, &job, 0, p->channels);
-        job.inputs = job.inputs_end;
+        fill(p, job, 0, p->channels);
+        job->inputs = job->inputs_end;
     }
-    function(&job);
+    function(job);
 #else
     (void)function;
     (void)fill;
-    planes_portable(p, &job);
+    planes_portable(p, job);
 #endif
 }
 
 /* What is the same for all output rows. */
-static thimble_planes_job start_job(const thimble_planes_dsp_params *p, const int32_t *packed, uint32_t *scratch) {
+static void start_job(const thimble_planes_dsp_params *p, const int32_t *packed, uint32_t *scratch,
+                      thimble_planes_job *job) {
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const int32_t leads = p->pad_left % 2;
     const int32_t pixels = p->input_width - leads;
-    thimble_planes_job job = {
-        .planes = scratch,
-        .packed = packed,
-        .channels = p->channels,
-        .ceiling = ceiling * 0x01010101u,
-        .offset = offset * 0x01010101u,
-        .common_addend = p->common_addend,
-        .weights = scratch +
-                   THIMBLE_PLANE_LANES * p->row_words * ((p->rows_at_once - 1) * p->stride_height + p->kernel_height),
-        .pixel_bytes = p->channels,
-        .border = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u,
-        .leads = leads,
-        .fours_bytes = pixels / 4 * 4 * p->channels,
-        .twos = pixels / 2 % 2,
-        .ones = pixels % 2,
-        .next_bytes = 4 * THIMBLE_PLANE_LANES * (p->row_words - leads - (pixels + 1) / 2),
-    };
-    return job;
+    job->planes = scratch;
+    job->packed = packed;
+    job->channels = p->channels;
+    job->ceiling = ceiling * 0x01010101u;
+    job->offset = offset * 0x01010101u;
+    job->common_addend = p->common_addend;
+    job->weights =
+        scratch + THIMBLE_PLANE_LANES * p->row_words * ((p->rows_at_once - 1) * p->stride_height + p->kernel_height);
+    job->pixel_bytes = p->channels;
+    job->border = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u;
+    job->leads = leads;
+    job->fours_bytes = pixels / 4 * 4 * p->channels;
+    job->twos = pixels / 2 % 2;
+    job->ones = pixels % 2;
+    job->next_bytes = 4 * THIMBLE_PLANE_LANES * (p->row_words - leads - (pixels + 1) / 2);
 }
 
 void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_function function,
@@ -163,7 +161,8 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
     const thimble_planes_dsp_params *p = params;
     int8_t *outputs[THIMBLE_MAX_OUTPUT_ROWS];
     const int8_t *inputs[THIMBLE_MAX_PLANE_ROWS];
-    thimble_planes_job job = start_job(p, packed, scratch);
+    thimble_planes_job job;
+    start_job(p, packed, scratch, &job);
     job.outputs = outputs;
     for (int32_t y = first; y < end;) {
         const int32_t image = y / p->output_height;
@@ -186,7 +185,7 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
         job.inputs = inputs;
         job.inputs_end = inputs + (inside_end - begin);
         job.to = scratch + THIMBLE_PLANE_LANES * (begin * p->row_words + p->pad_left / 2);
-        run(p, function, fill, job);
+        run(p, function, fill, &job);
         y += rows;
     }
 }

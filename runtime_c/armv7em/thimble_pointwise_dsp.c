@@ -29,17 +29,25 @@ static inline uint32_t *widen_four(int32_t folded, const int8_t *from, int32_t s
     return to;
 }
 
-/* `pixels` of a row, four at a time; the last four may be some of those before. */
-static uint32_t *widen(const thimble_pointwise_dsp_params *p, int32_t folded, const int8_t *from, int32_t pixels,
-                       uint32_t *to) {
+static inline uint32_t *widen(int32_t folded, const thimble_pointwise_dsp_params *p, const int8_t *from, int32_t pixels,
+                              uint32_t *to) {
     const int32_t step = p->stride_width * p->input_channels;
     for (int32_t left = pixels; left > 0; left -= 4) {
         const int8_t *four = from + (left < 4 ? (left - 4) * step : 0);
-        to = folded ? widen_four(1, four, step, p->input_channels, to)
-                    : widen_four(0, four, step, p->input_channels, to);
+        to = widen_four(folded, four, step, p->input_channels, to);
         from += 4 * step;
     }
     return to;
+}
+
+uint32_t *thimble_widen_pixels_folded(const thimble_pointwise_dsp_params *params, const int8_t *from, int32_t pixels,
+                                      uint32_t *to) {
+    return widen(1, params, from, pixels, to);
+}
+
+uint32_t *thimble_widen_pixels_plain(const thimble_pointwise_dsp_params *params, const int8_t *from, int32_t pixels,
+                                     uint32_t *to) {
+    return widen(0, params, from, pixels, to);
 }
 
 #if !defined(__ARM_FEATURE_DSP)
@@ -85,11 +93,11 @@ static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
-void thimble_pointwise_dsp(const thimble_pointwise_dsp_params *params, thimble_sums_form form,
+void thimble_pointwise_dsp(const thimble_pointwise_dsp_params *params, int32_t shift, thimble_widen_pixels widen_pixels,
                            thimble_pointwise_function function, const thimble_rows *input, const int32_t *packed,
                            uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_pointwise_dsp_params *p = params;
-    const int32_t pair_bytes = (p->input_channels + 3) / 4 * 8 + thimble_pair_constants_bytes(form.shift);
+    const int32_t pair_bytes = (p->input_channels + 3) / 4 * 8 + thimble_pair_constants_bytes(shift);
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     uint32_t *const widened = scratch + (pair_bytes + 31) / 32 * 8;
@@ -117,7 +125,7 @@ void thimble_pointwise_dsp(const thimble_pointwise_dsp_params *params, thimble_s
                 const int32_t image = (y + i) / p->output_height;
                 const int32_t row = y + i - image * p->output_height;
                 const int8_t *from = thimble_row(input, image * p->input_height + row * p->stride_height);
-                to = widen(p, form.folded, from + x * p->stride_width * p->input_channels, pixels, to);
+                to = widen_pixels(p, from + x * p->stride_width * p->input_channels, pixels, to);
                 outputs[i] = (int8_t *)thimble_row(output, y + i) + x * p->output_channels;
             }
             job.outputs_end = outputs + rows;

@@ -49,6 +49,15 @@ typedef struct {
     int32_t skipped;    /* steps of the first turn */
 } thimble_pointwise_job;
 
+/* `pixels` of a row from `from` on as `rows` of the job hold them; returns the place behind them. */
+typedef uint32_t *(*thimble_widen_pixels)(const thimble_pointwise_dsp_params *params, const int8_t *from,
+                                          int32_t pixels, uint32_t *to);
+
+uint32_t *thimble_widen_pixels_folded(const thimble_pointwise_dsp_params *params, const int8_t *from, int32_t pixels,
+                                      uint32_t *to);
+uint32_t *thimble_widen_pixels_plain(const thimble_pointwise_dsp_params *params, const int8_t *from, int32_t pixels,
+                                     uint32_t *to);
+
 typedef void (*thimble_pointwise_function)(const thimble_pointwise_job *job);
 
 #if !defined(__ARM_FEATURE_DSP)
@@ -58,10 +67,11 @@ void thimble_pointwise_portable(thimble_sums_form form, const thimble_pointwise_
 
 /* Convolution, int8, as thimble_conv_2d_s8, with windows of one pixel and no borders: output rows [first, end).
  * All pixels of some rows, or of a part of one, are read before any of their outputs is written, and these come in
- * order: so the output may lie over the input wherever that of thimble_conv_2d_s8 may.
+ * order: so the output may lie over the input wherever that of thimble_conv_2d_s8 may. `shift` and `widen_pixels` go
+ * with how the function makes its sums: thimble_sums_form.
  * packed   weights, bias and requantization of each pair of channels, and up to 24 bytes that are read and not used
  * scratch  what `staged` and `rows` of the job need */
-void thimble_pointwise_dsp(const thimble_pointwise_dsp_params *params, thimble_sums_form form,
+void thimble_pointwise_dsp(const thimble_pointwise_dsp_params *params, int32_t shift, thimble_widen_pixels widen_pixels,
                            thimble_pointwise_function function, const thimble_rows *input, const int32_t *packed,
                            uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end);
 

@@ -40,6 +40,10 @@ def _image(height: int, width: int, channels: int, layer: Callable[[CalibratedBu
     return lambda g: layer(g, g.input(1, height, width, channels))
 
 
+def _matrices(g: CalibratedBuilder, count: int, rows: int, depth: int) -> tuple[int, int]:
+    return g.input(1, count, rows, depth), g.input(1, count, rows, depth)
+
+
 LAYERS: dict[str, tuple[str, Layer]] = {
     "pointwise 64 -> 64, 25x5": ("pointwise", _image(25, 5, 64, lambda g, x: g.conv(x, 64))),
     "pointwise 16 -> 32, 12x12": ("pointwise", _image(12, 12, 16, lambda g, x: g.conv(x, 32))),
@@ -59,6 +63,8 @@ LAYERS: dict[str, tuple[str, Layer]] = {
     "fully connected 64 -> 12": ("fully connected", _image(1, 1, 64, lambda g, x: g.connected(x, 12))),
     "add 8x8x32": ("add", _image(8, 8, 32, lambda g, x: g.add(x, x))),
     "mean 8x8x64": ("pool", _image(8, 8, 64, lambda g, x: g.mean(x))),
+    "max pool 8x8x64": ("pool", _image(8, 8, 64, lambda g, x: g.max_pool(x))),
+    "matrices 2x32x16x32, transposed": ("matrices", lambda g: g.matmul(*_matrices(g, 2, 32, 16), adjoint=True)),
 }
 """By name: the family, and what builds the layer."""
 

@@ -151,9 +151,10 @@ def prelu(dtype: Any = np.int8) -> Draw:
     return draw
 
 
-def softmax(rng: np.random.Generator, dtype: Any = np.int8) -> bytes:
+def softmax(rng: np.random.Generator, dtype: Any = np.int8, depth: int = 0) -> bytes:
     """Softmax over rows, from nearly flat to nearly one-hot."""
     shape = (1, int(rng.integers(9, 512))) if rng.random() < 0.2 else draw_shape(rng, 1, 5)
+    shape = (*shape[:-1], depth) if depth else shape
     m = ModelBuilder()
     x = m.tensor(shape, np.int8, float(np.float32(10 ** rng.uniform(-4, 1))), zero_point(rng))
     y = m.tensor(shape, np.int8, 1 / 256, -128) if dtype is np.int8 else m.tensor(shape, np.int16, 1 / 65536, -32768)
@@ -307,6 +308,7 @@ CASES = (
     OpCase("TANH", unary("TANH", output=fixed_output(1 / 128, 0))),
     OpCase("TANH", unary("TANH", np.int16, output=fixed_output(1 / 32768, 0)), "int16"),
     OpCase("SOFTMAX", softmax),
+    OpCase("SOFTMAX", lambda rng: softmax(rng, depth=2), "two classes"),
     OpCase("SOFTMAX", lambda rng: softmax(rng, np.int16), "int8 to int16"),
     OpCase("SOFTMAX", softmax_int16, "int16"),
 )

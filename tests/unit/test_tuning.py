@@ -11,19 +11,20 @@ import pytest
 
 import thimble
 from tests.models.calibrated import CalibratedBuilder
-from thimble.codegen.candidates import layer_candidates
+from thimble.codegen.candidates import candidate_key, layer_candidates
 from thimble.codegen.kernels import KernelSettings, choose_kernels
 from thimble.codegen.tuned import Measured, TunedKernels, kernel_stem
 from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.driver import tuned_cache, tuning
 from thimble.compiler.driver.build_folder import import_model, open_build
 from thimble.compiler.driver.html_report import repeat_commands
+from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.layer_bench import measure_graph
 from thimble.compiler.ir.errors import ThimbleError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import KernelCall, Rounding, Scratch
 from thimble.compiler.plan.layer_plan import plan_layers
-from thimble.targets.model import load_target
+from thimble.targets.model import Target, load_target
 
 BOARD = load_target("stm32l4r5zi")
 TFLM = Rounding.TFLM
@@ -50,10 +51,10 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuned_cache, "SHIPPED", tmp_path / "absent.json")
 
 
-def kernels_and_cycles(graph: Graph, tuned: TunedKernels) -> list[tuple[str, int, int]]:
+def kernels_and_cycles(graph: Graph, tuned: TunedKernels, board: Target = BOARD) -> list[tuple[str, int, int]]:
     """Of each node with the kernels of a table: its kernel, the scratch of that, simulated cycles."""
-    chosen = choose_kernels(graph, BOARD, KernelSettings(tuned=tuned))
-    measured = measure_graph(chosen, plan_layers(chosen, TFLM, 0.0), BOARD)
+    chosen = choose_kernels(graph, board, KernelSettings(tuned=tuned))
+    measured = measure_graph(chosen, tuning.in_fast_ram(plan_layers(chosen, TFLM, 0.0), board), board)
     found = []
     for site, node in zip(chosen.sites, measured.nodes, strict=True):
         call = site.lower(TFLM)[0]
@@ -74,6 +75,29 @@ def test_tuned_kernels_are_not_slower_and_are_measured_once(monkeypatch: pytest.
     monkeypatch.setattr(tuning, "measure_graph", None)  # a second run measures nothing
     assert tuning.tune_graph(graph, BOARD, TFLM, by_rows=True) == tuned
     assert tuned_cache.user_file().read_bytes() == written
+
+
+@pytest.mark.parametrize(("name", "operators"), [("mps3-an547", 2), ("stm32g0b1re", 4)])
+def test_other_families_are_tuned_as_well(name: str, operators: int) -> None:
+    """Vectors have a choice for convolutions, cores without SIMD instructions for all layers with weights."""
+    graph, board = small_network(), load_target(name)
+    tuned = tuning.tune_graph(graph, board, TFLM, by_rows=False)
+    assert len(tuned.layers) == operators
+    assert any(len(kernels) > 1 for kernels in tuned.layers.values())
+    before, after = kernels_and_cycles(graph, TunedKernels(), board), kernels_and_cycles(graph, tuned, board)
+    changed = [pair for pair in zip(before, after, strict=True) if pair[0][:2] != pair[1][:2]]
+    assert all(now[2] <= then[2] for then, now in changed)
+
+
+def test_planner_prices_kernels_by_what_was_measured() -> None:
+    graph = small_network()
+    tuned = tuning.tune_graph(graph, BOARD, TFLM, by_rows=False)
+    choices = kernel_choices(graph, BOARD, TFLM, KernelSettings(tuned=tuned))
+    assert choices is not None
+    for site, options in zip(graph.sites, choices.whole, strict=True):
+        measured = tuned.layers.get(candidate_key(site, BOARD, TFLM, True, False) or "", ())
+        best = min((kernel.cycles for kernel in measured), default=0)
+        assert not measured or round(options[0].cycles(1.0)) == best
 
 
 def test_builds_keep_what_they_were_tuned_by(tmp_path: Path) -> None:

@@ -13,7 +13,11 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from thimble.compiler.ir.errors import UnsupportedOp
 from thimble.compiler.ir.graph import Graph, Value
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.ir.types import QuantParams, TensorType
+from thimble.compiler.ir.packing import pack
+from thimble.compiler.ir.types import DType, QuantParams, TensorType
+
+PACKED_CODES = {DType.INT4: TensorProto.INT4, DType.INT2: TensorProto.INT2}
+"""Types of elements that share bytes, the first in the lowest bits; there are no gaps in a tensor's data."""
 
 
 class Layout(Enum):
@@ -28,6 +32,7 @@ class OnnxDraft:
     """`forms` holds the name of the dequantized tensor of a value in each layout that it has so far."""
 
     graph: Graph
+    opset: int
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     forms: dict[tuple[int, Layout], str] = field(default_factory=dict)
@@ -48,10 +53,14 @@ class OnnxDraft:
         self.nodes.append(helper.make_node(kind, list(inputs), [made], **attributes))
         return made
 
-    def constant(self, wanted: str, data: Array) -> str:
-        """Add a constant; its name."""
+    def constant(self, wanted: str, data: Array, dtype: DType | None = None) -> str:
+        """Add a constant, of a packed type where `dtype` is one; its name."""
         made = self.name(wanted)
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(data).reshape(data.shape), made))
+        if dtype is not None and dtype.is_packed:
+            raw = pack(data.reshape(-1), dtype).tobytes()
+            self.initializers.append(helper.make_tensor(made, PACKED_CODES[dtype], data.shape, raw, raw=True))
+        else:
+            self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(data).reshape(data.shape), made))
         return made
 
     def real(self, index: int, layout: Layout = Layout.CHANNELS_LAST) -> str:
@@ -72,7 +81,7 @@ class OnnxDraft:
 
     def dequantized(self, value: Value, data: Array, quant: QuantParams, axis: int = 0) -> str:
         """A quantized constant as integers with a DequantizeLinear behind them."""
-        stored = self.constant(f"{value.name}/stored", data)
+        stored = self.constant(f"{value.name}/stored", data, value.type.dtype)
         scale, zero = self._affine(value.name, value.type, quant)
         attributes = {} if quant.per_tensor else {"axis": axis}
         return self.node("DequantizeLinear", [stored, scale, zero], value.name, **attributes)
@@ -97,7 +106,7 @@ class OnnxDraft:
         shape = () if quant.per_tensor else (len(quant.scales),)
         scale = self.constant(f"{name}/scale", np.array(quant.scales, np.float32).reshape(shape))
         zeros = np.array(quant.zero_points, type_.dtype.numpy).reshape(shape)
-        return scale, self.constant(f"{name}/zero_point", zeros)
+        return scale, self.constant(f"{name}/zero_point", zeros, type_.dtype)
 
 
 def _from_last(layout: Layout) -> tuple[int, ...]:

@@ -14,11 +14,14 @@ from thimble.compiler.ops.convolution import WindowConvolution
 from thimble.compiler.ops.pool_2d import Pool2D
 from thimble.compiler.ops.support import unsupported as all_blockers
 
-OPSET, IR_VERSION = 17, 8
-"""Of onnx 1.12: old enough for every runtime that is in use."""
+OPSET, IR_VERSION = 18, 8
+"""Of onnx 1.13: old enough for every runtime that is in use, and reductions take their axes as an input."""
 
 WIDE_OPSET, WIDE_IR_VERSION = 21, 10
-"""Of onnx 1.16, the first that quantizes to 16 bits."""
+"""Of onnx 1.16, the first that quantizes to 16 and to 4 bits."""
+
+NARROWEST_OPSET, NARROWEST_IR_VERSION = 25, 13
+"""Of onnx 1.20, the first that quantizes to 2 bits."""
 
 
 def export_qdq(graph: Graph) -> bytes:
@@ -27,7 +30,8 @@ def export_qdq(graph: Graph) -> bytes:
     Runtimes compute between two roundings as they like, so that results may differ by one step here and there.
     Raises UnsupportedOp, with every blocker, for operators that are not written yet.
     """
-    draft = OnnxDraft(graph)
+    opset, ir_version = _versions(graph)
+    draft = OnnxDraft(graph, opset)
     inputs = []
     for index in graph.inputs:
         value = graph.values[index]
@@ -40,8 +44,6 @@ def export_qdq(graph: Graph) -> bytes:
         value = graph.values[index]
         name = draft.node("Identity", [draft.real(index)], f"{value.name}/output")
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, value.type.shape))
-    wide = any(value.type.dtype is DType.INT16 for value in graph.values)
-    opset, ir_version = (WIDE_OPSET, WIDE_IR_VERSION) if wide else (OPSET, IR_VERSION)
     model = helper.make_model(
         helper.make_graph(draft.nodes, graph.name, inputs, outputs, draft.initializers),
         producer_name="thimble",
@@ -50,6 +52,14 @@ def export_qdq(graph: Graph) -> bytes:
     )
     checker.check_model(model, full_check=True)
     return _serialized(model)
+
+
+def _versions(graph: Graph) -> tuple[int, int]:
+    """The oldest opset that has the graph's types, and the format that goes with it."""
+    dtypes = {value.type.dtype for value in graph.values}
+    if DType.INT2 in dtypes:
+        return NARROWEST_OPSET, NARROWEST_IR_VERSION
+    return (WIDE_OPSET, WIDE_IR_VERSION) if dtypes & {DType.INT16, DType.INT4} else (OPSET, IR_VERSION)
 
 
 def _put_input(draft: OnnxDraft, index: int, name: str) -> None:

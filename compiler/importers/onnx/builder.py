@@ -53,6 +53,7 @@ class Builder:
     source: str = ""
     constant_bytes: int = 0
     narrow: dict[int, int] = field(default_factory=dict)  # inputs and constants of a narrower type: its code
+    packed: dict[int, int] = field(default_factory=dict)  # quantized to such a type: the same value as INT4 or INT2
     _reordered: dict[tuple[Tensor, Order], Tensor] = field(default_factory=dict)
 
     def value(self, tensor: Tensor) -> Value:
@@ -105,7 +106,7 @@ class Builder:
         kind = TensorType(shape or (), dtype or first.type.dtype)
         operands = tuple(None if i is None else self.values[i] for i in inputs)
         site = Site(op, operands, tuple(Value("", kind) for _ in range(count)), self.source)
-        shapes = [checked_shape(s, kind.dtype.bytes, self.source) for s in op.shapes(site)]
+        shapes = [checked_shape(s, max(kind.dtype.bits // 8, 1), self.source) for s in op.shapes(site)]
         quants = (*quants, *(None,) * (len(shapes) - len(quants)))
         outputs = [Value("", TensorType(s, kind.dtype, quant)) for s, quant in zip(shapes, quants, strict=True)]
         site = replace(site, outputs=tuple(outputs))

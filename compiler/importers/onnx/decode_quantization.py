@@ -19,15 +19,15 @@ from thimble.compiler.importers.onnx.decode_elementwise import ADD, DIVIDE, MUL,
 from thimble.compiler.importers.onnx.decode_matmul import matmul
 from thimble.compiler.importers.onnx.decoding import Decoder, FileNode
 from thimble.compiler.importers.onnx.layout import element_wise, pick, scalar
-from thimble.compiler.importers.onnx.tensors import NARROW_INTEGERS, dtype_of
-from thimble.compiler.ir.types import DType, QuantParams
+from thimble.compiler.importers.onnx.tensors import NARROW_INTEGERS, PACKED_TYPES, dtype_of
+from thimble.compiler.ir.types import DType, QuantParams, TensorType
 from thimble.compiler.ops.cast import Cast
 from thimble.compiler.ops.dequantize import Dequantize, dequantized
 from thimble.compiler.ops.elementary import Elementary, Function
 from thimble.compiler.ops.minimum_maximum import Maximum, Minimum
 from thimble.compiler.ops.quantize import Quantize
 
-_STORED = (DType.INT8, DType.UINT8, DType.INT16)
+_STORED = (DType.INT8, DType.UINT8, DType.INT16, DType.INT4, DType.INT2)
 """The types of quantized activations that operators can have."""
 
 
@@ -78,13 +78,25 @@ def dequantize(b: Builder, x: Tensor, params: QuantParams) -> Tensor | None:
     """The real numbers that `x` stands for; None where it already carries other parameters."""
     value = b.value(x)
     if b.is_constant(x):
-        real = b.constant(dequantized(value.constant, params), value.name, params)
+        code = b.narrow.get(x.index)
+        stored = PACKED_TYPES[NARROW_INTEGERS[code][1]] if code in NARROW_INTEGERS else None
+        real = b.constant(dequantized(value.constant, params), value.name, replace(params, stored=stored))
         return replace(real, order=x.order)
+    packed = b.packed.get(x.index)
+    if packed is not None and b.values[packed].type.quant == _signed(params, value.type.dtype, b.values[packed].type):
+        (made,) = b.emit(Dequantize(), [packed], DType.FLOAT32)
+        return b.tensor(made, x.order)
     if value.type.quant not in (None, params) or not params.per_tensor or value.type.dtype not in _STORED:
         return None
     b.values[x.index] = replace(value, type=replace(value.type, quant=params))
     (made,) = b.emit(Dequantize(), [x.index], DType.FLOAT32)
     return b.tensor(made, x.order)
+
+
+def _signed(params: QuantParams, dtype: DType, packed: TensorType) -> QuantParams:
+    """Parameters of numbers of `dtype` as those of a packed type, which is signed."""
+    offset = 0 if dtype is DType.INT8 else packed.dtype.range[0]
+    return replace(params, zero_points=tuple(zero + offset for zero in params.zero_points))
 
 
 def _stored_type(node: FileNode) -> DType:
@@ -95,13 +107,17 @@ def _stored_type(node: FileNode) -> DType:
     return dtype_of(code, f"{node.source}: the result") if code else DType.UINT8
 
 
-def _range(node: FileNode, dtype: DType) -> tuple[int, int]:
-    """The smallest and largest number that QuantizeLinear makes."""
+def _bits(node: FileNode, dtype: DType) -> int:
+    """Bits of the numbers that QuantizeLinear makes."""
     zero = node.optional(2)
     code = node.integer("output_dtype", 0) if zero is None else node.builder.narrow.get(zero.index)
-    if code not in NARROW_INTEGERS:
+    return NARROW_INTEGERS[code][1] if code in NARROW_INTEGERS else dtype.bits
+
+
+def _range(bits: int, dtype: DType) -> tuple[int, int]:
+    """The smallest and largest number of so many bits."""
+    if bits == dtype.bits:
         return dtype.range
-    bits = NARROW_INTEGERS[code][1]
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if dtype is DType.INT8 else (0, (1 << bits) - 1)
 
 
@@ -114,18 +130,22 @@ def _quantize_linear(node: FileNode) -> Sequence[Tensor]:
     if node.dtype() is DType.INT32:
         x = b.tensor(b.emit(Cast(), [x.index], DType.FLOAT32)[0], x.order)
     params = _params(b, x, node.input(1), node.optional(2), _axis(node))
-    whole = _range(node, dtype) == dtype.range and dtype in _STORED
-    if params is not None and params.per_tensor and whole and not b.is_constant(x):
+    bits = _bits(node, dtype)
+    takes = params is not None and params.per_tensor and dtype in _STORED and not b.is_constant(x)
+    if params is not None and takes and bits == dtype.bits:
         return [quantize(b, x, params, dtype)]
     steps = element_wise(b, DIVIDE, [x, _spread(node, node.input(1))])
     steps = element_wise(b, Elementary(Function.ROUND), [steps])
     if node.optional(2) is not None:
         zero = _spread(node, node.input(2))
         steps = element_wise(b, ADD, [steps, b.tensor(b.emit(Cast(), [zero.index], DType.FLOAT32)[0], zero.order)])
-    low, high = _range(node, dtype)
+    low, high = _range(bits, dtype)
     inside = element_wise(b, Maximum(), [steps, scalar(b, low, steps)])
     inside = element_wise(b, Minimum(), [inside, scalar(b, high, steps)])
     (made,) = b.emit(Cast(), [inside.index], dtype)
+    if params is not None and takes:  # for a DequantizeLinear; where nothing else reads the integers, they go
+        kind = TensorType((), PACKED_TYPES[bits])
+        b.packed[made] = quantize(b, x, _signed(params, dtype, kind), kind.dtype).index
     return [b.tensor(made, inside.order)]
 
 
@@ -133,6 +153,12 @@ def _dequantize_linear(node: FileNode) -> Sequence[Tensor]:
     b, x = node.builder, node.input()
     if node.dtype() is DType.FLOAT32 or node.dtype(1) is not DType.FLOAT32:
         raise node.refused("it dequantizes floats, which is not supported.")
+    block = node.integer("block_size", 0)
+    if block and b.is_constant(x):
+        raise node.refused(
+            f"its constant has a scale for each block of {block} values; "
+            "weights need one for the whole tensor or for each output channel."
+        )
     params = _params(b, x, node.input(1), node.optional(2), _axis(node))
     made = None if params is None else dequantize(b, x, params)
     if made is not None:

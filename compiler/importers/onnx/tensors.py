@@ -23,6 +23,9 @@ NARROW_INTEGERS: dict[int, tuple[DType, int]] = {
 }
 """Types of fewer than 8 bits, which are packed in files: the type that holds them here, and their bits."""
 
+PACKED_TYPES = {4: DType.INT4, 2: DType.INT2}
+"""What values of so few bits are where they are quantized: unsigned ones are half of their range less."""
+
 DTYPES: dict[int, DType] = {
     TensorProto.FLOAT: DType.FLOAT32,
     TensorProto.DOUBLE: DType.FLOAT32,

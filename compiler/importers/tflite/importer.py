@@ -19,7 +19,7 @@ from thimble.compiler.ir.types import MAX_TENSOR_BYTES, DType, TensorType
 from thimble.compiler.ir.unused import without_unused
 from thimble.compiler.ops.constraints import NARROW
 from thimble.compiler.ops.convolution import WeightedOperator
-from thimble.compiler.ops.dequantize import dequantized
+from thimble.compiler.ops.dequantize import Dequantize, dequantized
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.ops.support import computes_in_float, limit_broken, unsupported
 from thimble.compiler.ops.variables import AssignVariable, ReadVariable, default_contents, variable_contents
@@ -129,6 +129,8 @@ class _Importer:
 
     def _add_node(self, operator: FileOperator, decoded: Decoded, inputs: tuple[int | None, ...]) -> None:
         kept = tuple(inputs[i] if i < len(inputs) else None for i in decoded.inputs)
+        if isinstance(decoded.op, Dequantize) and self._fold_packed(kept, operator.outputs):
+            return
         kept = self._real_weights(decoded.op, kept)
         node = Node(decoded.op, kept, operator.outputs, operator.source)
         site = Site(
@@ -157,6 +159,19 @@ class _Importer:
         )
         self.values.append(real)
         return (inputs[0], len(self.values) - 1, *inputs[2:])
+
+    def _fold_packed(self, inputs: tuple[int | None, ...], outputs: tuple[int, ...]) -> bool:
+        """Make the reals of a packed constant a constant, since no kernel dequantizes such; whether it was one."""
+        stored = None if not inputs or inputs[0] is None else self.values[inputs[0]]
+        if stored is None or len(outputs) != 1 or stored.data is None or stored.type.quant is None:
+            return False
+        made = self.values[outputs[0]]
+        same = made.type.shape == stored.type.shape and made.type.dtype is DType.FLOAT32
+        if not (stored.type.dtype.is_packed and same):
+            return False
+        real = constant(made.name, dequantized(stored.constant, stored.type.quant), made.type)
+        self.values[outputs[0]] = replace(real, tensor=made.tensor)
+        return True
 
     def _check_limits(self, site: Site) -> None:
         """Limits of integer nodes are the file's own; those of float nodes depend on how they are quantized."""
