@@ -42,6 +42,9 @@ SLACKS = (1.0, 1.01, 1.02, 1.04)
 CAREFUL_LAYOUTS = 2
 """Of the quick layouts, the smallest ones that are tried again with care, where they can get smaller than the best."""
 
+EQUALLY_SMALL = 1.01
+"""The second one gets none where it takes more than this of what the first one takes: it hardly ever gets below."""
+
 QUICK_EFFORT = 0.1
 """Of the effort that one plan gets, what each quick layout gets: the simple orders alone say little of the best one."""
 
@@ -212,9 +215,9 @@ class Search:
         quick = sorted(self._quickly_planned(self.cuts(repeats)), key=lambda item: _by_bytes(item[0]))
         if not quick:
             return self.layers
-        best = quick[0][0]
+        best, most = quick[0][0], EQUALLY_SMALL * quick[0][0].arena_bytes
         for number, (point, choice) in enumerate(quick[:CAREFUL_LAYOUTS]):
-            if best.arena_bytes > point.plan.bound_bytes:
+            if point.plan.bound_bytes < best.arena_bytes and point.arena_bytes <= most:
                 self._options.progress("Laying out the arena", number / CAREFUL_LAYOUTS)
                 careful = self._planned(choice, self._options.effort)
                 best = best if careful is None else min(best, careful, key=_by_bytes)
