@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Iterator
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
-from thimble.codegen.armv7em.depthwise_fill import FILL_FUNCTION, JOB, LANES, NAMES, WORD_BYTES
+from thimble.codegen.armv7em.depthwise_fill import JOB, LANES, NAMES, WORD_BYTES, fill_function
 from thimble.codegen.armv7em.depthwise_form import (
     MAX_OFFSET,
     MAX_SHORT_OFFSET,
@@ -87,7 +87,7 @@ class _Writer:
         a.op("add", "r3", "r3", "r2", "lsl #2")
         frame.store(a, "r1", "from")
         frame.store(a, "r3", "x")
-        a.op("bl", FILL_FUNCTION)
+        a.op("bl", fill_function(self._form.fill))
 
     def _load_channel(self) -> None:
         """Weights and constants of the channel; the first row of its plane and of the outputs."""

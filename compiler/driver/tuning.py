@@ -27,7 +27,7 @@ from thimble.compiler.plan.cycles import CycleModel, cycle_model
 from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
 from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, Schedule
-from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.plan import Block, Plan
 from thimble.compiler.plan.row_graph import row_graph
 from thimble.compiler.plan.row_plan import plan_runs
 from thimble.compiler.plan.runs import Recipe, Run
@@ -80,6 +80,14 @@ def tuned_kernels(
     layers = layers or (options.schedule is Schedule.AUTO and options.objective is Objective.LATENCY)
     by_rows = not layers or options.input is InputFeed.ROWS
     return tune_graph(graph, target, options.rounding, by_rows, compact, show)
+
+
+def in_fast_ram(plan: Plan, target: Target) -> Plan:
+    """A plan with its arena where that of a network would be, if it fits: kernels differ by what loads take."""
+    memory = target.fast_ram
+    if memory.name == target.ram.name or plan.arena_bytes > memory.bytes:
+        return plan
+    return replace(plan, blocks=(Block(memory.name, 0, plan.arena_bytes),))
 
 
 def _always(call: KernelCall, site: Site, plain: KernelCall, whole: bool) -> KernelCall:
@@ -135,7 +143,8 @@ class _Tuner:
     def _cycles(self, site: Site, kernels: Sequence[Candidate], whole: bool) -> list[int]:
         """The cycles of a layer with each kernel: of one call, or row by row."""
         graph = self._graph_of(site, kernels)
-        measured = measure_graph(graph, self._plan_of(graph, whole), self._target, self._rounding)
+        plan = in_fast_ram(self._plan_of(graph, whole), self._target)
+        measured = measure_graph(graph, plan, self._target, self._rounding)
         return [node.cycles if node is not None else 0 for node in measured.nodes]
 
     def _graph_of(self, site: Site, kernels: Sequence[Candidate]) -> Graph:

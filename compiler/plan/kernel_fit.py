@@ -47,6 +47,9 @@ SCHEDULE_LIMITS = 16
 LOOSE = 1.01
 """What a layout may take of the bytes that were asked for, before one is sought with care."""
 
+CLOSE = 1.04
+"""What a quick layout may take of the bytes that are there, if one with care is to stay within them."""
+
 WORTH = 1.01
 """Where a limit of bytes is given, more of them are taken only for fewer cycles than this."""
 
@@ -239,19 +242,23 @@ class KernelFit:
         """A schedule with slower kernels, as far as a layout needs them to stay within a limit; None if it never does,
         or not with fewer cycles than `below_cycles`.
 
-        Layouts are quick, but for one.
+        Layouts are quick, but for one that is close to the limit. Where less scratch does not make them smaller, they
+        are given up.
         """
-        draft, live, careful, tried = offer.draft, offer.limit_bytes, True, None
+        draft, live, careful, tried, least = offer.draft, offer.limit_bytes, True, None, inf
         for _ in range(ATTEMPTS):
             limits = draft.curve.scratch_limits(live)
             if limits == tried or draft.curve.cycles_with(limits) >= below_cycles:
                 return None
             tried = limits
             found = self._laid_out(draft, limits, 0.0)
-            if careful and found.plan.bound_bytes <= limit < found.arena_bytes:
+            if careful and found.plan.bound_bytes <= limit < found.arena_bytes <= CLOSE * limit:
                 found, careful = self._laid_out(draft, limits, self._options.effort), False
             if found.arena_bytes <= limit:
                 return found
+            if found.arena_bytes >= least:
+                return None
+            least = found.arena_bytes
             live = min(live, limit) - (found.arena_bytes - limit)
         return None
 

@@ -33,14 +33,11 @@ PATCHES = tuple(Recipe(0, parts, parts) for parts in (2, 3, 4, 5))
 BALANCED_SLACK = 1.05
 """What a balanced plan may take of the least bytes that are possible without computing anything twice."""
 
-LAYER_SHARES = (1.0, 0.6, 0.0)
+LAYER_SHARES = (1.0, 0.0)
 """Parts of the limit that whole layers may take: the fewer tensors lie in one piece, the closer is the layout."""
 
 SLACKS = (1.0, 1.01, 1.02, 1.04)
 """What schedules may take of the least live bytes, when the smallest layout is looked for: some fit more closely."""
-
-CAREFUL_LAYOUTS = 2
-"""Of the quick layouts, the smallest ones that are tried again with care."""
 
 QUICK_EFFORT = 0.1
 """Of the effort that one plan gets, what each quick layout gets: the simple orders alone say little of the best one."""
@@ -212,12 +209,11 @@ class Search:
         quick = sorted(self._quickly_planned(self.cuts(repeats)), key=lambda item: _by_bytes(item[0]))
         if not quick:
             return self.layers
-        best = quick[0][0]
-        for number, (_, choice) in enumerate(quick[:CAREFUL_LAYOUTS]):
-            if best.arena_bytes > best.plan.bound_bytes:
-                self._options.progress("Laying out the arena", number / CAREFUL_LAYOUTS)
-                careful = self._planned(choice, self._options.effort)
-                best = best if careful is None else min(best, careful, key=_by_bytes)
+        best, choice = quick[0]
+        if best.arena_bytes > best.plan.bound_bytes:
+            self._options.progress("Laying out the arena", 0.0)
+            careful = self._planned(choice, self._options.effort)
+            best = best if careful is None else min(best, careful, key=_by_bytes)
         points = [best] if self._options.schedule is not Schedule.AUTO else [self.layers, best]
         return min(points, key=_by_bytes)
 

@@ -41,7 +41,7 @@ def _image(height: int, width: int, channels: int, layer: Callable[[CalibratedBu
 
 
 def _matrices(g: CalibratedBuilder, count: int, rows: int, depth: int) -> tuple[int, int]:
-    return g.input(count, rows, depth), g.input(count, rows, depth)
+    return g.input(1, count, rows, depth), g.input(1, count, rows, depth)
 
 
 LAYERS: dict[str, tuple[str, Layer]] = {

@@ -17,7 +17,7 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cuts import Cuts
-from thimble.compiler.plan.gaps import find_gaps
+from thimble.compiler.plan.gaps import Gap, find_gaps
 from thimble.compiler.plan.kernel_fit import MOST_SLOWDOWN, SCHEDULES_TRIED, KernelFit, _Draft
 from thimble.compiler.plan.kernel_prices import KernelPrices
 from thimble.compiler.plan.kernels import KernelChoices, KernelOption, ScheduleCycles
@@ -135,6 +135,20 @@ def test_fast_kernels_for_nothing_where_there_is_room(input_by_rows: bool) -> No
     plain = plan_graph(graph, options=PlanOptions(objective=Objective.SRAM, effort=0.1, input_by_rows=input_by_rows))
     assert made.plan.arena_bytes == plain.arena_bytes
     assert made.plan.scratch_bytes > 0
+
+
+def test_parts_lie_off_their_input_where_their_kernels_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strip may get another kernel than its node, one that must keep off the input over which its output may lie now:
+    the checker refuses such a plan."""
+    looked, found = KernelFit._leaning, list[set[int]]()
+
+    def leaning(self: KernelFit, point: FrontierPoint, gaps: list[Gap], graph: Graph) -> set[int]:
+        found.append(looked(self, point, gaps, graph))
+        return found[-1]
+
+    monkeypatch.setattr(KernelFit, "_leaning", leaning)
+    planned(chain(32, 24, (2, 2, 1, 1)), Objective.SRAM, input_by_rows=True)
+    assert any(found)
 
 
 def test_limits_are_kept_and_used() -> None:

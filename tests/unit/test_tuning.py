@@ -54,7 +54,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def kernels_and_cycles(graph: Graph, tuned: TunedKernels, board: Target = BOARD) -> list[tuple[str, int, int]]:
     """Of each node with the kernels of a table: its kernel, the scratch of that, simulated cycles."""
     chosen = choose_kernels(graph, board, KernelSettings(tuned=tuned))
-    measured = measure_graph(chosen, plan_layers(chosen, TFLM, 0.0), board)
+    measured = measure_graph(chosen, tuning.in_fast_ram(plan_layers(chosen, TFLM, 0.0), board), board)
     found = []
     for site, node in zip(chosen.sites, measured.nodes, strict=True):
         call = site.lower(TFLM)[0]
