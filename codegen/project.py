@@ -41,7 +41,13 @@ HOST_CFLAGS = (
 )
 
 
-FOR_SIZE = ("thimble_softmax_", "thimble_average_pool_2d_", "thimble_planes_dsp.c")
+FOR_SIZE = (
+    "thimble_softmax_",
+    "thimble_average_pool_2d_s",
+    "thimble_average_pool_2d_accumulate_s",
+    "thimble_average_pool_2d_dsp",
+    "thimble_planes_dsp.c",
+)
 """How the names of C files begin that few cycles are spent in: they are compiled for size, as start-up and main are."""
 
 

@@ -34,6 +34,7 @@ from thimble.compiler.driver.planning import (
     ShowProgress,
     check_input_feed,
     check_ram,
+    least_plan,
     limit_text,
     make_plan,
     peak_text,
@@ -288,11 +289,17 @@ def without_lost_bits(options: CompileOptions, model: Model, bought: Sequence[Bo
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
     """The model with its kernels, and its plan."""
-    choices = kernel_choices(model.plain, model.target, model.options.rounding, model.settings)
+    return least_plan(model.plain, model.options, partial(_plan_graph, model, limit_bytes, show))
+
+
+def _plan_graph(model: Model, limit_bytes: int, show: ShowProgress, plain: Graph) -> tuple[Model, Plan]:
+    """The model with a graph that it can be left to execute, its kernels, and its plan."""
+    choices = kernel_choices(plain, model.target, model.options.rounding, model.settings)
     if choices is None:
-        return model, make_plan(model.plain, model.options, limit_bytes, show, model.target)
-    made = plan_with_kernels(model.plain, choices, model.options, limit_bytes, show, model.target)
-    return replace(model, graph=made.graph, scratch_limits=made.scratch_limits), made.plan
+        plan = make_plan(plain, model.options, limit_bytes, show, model.target)
+        return replace(model, plain=plain, graph=plain), plan
+    made = plan_with_kernels(plain, choices, model.options, limit_bytes, show, model.target)
+    return replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits), made.plan
 
 
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:
