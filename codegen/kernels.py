@@ -106,8 +106,9 @@ def _own_kernels(target: Target, settings: KernelSettings) -> _OwnKernels | None
         core = replace(dsp, winograd_bytes=settings.winograd_bytes, compact=settings.compact)
         families.append(partial(specialise_armv7em, core=core, tuned=settings.tuned))
     if scalar is not None:
-        own_tuned = settings.tuned if dsp is None else NOT_TUNED
-        families.append(partial(specialise_scalar, core=scalar, tuned=own_tuned))
+        alone = dsp is None
+        own_core = replace(scalar, compact=settings.compact and not alone)
+        families.append(partial(specialise_scalar, core=own_core, tuned=settings.tuned if alone else NOT_TUNED))
     return partial(_first_of, tuple(families)) if families else None
 
 

@@ -29,12 +29,15 @@ class Tail:
 
 
 def fuse_tail(layer: PlainLayer, core: Core) -> tuple[Tail, Requantization] | None:
-    """The requantization of a layer, one scale for all channels; None where nothing can be proved."""
+    """The requantization of a layer, one scale for all channels; None where nothing can be proved.
+
+    Where functions are shared, all round ties, also those whose outputs stop at the zero point, where it is the same.
+    """
     plain = PlainRequantization(layer.multipliers, layer.shifts, layer.bounds, layer.output_zero_point)
     constants = plain.with_equal_bits()
     if constants is None:
         return None
-    return Tail(constants.uniform_bits, layer.rounds_ties, not core.long_multiply), constants
+    return Tail(constants.uniform_bits, layer.rounds_ties or core.compact, not core.long_multiply), constants
 
 
 def block_size(channels: int, most: int) -> int:

@@ -78,8 +78,12 @@ static SELDOM void fill(int8_t *to, int32_t value, int32_t bytes) {
         thimble_store_4(to, word);
         to += 4;
     }
-    for (; bytes > 0; bytes--) {
+    if ((bytes & 2) != 0) { /* a loop would become a call of memset */
         *to++ = (int8_t)value;
+        *to++ = (int8_t)value;
+    }
+    if ((bytes & 1) != 0) {
+        *to = (int8_t)value;
     }
 }
 
