@@ -40,7 +40,7 @@ SLACKS = (1.0, 1.01, 1.02, 1.04)
 """What schedules may take of the least live bytes, when the smallest layout is looked for: some fit more closely."""
 
 CAREFUL_LAYOUTS = 2
-"""Of the quick layouts, the smallest ones that are tried again with care."""
+"""Of the quick layouts, the smallest ones that are tried again with care, where they can get smaller than the best."""
 
 EQUALLY_SMALL = 1.01
 """The second one gets none where it takes more than this of what the first one takes: it hardly ever gets below."""
