@@ -57,6 +57,9 @@ LOOSE = 1.01
 CLOSE = 1.04
 """What a quick layout may take of the bytes that are there, if one with care is to stay within them."""
 
+FAR = 0.1
+"""By this share of the bytes that are there is a quick layout too large for slower kernels to be tried."""
+
 WORTH = 1.01
 """Where a limit of bytes is given, more of them are taken only for fewer cycles than this."""
 
@@ -250,9 +253,10 @@ class KernelFit:
         or not with fewer cycles than `below_cycles`.
 
         Layouts are quick, but for one that is close to the limit. They are given up where less scratch does not bring
-        them half of the way to the limit.
+        them half of the way to the limit, and where there is a plan already of which they are far.
         """
-        draft, live, careful, tried, lacked = offer.draft, offer.limit_bytes, True, None, inf
+        draft, live, careful, tried = offer.draft, offer.limit_bytes, True, None
+        lacked = inf if below_cycles == inf else 2 * FAR * limit
         for _ in range(ATTEMPTS):
             limits = draft.curve.scratch_limits(live)
             if limits == tried or draft.curve.cycles_with(limits) >= below_cycles:
