@@ -16,7 +16,9 @@ from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.passes.remove_constant_channels import remove_constant_channels
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import DTYPES, WIDEST, Bits, Price, Tensors, frontier, narrowable, widened
+from thimble.quantize.choices import DTYPES, WIDEST, Bits, Losses, Price, Tensors, frontier, narrowable, widened
+from thimble.quantize.firmware_cost import FirmwareCost
+from thimble.quantize.joint import JointSearch
 from thimble.quantize.loss import loss_values, run_values
 from thimble.quantize.narrow import NarrowValue, narrow
 from thimble.quantize.parameters import QuantizedWeights, store
@@ -47,7 +49,8 @@ Drop = Callable[[Graph], float]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a choice must keep to: bytes of constants and of activations, the outputs' error, points lost.
+    """What a choice must keep to: bytes of constants and of activations (of the arena where the search knows the
+    firmware), the outputs' error, points lost.
 
     With a `factor`, the price must fall by that, and the error is as small as it can then be. The error is
     Sensitivity.loss on samples that nothing was fitted to. `most_points` needs a `drop`.
@@ -80,7 +83,8 @@ class Search:
     """The sensitivity search on one int8 graph.
 
     With `learned`, roundings and ranges of the choice are learned at last, which takes PyTorch and minutes. `price` is
-    what shall be low; None keeps to the fewest changes that the limits ask for.
+    what shall be low; None keeps to the fewest changes that the limits ask for. With `cost`, bytes are those of the
+    firmware, its plan included, and without a price its planned cycles shall be low.
     """
 
     graph: Graph
@@ -91,6 +95,7 @@ class Search:
     learned: bool = False
     say: Say = lambda _: None
     progress: Progress = lambda items, what, count: items
+    cost: FirmwareCost | None = None
 
     def run(self) -> Mixed:
         """The cheapest choice within the limits.
@@ -105,7 +110,9 @@ class Search:
         self.say("Measuring what each tensor loses in fewer bits")
         losses = measured.losses()
         steps = [f"{len(tensors.groups)} activations and {len(tensors.layers)} layers measured alone"]
-        forced = within_bytes(self.graph, tensors, losses, self.limits.flash_bytes, self.limits.sram_bytes)
+        forced = self._forced(losses)
+        if self.cost is not None and self.price is None:
+            return self._taught(self._planned(forced, losses, self.cost, steps))
         choices = [forced]
         if self.price is not None:
             choices = list(dict.fromkeys(forced.at_most(bits) for bits in frontier(tensors, losses, self.price)))
@@ -117,6 +124,34 @@ class Search:
         cheap = [bits for bits in choices if self.price(bits) <= most][:TRIED]
         cheap = [forced.at_most(widened(tensors, losses, self.price, bits, most)) for bits in cheap]
         return self._taught(self._best_of(list(dict.fromkeys(cheap)), steps))
+
+    def _forced(self, losses: Losses) -> Bits:
+        """What the limits of bytes ask for at least."""
+        limits, cost = self.limits, self.cost
+        if cost is None:
+            return within_bytes(self.graph, self._tensors, losses, limits.flash_bytes, limits.sram_bytes)
+        constants = within_bytes(self.graph, self._tensors, losses, limits.flash_bytes, None, cost.constant_bytes)
+        return constants if self.price is None else self._joint(losses, cost).within(constants, limits.sram_bytes)
+
+    def _joint(self, losses: Losses, cost: FirmwareCost) -> JointSearch:
+        return JointSearch(self.graph, self._tensors, losses, cost, self.limits.sram_bytes)
+
+    def _planned(self, forced: Bits, losses: Losses, cost: FirmwareCost, steps: list[str]) -> Mixed:
+        """The choice of the fewest planned cycles that is good; the last of the choices loses least."""
+        self.say("Planning with fewer bits")
+        choices = self._joint(losses, cost).choices(forced)
+        steps.append(f"{len(choices)} choices whose plans fit")
+        for bits in choices:
+            judged = self._judged(bits, steps)
+            if self._is_good(judged):
+                return replace(judged, steps=tuple(steps))
+        raise self._missed(judged)
+
+    def _missed(self, judged: Mixed) -> AccuracyMissed:
+        return AccuracyMissed(
+            f"The outputs lose {judged.error:.3g} of their variance with the fewest changes that the limits allow, "
+            f"more than {self.limits.error:g}, or too many points: allow more bytes or more loss."
+        )
 
     def _taught(self, chosen: Mixed) -> Mixed:
         """The same bits with learned roundings and ranges, where these lose less on samples held back."""
@@ -145,10 +180,7 @@ class Search:
         """The last good one of choices that lose more and more; the first of them is tried first."""
         best = self._judged(choices[0], steps)
         if not self._is_good(best):
-            raise AccuracyMissed(
-                f"The outputs lose {best.error:.3g} of their variance with the fewest changes that the limits allow, "
-                f"more than {self.limits.error:g}, or too many points: allow more bytes or more loss."
-            )
+            raise self._missed(best)
         low, high = 1, len(choices) - 1
         while low <= high:
             middle = (low + high) // 2

@@ -197,7 +197,7 @@ class _Narrower:
         if chosen is None and given.quant.scale == before:
             return node, ()
         scales = site.input(1).quant.scales if chosen is None else tuple(float(s) for s in chosen.scales)
-        values: tuple[Value, ...] = () if chosen is None else (_weight_value(site, chosen, scales),)
+        values: tuple[Value, ...] = () if chosen is None else (weight_value(site, chosen),)
         inputs = list(node.inputs)
         if chosen is not None:
             inputs[1] = len(self.values)
@@ -242,6 +242,8 @@ def _quantizations(site: Site) -> int:
     return len({value.type.quant for value in (*site.inputs, *site.outputs) if value is not None and value.type.quant})
 
 
-def _weight_value(site: Site, weights: QuantizedWeights, scales: tuple[float, ...]) -> Value:
+def weight_value(site: Site, weights: QuantizedWeights) -> Value:
+    """Weights as the constant that takes the place of a node's own."""
+    scales = tuple(float(s) for s in weights.scales)
     quant = QuantParams(scales, (0,) * len(scales), channel_axis(site) if len(scales) > 1 else 0)
     return constant(site.input(1).name, weights.data, TensorType(weights.data.shape, weights.dtype, quant))

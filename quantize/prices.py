@@ -69,15 +69,21 @@ def activation_bytes(graph: Graph) -> Callable[[Bits], Array]:
 
 
 def within_bytes(
-    graph: Graph, tensors: Tensors, losses: Losses, flash_bytes: int | None, sram_bytes: int | None
+    graph: Graph,
+    tensors: Tensors,
+    losses: Losses,
+    flash_bytes: int | None,
+    sram_bytes: int | None,
+    constants: Price | None = None,
 ) -> Bits:
     """The changes that lose least for each byte until constants and live activations are within limits.
 
-    Raises BitsExhausted where all changes together do not suffice.
+    `constants` prices constants where they take other bytes than the graph's own. Raises BitsExhausted where all
+    changes together do not suffice.
     """
     bits = Bits()
     if flash_bytes is not None:
-        constants = weight_bytes(graph)
+        constants = constants or weight_bytes(graph)
         steps = [
             lambda old, p=p, width=width: old.with_layer(p, width) for p in tensors.layers for width in losses.layers[p]
         ]

@@ -12,7 +12,7 @@ import numpy as np
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.quantize.calibration import Calibration, observe
-from thimble.quantize.loss import Judge, loss_values
+from thimble.quantize.loss import Judge
 from thimble.quantize.observers import Histogram, Observer, Range, choose_range
 from thimble.quantize.parameters import Parameters, QuantizedWeights, affine, levels
 from thimble.quantize.sharing import fixed_output, sharing_groups
@@ -42,7 +42,7 @@ def refine_ranges(graph: Graph, parameters: Parameters, calibration: Calibration
 
 
 def _free_groups(graph: Graph, parameters: Parameters) -> list[list[int]]:
-    """Values that are quantized alike, without inputs, what is compared, and what their operator fixes."""
+    """Values that are quantized alike, without inputs and without those whose operator fixes their quantization."""
     groups: dict[int, list[int]] = {}
     roots = sharing_groups(graph)
     for index in parameters.values:
@@ -50,7 +50,7 @@ def _free_groups(graph: Graph, parameters: Parameters) -> list[list[int]]:
     for node, site in zip(graph.nodes, graph.sites, strict=True):
         if fixed_output(site, DType.INT8) is not None:
             groups.pop(roots[node.outputs[0]], None)
-    for index in (*graph.inputs, *loss_values(graph)):
+    for index in graph.inputs:
         groups.pop(roots[index], None)
     return [sorted(members) for _, members in sorted(groups.items())]
 

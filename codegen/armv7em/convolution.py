@@ -55,6 +55,9 @@ PORTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 192)
 UNROLLS = (2, 3, 4, 6, 8)
 """Steps in a turn of the inner loop that are tried."""
 
+PORTION_BYTES = 4096
+"""Of pixels with few channels so many bytes at once, since a portion takes its time whatever its size."""
+
 MAX_PADDING_SHARE = 3
 """Windows of several pixels with 5 channels and more become columns where padding to words adds more than a third."""
 
@@ -114,9 +117,9 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         "pointwise": lambda: _by_pointwise(given, whole),
     }
     if sizes["input_channels"] <= FEW_CHANNELS:
-        makers = {name: makers[name] for name in ("tiles", "flat", "windows", "rows", "columns", "parts", "pointwise")}
+        makers = {name: makers[name] for name in ("tiles", "flat", "windows", *makers)}  # windows before rows
     if core.compact and not core.variant.form:
-        if shares_function(_pointwise_sizes(given, whole)):
+        if (whole or sizes["output_width"] >= MIN_POINTWISE_WIDTH) and shares_function(_pointwise_sizes(given, whole)):
             return makers["pointwise"]()
         if not whole and shares_function(_pointwise_sizes(given, True)) and _pixels(given) <= MAX_WHOLE_PIXELS:
             return None
@@ -282,7 +285,8 @@ def _by_flat_pixels(given: _Given) -> KernelCall | None:
     form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails, unroll)
     spare = _rows_bytes(form, 1)
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
-    portion = pixels_portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
+    wanted = max(PIXELS_AT_ONCE, PORTION_BYTES // form.pixel_bytes)
+    portion = pixels_portion(pixels, given.core.variant.at_once or min(most, wanted))
     scratch = spare + portion * form.pixel_bytes
     if not form.fits or scratch > min(MAX_ROWS_BYTES, limit):
         return None

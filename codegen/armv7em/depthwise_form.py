@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES
+from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES, FillShape
 
 RESIDENT = ("r4", "r5", "r6", "r7", "r8", "r9")
 SUMS = ("r10", "r11", "r12", "lr")
@@ -57,7 +57,7 @@ class DepthwiseForm:
     have compact forms alone.
     `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
     2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8. `joined`: the
-    rows of the output lie one behind the other.
+    rows of the output lie one behind the other. `fill`: what rows of the planes are made of, where that is compiled in.
     """
 
     kernel_height: int
@@ -75,6 +75,7 @@ class DepthwiseForm:
     one_row: bool
     compact: bool
     joined: bool
+    fill: FillShape | None
     weight_bits: int = 8
 
     @property
@@ -85,6 +86,7 @@ class DepthwiseForm:
         channels = "" if self.compact and self.channels >= LANES else f"c{self.channels}"
         sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
         flags = f"{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}{'j' * self.joined}"
+        flags += f"_{self.fill.name}" if self.fill else ""
         narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
         return f"{sizes}_{shift}{flags}{narrow}"
 

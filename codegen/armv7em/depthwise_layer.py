@@ -9,7 +9,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
-from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, fill_file
+from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, FillShape, fill_file
 from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.rendering import render
@@ -145,6 +145,7 @@ def _by_planes(
         one_row=one_row,
         compact=compact,
         joined=whole and not one_row,
+        fill=None if compact else FillShape.of(sizes["pad_left"], sizes["input_width"]),
         weight_bits=weight_bits,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
@@ -216,7 +217,7 @@ def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
     files = (
         (f"{name}.c", render("depthwise_conv_2d_dsp.c.j2", form=form, assembly=depthwise_listing(form).text)),
         (f"{name}.h", render("depthwise_conv_2d_dsp.h.j2", form=form)),
-        fill_file(form.has_fpu),
+        fill_file(form.fill, form.has_fpu),
     )
     return GeneratedKernel(files, needs=("planes_dsp", "fill_lanes_dsp"))
 

@@ -28,6 +28,7 @@ from thimble.compiler.ir.types import DType
 
 _COLUMNS, _ROWS = re.compile(r"conv_2d_dsp_(\w+)"), re.compile(r"conv_2d_rows_dsp_(\w+)")
 _WINDOWS, _PARTS = re.compile(r"conv_2d_windows_dsp_(\w+)"), re.compile(r"conv_2d_partial_dsp_(\w+)")
+_POINTWISE = re.compile(r"conv_2d_rows_dsp_pointwise_(f|p\d+)t?c?(?:h(\d+))?(?:_packed(?:_pixels)?)?")
 _BIASES = 2
 """Words of a pair's table before its weights."""
 
@@ -50,11 +51,15 @@ def specialise_narrow_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel's call with packed weights; None where int8 weights have none either."""
-    direct, wide = replace(core, winograd_bytes=0, compact=False), with_int8_weights(site)
-    by_pairs = specialise_by_pairs(site, call, direct, whole, limit_bytes)
-    return least_unpacking(
-        site, whole, by_pairs, lambda room: specialise_conv_2d(wide, call, direct, whole, room), limit_bytes
-    )
+    direct, wide = replace(core, winograd_bytes=0), with_int8_weights(site)
+    own_code = replace(direct, compact=False)
+
+    def find(room: int) -> KernelCall | None:
+        made = (specialise_conv_2d(wide, call, core, whole, room) for core in (direct, own_code))
+        return next((one for one in made if one is not None), None)
+
+    by_pairs = specialise_by_pairs(site, call, own_code, whole, limit_bytes)
+    return least_unpacking(site, whole, by_pairs, find, limit_bytes)
 
 
 def specialise_by_pairs(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
@@ -62,8 +67,8 @@ def specialise_by_pairs(site: Site, call: KernelCall, core: Core, whole: bool, l
     ways = (core.variant, Variant("rows"), Variant("columns")) if core.variant == DEFAULT else (core.variant,)
     wide = with_int8_weights(site)
     made = (specialise_conv_2d(wide, call, replace(core, variant=way), whole, limit_bytes) for way in ways)
-    having = (_COLUMNS, _ROWS)
-    found = next((one for one in made if one and any(form.fullmatch(one.kernel) for form in having)), None)
+    having = (one for one in made if one and not _POINTWISE.fullmatch(one.kernel))
+    found = next((one for one in having if _COLUMNS.fullmatch(one.kernel) or _ROWS.fullmatch(one.kernel)), None)
     if found is None:
         return None
     sizes, dtype = sizes_of(found), site.input(1).type.dtype
@@ -95,7 +100,8 @@ def _overhead(call: KernelCall, site: Site, whole: bool) -> float:
     sizes = _inner_sizes(call)
     width = sizes["output_width"]
     pixels = prod(site.output().type.shape[:3]) if whole else width
-    at_once = sizes.get("windows") or sizes.get("columns") or max(sizes["row_pixels"], sizes["rows_at_once"] * width)
+    pixels_at_once = sizes.get("windows") or sizes.get("columns") or sizes.get("pixels_at_once")
+    at_once = pixels_at_once or max(sizes["row_pixels"], sizes["rows_at_once"] * width)
     portions, pairs = ceil(pixels / at_once), ceil(sizes["output_channels"] / 2)
     unpacking = _WEIGHT_CYCLES * site.input(1).type.elements
     if call.kernel.endswith(_ONCE):
@@ -125,8 +131,9 @@ def _unpacked_once(wide: KernelCall, dtype: DType) -> KernelCall:
     """A kernel for int8 weights behind unpacking all of them to the beginning of its scratch."""
     name = f"{wide.kernel}_w{dtype.bits}{_ONCE}"
     assert wide.source is not None
-    folded, inner = _inner_sizes(wide)["folded"], any("." in name for name, _ in wide.params)
-    source = _once_source(wide.source, wide.kernel, name, folded, inner, declarations(wide.arguments))
+    folded, shift = _arithmetic(wide.kernel, _inner_sizes(wide))
+    inner = any("." in name for name, _ in wide.params)
+    source = _once_source(wide.source, wide.kernel, name, folded, shift, inner, declarations(wide.arguments))
     return _narrowed(wide, dtype, name, _once_bytes(wide), source)
 
 
@@ -144,24 +151,33 @@ def _narrowed(wide: KernelCall, dtype: DType, name: str, extra_bytes: int, sourc
 
 def _pair_words(kernel: str, sizes: dict[str, int]) -> int:
     """Words of a pair's table with int8 weights."""
+    others = _BIASES + _constants(kernel, sizes)
+    if _POINTWISE.fullmatch(kernel):
+        return others + 2 * ceil(sizes["input_channels"] / 4)
     if _COLUMNS.fullmatch(kernel) or _PARTS.fullmatch(kernel):
-        return _BIASES + sizes["depth"] // 2 + _constants(sizes)
+        return others + sizes["depth"] // 2
     rows = 1 if _WINDOWS.fullmatch(kernel) else sizes["kernel_height"]
-    return _BIASES + 2 * rows * sizes["row_steps"] + _constants(sizes)
+    return others + 2 * rows * sizes["row_steps"]
 
 
-def _constants(sizes: dict[str, int]) -> int:
+def _arithmetic(kernel: str, sizes: dict[str, int]) -> tuple[int, int]:
+    """Whether a kernel's weights are folded, and the shift that its channels share, 0 where each has its own."""
+    named = _POINTWISE.fullmatch(kernel)
+    return (int(named[1] == "f"), int(named[2] or 0)) if named else (sizes["folded"], sizes["shift"])
+
+
+def _constants(kernel: str, sizes: dict[str, int]) -> int:
     """Words of a pair's table behind its weights."""
-    return 2 if sizes["shift"] else 6
+    return 2 if _arithmetic(kernel, sizes)[1] else 6
 
 
 def _packed(table: Array, kernel: str, sizes: dict[str, int], dtype: DType) -> Array:
     """The table of packing.pair_words with its words of weights packed, int32, as thimble_unpack_dsp.h reads it."""
     pairs = -(-sizes["output_channels"] // 2)
     rows = table.reshape(-1)[: pairs * _pair_words(kernel, sizes)].reshape(pairs, -1)
-    behind = rows.shape[1] - _constants(sizes)
+    behind = rows.shape[1] - _constants(kernel, sizes)
     words = np.ascontiguousarray(rows[:, _BIASES:behind]).view(np.uint32)
-    shared = _shared_words(_fields(words, sizes["folded"], dtype), dtype)
+    shared = _shared_words(_fields(words, _arithmetic(kernel, sizes)[0], dtype), dtype)
     return np.concatenate((rows[:, :_BIASES], shared, rows[:, behind:]), axis=1)
 
 
@@ -197,13 +213,20 @@ def _pairs_source(wide: GeneratedKernel, base: str, kernel: str, folded: int) ->
 
 @lru_cache(maxsize=256)
 def _once_source(
-    wide: GeneratedKernel, base: str, kernel: str, folded: int, inner: bool, arguments: tuple[tuple[str, str], ...]
+    wide: GeneratedKernel,
+    base: str,
+    kernel: str,
+    folded: int,
+    shift: int,
+    inner: bool,
+    arguments: tuple[tuple[str, str], ...],
 ) -> GeneratedKernel:
     """The files of the int8 kernel, and those of the kernel that unpacks all weights for it."""
     instead = {"packed": "(const int32_t *)scratch", "scratch": "rest"}
     sizes = "params->kernel." if inner else "params->"
     context = {
         "folded": folded,
+        "shift": shift,
         "sizes": sizes,
         "words": _words_text(base, sizes),
         "declared": [declared for declared, _ in arguments],
@@ -225,6 +248,8 @@ def _with_own(
 
 def _words_text(kernel: str, sizes: str) -> str:
     """Words of a pair's weights by the parameters of a kernel, in C; `sizes` is where they are."""
+    if _POINTWISE.fullmatch(kernel):
+        return f"({sizes}input_channels + 3) / 4 * 2"
     if _COLUMNS.fullmatch(kernel) or _PARTS.fullmatch(kernel):
         return f"{sizes}depth / 2"
     rows = "" if _WINDOWS.fullmatch(kernel) else f" * {sizes}kernel_height"

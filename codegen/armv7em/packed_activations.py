@@ -18,6 +18,7 @@ from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
 from thimble.codegen.armv7em.narrow_weights import least_unpacking, specialise_by_pairs, with_int8_weights
 from thimble.codegen.armv7em.pixel_sums import specialise_average_pool, specialise_max_pool
+from thimble.codegen.armv7em.pointwise import pixels_portion
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.variants import Variant
@@ -61,11 +62,13 @@ def specialise_packed_conv_2d(
     site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
 ) -> KernelCall | None:
     """The int8 kernel of a convolution around packed rows; None where int8 activations have none either."""
-    core = replace(core, winograd_bytes=0, compact=False)
+    direct = replace(core, winograd_bytes=0)
+    own_code = replace(direct, compact=False)
 
     def packed(find: Find, site: Site, room: int) -> KernelCall | None:
-        by_pixels = _by_pixels(find, site, call, core, room) if whole else None
-        return by_pixels or _by_rows(find, "rows", site, call, core, room)
+        by_pixels = _by_pixels(find, site, call, direct, room) if whole else None
+        by_rows = (_by_rows(find, "rows", site, call, core, room) for core in (direct, own_code))
+        return by_pixels or next((made for made in by_rows if made is not None), None)
 
     if not site.input(1).type.dtype.is_packed:
         return packed(specialise_conv_2d, site, limit_bytes)
@@ -129,14 +132,19 @@ def _by_pixels(find: Find, site: Site, call: KernelCall, core: Core, limit_bytes
     for portion in PIXELS:
         own: Sizes = {
             "pixels": pixels,
-            "at_once": min(portion, pixels),
+            "at_once": pixels_portion(pixels, portion),
             "input_channels": given.shape[3],
             "input_bits": given.dtype.bits,
             "output_channels": made.shape[3],
             "output_bits": made.dtype.bits,
         }
-        spare, flat = _pixel_bytes(own), replace(core, variant=Variant("flat", portion))
-        inner = find(_with_int8_activations(site), call, flat, True, limit_bytes - spare - _ALIGNMENT)
+        spare = _pixel_bytes(own)
+        room = limit_bytes - spare - _ALIGNMENT
+        shared = find(_with_int8_activations(site), call, core, True, room) if core.compact else None
+        if shared is not None and sizes_of(shared).get("flat"):
+            return _around(shared, own, "pixels", spare)
+        flat = replace(core, variant=Variant("flat", portion))
+        inner = find(_with_int8_activations(site), call, flat, True, room)
         if inner is not None:
             return _around(inner, own | {"at_once": sizes_of(inner)["row_pixels"]}, "pixels", spare)
     return None
@@ -160,10 +168,10 @@ def _by_rows(find: Find, form: str, site: Site, call: KernelCall, core: Core, li
     first = make(1, core.variant)
     if first is None:
         return None
-    most = sizes_of(first[0]).get("rows_at_once", 0)
-    options = [(rows, Variant(form, rows)) for rows in range(most, 0, -1)]
+    sizes = sizes_of(first[0])
+    most, shared = sizes.get("rows_at_once", 0), "pixels_at_once" in sizes
+    options = [(rows, core.variant if shared else Variant(form, rows)) for rows in range(most, 0, -1)]
     if not most:
-        sizes = sizes_of(first[0])
         at_once = -(-sizes.get("columns", 1) // sizes["output_width"])
         options = [(rows, core.variant) for rows in range(at_once, 1, -1)]
     made = next((found for option in options if (found := make(*option)) is not None), first)
@@ -172,7 +180,7 @@ def _by_rows(find: Find, form: str, site: Site, call: KernelCall, core: Core, li
 
 def _around(inner: KernelCall, own: Sizes, unit: str, spare: int) -> KernelCall:
     """The kernel around one for int8: `unit` names what is unpacked, to `spare` bytes of scratch."""
-    kernel = f"{inner.kernel}_packed"
+    kernel = f"{inner.kernel}_packed" + "_pixels" * (unit == "pixels")
     scratch = (
         replace(a, bytes=-(-a.bytes // _ALIGNMENT) * _ALIGNMENT) if isinstance(a, Scratch) else a
         for a in inner.arguments

@@ -147,7 +147,7 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, name: str) -> Listing
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
     a.label("group", "4 pixels, 2 channels")
     frame.load(a, "r1", "words")
-    if form.turns > 1:
+    if form.turns > 1 and form.kernel_height > 1:
         add_constant(a, "r2", "r0", form.steps * 8)
         frame.store(a, "r2", "segment_end")
     start_sums(a, frame, copies=not form.is_single_turn)
@@ -213,18 +213,23 @@ def _step(a: Listing, form: RowMatmulForm, step: int) -> None:
 
 def _end_turn(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     """On to the next turn, or to the window's next row."""
+    if form.kernel_height == 1:
+        if form.turns > 1:
+            frame.load(a, "r3", "weights_end")
+            a.op("cmp", "r1", "r3")
+            a.branch("bne", "turn")
+        return
     if form.turns > 1:
         frame.load(a, "r2", "segment_end")
         a.op("cmp", "r0", "r2")
         a.branch("bne", "turn")
-    if form.kernel_height > 1:
-        frame.load(a, "r3", "weights_end")
-        add_constant(a, "r0", "r0", form.row_bytes - form.steps * 8, free="r4")
-        if form.turns > 1:
-            add_constant(a, "r2", "r2", form.row_bytes, free="r4")
-            frame.store(a, "r2", "segment_end")
-        a.op("cmp", "r1", "r3")
-        a.branch("bne", "turn")
+    frame.load(a, "r3", "weights_end")
+    add_constant(a, "r0", "r0", form.row_bytes - form.steps * 8, free="r4")
+    if form.turns > 1:
+        add_constant(a, "r2", "r2", form.row_bytes, free="r4")
+        frame.store(a, "r2", "segment_end")
+    a.op("cmp", "r1", "r3")
+    a.branch("bne", "turn")
 
 
 def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:

@@ -37,7 +37,8 @@ MAX_DEPTH = 1 << 14
 """Longest row taken: it takes 32 KiB of scratch, widened."""
 
 _JOB = ("row", "weights", "row_end", "output", "channels", "constants", "ceiling", "offset")
-_NAMES = (*_JOB, "channel")
+_SHARED = ("multiplier", "addend", "shift")
+_NAMES = (*_JOB, "channel", *_SHARED)
 
 
 def specialise_fully_connected(
@@ -117,6 +118,15 @@ def vector_listing(form: VectorForm, has_fpu: bool) -> Listing:
     """The function of a form, to be called with a thimble_vector_job."""
     a, frame = Listing(f"thimble_vector_dsp_{form.name}"), Frame(_NAMES, _NAMES, has_fpu)
     frame.begin(a, _JOB)
+    if form.shares_constants:
+        a.op("ldm", "r6", "{r4, r5, r6}", note="multiplier, addend, shift")
+        for register, name in zip(("r4", "r5", "r6"), _SHARED, strict=True):
+            frame.store(a, register, name)
+    if not form.is_narrow:
+        a.op("subs", "r1", "#4", note="loads are 4 bytes ahead of their base")
+        a.op("subs", "r3", "#4")
+        frame.store(a, "r1", "row")
+        frame.store(a, "r3", "row_end")
     a.op("movs", "r0", "#0")
     frame.store(a, "r0", "channel")
     a.op("mov", "r1", "r2")
@@ -125,6 +135,8 @@ def vector_listing(form: VectorForm, has_fpu: bool) -> Listing:
     a.op("ldm", "r1!", registers(form.sums), note="biases")
     if form.is_narrow:
         load_mask(a, form)
+    else:
+        a.op("subs", "r1", "#4")
     a.op(".balign", 4)
     a.label("turn", f"{form.unroll * form.step * form.block} products")
     for step in range(form.unroll):
@@ -133,26 +145,32 @@ def vector_listing(form: VectorForm, has_fpu: bool) -> Listing:
         else:
             _step(a, form, step)
     frame.load(a, "r2", "row_end")
-    a.op("adds", "r1", f"#{4 * form.block * form.unroll}")
-    if not form.is_narrow:
-        a.op("adds", "r0", f"#{8 * form.unroll}")
+    if form.is_narrow:
+        a.op("adds", "r1", f"#{4 * form.block * form.unroll}")
     a.op("cmp", "r0", "r2")
     a.branch("bne", "turn")
+    if not form.is_narrow:
+        a.op("adds", "r1", "#4")
     _requantize(a, frame, form)
     _next(a, frame, form)
     return a
 
 
 def _step(a: Listing, form: VectorForm, step: int) -> None:
-    """Four products for each channel: r2, r3 the row, r12, lr weights of two channels."""
-    a.op("ldr", "r2", f"[r0, #{8 * step}]")
-    a.op("ldr", "r3", f"[r0, #{8 * step + 4}]")
+    """Four products for each channel: r2, r3 the row, r12, lr weights of two channels.
+
+    r0 and r1 are 4 bytes low, so that the last loads of a turn can move them on.
+    """
+    ends = step == form.unroll - 1
+    a.op("ldr.w" if ends else "ldr", "r2", f"[r0, #{8 * step + 4}]")
+    a.op("ldr", "r3", f"[r0, #{8 * step + 8}]" + "!" * ends)
     for first in range(0, form.block, 2):
         totals = form.sums[first : first + 2]
-        at = 4 * (form.block * step + first)
+        at = 4 * (form.block * step + first) + 4
+        moves = "!" * (ends and first == form.block - 2)
         a.op("ldr", "r12", f"[r1, #{at}]")
         if form.arithmetic.folded:
-            a.op("ldr", "lr", f"[r1, #{at + 4}]")
+            a.op("ldr", "lr", f"[r1, #{at + 4}]{moves}")
             for total, weights in zip(totals, ("r12", "lr"), strict=True):
                 a.op("smlad", total, weights, "r2", total)
                 a.op("sxtb16", weights, weights)
@@ -160,7 +178,7 @@ def _step(a: Listing, form: VectorForm, step: int) -> None:
         else:
             for i, total in enumerate(totals):
                 if i:
-                    a.op("ldr", "r12", f"[r1, #{at + 4}]")
+                    a.op("ldr", "r12", f"[r1, #{at + 4}]{moves}")
                 a.op("sxtb16", "lr", "r12")
                 a.op("sxtb16", "r12", "r12", "ror #8")
                 a.op("smlad", total, "lr", "r2", total)
@@ -171,8 +189,8 @@ def _requantize(a: Listing, frame: Frame, form: VectorForm) -> None:
     """All sums to int8 and to the output; r0, r2, r3, r12 and lr are free."""
     how = form.arithmetic
     if form.shares_constants:
-        frame.load(a, "r0", "constants")
-        a.op("ldm", "r0", "{r2, r3, r12}", note="multiplier, addend, shift")
+        for register, name in zip(("r2", "r3", "r12"), _SHARED, strict=True):
+            frame.load(a, register, name)
     for total in form.sums:
         if not form.shares_constants:
             a.op("ldm", "r1!", "{r2, r3, r12}", note="multiplier, addend, shift")

@@ -82,7 +82,8 @@ def compile_command(
     help="Shape of an ONNX input with dynamic dimensions; can be given several times.",
 )
 @click.option("--max-flash", metavar="SIZE", help="Most bytes of constants that a search may leave, such as 40K.")
-@click.option("--max-sram", metavar="SIZE", help="Most bytes of activations that may be live at a time.")
+@click.option("--max-sram", metavar="SIZE", help="Most bytes of arena, or with --price bitops of live activations.")
+@click.option("-t", "--target", help="The chip whose cycles and plans a search counts; default: stm32l4r5zi.")
 @quantize_options(required=True)
 @verb
 def quantize_command(
@@ -97,6 +98,7 @@ def quantize_command(
     activations: str,
     max_flash: str | None,
     max_sram: str | None,
+    target: str | None,
     as_json: bool,
     quiet: bool,
     **given: Any,
@@ -110,7 +112,7 @@ def quantize_command(
     asked = search_options(given, max_flash, max_sram)
     options = quantization(method, calibration, data, symmetric, activations, max_drop, asked)
     assert options is not None
-    options = replace(options, input_shapes=tuple(map(parse_input_shape, input_shapes)))
+    options = replace(options, input_shapes=tuple(map(parse_input_shape, input_shapes)), target=target)
     report = quantize_to(model, out, options, ui.say, ui.track)
     ui.show(report, tables.quantization_view(report))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from thimble.compiler.ir.graph import Graph, Role, Site, Value
-from thimble.compiler.ir.operator import Input, Rounding, Table
+from thimble.compiler.ir.operator import Input, KernelCall, Rounding, Table
 from thimble.compiler.ir.types import DType
 from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.kernel_work import NodeWork
@@ -51,8 +52,13 @@ def _int8(value: Value) -> Value:
 
 
 def constant_bytes(site: Site, rounding: Rounding) -> int:
+    """Bytes of all constants of a node's plain kernels."""
+    return call_bytes(site, site.lower(rounding))
+
+
+def call_bytes(site: Site, calls: Sequence[KernelCall]) -> int:
     """Bytes of all constants of a node's kernels."""
-    arguments = [argument for call in site.lower(rounding) for argument in call.arguments]
+    arguments = [argument for call in calls for argument in call.arguments]
     tables = sum(argument.data.nbytes for argument in arguments if isinstance(argument, Table))
     inputs = {argument.index for argument in arguments if isinstance(argument, Input)}
     return tables + sum(site.input(i).type.bytes for i in inputs if site.input(i).role is Role.CONSTANT)

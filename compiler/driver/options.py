@@ -51,6 +51,7 @@ class QuantizeOptions:
     wide: bool = False  # int16 activations throughout
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of ONNX inputs with dynamic dimensions
     search: SearchOptions | None = None  # fewer than 8 bits
+    target: str | None = None  # the chip whose firmware a search prices; a build has its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
@@ -13,6 +14,7 @@ from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.kernels import KernelChoices
+from thimble.compiler.plan.late import write_late
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import MOST_ROWS, KernelPlan, plan_graph, plan_kernels
@@ -20,10 +22,15 @@ from thimble.compiler.plan.regions import Region
 from thimble.targets.build import DEFAULT_STACK_BYTES
 from thimble.targets.model import Target
 
+T = TypeVar("T")
+
 Progress = Callable[[str, float], None]
 """Hears what the planner does, and how much of it is done (0 to 1)."""
 
 ShowProgress = Callable[[], AbstractContextManager[Progress]]
+
+WORTH_WRITING_LATE = 1.07
+"""A plan that takes so much of its bound is made again with convolutions that write late: it takes as long again."""
 
 ADVICE_EFFORT = 0.0
 """What would take less is told from layouts that are not searched for exactly: it may take a little less still."""
@@ -60,9 +67,20 @@ def make_plan(
     It may lie in several memories of a target (`arena_regions`); without one, it is one block.
     """
     with show() as progress:
-        plan = plan_graph(graph, options.rounding, _asked(options, limit_bytes, progress, target))
+        plan = plan_graph(graph, options.rounding, plan_request(options, limit_bytes, target, progress))
     check_plan(graph, plan)
     return plan
+
+
+def least_plan(graph: Graph, options: CompileOptions, make: Callable[[Graph], tuple[T, Plan]]) -> tuple[T, Plan]:
+    """What `make` makes of a graph. Where the least bytes are asked for and it leaves many between its rows, what it
+    makes of the graph with convolutions that write late (plan/late.py), if that takes less."""
+    made, plan = make(graph)
+    if options.objective is Objective.SRAM and plan.arena_bytes > WORTH_WRITING_LATE * plan.bound_bytes:
+        late, late_plan = make(write_late(graph))
+        if late_plan.arena_bytes < plan.arena_bytes:
+            return late, late_plan
+    return made, plan
 
 
 def plan_with_kernels(
@@ -70,13 +88,19 @@ def plan_with_kernels(
 ) -> KernelPlan:
     """The kernels of a graph and its plan, as `make_plan` says."""
     with show() as progress:
-        asked = _asked(options, limit_bytes, progress, target)
+        asked = plan_request(options, limit_bytes, target, progress)
         made = plan_kernels(graph, choices, options.rounding, asked)
     check_plan(made.graph, made.plan)
     return made
 
 
-def _asked(options: CompileOptions, limit_bytes: int | None, progress: Progress, target: Target | None) -> PlanOptions:
+def plan_request(
+    options: CompileOptions,
+    limit_bytes: int | None,
+    target: Target | None,
+    progress: Progress = lambda what, part: None,
+) -> PlanOptions:
+    """The user's options as the planner takes them, with the memories of a target and what kernels cost there."""
     regions = () if target is None else arena_regions(target, options)
     cycles = None if target is None else cycle_model(target.name)
     return replace(plan_options(options, limit_bytes, progress), regions=regions, cycles=cycles)

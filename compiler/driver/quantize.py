@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from thimble.compiler.driver.bit_costs import chip_firmware
 from thimble.compiler.driver.build_folder import import_model, read_file
 from thimble.compiler.driver.calibration_data import load_calibration
 from thimble.compiler.driver.data import Samples, load_samples
@@ -24,10 +26,14 @@ from thimble.compiler.ops.dequantize import dequantized
 from thimble.quantize.budget import all_wide, keep_budget
 from thimble.quantize.calibration import Calibration, calibration_for, warnings_of
 from thimble.quantize.compare import LayerFigures, layer_figures
+from thimble.quantize.firmware_cost import Firmware
 from thimble.quantize.loss import run_values
 from thimble.quantize.mixed import Drop
 from thimble.quantize.parameters import store
 from thimble.quantize.quantizer import Progress, Quantized, Say, quantize_graph
+
+FirmwareOf = Callable[[Graph], Firmware]
+"""The firmware that a build of an integer graph would be, as far as bits are concerned."""
 
 FIGURE_SAMPLES = 64
 """Calibration samples that the table of layers is made from."""
@@ -51,7 +57,7 @@ def quantize_file(
     """Quantize a model file; raises the ThimbleError of whatever stops it."""
     say("Reading the model")
     graph = import_model(read_file(model), model, dict(options.input_shapes))
-    return quantize_imported(graph, options, say, progress)
+    return quantize_imported(graph, options, say, progress, partial(chip_firmware, target=options.target))
 
 
 def quantize_to(
@@ -85,10 +91,15 @@ AS_GIVEN = "int8 as given"
 """The method, in reports, where nothing but bits was chosen."""
 
 
-def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress: Progress) -> QuantizedModel:
-    """Quantize an imported float graph, or find fewer bits for one of integers where a search is asked for."""
+def quantize_imported(
+    graph: Graph, options: QuantizeOptions, say: Say, progress: Progress, firmware_of: FirmwareOf = chip_firmware
+) -> QuantizedModel:
+    """Quantize an imported float graph, or find fewer bits for one of integers where a search is asked for.
+
+    `firmware_of` prices bits for an integer graph.
+    """
     if options.search is not None and has_integers(graph):
-        return _narrow_integers(graph, options, options.search, say, progress)
+        return _narrow_integers(graph, options, options.search, say, progress, firmware_of)
     check_float(graph)
     calibration = load_calibration(options.calibration, graph)
     data = None if options.data is None else load_samples(options.data, graph)
@@ -114,7 +125,10 @@ def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress
     made = result.graph
     if options.search is not None:
         drop = _drop(graph, data)
-        mixed = search_bits(result.graph, calibration, options.search, options.max_drop_percent, drop, say, progress)
+        firmware = firmware_of(result.graph)
+        mixed = search_bits(
+            result.graph, calibration, options.search, options.max_drop_percent, drop, say, progress, firmware
+        )
         made = mixed.graph
         report["steps"] = [*result.steps, *mixed.steps]
         report["precision"] = mixed.report
@@ -123,14 +137,20 @@ def quantize_imported(graph: Graph, options: QuantizeOptions, say: Say, progress
 
 
 def _narrow_integers(
-    graph: Graph, options: QuantizeOptions, search: SearchOptions, say: Say, progress: Progress
+    graph: Graph,
+    options: QuantizeOptions,
+    search: SearchOptions,
+    say: Say,
+    progress: Progress,
+    firmware_of: FirmwareOf,
 ) -> QuantizedModel:
     """Fewer bits for a model of int8: its own outputs are the reference."""
     calibration = real_calibration(graph, load_calibration(options.calibration, graph))
     data = None if options.data is None else load_samples(options.data, graph)
     if data is not None:
         data = replace(data, inputs=real_calibration(graph, calibration_for(graph, data.inputs)).inputs)
-    mixed = search_bits(graph, calibration, search, options.max_drop_percent, _drop(graph, data), say, progress)
+    drop, firmware = _drop(graph, data), firmware_of(graph)
+    mixed = search_bits(graph, calibration, search, options.max_drop_percent, drop, say, progress, firmware)
     report = {
         "method": AS_GIVEN,
         "calibration_samples": len(calibration),

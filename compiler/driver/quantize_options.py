@@ -10,12 +10,18 @@ from typing import Any, TypeVar
 import click
 
 from thimble.compiler.driver.options import QuantizeOptions, parse_bytes
-from thimble.compiler.driver.quantize_search import LOW_WIDTHS, SearchKind, SearchOptions, Weights
-from thimble.compiler.ir.errors import UsageError
+from thimble.compiler.driver.quantize_search import LOW_WIDTHS, SearchKind, SearchOptions, Unit, Weights
+from thimble.compiler.ir.errors import UnsupportedOp, UsageError
 from thimble.quantize.quantizer import Method
 from thimble.quantize.vdqs import LAMBDA, PHI
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+NO_DYNAMIC_CLASSES = (
+    "--vdpc dynamic is not generated: a plan is one fixed sequence of steps, which the checker, the integer reference "
+    "and the generated C follow, and none of them can skip steps by a patch's values. --vdpc position classes patches "
+    "over the calibration set; report.json counts what classes told at run time would take, in the mean and at worst."
+)
 
 _SEARCH_OPTIONS = (
     click.option(
@@ -41,7 +47,19 @@ _SEARCH_OPTIONS = (
     click.option(
         "--entropy-weight", type=click.FloatRange(0, 1), default=LAMBDA, show_default=True, help="vdqs: its lambda."
     ),
-    click.option("--reduce", type=click.FloatRange(min=1), help="Factor by which a search makes bit operations fewer."),
+    click.option(
+        "--vdpc",
+        type=click.Choice(["position", "dynamic"]),
+        default="position",
+        show_default=True,
+        help="vdqs: patches classed by position over the calibration set, or by their values at run time (refused).",
+    ),
+    click.option("--reduce", type=click.FloatRange(min=1), help="Factor by which a search makes its price lower."),
+    click.option(
+        "--price",
+        type=click.Choice([unit.value for unit in Unit]),
+        help="What --search sensitivity makes fewer; bitops with --reduce, else cycles.",
+    ),
 )
 
 
@@ -116,19 +134,22 @@ def quantization(
 def search_options(given: dict[str, Any], max_flash: str | None, max_sram: str | None) -> SearchOptions | None:
     """What a search for bits is asked for, its options taken out of the `given` ones; None without one.
 
-    Raises UsageError for options that need one another.
+    Raises UsageError for options that need one another, UnsupportedOp for classes told at run time.
     """
-    search, weights, reduce = (given.pop(name) for name in ("search", "weights", "reduce"))
+    search, weights, reduce, price = (given.pop(name) for name in ("search", "weights", "reduce", "price"))
     fewest_bits, phi, weight = (given.pop(name) for name in ("fewest_bits", "phi", "entropy_weight"))
+    if given.pop("vdpc") == "dynamic":
+        raise UnsupportedOp(NO_DYNAMIC_CLASSES)
     if search is None and weights != Weights.MIXED.value:
-        if reduce is not None:
-            raise UsageError("--reduce goes with --search.")
+        if reduce is not None or price is not None:
+            raise UsageError(f"--{'price' if reduce is None else 'reduce'} goes with --search.")
         return None
     return SearchOptions(
         kind=None if search is None else SearchKind(search),
         fewest_bits=int(fewest_bits),
         weights=Weights.MIXED if weights is None else Weights(weights),
         reduce=reduce,
+        unit=Unit(price) if price is not None else Unit.CYCLES if reduce is None else Unit.BITOPS,
         flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         sram_bytes=None if max_sram is None else parse_bytes(max_sram),
         phi=phi,

@@ -12,6 +12,7 @@ from thimble.compiler.ir.errors import AccuracyMissed, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.quantize.calibration import Calibration
 from thimble.quantize.choices import WIDEST, Bits
+from thimble.quantize.firmware_cost import Firmware, FirmwareCost, Planned
 from thimble.quantize.mixed import Drop, Limits, Mixed, Search, reduced
 from thimble.quantize.patch_precision import PatchMixed, narrow_patches
 from thimble.quantize.prices import bit_operations, weight_bytes
@@ -30,6 +31,13 @@ class SearchKind(Enum):
     VDQS = "vdqs"
 
 
+class Unit(Enum):
+    """What a search by sensitivity makes fewer: bit operations, or estimated cycles of the planned firmware."""
+
+    BITOPS = "bitops"
+    CYCLES = "cycles"
+
+
 class Weights(Enum):
     """Types of weights: int8 throughout, or fewer bits where flash asks for it."""
 
@@ -39,16 +47,18 @@ class Weights(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """What the user may choose of a search. `reduce` is the factor by which bit operations must fall.
+    """What the user may choose of a search. `reduce` is the factor by which the price must fall, in its `unit`.
 
     Without `kind`, weights alone are narrowed, no more than `flash_bytes` of constants asks for. Without `activations`
-    they stay in 8 bits.
+    they stay in 8 bits. `sram_bytes` bounds the planned arena where the unit is cycles, and live activations where it
+    is bit operations.
     """
 
     kind: SearchKind | None
     fewest_bits: int = 4
     weights: Weights = Weights.MIXED
     reduce: float | None = None
+    unit: Unit = Unit.CYCLES
     flash_bytes: int | None = None
     sram_bytes: int | None = None
     learned: bool = False
@@ -63,6 +73,11 @@ class SearchOptions:
         if not activations and (not weights or self.kind is SearchKind.VDQS):
             return None
         return replace(self, weights=Weights.MIXED if weights else Weights.INT8, activations=activations)
+
+    @property
+    def takes_sram(self) -> bool:
+        """Whether the search narrows activations until a plan fits."""
+        return self.kind is SearchKind.SENSITIVITY and self.unit is Unit.CYCLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +97,15 @@ def search_bits(
     drop: Drop | None,
     say: Say,
     progress: Progress,
+    firmware: Firmware,
 ) -> Searched:
     """Mixed precision for an int8 graph; raises the ThimbleError of what stops it."""
     if options.kind is SearchKind.VDQS:
         return _search_patches(graph, calibration, options, most_points, drop, say)
-    mixed = _search_tensors(reduced(graph), calibration, options, most_points, drop, say, progress)
-    return Searched(mixed.graph, mixed.steps, precision_report(graph, mixed))
+    source = reduced(graph)
+    cost = FirmwareCost(source, firmware)
+    mixed = _search_tensors(source, cost, calibration, options, most_points, drop, say, progress)
+    return Searched(mixed.graph, mixed.steps, precision_report(graph, mixed, cost, options.sram_bytes))
 
 
 def _search_patches(
@@ -154,6 +172,7 @@ def _patches_report(before: Graph, found: PatchMixed) -> dict[str, Any]:
 
 def _search_tensors(
     graph: Graph,
+    cost: FirmwareCost,
     calibration: Calibration,
     options: SearchOptions,
     most_points: float | None,
@@ -170,13 +189,21 @@ def _search_tensors(
     )
     error = float("inf") if options.kind is None else Limits().error
     limits = Limits(options.flash_bytes, options.sram_bytes, error, options.reduce, most_points, drop)
-    price = None if options.kind is None else bit_operations(graph)
-    return Search(graph, calibration, limits, price, widths, options.learned, say, progress).run()
+    by_cycles = options.takes_sram
+    price = None if options.kind is None else cost.cycles if by_cycles else bit_operations(graph)
+    if by_cycles and options.reduce is None:
+        price = None
+    known = cost if by_cycles else None
+    return Search(graph, calibration, limits, price, widths, options.learned, say, progress, known).run()
 
 
-def precision_report(before: Graph, mixed: Mixed) -> dict[str, Any]:
-    """What report.json says of the bits: sums against the model as it came, and what each tensor's bits bought."""
+def precision_report(before: Graph, mixed: Mixed, cost: FirmwareCost, sram_bytes: int | None) -> dict[str, Any]:
+    """What report.json says of the bits: sums against the model as it came, and what each tensor's bits bought.
+
+    Plans are those within `sram_bytes` of arena, of drafts: the build's own may differ a little.
+    """
     operations, constants = bit_operations(mixed.source), weight_bytes(mixed.source)
+    plans = {"without_constant_channels": Bits(), "mixed": mixed.bits}
     return {
         "bit_operations": {
             "given": int(bit_operations(before)(Bits())),
@@ -188,32 +215,38 @@ def precision_report(before: Graph, mixed: Mixed) -> dict[str, Any]:
             "without_constant_channels": int(constants(Bits())),
             "mixed": int(constants(mixed.bits)),
         },
+        "planned": {name: _plan_row(cost.planned(bits, sram_bytes)) for name, bits in plans.items()},
         "error": mixed.error,
-        "tensors": [*_activation_rows(mixed), *_weight_rows(mixed)],
+        "tensors": [*_activation_rows(mixed, cost), *_weight_rows(mixed, cost)],
     }
 
 
-def _activation_rows(mixed: Mixed) -> list[dict[str, Any]]:
-    """Narrowed activations: bytes and bit operations that go where the tensor alone goes back to 8 bits."""
+def _plan_row(plan: Planned) -> dict[str, int]:
+    return {"arena_bytes": plan.arena_bytes, "cycles_estimate": plan.cycles}
+
+
+def _activation_rows(mixed: Mixed, cost: FirmwareCost) -> list[dict[str, Any]]:
+    """Narrowed activations: bytes, bit operations and cycles that go where the tensor alone goes back to 8 bits."""
     operations = bit_operations(mixed.source)
     rows = []
     for index, bits in sorted(mixed.bits.values.items()):
         kind = mixed.source.values[index].type
         pixels = kind.elements // max(kind.shape[-1], 1)
-        wide = operations(mixed.bits.with_group((index,), WIDEST))
+        alone = mixed.bits.with_group((index,), WIDEST)
         rows.append(
             {
                 "tensor": mixed.source.values[index].name,
                 "kind": "activation",
                 "bits": bits,
                 "saved_bytes": kind.bytes - pixels * -(-kind.shape[-1] * bits // WIDEST),
-                "saved_bit_operations": int(wide - operations(mixed.bits)),
+                "saved_bit_operations": int(operations(alone) - operations(mixed.bits)),
+                "saved_cycles_estimate": round(cost.cycles(alone) - cost.cycles(mixed.bits)),
             }
         )
     return rows
 
 
-def _weight_rows(mixed: Mixed) -> list[dict[str, Any]]:
+def _weight_rows(mixed: Mixed, cost: FirmwareCost) -> list[dict[str, Any]]:
     operations, constants = bit_operations(mixed.source), weight_bytes(mixed.source)
     rows = []
     for position, bits in sorted(mixed.bits.layers.items()):
@@ -225,6 +258,7 @@ def _weight_rows(mixed: Mixed) -> list[dict[str, Any]]:
                 "bits": bits,
                 "saved_bytes": int(constants(alone) - constants(mixed.bits)),
                 "saved_bit_operations": int(operations(alone) - operations(mixed.bits)),
+                "saved_cycles_estimate": round(cost.cycles(alone) - cost.cycles(mixed.bits)),
             }
         )
     return rows

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from thimble.codegen import c_text
 from thimble.codegen.kernels import KernelFamily, KernelSettings
 from thimble.codegen.project import Project, generate_project
+from thimble.compiler.driver.bit_costs import chip_firmware
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
     empty_folder,
@@ -32,6 +34,7 @@ from thimble.compiler.driver.planning import (
     ShowProgress,
     check_input_feed,
     check_ram,
+    least_plan,
     limit_text,
     make_plan,
     peak_text,
@@ -147,7 +150,8 @@ def open_model(
     if options.quantize is None:
         check_supported(source)
     else:
-        quantized = quantize_imported(source, options.quantize, say, track)
+        firmware_of = partial(chip_firmware, target=target.name, options=options)
+        quantized = quantize_imported(source, options.quantize, say, track, firmware_of)
         origin = Origin(stored, model_path, quantized.report)
         kind, stored, source = "tflite", quantized.file, integers_of(quantized.file, source)
     passed, _ = optimize(source, options.disabled_passes, options.io)
@@ -174,7 +178,8 @@ def compile_model(
 
     A float model is quantized first where the options say how: the build then holds the integer model as a TFLite
     file, with which everything behind it works, and the float model beside it, for accuracy to be compared with.
-    Where weights may have fewer bits, they get them until the firmware, code included, is within the flash asked for.
+    Where tensors may have fewer bits, they get them until the firmware, code and stack included, is within the flash
+    and the SRAM asked for.
     Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
     options = options or CompileOptions()
@@ -182,26 +187,28 @@ def compile_model(
         try:
             return _compile_once(model_path, target_name, out, options, say, show, track)
         except DoesNotFit as error:
-            smaller = with_fewer_constants(options, error)
+            smaller = with_fewer_bytes(options, error)
             if smaller is None:
                 raise
-            say(f"Fewer bits: the firmware takes {error.need_bytes} bytes of flash, {error.have_bytes} are allowed")
+            say(f"Fewer bits: the firmware takes {error.need_bytes} bytes, {error.have_bytes} are allowed")
             options = smaller
     return _compile_once(model_path, target_name, out, options, say, show, track)
 
 
-def with_fewer_constants(options: CompileOptions, error: DoesNotFit) -> CompileOptions | None:
-    """Options under which constants take less by what a firmware lacks of flash; None where no search can do that."""
+def with_fewer_bytes(options: CompileOptions, error: DoesNotFit) -> CompileOptions | None:
+    """Options under which a search leaves less of what a firmware lacks, constants or arena; None where none can."""
     search = None if options.quantize is None else options.quantize.search
-    if search is None or search.flash_bytes is None or isinstance(error, BitsExhausted):
+    if search is None or isinstance(error, BitsExhausted):
         return None
-    if error.have_bytes != options.max_flash_bytes:
-        return None
-    left = search.flash_bytes - (error.need_bytes - error.have_bytes)
-    if left <= 0:
+    lacking = error.need_bytes - error.have_bytes
+    if error.have_bytes == options.max_flash_bytes and (search.flash_bytes or 0) > lacking:
+        smaller = replace(search, flash_bytes=(search.flash_bytes or 0) - lacking)
+    elif error.have_bytes == options.max_sram_bytes and search.takes_sram and (search.sram_bytes or 0) > lacking:
+        smaller = replace(search, sram_bytes=(search.sram_bytes or 0) - lacking)
+    else:
         return None
     assert options.quantize is not None
-    return replace(options, quantize=replace(options.quantize, search=replace(search, flash_bytes=left)))
+    return replace(options, quantize=replace(options.quantize, search=smaller))
 
 
 def _compile_once(
@@ -282,11 +289,17 @@ def without_lost_bits(options: CompileOptions, model: Model, bought: Sequence[Bo
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
     """The model with its kernels, and its plan."""
-    choices = kernel_choices(model.plain, model.target, model.options.rounding, model.settings)
+    return least_plan(model.plain, model.options, partial(_plan_graph, model, limit_bytes, show))
+
+
+def _plan_graph(model: Model, limit_bytes: int, show: ShowProgress, plain: Graph) -> tuple[Model, Plan]:
+    """The model with a graph that it can be left to execute, its kernels, and its plan."""
+    choices = kernel_choices(plain, model.target, model.options.rounding, model.settings)
     if choices is None:
-        return model, make_plan(model.plain, model.options, limit_bytes, show, model.target)
-    made = plan_with_kernels(model.plain, choices, model.options, limit_bytes, show, model.target)
-    return replace(model, graph=made.graph, scratch_limits=made.scratch_limits), made.plan
+        plan = make_plan(plain, model.options, limit_bytes, show, model.target)
+        return replace(model, plain=plain, graph=plain), plan
+    made = plan_with_kernels(plain, choices, model.options, limit_bytes, show, model.target)
+    return replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits), made.plan
 
 
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:

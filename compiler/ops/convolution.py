@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from thimble.compiler.ir.operator import (
     Argument,
     Array,
     Constraint,
+    GeneratedKernel,
     Input,
     KernelCall,
     Operator,
@@ -24,6 +25,7 @@ from thimble.compiler.ir.operator import (
     ParamValue,
     Rounding,
     RowForm,
+    Scratch,
     Shape,
     Span,
     Table,
@@ -54,6 +56,9 @@ from thimble.compiler.ops.row_windows import by_rows, window_columns, window_par
 from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
 
 Params = tuple[tuple[str, ParamValue], ...]
+
+LATE_KERNELS = {"conv_2d_s8": "conv_2d_late_s8", "depthwise_conv_2d_s8": "depthwise_conv_2d_late_s8"}
+"""The kernels that write each pixel of a row when the next one is computed, by those that they call."""
 
 WIDE_BITS = 47
 """Sums of int16 activations must lie within +-2**47, so that a 16-bit multiplier keeps the product in 64 bits."""
@@ -196,13 +201,18 @@ def rank_4_shapes(site: Site) -> tuple[Shape, Shape]:
 
 @dataclass(frozen=True, slots=True)
 class WindowConvolution(WeightedOperator):
-    """A convolution that slides a window over its input."""
+    """A convolution that slides a window over its input.
+
+    Where it `writes_late`, by rows each output pixel is kept in scratch until the next one is computed, so that an
+    output row may begin a pixel further behind over an input row (may_write_late).
+    """
 
     stride_height: int
     stride_width: int
     dilation_height: int
     dilation_width: int
     padding: Padding | ExplicitPadding
+    writes_late: bool = field(default=False, kw_only=True)
 
     def axes(self, site: Site) -> tuple[Axis, Axis]:
         """The window along height and width."""
@@ -222,10 +232,31 @@ class WindowConvolution(WeightedOperator):
         return self.overlaps_of(site, self.axes(site))
 
     def rows(self, site: Site) -> RowForm | None:
-        return window_rows(site, self.axes(site), self.overlaps_of)
+        form = window_rows(site, self.axes(site), self.overlaps_of)
+        if form is None or not self.writes_late:
+            return form
+        pixel_bytes = site.output().type.shape[3]
+        later = tuple(replace(overlap, distance=overlap.distance - pixel_bytes) for overlap in form.overlaps)
+        return replace(form, overlaps=later)
 
     def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        return self.lower(site, rounding)
+        calls = self.lower(site, rounding)
+        return tuple(late_call(call, site.output().type.shape[3]) for call in calls) if self.writes_late else calls
+
+    def may_write_late(self, site: Site) -> bool:
+        """Whether it has kernels that write late, and an output row comes further over an input row by them.
+
+        A node of one row may also run whole, by the other kernel.
+        """
+        form = window_rows(site, self.axes(site), self.overlaps_of)
+        if (
+            form is None
+            or form.steps == 1
+            or {site.input(i).type.dtype for i in range(2)} != {DType.INT8}
+            or is_packed(site)
+        ):
+            return False
+        return any(0 < overlap.distance <= site.output().type.shape[3] for overlap in form.overlaps)
 
     def needed_columns(self, site: Site, columns: Span) -> tuple[Span | None, ...] | None:
         return window_columns(site, self.axes(site), columns)
@@ -263,6 +294,19 @@ class WindowConvolution(WeightedOperator):
             ("output_channels", channels),
         )
         return by_rows(self.weighted_call(site, kernel, geometry, channels))
+
+
+def late_call(call: KernelCall, pixel_bytes: int) -> KernelCall:
+    """The call of the kernel around another one that writes each pixel of a row when the next one is computed."""
+    kernel = LATE_KERNELS[call.kernel]
+    scratch = Scratch(2 * pixel_bytes, "uint8_t")
+    *inputs, output, first, end = call.arguments
+    return replace(
+        call,
+        kernel=kernel,
+        arguments=(*inputs, scratch, output, first, end),
+        source=GeneratedKernel((), (kernel, call.kernel)),
+    )
 
 
 def accumulate_taps(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Array, RowForm, Span
+from thimble.compiler.ir.operator import Array, Rounding, RowForm, Span
 from thimble.compiler.ops.binary import BinaryOperator
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -49,6 +49,9 @@ KERNELS = frozenset(
 )
 """The kernels whose loops were read: what stands here about their operators is true of these and of no others."""
 
+LATE_KERNELS = frozenset({"conv_2d_late_s8", "depthwise_conv_2d_late_s8"})
+"""Kernels around two of these that write each pixel of an output row behind all reads for the next one."""
+
 
 def last_readers(site: Site, index: int) -> Array | None:
     """For each element of an input, the last output element that reads it, in order of writing; -1 if none does.
@@ -86,6 +89,12 @@ def last_readers_in_row(site: Site, index: int) -> Array | None:
     if isinstance(op, (Conv2D, DepthwiseConv2D, Pool2D)):
         return _last_of_windows(row, (_ONE_ROW, op.axes(site)[1])) if index == 0 else None
     return last_readers(row, index)
+
+
+def elements_late(site: Site) -> int:
+    """How many elements of a row are computed before one is written: a pixel's, where late kernels are called."""
+    kernels = {call.kernel for rounding in Rounding for call in site.lower_rows(rounding)}
+    return site.output().type.shape[3] if kernels and kernels <= LATE_KERNELS else 0
 
 
 def _last_of_windows(site: Site, axes: tuple[Axis, Axis]) -> Array:

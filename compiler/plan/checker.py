@@ -217,7 +217,8 @@ class _Replay:
                 last = self._facts.last(index, operand.position) if known else None
                 start = arena.row_start(outputs[0], row, stage.columns)
                 shift = arena.row_start(operand.tile, r, columns) - start
-                self._check_overlap(what, self._facts.part(index), operand, last, shift)
+                late = self._facts.late(index)
+                self._check_overlap(what, self._facts.part(index), operand, last, shift, late=late)
         for tile in outputs:
             if not self._has_made(stage, tile, row):
                 raise PlanError(f"{what} writes value {tile.value} over another output")
@@ -228,12 +229,12 @@ class _Replay:
     # What both have in common.
 
     def _check_overlap(
-        self, what: str, site: Site, operand: _Operand, last: Array | None, shift: int, ahead: int = 0
+        self, what: str, site: Site, operand: _Operand, last: Array | None, shift: int, ahead: int = 0, late: int = 0
     ) -> None:
         """Replay reads and writes of an output that overwrites an operand which begins `shift` bytes behind it.
 
         `last` tells for each element of the operand the last element of the output that reads it; writes may come
-        `ahead` bytes sooner than in the order of the output.
+        `ahead` bytes sooner than in the order of the output, or when `late` more of its elements are computed.
         """
         what = f"{what} writes its output over input {operand.position}"
         if self._graph.values[operand.tile.value].role is Role.STATE:
@@ -247,7 +248,7 @@ class _Replay:
         firsts = shift + read.first_bytes(np.arange(len(last)))  # each element's place, seen from the output's start
         touched = firsts + sizes[0] > 0
         writers = written.first_elements(np.maximum(firsts - ahead, 0))
-        if (touched & (writers < last)).any():
+        if (touched & (writers + late < last)).any():
             raise PlanError(f"{what} before that has been read")
 
     def _read_input(self, stage: Stage, step: Step) -> None:

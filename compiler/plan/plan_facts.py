@@ -7,7 +7,7 @@ from functools import cache
 
 from thimble.compiler.ir.graph import Graph, Role, Site
 from thimble.compiler.ir.operator import Array, Span
-from thimble.compiler.plan.access import columns_read, last_readers_in_row
+from thimble.compiler.plan.access import columns_read, elements_late, last_readers_in_row
 from thimble.compiler.plan.plan import BufferKind, Plan, Stage
 from thimble.compiler.plan.stamped_arena import PlanError, StampedTile
 
@@ -16,7 +16,8 @@ class PlanFacts:
     """Which values are views, which nodes write states, which stages run by rows, and which parts they make.
 
     `bases` of views, `writers` of states, `by_rows` of each stage; `form` of a node; `part`, whether it runs
-    `in_place`, and the `last` readers in a row, of a stage. Raises PlanError where views are none.
+    `in_place`, the `last` readers in a row, and how `late` elements are written, of a stage. Raises PlanError where
+    views are none.
     """
 
     def __init__(self, graph: Graph, plan: Plan) -> None:
@@ -29,6 +30,7 @@ class PlanFacts:
         self.part = cache(self._find_part)
         self.last = cache(self._find_last_in_row)
         self.in_place = cache(lambda index: self.part(index).may_overlap(by_rows=True))
+        self.late = cache(lambda index: elements_late(self.part(index)))
         self._calls = Counter(step.stage for step in plan.steps)
         self._summing = {b.stage for b in plan.buffers if b.kind is BufferKind.ACCUMULATOR}
         self._apart = {b.tile for b in plan.buffers if b.row is not None}

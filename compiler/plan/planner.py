@@ -7,7 +7,9 @@ from typing import Protocol
 
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.kernel_fit import KernelFit
+from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.kernels import KernelChoices
 from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions
@@ -42,8 +44,17 @@ def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOp
 
 def plan_kernels(graph: Graph, choices: KernelChoices, rounding: Rounding, options: PlanOptions) -> KernelPlan:
     """The plan that the options ask for and the kernels that go with it, of a graph that has plain kernels."""
-    found = _in_regions(KernelFit(graph, choices, options, _search(graph, rounding, options, by_node=True)), options)
-    return _with_kernels(choices, found)
+    return _with_kernels(choices, plan_priced(graph, choices, rounding, options))
+
+
+def plan_priced(graph: Graph, choices: KernelChoices | None, rounding: Rounding, options: PlanOptions) -> FrontierPoint:
+    """The plan that the options ask for with the estimated cycles of all of it; None stands for plain kernels."""
+    if choices is not None:
+        return _in_regions(KernelFit(graph, choices, options, _search(graph, rounding, options, by_node=True)), options)
+    found = _in_regions(_search(graph, rounding, options), options)
+    model = options.cycles or cycle_model()
+    whole = sum(model.cycles(NodeWork.of(site, rounding)) for site in graph.sites)
+    return replace(found, cycles=found.cycles + round(whole))
 
 
 def frontier(

@@ -1,21 +1,40 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_flat_windows_dsp.h"
 
+static inline void copy_16(int8_t *to, const int8_t *from) {
+    const uint32_t a = thimble_load_4(from);
+    const uint32_t b = thimble_load_4(from + 4);
+    const uint32_t c = thimble_load_4(from + 8);
+    const uint32_t d = thimble_load_4(from + 12);
+    thimble_store_4(to, a);
+    thimble_store_4(to + 4, b);
+    thimble_store_4(to + 8, c);
+    thimble_store_4(to + 12, d);
+}
+
+/* To a place before or apart. */
 static void copy(int8_t *to, const int8_t *from, int32_t bytes) {
-    for (; bytes >= 16; bytes -= 16) {
-        const uint32_t a = thimble_load_4(from);
-        const uint32_t b = thimble_load_4(from + 4);
-        const uint32_t c = thimble_load_4(from + 8);
-        const uint32_t d = thimble_load_4(from + 12);
-        thimble_store_4(to, a);
-        thimble_store_4(to + 4, b);
-        thimble_store_4(to + 8, c);
-        thimble_store_4(to + 12, d);
-        to += 16;
-        from += 16;
+    for (; bytes >= 64; bytes -= 64) {
+        copy_16(to, from);
+        copy_16(to + 16, from + 16);
+        copy_16(to + 32, from + 32);
+        copy_16(to + 48, from + 48);
+        to += 64;
+        from += 64;
+    }
+    for (; bytes >= 4; bytes -= 4) {
+        thimble_store_4(to, thimble_load_4(from));
+        to += 4;
+        from += 4;
     }
     for (; bytes > 0; bytes--) {
         *to++ = *from++;
+    }
+}
+
+static void put_border(int8_t *to, int32_t zero_point, int32_t bytes) {
+    for (; bytes > 0; bytes--) {
+        *to++ = (int8_t)zero_point;
     }
 }
 
@@ -30,9 +49,9 @@ static void hold_rows(const thimble_flat_windows_dsp_params *p, const thimble_ro
         int8_t *row = held + i * p->pitch;
         const int is_border = line + i < 0 || line + i >= p->input_height;
         const int32_t pixels = is_border ? 0 : inside;
-        memset(row, p->input_zero_point, (size_t)before);
+        put_border(row, p->input_zero_point, before);
         copy(row + before, is_border ? row : thimble_row(input, line + i), pixels);
-        memset(row + before + pixels, p->input_zero_point, (size_t)(p->pitch - before - pixels));
+        put_border(row + before + pixels, p->input_zero_point, p->pitch - before - pixels);
     }
 }
 

@@ -51,6 +51,44 @@ static inline void thimble_put_word(int folded, uint32_t *to, uint32_t x) {
     to[1] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
 }
 
+/* Sixteen bytes of a pixel as eight words, for folded weights: 25 cycles. */
+static inline void thimble_put_four_words(const int8_t *from, uint32_t *to) {
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t a, b, c, d, odd;
+    __asm__ volatile("ldr.w %[a], [%[from]]\n"
+                     "ldr.w %[b], [%[from], #4]\n"
+                     "ldr.w %[c], [%[from], #8]\n"
+                     "ldr.w %[d], [%[from], #12]\n"
+                     "sxtb16 %[odd], %[a], ror #8\n"
+                     "rev16.w %[a], %[a]\n"
+                     "eor.w %[a], %[a], #0x007F007F\n"
+                     "str.w %[odd], [%[to]]\n"
+                     "str.w %[a], [%[to], #4]\n"
+                     "sxtb16 %[odd], %[b], ror #8\n"
+                     "rev16.w %[b], %[b]\n"
+                     "eor.w %[b], %[b], #0x007F007F\n"
+                     "str.w %[odd], [%[to], #8]\n"
+                     "str.w %[b], [%[to], #12]\n"
+                     "sxtb16 %[odd], %[c], ror #8\n"
+                     "rev16.w %[c], %[c]\n"
+                     "eor.w %[c], %[c], #0x007F007F\n"
+                     "str.w %[odd], [%[to], #16]\n"
+                     "str.w %[c], [%[to], #20]\n"
+                     "sxtb16 %[odd], %[d], ror #8\n"
+                     "rev16.w %[d], %[d]\n"
+                     "eor.w %[d], %[d], #0x007F007F\n"
+                     "str.w %[odd], [%[to], #24]\n"
+                     "str.w %[d], [%[to], #28]"
+                     : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [odd] "=&r"(odd)
+                     : [from] "r"(from), [to] "r"(to)
+                     : "memory");
+#else
+    for (int i = 0; i < 4; i++) {
+        thimble_put_word(1, to + 2 * i, thimble_load_4(from + 4 * i));
+    }
+#endif
+}
+
 /* a . b of two lanes, modulo 2^32. */
 static inline uint32_t thimble_dot(uint32_t a, uint32_t b) {
     return (uint32_t)(thimble_low(a) * thimble_low(b)) + (uint32_t)(thimble_high(a) * thimble_high(b));

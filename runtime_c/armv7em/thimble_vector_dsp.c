@@ -5,7 +5,12 @@
 static uint32_t *widen_row(const thimble_vector_dsp_params *p, const int8_t *input, uint32_t *to) {
     const int32_t step = 32 / p->weight_bits;
     const int32_t end = (p->depth + step - 1) / step * step;
-    for (int32_t d = 0; d < end; d += 4) {
+    int32_t d = 0;
+    for (; p->folded && d + 16 <= p->depth; d += 16) {
+        thimble_put_four_words(input + d, to);
+        to += 8;
+    }
+    for (; d < end; d += 4) {
         uint32_t x = 0;
         if (d + 4 <= p->depth) {
             x = thimble_load_4(input + d);
@@ -14,8 +19,7 @@ static uint32_t *widen_row(const thimble_vector_dsp_params *p, const int8_t *inp
                 x |= (uint32_t)(uint8_t)input[d + i] << (8 * i);
             }
         }
-        to[0] = p->folded ? thimble_first_folded(x) : thimble_first_plain(x);
-        to[1] = p->folded ? thimble_second_folded(x) : thimble_second_plain(x);
+        thimble_put_word(p->folded, to, x);
         to += 2;
     }
     return to;

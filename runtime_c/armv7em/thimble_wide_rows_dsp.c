@@ -14,32 +14,37 @@ static __attribute__((noinline)) uint32_t *put_border(const thimble_wide_rows_ds
     return to;
 }
 
-/* `words` words of an input row whose pixels are made of whole words. */
-void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words) {
-    if (!folded) {
-        for (; words > 0; words--) {
-            thimble_put_word(0, to, thimble_load_4(from));
+/* `runs` runs of `words` words, `run_bytes` from one to the next. */
+static void widen_folded(const int8_t *from, uint32_t *to, int32_t words, int32_t runs, int32_t run_bytes) {
+    const int32_t rest = run_bytes - 4 * words;
+    for (; runs > 0; runs--) {
+        int32_t left = words - 4;
+        for (; left >= 0; left -= 4) {
+            thimble_put_four_words(from, to);
+            from += 16;
+            to += 8;
+        }
+        for (left += 4; left > 0; left--) {
+            thimble_put_word(1, to, thimble_load_4(from));
             from += 4;
             to += 2;
         }
+        from += rest;
+    }
+}
+
+static void widen_runs(int32_t folded, const int8_t *from, uint32_t *to, int32_t words, int32_t runs,
+                       int32_t run_bytes) {
+    if (folded) {
+        widen_folded(from, to, words, runs, run_bytes);
         return;
     }
-    for (; words >= 4; words -= 4) {
-        const uint32_t a = thimble_load_4(from);
-        const uint32_t b = thimble_load_4(from + 4);
-        const uint32_t c = thimble_load_4(from + 8);
-        const uint32_t d = thimble_load_4(from + 12);
-        thimble_put_word(1, to, a);
-        thimble_put_word(1, to + 2, b);
-        thimble_put_word(1, to + 4, c);
-        thimble_put_word(1, to + 6, d);
-        from += 16;
-        to += 8;
-    }
-    for (; words > 0; words--) {
-        thimble_put_word(1, to, thimble_load_4(from));
-        from += 4;
-        to += 2;
+    for (; runs > 0; runs--) {
+        for (int32_t i = 0; i < words; i++) {
+            thimble_put_word(0, to + 2 * i, thimble_load_4(from + 4 * i));
+        }
+        from += run_bytes;
+        to += 2 * words;
     }
 }
 
@@ -90,17 +95,13 @@ static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32
     const int32_t words = (channels + 3) / 4;
     const int32_t rest = channels % 4;
     if (words > 1) {
-        for (int32_t i = 1; i < pixels; i++) {
-            thimble_widen_words(folded, from, to, words);
-            from += channels;
-            to += 2 * words;
-        }
+        widen_runs(folded, from, to, words, pixels - 1, channels);
     } else {
         widen_single_words(folded, from, to, pixels - 1, channels);
-        from += (pixels - 1) * channels;
-        to += 2 * (pixels - 1);
     }
-    thimble_widen_words(folded, from, to, words - 1);
+    from += (pixels - 1) * channels;
+    to += 2 * words * (pixels - 1);
+    widen_runs(folded, from, to, words - 1, 1, 0);
     from += channels - rest;
     uint32_t x = 0;
     for (int32_t c = 0; c < rest; c++) {
@@ -111,7 +112,7 @@ static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32
 
 static inline void widen(const thimble_wide_rows_dsp_params *p, const int8_t *from, uint32_t *to, int32_t pixels) {
     if (p->input_channels % 4 == 0) {
-        thimble_widen_words(p->folded, from, to, pixels * (p->input_channels / 4));
+        widen_runs(p->folded, from, to, pixels * (p->input_channels / 4), 1, 0);
     } else if (p->folded) {
         widen_pixels(1, from, to, pixels, p->input_channels);
     } else {

@@ -74,9 +74,6 @@ thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_p
 void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
                           thimble_row_matmul_job *job, int32_t pixels, int8_t *to);
 
-/* `words` words of four bytes as two words each. */
-void thimble_widen_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t words);
-
 #if !defined(__ARM_FEATURE_DSP)
 /* The portable twin of the generated functions, with the same bytes. */
 void thimble_row_matmul_portable(const thimble_row_matmul_job *job);

@@ -56,6 +56,29 @@ def conv_2d(rng: Rng) -> bytes:
     return m.build()
 
 
+def first_conv_2d(rng: Rng) -> bytes:
+    """Convolution of one image with 1 to 3 channels, as first layers are: rows of windows fill words badly."""
+    kernel_h, kernel_w = (int(k) for k in rng.integers(2, 6, 2))
+    depth, channels = int(rng.choice([1, 2, 3, 3])), int(rng.choice([2, 8, 16, int(rng.integers(2, 24))]))
+    stride_h, stride_w = (int(s) for s in rng.integers(1, 3, 2))
+    dilation_h = int(rng.choice([1, 1, 1, 2]))
+    height, width = _size(rng, (kernel_h - 1) * dilation_h + 1, 20), _size(rng, kernel_w, 24)
+    padding, out_size = same_or_valid(rng)
+    m = ModelBuilder()
+    x = m.tensor((1, height, width, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, kernel_h, kernel_w, depth), axis=0)
+    b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
+    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, kernel_h * kernel_w * depth)
+    shape = (1, out_size(height, kernel_h, stride_h, dilation_h), out_size(width, kernel_w, stride_w, 1), channels)
+    y = m.tensor(shape, np.int8, y_scale, zero_point(rng))
+    m.op(
+        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=stride_h, strideW=stride_w, padding=padding,
+        dilationHFactor=dilation_h, dilationWFactor=1, fusedActivationFunction=activation_code(rng),
+    )  # fmt: skip
+    m.interface([x], [y])
+    return m.build()
+
+
 def conv_2d_3x3(rng: Rng) -> bytes:
     """Dense 3x3 convolution of stride 1, mostly without output limits inside int8: what Winograd's tiles take."""
     depth = 4 * int(rng.choice([1, 2, 4, 8, 16, int(rng.integers(1, 20))]))
@@ -106,7 +129,7 @@ def depthwise_conv_2d(rng: Rng) -> bytes:
 
 
 def _kernel(rng: Rng) -> tuple[int, int]:
-    square = int(rng.choice([3, 3, 5, 0]))
+    square = int(rng.choice([3, 3, 5, 7, 0]))
     if square:
         return square, square
     return int(rng.integers(1, 8)), int(rng.integers(1, 8))
@@ -279,6 +302,7 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "average_pool_2d": partial(pool_2d, "AVERAGE_POOL_2D"),
     "batch_matmul": batch_matmul,
     "conv_2d": conv_2d,
+    "first_conv_2d": first_conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
     "fully_connected": fully_connected,

@@ -17,7 +17,7 @@ from thimble.compiler.driver.cli import cli
 from thimble.compiler.driver.html_report import write_html
 from thimble.compiler.driver.options import CompileOptions, QuantizeOptions
 from thimble.compiler.driver.quantize_search import SearchOptions
-from thimble.compiler.driver.stages import with_fewer_constants
+from thimble.compiler.driver.stages import with_fewer_bytes
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import DoesNotFit, ThimbleError, UnsupportedOp
@@ -188,13 +188,13 @@ def test_learned_roundings_are_kept_where_they_lose_less() -> None:
 def test_limit_of_constants_follows_the_flash_that_is_missing() -> None:
     search = SearchOptions(None, flash_bytes=40_000)
     options = CompileOptions(max_flash_bytes=40_000, quantize=QuantizeOptions(Method.FAST, "c.npz", search=search))
-    smaller = with_fewer_constants(options, DoesNotFit("flash", 45_000, 40_000))
+    smaller = with_fewer_bytes(options, DoesNotFit("flash", 45_000, 40_000))
     assert smaller is not None
     assert smaller.quantize is not None
     assert smaller.quantize.search == replace(search, flash_bytes=35_000)
-    assert with_fewer_constants(options, DoesNotFit("SRAM", 45_000, 30_000)) is None
-    assert with_fewer_constants(options, BitsExhausted("constants", 45_000, 40_000)) is None
-    assert with_fewer_constants(CompileOptions(max_flash_bytes=40_000), DoesNotFit("flash", 45_000, 40_000)) is None
+    assert with_fewer_bytes(options, DoesNotFit("SRAM", 45_000, 30_000)) is None
+    assert with_fewer_bytes(options, BitsExhausted("constants", 45_000, 40_000)) is None
+    assert with_fewer_bytes(CompileOptions(max_flash_bytes=40_000), DoesNotFit("flash", 45_000, 40_000)) is None
 
 
 def test_price_that_must_fall_does() -> None:
@@ -370,3 +370,10 @@ def test_options_that_need_each_other(files: dict[str, Path], arguments: tuple[s
     code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "--emit", "graph", *given)
     assert code == 2
     assert words in text
+
+
+def test_classes_told_at_run_time_are_refused_with_the_reason(files: dict[str, Path]) -> None:
+    given = ("--calibration", files["calibration"], "--search", "vdqs", "--vdpc", "dynamic")
+    code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "--emit", "graph", *given)
+    assert code == 3
+    assert "fixed sequence of steps" in text

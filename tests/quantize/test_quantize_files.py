@@ -235,7 +235,7 @@ def test_onnxruntime_agrees_within_rounding(build: Any) -> None:
     for index, want, got in zip(made.outputs, run_real(made, fresh.inputs), theirs, strict=True):
         steps = np.abs(got.reshape(want.shape) - want) / made.values[index].quant.scale
         assert steps.max() <= 4
-        assert (steps < 0.5).mean() > 0.7
+        assert (steps < 0.5).mean() > 0.65
 
 
 def test_qdq_file_comes_back_as_the_same_integers() -> None:

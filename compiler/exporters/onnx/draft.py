@@ -32,6 +32,7 @@ class OnnxDraft:
     """`forms` holds the name of the dequantized tensor of a value in each layout that it has so far."""
 
     graph: Graph
+    opset: int
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     forms: dict[tuple[int, Layout], str] = field(default_factory=dict)

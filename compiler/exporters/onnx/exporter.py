@@ -30,7 +30,8 @@ def export_qdq(graph: Graph) -> bytes:
     Runtimes compute between two roundings as they like, so that results may differ by one step here and there.
     Raises UnsupportedOp, with every blocker, for operators that are not written yet.
     """
-    draft = OnnxDraft(graph)
+    opset, ir_version = _versions(graph)
+    draft = OnnxDraft(graph, opset)
     inputs = []
     for index in graph.inputs:
         value = graph.values[index]
@@ -43,7 +44,6 @@ def export_qdq(graph: Graph) -> bytes:
         value = graph.values[index]
         name = draft.node("Identity", [draft.real(index)], f"{value.name}/output")
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, value.type.shape))
-    opset, ir_version = _versions(graph)
     model = helper.make_model(
         helper.make_graph(draft.nodes, graph.name, inputs, outputs, draft.initializers),
         producer_name="thimble",

@@ -183,14 +183,22 @@ def _softmax(draft: OnnxDraft, node: Node, site: Site) -> None:
     draft.put(node.outputs[0], draft.node("Softmax", [operand], f"{name}/result", axis=-1))
 
 
-def _reduction(kind: str) -> Callable[[OnnxDraft, Node, Site], None]:
+def _reduction(kind: str, since: int) -> Callable[[OnnxDraft, Node, Site], None]:
+    """A reduction whose axes are an input since some opset, an attribute before; images stay in their layout."""
+
     def write(draft: OnnxDraft, node: Node, site: Site) -> None:
         op: Any = site.op
-        axes = draft.constant(f"{site.output().name}/axes", np.array(op.reduced(site), np.int64))
-        operands = [draft.real(_source(node)), axes]
-        draft.put(
-            node.outputs[0], draft.node(kind, operands, f"{site.output().name}/result", keepdims=int(op.keep_dims))
-        )
+        kept = op.keep_dims and draft.held(_source(node)) is _FIRST
+        layout = _FIRST if kept else _LAST
+        axes = [layout.value.index(axis) if kept else axis for axis in op.reduced(site)]
+        operands, attributes = [draft.real(_source(node), layout)], {"keepdims": int(op.keep_dims)}
+        name = site.output().name
+        if draft.opset < since:
+            result = draft.node(kind, operands, f"{name}/result", axes=axes, **attributes)
+        else:
+            operands.append(draft.constant(f"{name}/axes", np.array(axes, np.int64)))
+            result = draft.node(kind, operands, f"{name}/result", **attributes)
+        draft.put(node.outputs[0], result, layout)
 
     return write
 
@@ -242,9 +250,9 @@ _WRITERS: tuple[tuple[type[Operator], Callable[[OnnxDraft, Node, Site], None]], 
     (Quantize, _quantize),
     (Relabel, _relabel),
     (Softmax, _softmax),
-    (Mean, _reduction("ReduceMean")),
-    (Sum, _reduction("ReduceSum")),
-    (ReduceMax, _reduction("ReduceMax")),
+    (Mean, _reduction("ReduceMean", 18)),
+    (Sum, _reduction("ReduceSum", 13)),
+    (ReduceMax, _reduction("ReduceMax", 18)),
     (Concatenation, _concatenation),
     (Pad, _pad),
     (Transpose, _transpose),
