@@ -13,6 +13,7 @@ import numpy as np
 from tests.unit.tiny_firmware import build_tiny_sources
 from thimble.codegen import c_text
 from thimble.codegen.project import HOST_CFLAGS
+from thimble.compiler.ir.errors import DoesNotFit
 from thimble.compiler.ir.graph import Role, Site, Value
 from thimble.compiler.ir.operator import (
     Accumulator,
@@ -49,9 +50,10 @@ class Region:
 class Case:
     """One kernel call, made in portions of rows, on one image of memory; `expected` is the image afterwards.
 
-    `free` are the regions whose contents afterwards do not matter: scratch.
+    `free` are the regions whose contents afterwards do not matter: scratch. `number` is the one in its C names.
     """
 
+    number: int
     call: KernelCall
     image: np.ndarray
     expected: np.ndarray
@@ -105,7 +107,7 @@ class _CaseMaker:
                 image[region.offset : region.offset + region.bytes] = before
             expected[region.offset : region.offset + region.bytes] = after
         body = "\n".join([*self._statics, f"static void {name}(void) {{", *self._lines, *calls, "}"])
-        return Case(call, image, expected, self._regions, self._free, body)
+        return Case(self._number, call, image, expected, self._regions, self._free, body)
 
     def _spans(self, call: KernelCall) -> list[dict[str, int]]:
         """The portions of rows in which the call is made: all at once, or cut at random."""
@@ -248,11 +250,11 @@ def write_sources(cases: Sequence[Case], folder: Path) -> list[str]:
     generated = {name: text for c in cases if c.call.source for name, text in c.call.source.files}
     files = kernel_files(plain, generated=generated)
     runs = []
-    for number, case in enumerate(cases):
+    for case in cases:
         opened = " ".join(f"UNPOISON(memory + {r.offset}, {r.bytes});" for r in case.regions)
         runs.append(
             f"    if (!read_image(memory, {case.image.size})) {{ return {2}; }}\n"
-            f"    POISON(memory, sizeof memory); {opened}\n    case_{number}();\n"
+            f"    POISON(memory, sizeof memory); {opened}\n    case_{case.number}();\n"
             f"    UNPOISON(memory, sizeof memory);\n    write_image(memory, {case.image.size});"
         )
     includes = "".join(f'#include "thimble_{kernel}.h"\n' for kernel in sorted({c.call.kernel for c in cases}))
@@ -298,8 +300,16 @@ def run_on_host(cases: Sequence[Case], folder: Path) -> None:
 
 
 def run_on_target(cases: Sequence[Case], folder: Path, target: Target) -> None:
-    """Run all cases as firmware on a chip's simulator, and check them."""
-    write_sources(cases, folder)
-    images = build_tiny_sources(folder, target, sorted(path.name for path in folder.glob("*.c")))
+    """Run all cases as firmware on a chip's simulator, and check them: by halves where they do not fit the chip."""
+    sources = write_sources(cases, folder)
+    try:
+        images = build_tiny_sources(folder, target, sources)
+    except DoesNotFit:
+        if len(cases) < 2:
+            raise
+        for name, half in (("first", cases[: len(cases) // 2]), ("second", cases[len(cases) // 2 :])):
+            (folder / name).mkdir()
+            run_on_target(half, folder / name, target)
+        return
     simulate(images.sim_elf, target, folder)
     check_outputs(cases, folder)
