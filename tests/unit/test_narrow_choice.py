@@ -12,7 +12,7 @@ from thimble.compiler.driver import stages
 from thimble.compiler.driver.narrow_choice import Bought, NarrowKind, Price, in_int8, kinds_of
 from thimble.compiler.driver.options import CompileOptions, QuantizeOptions
 from thimble.compiler.driver.planning import silent, sram_limit
-from thimble.compiler.driver.quantize_search import SearchKind, SearchOptions, Weights
+from thimble.compiler.driver.quantize_search import SearchKind, SearchOptions, Unit, Weights
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph, Role
@@ -81,7 +81,7 @@ def test_activations_that_lose_are_left_in_8_bits_by_a_search(tmp_path: Path) ->
     path, samples = tmp_path / "spoken.tflite", tmp_path / "c.npz"
     path.write_bytes(spoken())
     np.savez(samples, x=np.random.default_rng(0).normal(size=(16, 14, 8, 1)).astype(np.float32))
-    search = SearchOptions(SearchKind.SENSITIVITY, weights=Weights.INT8, reduce=1.2)
+    search = SearchOptions(SearchKind.SENSITIVITY, weights=Weights.INT8, reduce=1.2, unit=Unit.BITOPS)
     options = CompileOptions(objective=Objective.LATENCY, quantize=QuantizeOptions(Method.FAST, samples, search=search))
     report = stages.compile_model(path, "stm32l4r5zi", tmp_path / "out", options)
     (row,) = report["narrow"]
