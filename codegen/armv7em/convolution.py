@@ -119,7 +119,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     if sizes["input_channels"] <= FEW_CHANNELS:
         makers = {name: makers[name] for name in ("tiles", "flat", "windows", *makers)}  # windows before rows
     if core.compact and not core.variant.form:
-        if shares_function(_pointwise_sizes(given, whole)):
+        if (whole or sizes["output_width"] >= MIN_POINTWISE_WIDTH) and shares_function(_pointwise_sizes(given, whole)):
             return makers["pointwise"]()
         if not whole and shares_function(_pointwise_sizes(given, True)) and _pixels(given) <= MAX_WHOLE_PIXELS:
             return None

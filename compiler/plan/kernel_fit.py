@@ -26,7 +26,14 @@ from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.row_graph import row_graph
 from thimble.compiler.plan.row_plan import lay_out, needs_of_nodes, plan_runs, scratch_of_stages
 from thimble.compiler.plan.runs import Run
-from thimble.compiler.plan.search import FRONTIER_EFFORT, FRONTIER_POINTS, FrontierPoint, Search, undominated
+from thimble.compiler.plan.search import (
+    FRONTIER_EFFORT,
+    FRONTIER_POINTS,
+    QUICK_EFFORT,
+    FrontierPoint,
+    Search,
+    undominated,
+)
 from thimble.compiler.plan.stages import stage_runs
 
 ATTEMPTS = 6
@@ -242,24 +249,24 @@ class KernelFit:
         """A schedule with slower kernels, as far as a layout needs them to stay within a limit; None if it never does,
         or not with fewer cycles than `below_cycles`.
 
-        Layouts are quick, but for one that is close to the limit. Where less scratch does not make them smaller, they
-        are given up.
+        Layouts are quick, but for one that is close to the limit. They are given up where less scratch does not bring
+        them half of the way to the limit.
         """
-        draft, live, careful, tried, least = offer.draft, offer.limit_bytes, True, None, inf
+        draft, live, careful, tried, lacked = offer.draft, offer.limit_bytes, True, None, inf
         for _ in range(ATTEMPTS):
             limits = draft.curve.scratch_limits(live)
             if limits == tried or draft.curve.cycles_with(limits) >= below_cycles:
                 return None
             tried = limits
-            found = self._laid_out(draft, limits, 0.0)
+            found = self._laid_out(draft, limits, QUICK_EFFORT * self._options.effort)
             if careful and found.plan.bound_bytes <= limit < found.arena_bytes <= CLOSE * limit:
                 found, careful = self._laid_out(draft, limits, self._options.effort), False
             if found.arena_bytes <= limit:
                 return found
-            if found.arena_bytes >= least:
+            lacking = found.arena_bytes - limit
+            if 2 * lacking > lacked:
                 return None
-            least = found.arena_bytes
-            live = min(live, limit) - (found.arena_bytes - limit)
+            live, lacked = min(live, limit) - lacking, lacking
         return None
 
     def _within_least(self, limit: int | None) -> FrontierPoint:

@@ -39,6 +39,12 @@ LAYER_SHARES = (1.0, 0.0)
 SLACKS = (1.0, 1.01, 1.02, 1.04)
 """What schedules may take of the least live bytes, when the smallest layout is looked for: some fit more closely."""
 
+CAREFUL_LAYOUTS = 2
+"""Of the quick layouts, the smallest ones that are tried again with care, where they can get smaller than the best."""
+
+EQUALLY_SMALL = 1.01
+"""The second one gets none where it takes more than this of what the first one takes: it hardly ever gets below."""
+
 QUICK_EFFORT = 0.1
 """Of the effort that one plan gets, what each quick layout gets: the simple orders alone say little of the best one."""
 
@@ -209,11 +215,12 @@ class Search:
         quick = sorted(self._quickly_planned(self.cuts(repeats)), key=lambda item: _by_bytes(item[0]))
         if not quick:
             return self.layers
-        best, choice = quick[0]
-        if best.arena_bytes > best.plan.bound_bytes:
-            self._options.progress("Laying out the arena", 0.0)
-            careful = self._planned(choice, self._options.effort)
-            best = best if careful is None else min(best, careful, key=_by_bytes)
+        best, most = quick[0][0], EQUALLY_SMALL * quick[0][0].arena_bytes
+        for number, (point, choice) in enumerate(quick[:CAREFUL_LAYOUTS]):
+            if point.plan.bound_bytes < best.arena_bytes and point.arena_bytes <= most:
+                self._options.progress("Laying out the arena", number / CAREFUL_LAYOUTS)
+                careful = self._planned(choice, self._options.effort)
+                best = best if careful is None else min(best, careful, key=_by_bytes)
         points = [best] if self._options.schedule is not Schedule.AUTO else [self.layers, best]
         return min(points, key=_by_bytes)
 

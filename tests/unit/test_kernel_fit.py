@@ -25,7 +25,7 @@ from thimble.compiler.plan.layer_plan import layer_needs, plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.planner import KernelPlan, kernel_frontier, plan_graph, plan_kernels
 from thimble.compiler.plan.row_graph import RowGraph, row_graph
-from thimble.compiler.plan.row_plan import needs_of_nodes
+from thimble.compiler.plan.row_plan import needs_of_nodes, plan_runs
 from thimble.compiler.plan.run_costs import RunCosts
 from thimble.compiler.plan.runs import AT_ONCE, LAYER, Recipe, Run
 from thimble.compiler.plan.search import FrontierPoint, Search
@@ -137,9 +137,10 @@ def test_fast_kernels_for_nothing_where_there_is_room(input_by_rows: bool) -> No
     assert made.plan.scratch_bytes > 0
 
 
-def test_parts_lie_off_their_input_where_their_kernels_must(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A strip may get another kernel than its node, one that must keep off the input over which its output may lie now:
-    the checker refuses such a plan."""
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_lie_off_their_input_where_their_kernels_must(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In column strips, a part may get another kernel than its node: one that must keep off an input over which the
+    plain layout puts its output. The checker refuses such a plan."""
     looked, found = KernelFit._leaning, list[set[int]]()
 
     def leaning(self: KernelFit, point: FrontierPoint, gaps: list[Gap], graph: Graph) -> set[int]:
@@ -147,8 +148,15 @@ def test_parts_lie_off_their_input_where_their_kernels_must(monkeypatch: pytest.
         return found[-1]
 
     monkeypatch.setattr(KernelFit, "_leaning", leaning)
-    planned(chain(32, 24, (2, 2, 1, 1)), Objective.SRAM, input_by_rows=True)
+    graph, options = chain(32, 24, (2, 2, 1, 1)), PlanOptions(objective=Objective.SRAM, input_by_rows=True, effort=0)
+    search = Search(graph, Rounding.TFLM, options, None, by_node=True)
+    layers = (Run(node, node + 1, LAYER) for node in range(5, len(search.graph.nodes)))
+    runs = (Run(0, 5, Recipe(1, column_parts=parts)), *layers)
+    plain = FrontierPoint(plan_runs(search.graph, runs, 0.0), 0, graph.macs, runs)
+    filled = KernelFit(graph, real(graph), options, search)._in_gaps(plain, plain.arena_bytes + 400)
+    check_plan(real(graph).choose(filled.scratch_limits), filled.plan)
     assert any(found)
+    assert filled.plan.scratch_bytes > 0
 
 
 def test_limits_are_kept_and_used() -> None:

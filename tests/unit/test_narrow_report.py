@@ -44,3 +44,5 @@ def test_narrow_kernels_cost_what_those_for_int8_do() -> None:
         "softmax_s8": OTHERS,
     }
     assert {kernel: kernel_entry(kernel, entries) for kernel in wanted} == wanted
+    assert kernel_entry("conv_2d_s4_w2_s8", {**entries, "conv_2d_packed": 0}) == "conv_2d_packed"
+    assert kernel_entry("conv_2d_s8", {**entries, "conv_2d_packed": 0}) == "conv_2d_s8"
