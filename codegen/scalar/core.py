@@ -14,7 +14,8 @@ class Core:
 
     `panels`: the same for words of two pixels, as (words, channels). `long_multiply`: an instruction gives the high
     word of a product of two words. `pair_sums`: the sums of panels are assembly (pair_sums.py), in panels of (1, 2).
-    `compact`: layers share functions where that costs few cycles. `variant`: how kernels are made where there is a choice.
+    `compact`: layers share functions where that costs few cycles. `variant`: how kernels are made where there is a
+    choice.
     """
 
     block: int
