@@ -1,0 +1,29 @@
+"""What a plan is predicted to take, step by step."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.cycles import CycleModel
+from thimble.compiler.plan.kernel_work import NodeWork
+from thimble.compiler.plan.plan import Plan
+
+
+def predicted_cycles(graph: Graph, plan: Plan, rounding: Rounding, model: CycleModel) -> int:
+    """Cycles of an inference by the model that kernels and schedules are compared by."""
+    works = [NodeWork.of(site, rounding) for site in graph.sites]
+    calls = Counter(plan.stages[step.stage].node for step in plan.steps)
+    total = 0.0
+    for step in plan.steps:
+        stage = plan.stages[step.stage]
+        if stage.node is None or any(map(plan.is_view, graph.nodes[stage.node].outputs)):
+            continue
+        work, output = works[stage.node], graph.sites[stage.node].output().type
+        if calls[stage.node] == 1:
+            total += model.cycles(work)
+        else:
+            share = (stage.columns[1] - stage.columns[0]) / max(output.columns, 1)
+            total += model.step + share * model.cycles(work, step.end - step.first)
+    return round(total)
