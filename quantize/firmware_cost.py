@@ -98,17 +98,19 @@ class FirmwareCost:
         """A node in the form that takes most narrow values, with the conversions of all others beside it."""
         inputs, width, outputs = form
         site = self._sites[position]
+        if width != WIDEST:
+            weights = self._rounded(position, width)
+            site = replace(site, inputs=(site.inputs[0], weight_value(site, weights), *site.inputs[2:]))
         for narrow_inputs, narrow_outputs in product((True, False), repeat=2):
             given = tuple(_in_bits(v, b if narrow_inputs else WIDEST) for v, b in zip(site.inputs, inputs, strict=True))
             made = tuple(
                 _narrowed(v, b if narrow_outputs else WIDEST) for v, b in zip(site.outputs, outputs, strict=True)
             )
-            if width != WIDEST:
-                weights = self._rounded(position, width)
-                given = (given[0], weight_value(site, weights), *given[2:])
             trial = replace(site, inputs=given, outputs=made)
             if limit_broken(trial) is None:
                 break
+        else:
+            raise AssertionError(f"node {position} is refused with bits {form}, conversions around it included")
         sites = [trial]
         for value, bits in zip(site.inputs, inputs, strict=True):
             if not narrow_inputs and value is not None and bits != WIDEST:

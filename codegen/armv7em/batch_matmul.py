@@ -55,13 +55,12 @@ def specialise_batch_matmul(
     if not columns:
         return None
     unroll, last_shift = 4 if groups % 2 == 0 else 2, int(constants.shifts[0])
-    rounds_ties = product.output_zero_point > -128
-    form = MatricesForm(unroll, constants.uniform_bits, last_shift, rounds_ties, core.has_fpu)
+    form = MatricesForm(unroll, constants.uniform_bits, last_shift, product.rounds_ties, core.has_fpu)
     params = (
         *product.params,
         ("columns_at_once", columns),
         ("scale_bits", form.scale_bits),
-        ("rounds_ties", int(rounds_ties)),
+        ("rounds_ties", int(product.rounds_ties)),
         ("last_shift", last_shift),
         ("constants", (int(constants.multipliers[0]), int(constants.addends[0]))),
     )

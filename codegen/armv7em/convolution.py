@@ -120,7 +120,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         makers = {name: makers[name] for name in ("tiles", "flat", "windows", *makers)}  # windows before rows
     if core.compact and not core.variant.form:
         if (whole or sizes["output_width"] >= MIN_POINTWISE_WIDTH) and shares_function(_pointwise_sizes(given, whole)):
-            return makers["pointwise"]()
+            return makers["pointwise"]() or first_made(makers, core.variant)
         if not whole and shares_function(_pointwise_sizes(given, True)) and _pixels(given) <= MAX_WHOLE_PIXELS:
             return None
     return first_made(makers, core.variant)
@@ -305,6 +305,8 @@ def _by_flat_windows(given: _Given) -> KernelCall | None:
     if not is_one_image or sizes["dilation_width"] != 1 or pixels < MIN_PIXELS:
         return None
     if held_bytes > MAX_HELD_BYTES or window.words > MAX_WORDS:
+        return None
+    if sizes["pad_left"] * sizes["input_channels"] > window.pitch:  # all windows lie left of the image
         return None
     tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
     form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)

@@ -201,7 +201,9 @@ def _pairs_source(wide: GeneratedKernel, base: str, kernel: str, folded: int) ->
     """The files of the int8 kernel, whose matrix product is used, and those of the kernel that unpacks pairs."""
     text = dict(wide.files)[f"thimble_{base}.c"]
     columns = _COLUMNS.fullmatch(base)
-    form = (columns or _ROWS.fullmatch(base) or [base])[1]
+    matched = columns or _ROWS.fullmatch(base)
+    assert matched is not None
+    form = matched[1]
     context = {
         "driver": "columns" if columns else "flat_pixels" if "thimble_flat_pixels_dsp(" in text else "wide_rows",
         "function": f"thimble_{'matmul' if columns else 'rows_matmul'}_dsp_{form}",

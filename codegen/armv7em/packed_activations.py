@@ -142,7 +142,8 @@ def _by_pixels(find: Find, site: Site, call: KernelCall, core: Core, limit_bytes
         room = limit_bytes - spare - _ALIGNMENT
         shared = find(_with_int8_activations(site), call, core, True, room) if core.compact else None
         if shared is not None and sizes_of(shared).get("flat"):
-            return _around(shared, own, "pixels", spare)
+            at_once = min(own["at_once"], sizes_of(shared)["pixels_at_once"])
+            return _around(shared, own | {"at_once": at_once}, "pixels", spare)
         flat = replace(core, variant=Variant("flat", portion))
         inner = find(_with_int8_activations(site), call, flat, True, room)
         if inner is not None:

@@ -54,7 +54,7 @@ MAX_REPEATED_SHARE = 3
 """Rows of which more than a third of the pixels would be made twice become columns."""
 
 MAX_ROWS = 8
-"""THIMBLE_MAX_WIDE_ROWS in the runtime."""
+"""THIMBLE_MAX_WIDE_ROWS and THIMBLE_MAX_POINTWISE_ROWS in the runtime."""
 
 _JOB = (
     *("rows", "weights", "pair_bytes", "staged", "outputs", "outputs_end", "channels", "ceiling", "offset"),

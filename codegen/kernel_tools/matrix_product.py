@@ -43,6 +43,11 @@ class MatrixProduct:
         multipliers, shifts, bounds = np.array([[self.multiplier], [self.shift], [self.bound]], np.int64)
         return PlainRequantization(multipliers, shifts, bounds, self.output_zero_point)
 
+    @property
+    def rounds_ties(self) -> bool:
+        """Whether halves below the zero point show in the outputs, which have no other limits than int8."""
+        return self.output_zero_point > -128
+
     def columns_at_once(self, block: int, column_bytes: int, fixed_bytes: int, limit_bytes: int) -> int:
         """Columns that fit beside `fixed_bytes` of scratch: whole blocks, in portions of about one size; 0 for none."""
         room = min(limit_bytes, fixed_bytes + FULL_BYTES) - fixed_bytes

@@ -41,7 +41,7 @@ def specialise_batch_matmul(
     columns = product.columns_at_once(block, product.depth + 4, row_bytes, limit_bytes)
     if constants is None or not columns or sizes["rows"] < MIN_ROWS:
         return None
-    tail = Tail(constants.uniform_bits, product.output_zero_point > -128, not core.long_multiply)
+    tail = Tail(constants.uniform_bits, product.rounds_ties, not core.long_multiply)
     form = BatchMatmulForm(block, unroll_of(product.depth), tail)
     params = (
         *product.params,

@@ -261,16 +261,15 @@ def _compile_once(
 def bits_bought(model: Model, plan: Plan, limit_bytes: int, show: ShowProgress) -> tuple[Bought, ...]:
     """What fewer bits of activations and of weights bought a model, by plans of the same model in int8."""
     costs, rounding = cycle_model(model.target.name), model.options.rounding
-    found = []
+    narrow, found = Price.of(model.graph, plan, rounding, costs), []
     for kind in kinds_of(model.plain):
         wide = replace(model, plain=in_int8(model.plain, kind))
         try:
             wide, planned = plan_model(wide, limit_bytes, show)
         except DoesNotFit:
-            found.append(Bought(kind, Price.of(model.graph, plan, rounding, costs), None))
+            found.append(Bought(kind, narrow, None))
             continue
-        prices = (Price.of(m.graph, p, rounding, costs) for m, p in ((model, plan), (wide, planned)))
-        found.append(Bought(kind, *prices))
+        found.append(Bought(kind, narrow, Price.of(wide.graph, planned, rounding, costs)))
     return tuple(found)
 
 

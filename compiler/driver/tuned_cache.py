@@ -53,7 +53,8 @@ def _generators_digest(family: str) -> str:
     """Of all files that the kernels of a family are made from: other files may make other kernels."""
     made, run = Path(codegen.__file__).parent, Path(runtime_c.__file__).parent
     folders = (made / family, made / "kernel_tools", run / family)
-    return _digest(path for folder in folders for pattern in GENERATORS for path in folder.rglob(pattern))
+    own = [path for folder in folders for pattern in GENERATORS for path in folder.rglob(pattern)]
+    return _digest([*own, made / "variants.py", *(run / "kernels").glob("*.h")])
 
 
 def _timing_digest(target: Target) -> str:

@@ -49,7 +49,7 @@ KERNELS = frozenset(
 )
 """The kernels whose loops were read: what stands here about their operators is true of these and of no others."""
 
-LATE_KERNELS = frozenset({"conv_2d_late_s8", "depthwise_conv_2d_late_s8"})
+_WRITING_LATE = frozenset({"conv_2d_late_s8", "depthwise_conv_2d_late_s8"})
 """Kernels around two of these that write each pixel of an output row behind all reads for the next one."""
 
 
@@ -94,7 +94,7 @@ def last_readers_in_row(site: Site, index: int) -> Array | None:
 def elements_late(site: Site) -> int:
     """How many elements of a row are computed before one is written: a pixel's, where late kernels are called."""
     kernels = {call.kernel for rounding in Rounding for call in site.lower_rows(rounding)}
-    return site.output().type.shape[3] if kernels and kernels <= LATE_KERNELS else 0
+    return site.output().type.shape[3] if kernels and kernels <= _WRITING_LATE else 0
 
 
 def _last_of_windows(site: Site, axes: tuple[Axis, Axis]) -> Array:

@@ -7,7 +7,6 @@ that takes more than it may, again with less for the kernels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -183,7 +182,7 @@ class KernelFit:
         """What a schedule may take where any takes no more: asked for rows, and for no limit of bytes, hardly more than
         the plan by layers for the same objective."""
         if not self._bounds_cycles:
-            return math.inf
+            return inf
         layers = min(self._offers([self._layers], None), key=lambda offer: offer.limit_bytes * offer.cycles)
         return MOST_SLOWDOWN * layers.cycles
 

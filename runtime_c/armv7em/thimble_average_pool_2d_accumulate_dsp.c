@@ -14,7 +14,7 @@ void thimble_average_pool_2d_accumulate_dsp(const thimble_average_pool_2d_accumu
         const int32_t count = p->input_height * p->input_width;
         for (int32_t c = 0; c < p->channels; c++) {
             const int32_t sum = thimble_accumulated(sums, c, p->channels);
-            const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+            const int32_t value = thimble_rounded_mean(sum, count);
             output[c] = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
         }
     }

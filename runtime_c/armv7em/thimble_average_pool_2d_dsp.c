@@ -12,7 +12,7 @@ typedef struct {
 } window;
 
 static int8_t mean(const thimble_pool_2d_params *p, int32_t sum, int32_t count) {
-    const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+    const int32_t value = thimble_rounded_mean(sum, count);
     return (int8_t)thimble_clamp(value, p->output_min, p->output_max);
 }
 

@@ -31,7 +31,7 @@ void thimble_average_pool_2d_mve(const thimble_average_pool_2d_mve_params *param
                 vstrhq_p_s16(totals, sums, active);
                 for (int32_t i = 0; i < LANES && c + i < p->channels; i++) {
                     const int32_t sum = totals[i];
-                    const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+                    const int32_t value = thimble_rounded_mean(sum, count);
                     *out++ = (int8_t)thimble_clamp(value, p->output_min, p->output_max);
                 }
             }

@@ -50,7 +50,7 @@ static inline void thimble_average_pool_2d_accumulate_packed(const thimble_accum
         thimble_packed_writer out = {output, 0, 0};
         for (int32_t c = 0; c < p->channels; c++) {
             const int32_t sum = sums[c];
-            const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+            const int32_t value = thimble_rounded_mean(sum, count);
             thimble_packed_put(&out, thimble_clamp(value, p->output_min, p->output_max), bits);
         }
         thimble_packed_end(&out);

@@ -16,7 +16,7 @@ void thimble_average_pool_2d_accumulate_s16_s32(const thimble_average_pool_2d_ac
         const int32_t count = p->input_height * p->input_width;
         for (int32_t c = 0; c < p->channels; c++) {
             const int32_t sum = sums[c];
-            const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+            const int32_t value = thimble_rounded_mean(sum, count);
             output[c] = (int16_t)thimble_clamp(value, p->output_min, p->output_max);
         }
     }

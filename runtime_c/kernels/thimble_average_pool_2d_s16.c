@@ -33,7 +33,7 @@ void thimble_average_pool_2d_s16(const thimble_average_pool_2d_s16_params *param
             const int32_t count = (rows.end - rows.begin) * (columns.end - columns.begin);
             for (int32_t c = 0; c < p->channels; c++) {
                 const int32_t sum = window_sum(p, input, image * p->input_height, rows, columns, c);
-                const int32_t value = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+                const int32_t value = thimble_rounded_mean(sum, count);
                 *out++ = (int16_t)thimble_clamp(value, p->output_min, p->output_max);
             }
         }

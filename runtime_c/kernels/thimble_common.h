@@ -10,6 +10,11 @@ static inline int32_t thimble_clamp(int32_t x, int32_t low, int32_t high) {
     return x < low ? low : (x > high ? high : x);
 }
 
+/* sum / count, count > 0, halves away from zero; |sum| + count / 2 within int32. */
+static inline int32_t thimble_rounded_mean(int32_t sum, int32_t count) {
+    return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+}
+
 /* a + b modulo 2^32, as the reference kernels add where absurd scales make them overflow. */
 static inline int32_t thimble_add(int32_t a, int32_t b) {
     return (int32_t)((uint32_t)a + (uint32_t)b);

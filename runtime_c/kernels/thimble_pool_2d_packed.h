@@ -30,7 +30,7 @@ static inline int32_t thimble_pool_2d_packed_value(const thimble_pool_2d_params 
             pixel += pixel_bytes;
         }
     }
-    return average ? (sum > 0 ? sum + count / 2 : sum - count / 2) / count : max;
+    return average ? thimble_rounded_mean(sum, count) : max;
 }
 
 /* A pool over elements of 2 or 4 bits.

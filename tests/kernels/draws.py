@@ -79,6 +79,24 @@ def first_conv_2d(rng: Rng) -> bytes:
     return m.build()
 
 
+def pointwise(rng: Rng) -> bytes:
+    """Pointwise layer of many pixels and channels, which a compact kernel makes in several portions."""
+    depth, channels = int(rng.integers(64, 112)), int(rng.integers(2, 12))
+    height, width = (int(n) for n in rng.integers(9, 20, 2))
+    m = ModelBuilder()
+    x = m.tensor((1, height, width, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, 1, 1, depth), axis=0)
+    b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
+    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, depth)
+    y = m.tensor((1, height, width, channels), np.int8, y_scale, zero_point(rng))
+    m.op(
+        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=1, strideW=1, padding=1,
+        dilationHFactor=1, dilationWFactor=1, fusedActivationFunction=activation_code(rng),
+    )  # fmt: skip
+    m.interface([x], [y])
+    return m.build()
+
+
 def conv_2d_3x3(rng: Rng) -> bytes:
     """Dense 3x3 convolution of stride 1, mostly without output limits inside int8: what Winograd's tiles take."""
     depth = 4 * int(rng.choice([1, 2, 4, 8, 16, int(rng.integers(1, 20))]))
@@ -317,6 +335,7 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "packed_max_pool_2d": packed(partial(pool_2d, "MAX_POOL_2D"), alike=True),
     "packed_mean": packed(mean),
     "packed_fully_connected": packed(fully_connected, narrow_weights_too=True),
+    "packed_pointwise": packed(pointwise, narrow_weights_too=True),
     "packed_conv_2d": packed(conv_2d, narrow_weights_too=True),
     "packed_depthwise_conv_2d": packed(depthwise_conv_2d, narrow_weights_too=True),
 }

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.kernels.cases import draw_cases
-from tests.kernels.draws import DRAWS
-from tests.kernels.harness import Case, run_on_host, run_on_target
+from tests.kernels.cases import draw_cases, draw_input, plain_call
+from tests.kernels.draws import DRAWS, first_conv_2d
+from tests.kernels.harness import Case, make_case, run_on_host, run_on_target
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
+from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.ops.window import ExplicitPadding
 from thimble.targets.model import load_target
 
 LAYERS, MORE_LAYERS = 40, 200
@@ -52,3 +58,25 @@ def test_assembly_equals_the_reference(operator: str, core: str, target: str, la
     if operator == "quantize" and not CORES[core].has_fpu:
         pytest.skip("floats stay with plain C where there is no FPU")
     run_on_target(dsp_cases(operator, layers, CORES[core]), tmp_path, load_target(target))
+
+
+@pytest.mark.parametrize("pad", [1, 20, 60])
+def test_windows_may_lie_beside_their_image(pad: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(pad)
+    site = beside_image(import_tflite(first_conv_2d(rng), "padded").sites[0], pad)
+    call = specialise(site, plain_call(site, True), True, CORES["fpu"])
+    assert call is not None
+    image = draw_input(rng, site, site.input(0), 0)
+    outputs = site.op.reference(site, [image, *(v.constant for v in site.inputs[1:] if v is not None)], Rounding.TFLM)
+    run_on_host([make_case(site, call, [image], outputs, 0, rng, True)], tmp_path)
+
+
+def beside_image(site: Site, pad: int) -> Site:
+    """The convolution with `pad` columns before its image, and one column of windows, which begin with these."""
+    kernel_height, kernel_width = site.input(1).type.shape[1:3]
+    padding = ExplicitPadding((kernel_height, 0), (pad, 0))
+    stride = site.input(0).type.shape[2] + pad + kernel_width
+    op = replace(site.op, padding=padding, stride_width=stride, dilation_height=1)
+    (shape,) = op.shapes(replace(site, op=op))
+    output = site.output()
+    return replace(site, op=op, outputs=(replace(output, type=replace(output.type, shape=shape)),))
