@@ -33,6 +33,9 @@ from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, GeneratedKernel, Input, KernelCall, Output, Scratch, Table
 
 MAX_UNROLL = 4
+MAX_TURN_BYTES = 255
+"""Of the weights of a turn: LDR moves its base on by no more."""
+
 MAX_DEPTH = 1 << 14
 """Longest row taken: it takes 32 KiB of scratch, widened."""
 
@@ -57,12 +60,13 @@ def specialise_fully_connected(
     arithmetic, constants = found
     step = 32 // bits
     depth = -(-sizes["depth"] // step) * step
+    block = core.variant.at_once or (_block(len(layer.weights)) if bits == 8 else narrow_block(len(layer.weights)))
     most = core.variant.unroll or (MAX_UNROLL if bits == 8 else min(MAX_UNROLL, most_steps(arithmetic, bits)))
+    most = min(most, MAX_TURN_BYTES // (4 * block))
     unroll = next(n for n in range(most, 0, -1) if depth // step % n == 0)
     columns = (constants.multipliers, constants.addends, constants.shifts)
     shares = all((column == column[0]).all() for column in columns)
-    block = _block(len(layer.weights)) if bits == 8 else narrow_block(len(layer.weights))
-    form = VectorForm(arithmetic, core.variant.at_once or block, unroll, shares, bits)
+    form = VectorForm(arithmetic, block, unroll, shares, bits)
     params = (
         ("rows", sizes["rows"]),
         ("depth", sizes["depth"]),
