@@ -120,7 +120,7 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         makers = {name: makers[name] for name in ("tiles", "flat", "windows", *makers)}  # windows before rows
     if core.compact and not core.variant.form:
         if (whole or sizes["output_width"] >= MIN_POINTWISE_WIDTH) and shares_function(_pointwise_sizes(given, whole)):
-            return makers["pointwise"]() or first_made(makers, core.variant)
+            return makers["pointwise"]()  # within less scratch, others would need functions of their own
         if not whole and shares_function(_pointwise_sizes(given, True)) and _pixels(given) <= MAX_WHOLE_PIXELS:
             return None
     return first_made(makers, core.variant)
