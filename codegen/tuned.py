@@ -15,6 +15,9 @@ from thimble.compiler.ir.operator import KernelCall
 NOT_SHAPE = ("zero_point", "output_min", "output_max", "multiplier", "shift")
 """Parts of the names of parameters that say nothing of a layer's shape; a depthwise `multiplier` is always 1 here."""
 
+MOST_OF_DEFAULT = 0.99
+"""Of the default kernel's cycles, what another may take: less would be lost where code lies in other cache lines."""
+
 FAMILY = re.compile(r"(.+?_(?:dsp|mve|scalar))(?:_|$)")
 """What the names of generated kernels begin with: the kernel, then the instructions that it is for."""
 
@@ -92,7 +95,7 @@ class TunedKernels:
     def choose(
         self, key: str, default: KernelCall, limit_bytes: int, make: Callable[[Variant], KernelCall | None]
     ) -> KernelCall:
-        """The fastest kernel within a limit of scratch, the default one unless another was measured to be faster.
+        """The fastest kernel within a limit of scratch, the default one unless another was measured to gain 1%.
 
         One that has to keep off its input is not taken in place of one that need not: the arena would grow.
         """
@@ -101,7 +104,7 @@ class TunedKernels:
         if own is None:
             return default
         for faster in sorted(measured, key=lambda m: (m.cycles, m.scratch_bytes)):
-            if faster.cycles >= own.cycles:
+            if faster.cycles > MOST_OF_DEFAULT * own.cycles:
                 break
             if faster.scratch_bytes <= limit_bytes and (faster.overlaps or not default.overlaps):
                 made = make(faster.variant)
