@@ -260,9 +260,12 @@ def _compile_once(
 
 def bits_bought(model: Model, plan: Plan, limit_bytes: int, show: ShowProgress) -> tuple[Bought, ...]:
     """What fewer bits of activations and of weights bought a model, by plans of the same model in int8."""
+    kinds = kinds_of(model.plain)
+    if not kinds:
+        return ()
     costs, rounding = cycle_model(model.target.name), model.options.rounding
     narrow, found = Price.of(model.graph, plan, rounding, costs), []
-    for kind in kinds_of(model.plain):
+    for kind in kinds:
         wide = replace(model, plain=in_int8(model.plain, kind))
         try:
             wide, planned = plan_model(wide, limit_bytes, show)

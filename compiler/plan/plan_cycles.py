@@ -20,10 +20,11 @@ def predicted_cycles(graph: Graph, plan: Plan, rounding: Rounding, model: CycleM
         stage = plan.stages[step.stage]
         if stage.node is None or any(map(plan.is_view, graph.nodes[stage.node].outputs)):
             continue
-        work, output = works[stage.node], graph.sites[stage.node].output().type
+        work = works[stage.node]
         if calls[stage.node] == 1:
             total += model.cycles(work)
         else:
-            share = (stage.columns[1] - stage.columns[0]) / max(output.columns, 1)
+            columns = graph.sites[stage.node].output().type.columns
+            share = (stage.columns[1] - stage.columns[0]) / max(columns, 1)
             total += model.step + share * model.cycles(work, step.end - step.first)
     return round(total)
