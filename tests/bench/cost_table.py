@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tests.bench.cost_samples import Sample, Variant, load_graph, sample_all
 from tests.bench.models import BOARD, MLPERF_TINY, model_file
+from tests.bench.page import PageTable
 from tests.models.catalogue import MODELS
 from tests.shared_data import ROOT
 from thimble.codegen.kernels import KernelFamily
@@ -23,10 +24,10 @@ from thimble.compiler.plan.cycles import CycleModel, cycle_model
 from thimble.targets.model import Target, load_target
 
 PAGE = ROOT / "docs" / "kernels.md"
-BEGIN, END = "<!-- costs: begin -->", "<!-- costs: end -->"
 HEAD = """| network | kernels | layers | median error | 90th percentile | whole network |
 |---|---|---:|---:|---:|---:|
 """
+TABLE = PageTable(PAGE, "costs", HEAD)
 SHIPPED = "fashion_mnist_int8"
 NETWORKS = (SHIPPED, *MLPERF_TINY, "vision/mcunet_vww_int8", "mobilenet_v2_035_144")
 VARIANTS = {
@@ -68,17 +69,14 @@ def rows(name: str, data: bytes, target: Target) -> list[str]:
 def main(names: Sequence[str]) -> None:
     """Measure, print, and write the rows into the page."""
     console, target = Console(), load_target(BOARD)
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    old, after = rest.split(END)
     lines: list[str] = []
     for name in NETWORKS:
         short = name.rpartition("/")[2]
         data = network_data(name) if not names or name in names or short in names else None
-        known = [line for line in old.splitlines() if line.startswith(f"| {short} |")]
-        for line in rows(name, data, target) if data is not None else known:
+        for line in rows(name, data, target) if data is not None else TABLE.lines_of(short):
             console.print(line, soft_wrap=True)
             lines.append(line)
-    PAGE.write_text(f"{before}{BEGIN}\n{HEAD}" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+    TABLE.write(lines)
 
 
 if __name__ == "__main__":

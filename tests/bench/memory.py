@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench.models import model_file
+from tests.bench.page import PageTable
 from tests.models.catalogue import MODELS
 from tests.shared_data import ROOT
 from thimble.compiler.driver.build_folder import import_model, optimize
@@ -23,10 +24,10 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.options import Objective, Schedule
 
 PAGE = ROOT / "docs" / "memory.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 HEAD = """| network | layer by layer | by rows | input by rows too | with recomputation | others' |
 |---|---:|---:|---:|---|---|
 """
+TABLE = PageTable(PAGE, "measured", HEAD)
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,14 @@ def reached(graph: Graph, schedule: Schedule, feed: InputFeed = InputFeed.RESIDE
 def main(names: list[str]) -> None:
     """Measure, and write the rows into the page; rows of networks that are not measured stay."""
     console = Console()
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    old, after = rest.split(END)
-    rows = {line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("| ")}
+    lines: list[str] = []
     for network in NETWORKS:
+        known = TABLE.lines_of(network.title)
         if network.is_here and (not names or network.name in names):
-            line = row(network)
-            rows[line.split("|")[1].strip()] = line
-            console.print(line, soft_wrap=True)
-    lines = [rows[network.title] for network in NETWORKS if network.title in rows]
-    PAGE.write_text(f"{before}{BEGIN}\n{HEAD}" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+            known = [row(network)]
+            console.print(*known, soft_wrap=True)
+        lines += known
+    TABLE.write(lines)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tests.bench.memory import PAGE
 from tests.bench.models import measure, model_file
+from tests.bench.page import PageTable
 
 NETWORKS = (
     "mlperf_tiny/kws_ref_model_int8",
@@ -22,10 +23,10 @@ NETWORKS = (
     "vision/mcunet_vww_int8",
 )
 FEEDS = ("resident", "rows")
-BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
 HEAD = """| network | input | by layers | by rows | | auto | |
 |---|---|---:|---:|---:|---:|---:|
 """
+TABLE = PageTable(PAGE, "rows", HEAD)
 
 
 def rows(path: Path) -> Iterator[str]:
@@ -46,12 +47,10 @@ def rows(path: Path) -> Iterator[str]:
 def main(names: list[str]) -> None:
     """Measure, and write the rows into the page; rows of networks that are not measured stay."""
     console = Console()
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    old, after = rest.split(END)
     lines: list[str] = []
     for network in NETWORKS:
         path = model_file(network)
-        known = [line for line in old.splitlines() if line.startswith(f"| {path.stem} |")]
+        known = TABLE.lines_of(path.stem)
         asked = not names or any(name in network for name in names)
         if asked and not path.is_file():
             console.print(f"{path} is not here: its rows stay.")
@@ -59,7 +58,7 @@ def main(names: list[str]) -> None:
             known = list(rows(path))
             console.print(*known, sep="\n", soft_wrap=True)
         lines += known
-    PAGE.write_text(f"{before}{BEGIN}\n{HEAD}" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+    TABLE.write(lines)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tests.bench.memory import PAGE
 from tests.bench.models import model_file
+from tests.bench.page import PageTable
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Io
 from thimble.compiler.driver.planning import make_plan, plan_options
 from thimble.compiler.driver.stages import Model, open_model
@@ -30,10 +31,10 @@ NETWORKS = (
     "mlperf_tiny/vww_96_int8",
     "vision/mcunet_vww_int8",
 )
-BEGIN, END = "<!-- cycles: begin -->", "<!-- cycles: end -->"
 HEAD = """| network | bytes | steps | cycles | estimated extra | simulated extra |
 |---|---:|---:|---:|---:|---:|
 """
+TABLE = PageTable(PAGE, "cycles", HEAD)
 
 
 def options(schedule: Schedule) -> CompileOptions:
@@ -67,12 +68,10 @@ def rows(path: Path) -> Iterator[str]:
 def main(names: list[str]) -> None:
     """Measure, and write the rows into the page; rows of networks that are not measured stay."""
     console = Console()
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    old, after = rest.split(END)
     lines: list[str] = []
     for network in NETWORKS:
         path = model_file(network)
-        known = [line for line in old.splitlines() if line.startswith(f"| {path.stem} |")]
+        known = TABLE.lines_of(path.stem)
         asked = not names or network in names
         if asked and not path.is_file():
             console.print(f"{path} is not here: its rows stay.")
@@ -82,7 +81,7 @@ def main(names: list[str]) -> None:
                 console.print(line, soft_wrap=True)
                 known.append(line)
         lines += known
-    PAGE.write_text(f"{before}{BEGIN}\n{HEAD}" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+    TABLE.write(lines)
 
 
 if __name__ == "__main__":

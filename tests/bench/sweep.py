@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -20,15 +21,15 @@ from rich.progress import track
 import thimble
 from tests.bench.memory import PAGE
 from tests.bench.models import BOARD, MLPERF_TINY, OTHERS, model_file
+from tests.bench.page import PageTable
 from tests.shared_data import ROOT
 from thimble.compiler.ir.errors import ThimbleError, UsageError
 
 CACHE = ROOT / ".cache" / "sweep.json"
-BEGIN, END = "<!-- sweep: begin -->", "<!-- sweep: end -->"
 SCHEDULES = ("layer", "rows", "patch", "auto")
 FEEDS = ("resident", "rows")
 SAMPLES = 2
-HEAD = f"| model | input | {' | '.join(SCHEDULES)} |\n|---|---|{'---:|' * len(SCHEDULES)}\n"
+TABLE = PageTable(PAGE, "sweep", f"| model | input | {' | '.join(SCHEDULES)} |\n|---|---|{'---:|' * len(SCHEDULES)}\n")
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,13 @@ def builds(names: list[str]) -> list[Build]:
     return [Build(*parts) for parts in product(here, FEEDS, SCHEDULES)]
 
 
-def table(results: dict[str, Any]) -> str:
+def rows(results: dict[str, Any]) -> Iterator[str]:
     """The rows of the page: bytes of the arena and Mcycles, with the number of values that differ where any do."""
-    rows = ""
     for model, feed in product(dict.fromkeys(build.model for build in builds([])), FEEDS):
         found = [results.get(Build(model, feed, schedule).name) for schedule in SCHEDULES]
         cells = [cell(result) for result in found if result is not None]
         if len(cells) == len(SCHEDULES) and any(cells):
-            rows += f"| {Path(model).name} | {feed} | {' | '.join(cells)} |\n"
-    return HEAD + rows
+            yield f"| {Path(model).name} | {feed} | {' | '.join(cells)} |"
 
 
 def cell(result: dict[str, Any]) -> str:
@@ -97,8 +96,7 @@ def main(names: list[str]) -> None:
         console.print(build.name, results[build.name])
         CACHE.parent.mkdir(exist_ok=True)
         CACHE.write_text(json.dumps(results, indent=1))
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(results)}{END}{rest.split(END)[1]}", encoding="utf-8")
+    TABLE.write(list(rows(results)))
     wrong = [build.name for build in todo if results[build.name].get("mismatched") or "error" in results[build.name]]
     if wrong:
         raise SystemExit(f"Wrong: {'; '.join(wrong)}")
