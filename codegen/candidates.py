@@ -13,7 +13,7 @@ from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.scalar import select as scalar_kernels
 from thimble.codegen.scalar.core import core_of as scalar_core_of
-from thimble.codegen.tuned import Measured, TunedKernels, kernel_stem, layer_key
+from thimble.codegen.tuned import Measured, kernel_stem, layer_key
 from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall, Rounding
@@ -55,14 +55,6 @@ def candidate_key(site: Site, target: Target, rounding: Rounding, whole: bool, c
     if len(plain) != 1 or not family.variants(plain[0], whole):
         return None
     return layer_key(site, plain[0], whole, family.compact)
-
-
-def measured_cycles(
-    site: Site, target: Target, rounding: Rounding, whole: bool, call: KernelCall, compact: bool, tuned: TunedKernels
-) -> int | None:
-    """The cycles that a layer's kernel took, of all rows where it runs by rows; None where it was not measured."""
-    key = candidate_key(site, target, rounding, whole, compact) if tuned.layers else None
-    return None if key is None else tuned.cycles_of(key, call)
 
 
 def layer_candidates(

@@ -11,7 +11,7 @@ from thimble.compiler.ir.types import QuantParams
 from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.support import limit_broken
 from thimble.quantize.choices import DTYPES, WIDEST, Bits
-from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights, weight_value
+from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights, on_fewer_levels, weight_value
 from thimble.quantize.parameters import QuantizedWeights
 
 
@@ -129,7 +129,5 @@ def _narrowed(value: Value, bits: int) -> Value:
     """An int8 activation in fewer bits over about the same range."""
     if bits == WIDEST:
         return value
-    dtype, steps = DTYPES[bits], 1 << (WIDEST - bits)
-    zero_point = min(max(value.quant.zero_point // steps, dtype.range[0]), dtype.range[1])
-    quant = QuantParams((value.quant.scale * steps,), (zero_point,))
-    return replace(value, type=replace(value.type, dtype=dtype, quant=quant))
+    kind = replace(value.type, dtype=DTYPES[bits], quant=on_fewer_levels(value.quant, DTYPES[bits]))
+    return replace(value, type=kind)

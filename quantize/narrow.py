@@ -242,6 +242,14 @@ def _quantizations(site: Site) -> int:
     return len({value.type.quant for value in (*site.inputs, *site.outputs) if value is not None and value.type.quant})
 
 
+def on_fewer_levels(quant: QuantParams, dtype: DType) -> QuantParams:
+    """About the range that an int8 activation has, in a narrower type."""
+    low, high = dtype.range
+    step = 256 // (high - low + 1)
+    zero_point = (quant.zero_point + 128) // step + low
+    return QuantParams((quant.scale * step,), (zero_point,))
+
+
 def weight_value(site: Site, weights: QuantizedWeights) -> Value:
     """Weights as the constant that takes the place of a node's own."""
     scales = tuple(float(s) for s in weights.scales)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from thimble.codegen.candidates import measured_cycles
+from thimble.codegen.candidates import candidate_key
 from thimble.codegen.kernels import (
     KernelFamily,
     KernelSettings,
@@ -55,11 +55,11 @@ def kernel_choices(graph: Graph, target: Target, rounding: Rounding, settings: K
             return ()
         size = NodeSize.of(site, form.steps if form else 1)
         found = kernels_by_scratch(site, target, rounding, by_rows, settings)
+        tuned = settings.tuned
+        key = candidate_key(site, target, rounding, not by_rows, settings.compact) if tuned.layers else None
 
         def measured(calls: tuple[KernelCall, ...]) -> int | None:
-            one = calls[0] if len(calls) == 1 else None
-            given = (settings.compact, settings.tuned)
-            return None if one is None else measured_cycles(site, target, rounding, not by_rows, one, *given)
+            return None if key is None or len(calls) != 1 else tuned.cycles_of(key, calls[0])
 
         return tuple(_option(limit, calls, by_rows, size, model, measured(calls)) for limit, calls in found)
 

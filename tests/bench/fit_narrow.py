@@ -27,10 +27,10 @@ from tests.bench.fit_costs import (
 )
 from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.ir.graph import Graph, Role
-from thimble.compiler.ir.types import DType, QuantParams
+from thimble.compiler.ir.types import DType
 from thimble.compiler.plan.cycles import COSTS, REFERENCE, cycle_model
 from thimble.compiler.plan.kernel_work import NARROW_COUNTS, packed_entry
-from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights
+from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights, on_fewer_levels
 from thimble.quantize.weights import has_weights
 from thimble.targets.model import load_target
 
@@ -62,15 +62,8 @@ def narrowed(graph: Graph, seed: int) -> Graph:
         free = value.role is Role.ACTIVATION and value.type.dtype is DType.INT8 and value.type.quant is not None
         dtype = drawn() if free and index not in graph.outputs else None
         if dtype is not None:
-            values[index] = NarrowValue(dtype, _quant(value.type.quant, dtype))
+            values[index] = NarrowValue(dtype, on_fewer_levels(value.type.quant, dtype))
     return narrow(graph, weights, values).graph
-
-
-def _quant(quant: QuantParams, dtype: DType) -> QuantParams:
-    """The same range on fewer levels."""
-    low, high = dtype.range
-    step = 256 // (high - low + 1)
-    return QuantParams((quant.scale * step,), (int(np.clip((quant.zero_point + 128) // step + low, low, high)),))
 
 
 def fit_more(more: Sequence[More]) -> dict[str, float]:

@@ -16,9 +16,9 @@ from thimble.compiler.driver.quantize_search import SearchKind, SearchOptions, U
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph, Role
-from thimble.compiler.ir.types import DType, QuantParams
+from thimble.compiler.ir.types import DType
 from thimble.compiler.plan.options import Objective
-from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights
+from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights, on_fewer_levels
 from thimble.quantize.quantizer import Method
 from thimble.quantize.weights import has_weights
 
@@ -49,8 +49,7 @@ def with_few_bits(graph: Graph, weights: bool, activations: bool) -> Graph:
     for index, value in enumerate(graph.values):
         inner = value.role is Role.ACTIVATION and value.type.dtype is DType.INT8 and index not in graph.outputs
         if activations and inner and value.type.quant is not None:
-            zero = (value.type.quant.zero_point + 128) // 16 - 8
-            values[index] = NarrowValue(DType.INT4, QuantParams((value.type.quant.scale * 16,), (zero,)))
+            values[index] = NarrowValue(DType.INT4, on_fewer_levels(value.type.quant, DType.INT4))
     return narrow(graph, chosen, values).graph
 
 
