@@ -8,24 +8,10 @@
 #define THIMBLE_GROUP_PITCH 8
 #define THIMBLE_SINGLE_PITCH 2
 
-/* A column of a group: word `step` of its first half lies at panel[8 * step], of its second at panel[8 * step + 4]. */
-
-static inline void put_folded(uint32_t *column, uint32_t x) {
-    column[0] = thimble_first_folded(x);
-    column[4] = thimble_second_folded(x);
-}
-
-static inline void put_plain(uint32_t *column, uint32_t x) {
-    column[0] = thimble_first_plain(x);
-    column[4] = thimble_second_plain(x);
-}
-
 /* `words` words of four bytes into a column that is made alone: its words lie one behind the other. */
 static SELDOM void widen_single(int32_t folded, const int8_t *from, uint32_t *column, int32_t words) {
     for (; words > 0; words--) {
-        const uint32_t x = thimble_load_4(from);
-        column[0] = folded ? thimble_first_folded(x) : thimble_first_plain(x);
-        column[1] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
+        thimble_put_word(folded, column, thimble_load_4(from));
         from += 4;
         column += 2;
     }
@@ -40,22 +26,22 @@ static inline void widen(int32_t folded, const int8_t *from, uint32_t *panel, in
     }
     if (!folded) {
         for (; words > 0; words--) {
-            put_plain(panel, thimble_load_4(from));
+            thimble_put_grouped_word(0, panel, thimble_load_4(from));
             from += 4;
             panel += 8;
         }
         return;
     }
     for (; words >= 4; words -= 4) {
-        put_folded(panel, thimble_load_4(from));
-        put_folded(panel + 8, thimble_load_4(from + 4));
-        put_folded(panel + 16, thimble_load_4(from + 8));
-        put_folded(panel + 24, thimble_load_4(from + 12));
+        thimble_put_grouped_word(1, panel, thimble_load_4(from));
+        thimble_put_grouped_word(1, panel + 8, thimble_load_4(from + 4));
+        thimble_put_grouped_word(1, panel + 16, thimble_load_4(from + 8));
+        thimble_put_grouped_word(1, panel + 24, thimble_load_4(from + 12));
         from += 16;
         panel += 32;
     }
     for (; words > 0; words--) {
-        put_folded(panel, thimble_load_4(from));
+        thimble_put_grouped_word(1, panel, thimble_load_4(from));
         from += 4;
         panel += 8;
     }

@@ -1,29 +1,24 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_pointwise_dsp.h"
 
-static inline void put_word(int32_t folded, uint32_t *to, uint32_t x) {
-    to[0] = folded ? thimble_first_folded(x) : thimble_first_plain(x);
-    to[4] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
-}
-
 /* Four pixels `step` bytes apart, side by side; returns the place behind them. Where channels are no whole words, the
  * last word of a pixel reaches into the next one: what is multiplied by the zeros behind a pixel's weights does not
  * matter. That of the last pixel reaches back instead, so that nothing is read beyond it. */
 static inline uint32_t *widen_four(int32_t folded, const int8_t *from, int32_t step, int32_t channels, uint32_t *to) {
     for (int32_t words = channels / 4; words > 0; words--) {
-        put_word(folded, to, thimble_load_4(from));
-        put_word(folded, to + 1, thimble_load_4(from + step));
-        put_word(folded, to + 2, thimble_load_4(from + 2 * step));
-        put_word(folded, to + 3, thimble_load_4(from + 3 * step));
+        thimble_put_grouped_word(folded, to, thimble_load_4(from));
+        thimble_put_grouped_word(folded, to + 1, thimble_load_4(from + step));
+        thimble_put_grouped_word(folded, to + 2, thimble_load_4(from + 2 * step));
+        thimble_put_grouped_word(folded, to + 3, thimble_load_4(from + 3 * step));
         from += 4;
         to += 8;
     }
     const int32_t rest = channels % 4;
     if (rest != 0) {
-        put_word(folded, to, thimble_load_4(from));
-        put_word(folded, to + 1, thimble_load_4(from + step));
-        put_word(folded, to + 2, thimble_load_4(from + 2 * step));
-        put_word(folded, to + 3, thimble_load_4(from + 3 * step + rest - 4) >> (8 * (4 - rest)));
+        thimble_put_grouped_word(folded, to, thimble_load_4(from));
+        thimble_put_grouped_word(folded, to + 1, thimble_load_4(from + step));
+        thimble_put_grouped_word(folded, to + 2, thimble_load_4(from + 2 * step));
+        thimble_put_grouped_word(folded, to + 3, thimble_load_4(from + 3 * step + rest - 4) >> (8 * (4 - rest)));
         to += 8;
     }
     return to;

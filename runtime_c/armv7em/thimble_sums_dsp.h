@@ -51,6 +51,12 @@ static inline void thimble_put_word(int folded, uint32_t *to, uint32_t x) {
     to[1] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
 }
 
+/* The same for one of four pixels whose words lie side by side. */
+static inline void thimble_put_grouped_word(int folded, uint32_t *to, uint32_t x) {
+    to[0] = folded ? thimble_first_folded(x) : thimble_first_plain(x);
+    to[4] = folded ? thimble_second_folded(x) : thimble_second_plain(x);
+}
+
 /* Sixteen bytes of a pixel as eight words, for folded weights: 25 cycles. */
 static inline void thimble_put_four_words(const int8_t *from, uint32_t *to) {
 #if defined(__ARM_FEATURE_DSP)
