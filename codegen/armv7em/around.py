@@ -1,13 +1,31 @@
-"""Kernels of rows that are made around others: their arguments, as both have them."""
+"""Kernels that are made around others: their arguments, as both have them, and the scratch of both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from thimble.compiler.ir.operator import Argument, EndRow, FirstRow, Input, InputRows, OutputRows, Scratch, Table
 
+SCRATCH_ALIGNMENT = 8
+"""Of each scratch of a call, where there are several."""
+
 _SCRATCHES = ("scratch", "unpacked")
 """Names of a call's scratch, and of that of the kernel around it."""
+
+
+def aligned_bytes(scratch_bytes: int) -> int:
+    """What a scratch takes where another one lies behind it."""
+    return -(-scratch_bytes // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
+
+
+def with_scratch(arguments: Sequence[Argument], scratch_bytes: int) -> tuple[Argument, ...]:
+    """The arguments of a kernel, and behind them the scratch of the one around it."""
+    own = (
+        replace(argument, bytes=aligned_bytes(argument.bytes)) if isinstance(argument, Scratch) else argument
+        for argument in arguments
+    )
+    return (*own, Scratch(scratch_bytes, "uint32_t"))
 
 
 def declarations(arguments: Sequence[Argument]) -> tuple[tuple[str, str], ...]:

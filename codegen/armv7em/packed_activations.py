@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
-from thimble.codegen.armv7em.around import declarations
+from thimble.codegen.armv7em.around import SCRATCH_ALIGNMENT, declarations, with_scratch
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
@@ -45,9 +45,6 @@ ACCUMULATIONS = ("average_pool_2d_accumulate", "reduce_sum_accumulate")
 """Families of kernels that add up rows in lanes of 16 bits."""
 
 INT16_MAX, LANES = 0x7FFF, 4
-
-_ALIGNMENT = 8
-"""Of each scratch of a call, where there are several."""
 
 Find = Callable[[Site, KernelCall, Core, bool, int], KernelCall | None]
 
@@ -139,7 +136,7 @@ def _by_pixels(find: Find, site: Site, call: KernelCall, core: Core, limit_bytes
             "output_bits": made.dtype.bits,
         }
         spare = _pixel_bytes(own)
-        room = limit_bytes - spare - _ALIGNMENT
+        room = limit_bytes - spare - SCRATCH_ALIGNMENT
         shared = find(_with_int8_activations(site), call, core, True, room) if core.compact else None
         if shared is not None and sizes_of(shared).get("flat"):
             at_once = min(own["at_once"], sizes_of(shared)["pixels_at_once"])
@@ -161,7 +158,7 @@ def _by_rows(find: Find, form: str, site: Site, call: KernelCall, core: Core, li
     def make(rows: int, variant: Variant) -> tuple[KernelCall, dict[str, int], int] | None:
         own = _packed_params(site, sizes_of(call), rows)
         spare = _row_bytes(own)
-        room = limit_bytes - spare - _ALIGNMENT
+        room = limit_bytes - spare - SCRATCH_ALIGNMENT
         inner = find(wide, call, replace(core, variant=variant), False, room) if spare <= MAX_UNPACKED_BYTES else None
         taken = inner is not None and inner.source is not None and FirstRow() in inner.arguments
         return (inner, own, spare) if inner is not None and taken else None
@@ -182,16 +179,12 @@ def _by_rows(find: Find, form: str, site: Site, call: KernelCall, core: Core, li
 def _around(inner: KernelCall, own: Sizes, unit: str, spare: int) -> KernelCall:
     """The kernel around one for int8: `unit` names what is unpacked, to `spare` bytes of scratch."""
     kernel = f"{inner.kernel}_packed" + "_pixels" * (unit == "pixels")
-    scratch = (
-        replace(a, bytes=-(-a.bytes // _ALIGNMENT) * _ALIGNMENT) if isinstance(a, Scratch) else a
-        for a in inner.arguments
-    )
     assert inner.source is not None
     params: tuple[tuple[str, ParamValue], ...] = tuple((f"packed.{name}", value) for name, value in own.items())
     return KernelCall(
         kernel=kernel,
         params=(*params, *((f"kernel.{name}", value) for name, value in inner.params)),
-        arguments=(*scratch, Scratch(spare, "uint32_t")),
+        arguments=with_scratch(inner.arguments, spare),
         source=_source(inner.source, inner.kernel, kernel, unit, declarations(inner.arguments)),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from thimble.codegen.armv7em.addition import specialise_add
+from thimble.codegen.armv7em.around import aligned_bytes, with_scratch
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.vector_matmul import specialise_fully_connected
@@ -28,7 +29,6 @@ ELEMENTS = 256
 
 _FETCHED = "thimble_packed_elements_fetch(p->input{0}, input{0}, first, count, place{0})"
 _TARGET = "thimble_packed_elements_target(p->output, output, first, made)"
-_ALIGNMENT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +96,14 @@ def _around(inner: KernelCall | None, pixels: _Pixels, counted: str, limit_bytes
     """The kernel around one for int8, whose parameter of how much there is becomes that of some pixels."""
     if inner is None or inner.source is None:
         return None
-    at_once = pixels.at_once(limit_bytes - -(-inner.scratch_bytes // _ALIGNMENT) * _ALIGNMENT)
+    at_once = pixels.at_once(limit_bytes - aligned_bytes(inner.scratch_bytes))
     if not at_once:
         return None
     kernel = f"{inner.kernel}_packed"
-    aligned = (
-        replace(a, bytes=-(-a.bytes // _ALIGNMENT) * _ALIGNMENT) if isinstance(a, Scratch) else a
-        for a in inner.arguments
-    )
     return KernelCall(
         kernel=kernel,
         params=(*pixels.params(at_once), *((f"kernel.{name}", value) for name, value in inner.params)),
-        arguments=(*aligned, Scratch(pixels.scratch_bytes(at_once), "uint32_t")),
+        arguments=with_scratch(inner.arguments, pixels.scratch_bytes(at_once)),
         source=_source(inner.source, inner.kernel, kernel, counted, tuple(map(_declaration, inner.arguments))),
     )
 
