@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
 from thimble.codegen.scalar.panel import panel_call
@@ -78,8 +78,7 @@ def _straight_call(
         has_borders=not _is_inside(sizes),
         tail=tail,
     )
-    dropped = ("group_channels", "dilation_height", "dilation_width")
-    params = tuple((name, value) for name, value in sizes.items() if name not in dropped)
+    params = window_kernel_params(sizes, ("group_channels", "dilation_height", "dilation_width"))
     weights = blocked_weights(layer.weights, form.block)
     tables = constant_tables(layer.bias if form.has_borders else layer.start, constants, form.block)
     name = f"conv_2d_scalar_{form.name}"
