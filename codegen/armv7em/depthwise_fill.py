@@ -31,8 +31,8 @@ JOB = (
 NAMES = (
     "bias", "multiplier", "addend", "shift", "output", "row_end", "rows_end", "next_row", "outputs_end", "weights",
     "weights_end", "row_weights", "data_end", "channel", "x", "fours_bytes", "outputs", "pixel_bytes", "from",
-    "next_bytes", "border", "ceiling", "offset", "common_addend", "planes", "packed", "channels", "inputs", "inputs_end", "to",
-    "leads", "twos", "ones", "back",
+    "next_bytes", "border", "ceiling", "offset", "common_addend", "planes", "packed", "channels", "inputs",
+    "inputs_end", "to", "leads", "twos", "ones", "back",
 )  # fmt: skip
 """What a depthwise function and this one keep outside of core registers, the most used first: FPU registers have room
 for so many."""
