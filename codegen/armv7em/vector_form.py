@@ -27,7 +27,8 @@ class VectorForm:
     def name(self) -> str:
         """A short name that tells forms apart."""
         narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
-        return f"{self.block}u{self.unroll}{self.arithmetic.name}{'s' * self.shares_constants}{'d' * self.direct}{narrow}"
+        flags = f"{'s' * self.shares_constants}{'d' * self.direct}"
+        return f"{self.block}u{self.unroll}{self.arithmetic.name}{flags}{narrow}"
 
     @property
     def is_narrow(self) -> bool:
