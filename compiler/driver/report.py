@@ -15,6 +15,7 @@ from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import sram_bytes
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ops.conv_2d_add import Conv2DAdd
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
 from thimble.targets.elf import ElfSizes
@@ -50,6 +51,7 @@ def build_report(
             **options.recorded(),
             "scratch_limits_bytes": list(scratch_limits),
             "winograd_bytes": settings.winograd_bytes,
+            "additions_fused": any(isinstance(node.op, Conv2DAdd) for node in graph.nodes),
             "tuned": settings.tuned.rows,
         },
         "model": {

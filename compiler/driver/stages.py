@@ -51,6 +51,7 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.plan_cycles import predicted_cycles
 from thimble.quantize.prices import BitsExhausted
 from thimble.quantize.quantizer import Progress
 from thimble.targets.build import build_firmware
@@ -291,7 +292,11 @@ def without_lost_bits(options: CompileOptions, model: Model, bought: Sequence[Bo
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
     """The model with its kernels, and its plan."""
-    return least_plan(model.plain, model.options, partial(_plan_graph, model, limit_bytes, show))
+    return least_plan(model.plain, model.options, partial(_plan_graph, model, limit_bytes, show), _predicted_cycles)
+
+
+def _predicted_cycles(model: Model, plan: Plan) -> int:
+    return predicted_cycles(model.graph, plan, model.options.rounding, cycle_model(model.target.name))
 
 
 def _plan_graph(model: Model, limit_bytes: int, show: ShowProgress, plain: Graph) -> tuple[Model, Plan]:
