@@ -72,9 +72,10 @@ def _against_reference(build: Build, samples: Samples, sample: int, folder: Path
 def _host_trace(build: Build, samples: Samples, sample: int, folder: Path) -> bytes:
     """Every layer's outputs of the host C at `sample`, back to back.
 
-    The layers run whole, one by one, with the build's kernels: a fault in a schedule by rows shows in no layer.
+    All layers run, whole and one by one, with the build's kernels: a fault in a schedule by rows, or in what runs by a
+    flag, shows in no layer.
     """
-    plan = plan_layers(build.graph, build.rounding)
+    plan = plan_layers(build.graph, build.rounding, guarded=False)
     fast = build.report["build"].get("fast_weights_bytes", 0)
     project = generate_sources(build.graph, plan, build.name, build.rounding, fast)
     main = render_trace_main(build.graph, plan, build.name, build.rounding)
