@@ -132,6 +132,11 @@ class Schedule:
         """The runs alone."""
         return tuple(item for item in self.items if isinstance(item, Run))
 
+    @property
+    def guarded(self) -> tuple[GuardedCalls, ...]:
+        """What runs by flags, alone."""
+        return tuple(item for item in self.items if isinstance(item, GuardedCalls))
+
 
 @dataclass(frozen=True, slots=True)
 class Lowered:

@@ -66,7 +66,7 @@ def _guarded(
     offset = plan.value_offset(flag)
     address = block_pointer(plan, offset, "base").address(offset)
     maker = next(f for f in functions.values() if flag in (plan.tiles[t].value for t in plan.stages[f.stage].outputs))
-    return GuardedCalls(f"*({address}) {'!=' if wanted else '=='} 0", f"as {maker.function} found", calls)
+    return GuardedCalls(f"{'' if wanted else '!'}IS_SET({address})", f"as {maker.function} found", calls)
 
 
 def _make_run(index: int, stages: list[int]) -> Run:

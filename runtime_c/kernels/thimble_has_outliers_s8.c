@@ -4,9 +4,9 @@
 void thimble_has_outliers_s8(const thimble_has_outliers_s8_params *params, const int8_t *input, uint8_t *output) {
     const int32_t low = params->low;
     const int32_t high = params->high;
-    const int8_t *const end = input + params->count;
-    while (input < end && *input >= low && *input <= high) {
-        input++;
+    int outside = 0;
+    for (int32_t i = 0; i < params->count; i++) {
+        outside |= (input[i] < low) | (input[i] > high);
     }
-    *output = input < end ? 1u : 0u;
+    *output = (uint8_t)outside;
 }

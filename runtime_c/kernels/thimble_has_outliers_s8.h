@@ -10,8 +10,8 @@ typedef struct {
     int32_t high;  /* then every element is an outlier */
 } thimble_has_outliers_s8_params;
 
-/* Writes 1 to *output if any of `count` elements lies outside of [low, high], else 0; it looks no further than the first
- * one. The output must not lie in the input. */
+/* Writes 1 to *output if any of `count` elements lies outside of [low, high], else 0. It looks at all of them, so that
+ * its time does not depend on what they are. The output must not lie in the input. */
 void thimble_has_outliers_s8(const thimble_has_outliers_s8_params *params, const int8_t *input, uint8_t *output);
 
 #endif
