@@ -48,6 +48,7 @@ from thimble.compiler.driver.quantize import AS_GIVEN, quantize_imported
 from thimble.compiler.driver.ram_tuning import NOTHING_IN_RAM, InRam, choose_for_ram, in_ram_text, measure_costs
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.driver.tuning import tuned_kernels
+from thimble.compiler.driver.worst_case import merge_worst_case
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
@@ -141,6 +142,9 @@ class Model:
             report["quantization"] = self.origin.figures
         say(f"Measuring one inference on the simulated {self.target.name}")
         measure(report, images.sim_elf, self.target, say)
+        if plan.guards:
+            say("Measuring both branches of all flags")
+            merge_worst_case(report, project, self.target)
         return report
 
 
