@@ -16,7 +16,6 @@ from thimble.codegen.variants import Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Argument, EndRow, FirstRow, InputRows, KernelCall, OutputRows
 from thimble.compiler.ops.conv_2d_add import RESIDUAL
-from thimble.compiler.ops.convolution import Params
 
 PANEL, STRAIGHT = "panel", "straight"
 """Forms: windows copied as words of two pixels (panel.py), or read where they lie."""
