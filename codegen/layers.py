@@ -317,6 +317,6 @@ def _pointer(name: str, c_type: str, address: str, comment: str) -> Local:
 
 def _constant_label(site: Site, index: int) -> str:
     """What a constant input is called in C: by the field's own terms where the operator has weights."""
-    weighted = ("conv_2d", "depthwise_conv_2d", "transpose_conv", "fully_connected")
+    weighted = ("conv_2d", "conv_2d_add", "depthwise_conv_2d", "transpose_conv", "fully_connected")
     names = {1: "weights", 2: "bias"} if site.op.name in weighted else {}
     return names.get(index, f"input_{index}")

@@ -107,6 +107,15 @@ class DirectCall:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardedCalls:
+    """Stages that run where a condition holds, a C expression; `comment` names who decides it."""
+
+    condition: str
+    comment: str
+    calls: tuple[DirectCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """What the invoke function does, in order.
 
@@ -114,7 +123,7 @@ class Schedule:
     layers the ones behind. `number_type` holds such a number, `counter_type` the steps that a stage has done.
     """
 
-    items: tuple[Run | DirectCall, ...]
+    items: tuple[Run | DirectCall | GuardedCalls, ...]
     readers: tuple[str, ...]
     layers: tuple[str, ...]
     number_type: str
@@ -124,6 +133,11 @@ class Schedule:
     def runs(self) -> tuple[Run, ...]:
         """The runs alone."""
         return tuple(item for item in self.items if isinstance(item, Run))
+
+    @property
+    def guarded(self) -> tuple[GuardedCalls, ...]:
+        """What runs by flags, alone."""
+        return tuple(item for item in self.items if isinstance(item, GuardedCalls))
 
 
 @dataclass(frozen=True, slots=True)

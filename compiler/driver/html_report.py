@@ -220,6 +220,8 @@ def _latency_card(latency: Report, target: Report) -> Card:
     if latency["cycles"] is None:
         return Card("Latency", NOT_MEASURED, f"{target['core']} at {target['clock_hz'] / 1e6:g} MHz")
     note = f"{latency['cycles']:,} cycles at {target['clock_hz'] / 1e6:g} MHz ({_timing_label(target)})"
+    if (worst := latency.get("worst_case")) is not None:
+        note += f"; at worst {format_ms(worst['cycles'], target['clock_hz'])}"
     return Card("Latency", format_ms(latency["cycles"], target["clock_hz"]), note)
 
 
@@ -235,6 +237,8 @@ def latency_text(report: Report) -> str:
         return f"Cycles: {NOT_MEASURED}."
     cycles, clock = latency["cycles"], target["clock_hz"]
     text = f"{cycles:,} cycles, {format_ms(cycles, clock)} at {clock / 1e6:g} MHz. Timing: {_timing_label(target)}."
+    if (worst := latency.get("worst_case")) is not None:
+        text += f" At worst, whatever the input: {worst['cycles']:,} cycles, {format_ms(worst['cycles'], clock)}."
     if latency.get("flash_misses") is not None:
         text += f" Flash misses in the whole run: {latency['flash_misses']:,}."
     if latency.get("unknown_encodings"):

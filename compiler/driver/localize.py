@@ -73,9 +73,10 @@ def _against_reference(build: Build, samples: Samples, sample: int, folder: Path
 def _host_trace(build: Build, samples: Samples, sample: int, folder: Path) -> bytes:
     """Every layer's outputs of the host C at `sample`, back to back.
 
-    The layers run whole, one by one, with the build's kernels: a fault in a schedule by rows shows in no layer.
+    All layers run, whole and one by one, with the build's kernels: a fault in a schedule by rows, or in what runs by a
+    flag, shows in no layer.
     """
-    plan = plan_layers(build.graph, build.rounding)
+    plan = plan_layers(build.graph, build.rounding, guarded=False)
     items = build.report["in_ram"]["items"]
     places = RamPlaces(frozenset(name for item in items if item["kind"] == "weights" for name in item["names"]))
     project = generate_sources(build.graph, plan, build.name, build.rounding, places)

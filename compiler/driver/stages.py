@@ -48,11 +48,13 @@ from thimble.compiler.driver.quantize import AS_GIVEN, Attempts, quantize_import
 from thimble.compiler.driver.ram_tuning import NOTHING_IN_RAM, InRam, choose_for_ram, in_ram_text, measure_costs
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.driver.tuning import tuned_kernels
+from thimble.compiler.driver.worst_case import merge_worst_case
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.plan_cycles import predicted_cycles
 from thimble.quantize.prices import BitsExhausted
 from thimble.quantize.quantizer import Progress
 from thimble.targets.build import build_firmware
@@ -140,6 +142,9 @@ class Model:
             report["quantization"] = self.origin.figures
         say(f"Measuring one inference on the simulated {self.target.name}")
         measure(report, images.sim_elf, self.target, say)
+        if plan.guards:
+            say("Measuring both branches of all flags")
+            merge_worst_case(report, project, self.target)
         return report
 
 
@@ -322,7 +327,11 @@ def without_lost_bits(options: CompileOptions, model: Model, bought: Sequence[Bo
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
     """The model with its kernels, and its plan."""
-    return least_plan(model.plain, model.options, partial(_plan_graph, model, limit_bytes, show))
+    return least_plan(model.plain, model.options, partial(_plan_graph, model, limit_bytes, show), _predicted_cycles)
+
+
+def _predicted_cycles(model: Model, plan: Plan) -> int:
+    return predicted_cycles(model.graph, plan, model.options.rounding, cycle_model(model.target.name))
 
 
 def _plan_graph(model: Model, limit_bytes: int, show: ShowProgress, plain: Graph) -> tuple[Model, Plan]:

@@ -186,8 +186,14 @@ def latency_text(report: dict[str, Any]) -> str:
     misses = "" if latency["flash_misses"] is None else f", {latency['flash_misses']:,} flash misses in the run"
     return (
         f"One inference: {latency['cycles']:,} cycles, {latency['ms']:g} ms at {target['clock_hz'] / 1e6:g} MHz "
-        f"({worth}); stack {_bytes(memory['stack_bytes'])} bytes{misses}"
+        f"({worth}); stack {_bytes(memory['stack_bytes'])} bytes{misses}{_worst_case_text(latency)}"
     )
+
+
+def _worst_case_text(latency: dict[str, Any]) -> str:
+    """What an inference takes at most, where flags decide what runs."""
+    worst = latency.get("worst_case")
+    return "" if worst is None else f"; at worst {worst['cycles']:,} cycles, {worst['ms']:g} ms"
 
 
 def compare_table(result: dict[str, Any]) -> Table:
