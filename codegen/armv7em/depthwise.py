@@ -290,11 +290,15 @@ class _Writer:
         a, frame, form = self._a, self._frame, self._form
         sums, shift = form.sums(block.count), f"asr #{form.total_shift}"
         frame.load(a, "r1", "multiplier")
-        frame.load(a, "r2", "addend")
+        if not form.no_addend:
+            frame.load(a, "r2", "addend")
         for total in sums:
             if form.rounds_ties:
                 a.op("asr", "r3", total, "#31")
-            a.op("smmla", total, total, "r1", "r2")
+            if form.no_addend:
+                a.op("smmul", total, total, "r1")
+            else:
+                a.op("smmla", total, total, "r1", "r2")
             if form.rounds_ties:
                 a.op("add", total, total, "r3", f"lsl #{form.scale_bits - 1}", note="halves away from zero")
         if form.total_shift is None:

@@ -62,7 +62,8 @@ class DepthwiseForm:
     (`one_row`) it may be less, where a long kernel row is cut into shorter ones. Weights of fewer than 8 `weight_bits`
     have compact forms alone.
     `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
-    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8. `joined`: the
+    2**scale_bits, and `rounds_ties` is possible. With `no_addend` they are too, and sums begin with all that is to be
+    added (shared_shift.py). `clamps`: the output limits lie inside those of int8. `joined`: the
     rows of the output lie one behind the other. `fill`: what rows of the planes are made of, where that is compiled in.
     """
 
@@ -83,6 +84,7 @@ class DepthwiseForm:
     joined: bool
     fill: FillShape | None
     weight_bits: int = 8
+    no_addend: bool = False
 
     @property
     def name(self) -> str:
@@ -91,7 +93,8 @@ class DepthwiseForm:
         sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
         channels = "" if self.compact and self.channels >= LANES else f"c{self.channels}"
         sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
-        flags = f"{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}{'j' * self.joined}"
+        flags = f"{'h' * self.no_addend}{'t' * self.rounds_ties}{'c' * self.clamps}"
+        flags += f"{'o' * self.one_row}{'j' * self.joined}"
         flags += f"_{self.fill.name}" if self.fill else ""
         narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
         return f"{sizes}_{shift}{flags}{narrow}"
@@ -145,7 +148,9 @@ class DepthwiseForm:
     @property
     def constants(self) -> tuple[str, ...]:
         """What follows a channel's weights; compact forms make addend and shift from bias, multiplier and a byte."""
-        return CONSTANTS[:2] if self.compact else CONSTANTS[: 3 if self.total_shift is not None else 4]
+        return (
+            CONSTANTS[:2] if self.compact or self.no_addend else CONSTANTS[: 3 if self.total_shift is not None else 4]
+        )
 
     def sums(self, count: int) -> tuple[str, ...]:
         """The registers of the sums of a block: r3, which may be at the weights, as the last one."""

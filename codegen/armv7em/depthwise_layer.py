@@ -13,8 +13,9 @@ from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, FillShape, fill_f
 from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
-from thimble.codegen.kernel_tools.requantize import Requantization, plain_requantization
+from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.codegen.variants import DEFAULT, Maker, Variant, first_made
@@ -129,6 +130,7 @@ def _by_planes(
         return None
     kernel = _packed_kernel(sizes, one_row)
     row_words = _row_words(sizes, kernel)
+    shared = share_shift(layer)
     form = DepthwiseForm(
         kernel_height=kernel[0],
         kernel_width=kernel[1],
@@ -137,8 +139,8 @@ def _by_planes(
         output_width=sizes["output_width"],
         channels=sizes["output_channels"],
         row_bytes=WORD_BYTES * (row_words if kernel[0] == sizes["kernel_height"] else kernel[1] // 2),
-        total_shift=int(constants.shifts[0]) if equal_shifts else None,
-        scale_bits=constants.uniform_bits,
+        total_shift=shared.shift if shared is not None else int(constants.shifts[0]) if equal_shifts else None,
+        scale_bits=MAX_SCALE_BITS if shared is not None else constants.uniform_bits,
         rounds_ties=layer.rounds_ties,
         clamps=layer.limits_inside,
         has_fpu=core.has_fpu,
@@ -147,6 +149,7 @@ def _by_planes(
         joined=whole and not one_row,
         fill=None if compact else FillShape.of(sizes["pad_left"], sizes["input_width"]),
         weight_bits=weight_bits,
+        no_addend=shared is not None,
     )
     planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
     all_rows = 1 if one_row else site.output().type.rows
@@ -159,7 +162,7 @@ def _by_planes(
         return None
     if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) + form.unpacked_bytes > limit_bytes:
         return None
-    packed = _packed(layer, form, constants)
+    packed = _packed(layer, form, shared or constants)
     kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_top")
     params = (
         *((name, sizes[name]) for name in (*kept, "pad_left", "output_height", "output_width")),
@@ -179,6 +182,7 @@ def _by_planes(
         ("special_at", form.special_at),
         ("constants_at", form.constants_at),
         ("common_addend", _common_addend(layer, form)),
+        ("no_addend", int(form.no_addend)),
     )
     table, scratch = Table("packed", packed), Scratch(planes.bytes(rows) + form.unpacked_bytes, "uint32_t")
     arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
@@ -271,17 +275,24 @@ def _common_addend(layer: PlainLayer, form: DepthwiseForm) -> int:
 
     That is 2**(total - 1) + target * 2**total, of which channels with a last shift of their own shift 2 * target + 1.
     """
-    if not form.compact:
+    if not form.compact or form.no_addend:
         return 0
     halves = 2 * plain_requantization(layer).target + 1
     return halves << (form.total_shift - 1) if form.total_shift is not None else halves
 
 
-def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
+def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization | SharedShift) -> Array:
     """(channels, words) int32: weights, then those of bias, multiplier, addend and shift that the form has."""
-    scale = np.int64(1) << constants.scale_bits
-    tail = [layer.start * scale, constants.multipliers, constants.addends, constants.shifts][: len(form.constants)]
-    weights = _byte_weights(layer, form, constants) if form.compact else _word_weights(layer, form, scale)
+    if isinstance(constants, SharedShift):
+        bits = special = np.full(form.channels, form.scale_bits, np.int64)
+        start, more = constants.starts, []
+    else:
+        bits = constants.scale_bits
+        special = bits if form.total_shift is not None else constants.shifts - 1
+        start, more = np.zeros(form.channels, np.int64), [constants.addends, constants.shifts]
+    scale = np.int64(1) << bits
+    tail = [layer.start * scale + start, constants.multipliers, *more][: len(form.constants)]
+    weights = _byte_weights(layer, form, special) if form.compact else _word_weights(layer, form, scale)
     return int32_words(np.concatenate([weights, np.stack(tail, axis=1)], axis=1))
 
 
@@ -294,15 +305,15 @@ def _word_weights(layer: PlainLayer, form: DepthwiseForm, scale: Array) -> Array
     return np.asarray(pairs.reshape(form.channels, -1))
 
 
-def _byte_weights(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
-    """(channels, words): kernel rows as bytes or closer, and the scale bits or the last shift of the channel."""
+def _byte_weights(layer: PlainLayer, form: DepthwiseForm, special: Array) -> Array:
+    """(channels, words): kernel rows as bytes or closer, and the `special` byte of each channel."""
     rows = _kernel_rows(layer, form).astype(np.int8)
     packed = pack(rows, DType(f"int{form.weight_bits}")) if form.is_narrow else rows.view(np.uint8)
     pitched = np.zeros((*packed.shape[:2], form.tap_row_bytes), np.uint8)
     pitched[:, :, : packed.shape[2]] = packed
     taps = np.zeros((form.channels, 4 * form.constants_at), np.uint8)
     taps[:, : pitched[0].size] = pitched.reshape(form.channels, -1)
-    taps[:, form.special_at] = constants.scale_bits if form.total_shift is not None else constants.shifts - 1
+    taps[:, form.special_at] = special
     return taps.view("<u4").astype(np.int64)
 
 

@@ -48,6 +48,10 @@ typedef struct {
 
 static channel_constants load_constants(const thimble_planes_dsp_params *p, const int32_t *packed) {
     const int32_t *at = packed + p->constants_at;
+    if (p->no_addend) {
+        const channel_constants read = {at[0], at[1], 0, p->total_shift};
+        return read;
+    }
     if (p->tap_row_bytes == 0) {
         const channel_constants read = {at[0], at[1], at[2], p->total_shift >= 0 ? p->total_shift : at[3]};
         return read;
