@@ -26,7 +26,7 @@ from thimble.codegen.armv7em.windows import MAX_WORDS, Window, window_weights
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
 from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
@@ -198,9 +198,8 @@ def _by_parts(given: _Given) -> KernelCall | None:
 
 
 def _column_params(sizes: Sizes, depth: int, columns: int, arithmetic: Arithmetic) -> tuple[tuple[str, int], ...]:
-    dropped = ("group_channels", "output_zero_point")
     return (
-        *((name, value) for name, value in sizes.items() if name not in dropped),
+        *window_kernel_params(sizes, ("group_channels", "output_zero_point")),
         ("depth", depth),
         ("columns", columns),
         ("folded", int(arithmetic.folded)),
