@@ -15,7 +15,7 @@
 #define THIMBLE_MAX_OUTPUT_ROWS 28
 #define THIMBLE_MAX_PLANE_ROWS 32
 
-/* Sizes in elements. */
+/* Sizes in elements. Where rows are the image's columns (`turned`), heights and widths are exchanged. */
 typedef struct {
     int32_t input_height;
     int32_t input_width;
@@ -46,6 +46,7 @@ typedef struct {
     int32_t constants_at;  /* the packed word at which bias and multiplier stand */
     int32_t common_addend; /* addends without 2^(scale bits - 2), before that shift where each channel has its own */
     int32_t no_addend;     /* sums begin with all that is to be added, and all are scaled by 2^(scale bits) */
+    int32_t turned;        /* whether rows are columns: of one image, whose rows lie one behind the other */
 } thimble_planes_dsp_params;
 
 /* All channels of some output rows, four at a time; the generated assembly reads the fields in this order.
