@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from thimble.codegen.kernel_tools.linear_sum import Residual, residual_of
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
 from thimble.codegen.scalar.panel import panel_call
@@ -16,7 +16,6 @@ from thimble.codegen.variants import Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Argument, EndRow, FirstRow, InputRows, KernelCall, OutputRows
 from thimble.compiler.ops.conv_2d_add import RESIDUAL
-from thimble.compiler.ops.convolution import Params
 
 PANEL, STRAIGHT = "panel", "straight"
 """Forms: windows copied as words of two pixels (panel.py), or read where they lie."""
@@ -105,8 +104,7 @@ def _straight_call(
         tail=tail,
         adds=residual is not None,
     )
-    dropped = ("group_channels", "dilation_height", "dilation_width")
-    params: Params = tuple((name, value) for name, value in sizes.items() if name not in dropped)
+    params = window_kernel_params(sizes, ("group_channels", "dilation_height", "dilation_width"))
     added: tuple[Argument, ...] = ()
     if residual is not None:
         params, added = (*params, *residual.params), (InputRows(RESIDUAL),)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from thimble.codegen.ram_places import ALL_IN_FLASH, RamPlaces
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
@@ -161,26 +162,32 @@ def arena_regions(target: Target, options: CompileOptions) -> tuple[Region, ...]
     if options.regions is Regions.ONE or len(memories) == 1:
         return ()
     taken = {target.ram.name: OTHER_BYTES}
-    taken[target.fast_ram.name] = taken.get(target.fast_ram.name, 0) + options.fast_weights_bytes
+    taken[target.fast_ram.name] = taken.get(target.fast_ram.name, 0) + (options.fast_weights_bytes or 0)
     left = [(memory, memory.bytes - taken.get(memory.name, 0)) for memory in memories]
     return tuple(Region(memory.name, size, memory.load_wait_states) for memory, size in left if size > 0)
 
 
-def sram_bytes(target: Target, options: CompileOptions, plan: Plan | None = None) -> int:
+def sram_bytes(
+    target: Target, options: CompileOptions, plan: Plan | None = None, places: RamPlaces = ALL_IN_FLASH
+) -> int:
     """The bytes of the RAMs that an arena may lie in; with a plan, of those that its firmware uses."""
     if plan is None:
         used = {region.name for region in arena_regions(target, options)}
     else:
         used = {block.memory for block in plan.blocks}
     used.add(target.ram.name)
-    if options.fast_weights_bytes:
+    if options.most_read_bytes or places.constants:
         used.add(target.fast_ram.name)
-    return sum(memory.bytes for memory in target.arena_memories if memory.name in used)
+    have = sum(memory.bytes for memory in target.arena_memories if memory.name in used)
+    code = target.code_ram
+    return have + (code.bytes if code is not None and places.sources and not target.code_lies_in_ram else 0)
 
 
-def sram_limit(target: Target, options: CompileOptions, plan: Plan | None = None) -> int:
+def sram_limit(
+    target: Target, options: CompileOptions, plan: Plan | None = None, places: RamPlaces = ALL_IN_FLASH
+) -> int:
     """The bytes of SRAM that the firmware may use; with a plan, in the RAMs that its firmware uses."""
-    have = sram_bytes(target, options, plan)
+    have = sram_bytes(target, options, plan, places)
     return min(have, options.max_sram_bytes or have)
 
 
@@ -213,6 +220,23 @@ def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions)
         plan.arena_bytes,
         limit,
     )
+
+
+def check_limits(report: dict[str, Any], target: Target, options: CompileOptions) -> None:
+    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit."""
+    memory = report["memory"]
+    for label, need, have, asked in (
+        ("SRAM", memory["sram_total_bytes"], report["target"]["ram_bytes"], options.max_sram_bytes),
+        ("flash", memory["flash_total_bytes"], target.flash_bytes, options.max_flash_bytes),
+    ):
+        limit = have if asked is None else min(have, asked)
+        if need > limit:
+            raise DoesNotFit(
+                f"The firmware does not fit: it needs {need} bytes of {label}, "
+                f"{need - limit} more than {limit_text(limit, have)}.",
+                need,
+                limit,
+            )
 
 
 def limit_text(limit: int, have: int) -> str:

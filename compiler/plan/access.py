@@ -19,6 +19,7 @@ from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.pool_2d import Pool2D
 from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.row_wise import one_row
+from thimble.compiler.ops.select import Select
 from thimble.compiler.ops.unary import UnaryOperator
 from thimble.compiler.ops.window import Axis
 
@@ -33,7 +34,7 @@ KERNELS = frozenset(
         ),
         *(f"compare_{width}" for width in ("s8", "s32", "u8")),
         *(f"prelu_{width}" for width in ("s8", "s16")),
-        *("lookup_s8", "two_slopes_s16", "logistic_s16", "tanh_s16"),
+        *("select", "lookup_s8", "two_slopes_s16", "logistic_s16", "tanh_s16"),
         *(f"quantize_{width}" for width in ("s8", "s16")),
         *(f"dequantize_{width}" for width in ("s8", "u8", "s16")),
         *("requantize_s8_s8", "requantize_s8_u8", "requantize_u8_s8", "requantize_s8_s16", "requantize_s8_s32"),
@@ -66,6 +67,8 @@ def last_readers(site: Site, index: int) -> Array | None:
     op, outputs = site.op, site.output().type
     if isinstance(op, BinaryOperator):
         return _last_of_broadcast(site.input(index).type.shape, outputs.shape)
+    if isinstance(op, Select) and index > 0:
+        return np.full(outputs.elements, -1)  # memmove: as if all were read before anything is written
     if index != 0:
         return None
     if isinstance(op, (UnaryOperator, Quantize, Dequantize)):
