@@ -84,7 +84,8 @@ class Search:
 
     With `learned`, roundings and ranges of the choice are learned at last, which takes PyTorch and minutes. `price` is
     what shall be low; None keeps to the fewest changes that the limits ask for. With `cost`, bytes are those of the
-    firmware, its plan included, and without a price its planned cycles shall be low.
+    firmware, its plan included, and without a price its planned cycles shall be low. `known` is what tensors of this
+    graph were measured to lose before; what is measured is added.
     """
 
     graph: Graph
@@ -96,6 +97,7 @@ class Search:
     say: Say = lambda _: None
     progress: Progress = lambda items, what, count: items
     cost: FirmwareCost | None = None
+    known: dict[Widths, Losses] = field(default_factory=dict)
 
     def run(self) -> Mixed:
         """The cheapest choice within the limits.
@@ -104,11 +106,7 @@ class Search:
         DoesNotFit where no choice is small enough, AccuracyMissed where all that are lose too much.
         """
         tensors = self._tensors
-        measured = Sensitivity(
-            self._real, tensors, self._grids, self._fit.spread(SENSITIVITY_SAMPLES), self.widths, self.progress
-        )
-        self.say("Measuring what each tensor loses in fewer bits")
-        losses = measured.losses()
+        losses = self._losses()
         steps = [f"{len(tensors.groups)} activations and {len(tensors.layers)} layers measured alone"]
         forced = self._forced(losses)
         if self.cost is not None and self.price is None:
@@ -124,6 +122,14 @@ class Search:
         cheap = [bits for bits in choices if self.price(bits) <= most][:TRIED]
         cheap = [forced.at_most(widened(tensors, losses, self.price, bits, most)) for bits in cheap]
         return self._taught(self._best_of(list(dict.fromkeys(cheap)), steps))
+
+    def _losses(self) -> Losses:
+        if self.widths not in self.known:
+            samples = self._fit.spread(SENSITIVITY_SAMPLES)
+            measured = Sensitivity(self._real, self._tensors, self._grids, samples, self.widths, self.progress)
+            self.say("Measuring what each tensor loses in fewer bits")
+            self.known[self.widths] = measured.losses()
+        return self.known[self.widths]
 
     def _forced(self, losses: Losses) -> Bits:
         """What the limits of bytes ask for at least."""

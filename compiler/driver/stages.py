@@ -44,7 +44,7 @@ from thimble.compiler.driver.planning import (
     silent,
     sram_limit,
 )
-from thimble.compiler.driver.quantize import AS_GIVEN, quantize_imported
+from thimble.compiler.driver.quantize import AS_GIVEN, Attempts, quantize_imported
 from thimble.compiler.driver.ram_tuning import NOTHING_IN_RAM, InRam, choose_for_ram, in_ram_text, measure_costs
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.driver.tuning import tuned_kernels
@@ -155,8 +155,12 @@ def open_model(
     say: Say = lambda _: None,
     track: Progress = untracked,
     show: ShowProgress = silent,
+    attempts: Attempts | None = None,
 ) -> Model:
-    """Read a model, quantize it where the options say how, run the passes, and settle how kernels are made."""
+    """Read a model, quantize it where the options say how, run the passes, and settle how kernels are made.
+
+    What earlier `attempts` of the same build found is taken over.
+    """
     target = load_target(target_name)
     data = read_file(model_path)
     source = import_model(data, model_path, dict(options.input_shapes))
@@ -165,7 +169,7 @@ def open_model(
         check_supported(source)
     else:
         firmware_of = partial(chip_firmware, target=target.name, options=options)
-        quantized = quantize_imported(source, options.quantize, say, track, firmware_of)
+        quantized = quantize_imported(source, options.quantize, say, track, firmware_of, attempts)
         origin = Origin(stored, model_path, quantized.report)
         kind, stored, source = "tflite", quantized.file, integers_of(quantized.file, source)
     passed, _ = optimize(source, options.disabled_passes, options.io)
@@ -196,17 +200,17 @@ def compile_model(
     and the SRAM asked for.
     Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
-    options = options or CompileOptions()
+    options, attempts = options or CompileOptions(), Attempts()
     for _ in range(ROOM_ATTEMPTS):
         try:
-            return _compile_once(model_path, target_name, out, options, say, show, track)
+            return _compile_once(model_path, target_name, out, options, say, show, track, attempts)
         except DoesNotFit as error:
             smaller = with_fewer_bytes(options, error)
             if smaller is None:
                 raise
             say(f"Fewer bits: the firmware takes {error.need_bytes} bytes, {error.have_bytes} are allowed")
             options = smaller
-    return _compile_once(model_path, target_name, out, options, say, show, track)
+    return _compile_once(model_path, target_name, out, options, say, show, track, attempts)
 
 
 def with_fewer_bytes(options: CompileOptions, error: DoesNotFit) -> CompileOptions | None:
@@ -233,9 +237,10 @@ def _compile_once(
     say: Say,
     show: ShowProgress,
     track: Progress,
+    attempts: Attempts,
 ) -> dict[str, Any]:
     say("Reading the model")
-    model = open_model(model_path, target_name, options, say, track, show)
+    model = open_model(model_path, target_name, options, say, track, show, attempts)
     limit = sram_limit(model.target, options)
     say(f"Planning {len(model.graph.nodes)} layers")
     model, plan = plan_model(model, limit, show)
@@ -245,7 +250,7 @@ def _compile_once(
     if wider is not None:
         for lost in (found for found in bought if found.loses):
             say(f"{lost.text} They are left at 8.")
-        report = _compile_once(model_path, target_name, out, wider, say, show, track)
+        report = _compile_once(model_path, target_name, out, wider, say, show, track, attempts)
         report["narrow"] = [found.row(found.loses) for found in bought]
         write_report(out, report)
         return report

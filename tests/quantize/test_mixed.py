@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 import thimble
 from tests.quantize.networks import FloatNetwork, samples, small_classifier
+from thimble.compiler.driver import quantize
+from thimble.compiler.driver.build_folder import import_model
 from thimble.compiler.driver.cli import cli
 from thimble.compiler.driver.html_report import write_html
 from thimble.compiler.driver.options import CompileOptions, QuantizeOptions
@@ -40,7 +42,7 @@ from thimble.quantize.quantizer import Method, quantize_graph
 from thimble.quantize.real_form import real_form
 from thimble.quantize.refit import refit
 from thimble.quantize.regression import from_matrices, is_linear, operand_rows, weight_matrices
-from thimble.quantize.sensitivity import Widths
+from thimble.quantize.sensitivity import Sensitivity, Widths
 from thimble.quantize.simulate import Precision, Simulation
 
 
@@ -354,6 +356,26 @@ def test_flash_limit_counts_the_code_too(files: dict[str, Path], tmp_path: Path)
     code, text = run_cli(*base, tmp_path / "same", *low, flash)
     assert code == 0, text
     assert json.loads((tmp_path / "same" / "report.json").read_text())["memory"]["flash_total_bytes"] <= flash
+
+
+@pytest.mark.parametrize("kind", ["float", "int8"])
+def test_attempts_share_what_limits_do_not_change(
+    kind: str, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = import_model(files[kind].read_bytes(), files[kind])
+    constants = int(weight_bytes(windows()[0])(Bits()))
+
+    def quantized(flash_bytes: int, attempts: quantize.Attempts) -> bytes:
+        search = SearchOptions(None, flash_bytes=flash_bytes)
+        options = QuantizeOptions(Method.FAST, files["calibration"], search=search)
+        return quantize.quantize_imported(graph, options, print, lambda items, *_: items, attempts=attempts).file
+
+    alone = quantized(constants * 3 // 4, quantize.Attempts())
+    attempts = quantize.Attempts()
+    assert quantized(constants * 9 // 10, attempts) != alone
+    monkeypatch.setattr(quantize, "quantize_graph", None)
+    monkeypatch.setattr(Sensitivity, "losses", None)
+    assert quantized(constants * 3 // 4, attempts) == alone
 
 
 @pytest.mark.parametrize(
