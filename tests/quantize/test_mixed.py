@@ -171,7 +171,7 @@ def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
     assert DType.INT4 in narrow
 
 
-def test_learned_roundings_are_kept_where_they_lose_less() -> None:
+def test_distilled_choice_is_kept_where_it_loses_less() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     graph, given = windows()
     price = bit_operations(graph)
@@ -180,7 +180,7 @@ def test_learned_roundings_are_kept_where_they_lose_less() -> None:
     )
     assert learned.bits == plain.bits
     assert learned.error <= plain.error
-    assert "learned rounding and ranges" in learned.steps[-1]
+    assert "distillation" in learned.steps[-1]
     kept = "not kept" not in learned.steps[-1]
     assert kept == (export_tflite(learned.graph) != export_tflite(plain.graph))
 
