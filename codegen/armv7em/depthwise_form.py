@@ -14,15 +14,21 @@ DATA = ("r1", "r2", "r3")
 MAX_OFFSET = 4095
 """Largest immediate offset of a load or a store."""
 
+MAX_MOVE = 255
+"""How far a load may move its base on."""
+
 MAX_SHORT_OFFSET = 124
 """Largest offset of a load of 16 bits."""
 
 MAX_BLOCK = 5
-MAX_UNROLLED_BLOCKS = 3
+MAX_UNROLLED_BLOCKS = 4
 """Blocks of outputs one behind the other in code; more of them are a loop."""
 
-MAX_CODE_OUTPUTS = 17
-"""Outputs whose code, one behind the other, stays in an instruction cache of 1 KB."""
+MAX_CODE_BYTES = 800
+"""Code of a row of outputs that stays in an instruction cache of 1 KB with most of what comes once a channel."""
+
+COLD_CYCLES_PER_BYTE = 0.015
+"""About what a byte of code costs a row: it comes from flash once for each filling, that is for some 50 rows."""
 
 COMPACT_BYTES_PER_CYCLE = 10
 """Code that compact forms give for a cycle a row."""
@@ -197,20 +203,32 @@ def row_code(form: DepthwiseForm) -> RowCode:
     width = form.output_width
     fits = width if form.compact else min(MAX_OFFSET // form.channels, width)
     options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
+    options = [code for code in options if not form.resident or _code_bytes(form, code.rest) <= MAX_CODE_BYTES]
     sizes = {len(SUMS), *((form.most,) if form.most * form.stride_width % 2 == 0 else ())}
     for size, last in product(sorted(sizes), range(min(form.most, width) + 1)):
         turns, rest = divmod(width - last, size)
         if rest or not turns:
             continue
-        most = min(fits, MAX_CODE_OUTPUTS - last)
-        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n * size, most)))
-        looped = _blocks(0, (size,) * unroll)
-        options.append(RowCode(turns // unroll, looped, _blocks(width - last, (last,) if last else ())))
+        behind = _blocks(width - last, (last,) if last else ())
+        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n, size, behind, fits)))
+        options.append(RowCode(turns // unroll, _blocks(0, (size,) * unroll), behind))
     return min(options, key=lambda code: _row_cycles(form, code) + _code_price(form, code))
 
 
-def _unrolls(form: DepthwiseForm, outputs: int, most: int) -> bool:
-    return form.resident and not form.compact and outputs <= most
+def _unrolls(form: DepthwiseForm, count: int, size: int, behind: tuple[Block, ...], fits: int) -> bool:
+    """Whether a turn may be of `count` blocks of one `size`, with the blocks `behind` all turns."""
+    code_bytes = _code_bytes(form, (*_blocks(0, (size,) * count), *behind))
+    return form.resident and not form.compact and count * size <= fits and code_bytes <= MAX_CODE_BYTES
+
+
+def _code_bytes(form: DepthwiseForm, blocks: tuple[Block, ...]) -> int:
+    """About the code of some blocks whose weights stay in registers: words of data, products, and their ends."""
+    count = 0
+    for block in blocks:
+        made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
+        words = len({word for word, _, _ in made})
+        count += form.kernel_height * (words + len(made)) + 3 * block.count + 4
+    return 4 * count
 
 
 def _blocks(first: int, counts: tuple[int, ...]) -> tuple[Block, ...]:
@@ -228,10 +246,11 @@ def _partitions(width: int, most: int) -> Iterator[tuple[int, ...]]:
                 yield (most,) * full + (width - full * most,)
 
 
-def _row_cycles(form: DepthwiseForm, code: RowCode) -> int:
+def _row_cycles(form: DepthwiseForm, code: RowCode) -> float:
     """About the cycles of a row of outputs."""
-    looped = sum(block_cycles(form, block) for block in code.looped) + 6
-    return code.turns * looped + sum(block_cycles(form, block) for block in code.rest)
+    looped = sum(block_cycles(form, block) for block in code.looped) + 9
+    cold = 0.0 if form.compact else COLD_CYCLES_PER_BYTE * _code_bytes(form, (*code.looped, *code.rest))
+    return code.turns * looped + sum(block_cycles(form, block) for block in code.rest) + cold
 
 
 def _code_price(form: DepthwiseForm, code: RowCode) -> float:
@@ -244,9 +263,9 @@ def block_cycles(form: DepthwiseForm, block: Block) -> int:
     """About the cycles of a block: loads by groups, products, and 3 cycles for each output."""
     made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
     words, group = len({word for word, _, _ in made}), len(form.data(block.count))
-    weights = 0 if form.resident else len(form.words) + (11 if "r3" in form.sums(block.count) else 6)
+    weights = 0 if form.resident else len(form.words) + (8 if "r3" in form.sums(block.count) else 6)
     row = len(made) + words + -(-words // group) + weights
-    return form.kernel_height * row + 3 * block.count + 8
+    return form.kernel_height * row + 3 * block.count + (4 if form.resident else 11)
 
 
 def largest_offset(form: DepthwiseForm) -> int:

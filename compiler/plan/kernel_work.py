@@ -19,6 +19,7 @@ from thimble.compiler.ir.operator import (
     Accumulator,
     EndRow,
     FirstRow,
+    Input,
     InputRows,
     KernelCall,
     OutputRows,
@@ -110,7 +111,8 @@ class CallShape:
         tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
         kinds = (InputRows, OutputRows, FirstRow, EndRow, Accumulator)
         one_row = by_rows and not any(isinstance(argument, kinds) for argument in call.arguments)
-        prepared = call.source is not None and tables > 0 and packed_entry(call.kernel) == call.kernel
+        as_given = packed_entry(call.kernel) != call.kernel or Input(1) in call.arguments
+        prepared = call.source is not None and tables > 0 and not as_given
         return cls(call.kernel, numbers, tables, one_row, prepared)
 
     def work(self, node: NodeSize, rows: float) -> Work:

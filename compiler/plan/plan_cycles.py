@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
@@ -12,19 +12,21 @@ from thimble.compiler.plan.plan import Plan
 
 
 def predicted_cycles(graph: Graph, plan: Plan, rounding: Rounding, model: CycleModel) -> int:
-    """Cycles of an inference by the model that kernels and schedules are compared by."""
+    """Cycles of an inference by the model that kernels and schedules are compared by; at worst, where flags decide."""
     works = [NodeWork.of(site, rounding) for site in graph.sites]
     calls = Counter(plan.stages[step.stage].node for step in plan.steps)
-    total = 0.0
+    guards = {guard.stage: (guard.flag, guard.wanted) for guard in plan.guards}
+    spent: defaultdict[tuple[int, bool] | None, float] = defaultdict(float)
     for step in plan.steps:
         stage = plan.stages[step.stage]
         if stage.node is None or any(map(plan.is_view, graph.nodes[stage.node].outputs)):
             continue
         work = works[stage.node]
-        if calls[stage.node] == 1:
-            total += model.cycles(work)
-        else:
+        cycles = model.cycles(work)
+        if calls[stage.node] > 1:
             columns = graph.sites[stage.node].output().type.columns
             share = (stage.columns[1] - stage.columns[0]) / max(columns, 1)
-            total += model.step + share * model.cycles(work, step.end - step.first)
-    return round(total)
+            cycles = model.step + share * model.cycles(work, step.end - step.first)
+        spent[guards.get(step.stage)] += cycles
+    flags = {key[0] for key in spent if key is not None}
+    return round(spent[None] + sum(max(spent[flag, True], spent[flag, False]) for flag in flags))

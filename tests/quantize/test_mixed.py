@@ -373,10 +373,3 @@ def test_options_that_need_each_other(files: dict[str, Path], arguments: tuple[s
     code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "--emit", "graph", *given)
     assert code == 2
     assert words in text
-
-
-def test_classes_told_at_run_time_are_refused_with_the_reason(files: dict[str, Path]) -> None:
-    given = ("--calibration", files["calibration"], "--search", "vdqs", "--vdpc", "dynamic")
-    code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "--emit", "graph", *given)
-    assert code == 3
-    assert "fixed sequence of steps" in text

@@ -83,6 +83,8 @@ def report() -> Report:
             "state_bytes": 0,
             "stack_bytes": 208,
             "static_ram_bytes": 16,
+            "fast_weights_bytes": 0,
+            "fast_code_bytes": 0,
             "io_bytes": 266,
             "sram_total_bytes": 2272,
             "weights_bytes": 3001,
@@ -100,6 +102,7 @@ def report() -> Report:
                 buffer("output_9", "output", 0, 10, 2, 2),
             ],
         },
+        "in_ram": {"cycles_in_flash": None, "items": []},
         "latency": {"cycles": None, "instructions": None, "ms": None},
         "layers": [layer(0, "stem", "conv_2d", 4000), layer(1, "mix", "conv_2d", 1000), layer(2, "pool", "mean", 0)],
         "flash_symbols": [
