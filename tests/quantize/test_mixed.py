@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from functools import cache
@@ -173,7 +174,7 @@ def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
     assert DType.INT4 in narrow
 
 
-def test_learned_roundings_are_kept_where_they_lose_less() -> None:
+def test_distilled_choice_is_kept_where_it_loses_less() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     graph, given = windows()
     price = bit_operations(graph)
@@ -182,7 +183,7 @@ def test_learned_roundings_are_kept_where_they_lose_less() -> None:
     )
     assert learned.bits == plain.bits
     assert learned.error <= plain.error
-    assert "learned rounding and ranges" in learned.steps[-1]
+    assert "distillation" in learned.steps[-1]
     kept = "not kept" not in learned.steps[-1]
     assert kept == (export_tflite(learned.graph) != export_tflite(plain.graph))
 
@@ -320,12 +321,14 @@ def test_command_searches_float_and_int8_models(
 
 
 def test_searched_model_is_compiled_and_verified(files: dict[str, Path], tmp_path: Path) -> None:
-    given = ("--calibration", files["calibration"], "--search", "sensitivity", "--reduce", "2")
+    method = "fast" if importlib.util.find_spec("torch") is None else "best"
+    given = ("--quantize", method, "--calibration", files["calibration"], "--search", "sensitivity", "--reduce", "2")
     code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "-o", tmp_path / "out", *given)
     assert code == 0, text
     report = thimble.verify(tmp_path / "out", samples=4)
     assert report["verify"]["mismatched_values"] == 0
     assert {row["runtime"] for row in report["verify"]["runtimes"]} >= {"host", "target"}
+    assert any("distillation: " in step for step in report["quantization"]["steps"]) == (method == "best")
     tensors = report["quantization"]["precision"]["tensors"]
     assert all(row["saved_bit_operations"] > 0 for row in tensors)
     page = write_html(tmp_path / "out").read_text()
