@@ -20,7 +20,7 @@ from thimble.compiler.plan.order import reorder
 from thimble.compiler.plan.plan import Guard, Plan
 
 IMAGE = TensorType((1, 4, 4, 8), DType.INT8, QuantParams((0.5,), (0,)))
-BIT = TensorType((1,), DType.BOOL)
+BIT = TensorType((1, 1, 1, 1), DType.BOOL)
 
 
 class Net:
@@ -111,7 +111,7 @@ def test_a_choice_by_several_bools_guards_nothing() -> None:
     net = Net()
     many = net.add(HasOutliers(0, 0), 0, type_=BIT)
     graph = net.graph(net.add(Select(), many, net.add(Relu(), 0), 0))
-    wide = replace(graph.values[many], type=replace(BIT, shape=(8,)))
+    wide = replace(graph.values[many], type=replace(BIT, shape=(1, 1, 1, 8)))
     values = (*graph.values[:many], wide, *graph.values[many + 1 :])
     assert guarded(graph)
     assert not guarded(replace(graph, values=values))
