@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from thimble.codegen.ram_places import ALL_IN_FLASH, RamPlaces
-from thimble.compiler.driver.memory_report import macs_by_layer
+from thimble.compiler.driver.memory_report import macs_executed
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
@@ -292,4 +292,4 @@ def alternatives(graph: Graph, target: Target, options: CompileOptions) -> Itera
             plan = plan_graph(graph, options.rounding, replace(plan_options(other, None), effort=ADVICE_EFFORT))
             pulled = " --input rows" if feed is InputFeed.ROWS else ""
             flags = f"--schedule {schedule.value} --objective sram{pulled}"
-            yield Alternative(flags, plan.arena_bytes, sum(macs_by_layer(graph, plan)) / max(graph.macs, 1))
+            yield Alternative(flags, plan.arena_bytes, macs_executed(graph, plan) / max(graph.macs, 1))

@@ -10,7 +10,7 @@ from thimble import __version__
 from thimble.codegen.kernels import KernelSettings
 from thimble.codegen.project import Project
 from thimble.compiler.driver.layer_flash import flash_by_layer
-from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
+from thimble.compiler.driver.memory_report import macs_by_layer, macs_executed, memory_report
 from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import sram_bytes
@@ -61,7 +61,7 @@ def build_report(
             "sha256": hashlib.sha256(model).hexdigest(),
             "source_format": source_format,
             "macs": source.macs,
-            "macs_executed": sum(macs),
+            "macs_executed": macs_executed(graph, plan),
         },
         "target": {
             "name": target.name,

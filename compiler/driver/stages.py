@@ -28,7 +28,7 @@ from thimble.compiler.driver.build_folder import (
 )
 from thimble.compiler.driver.kernel_choice import kernel_choices, kernel_settings
 from thimble.compiler.driver.latency import merge_trace
-from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
+from thimble.compiler.driver.memory_report import macs_executed, peak_layer
 from thimble.compiler.driver.narrow_choice import Bought, Price, in_int8, kinds_of
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import (
@@ -395,7 +395,7 @@ def analyze_model(
         "fits": plan.arena_bytes <= ram_limit and project.weights_bytes <= flash_limit,
         "target": target.name,
         "macs": model.source.macs,
-        "macs_executed": sum(macs_by_layer(graph, plan)),
+        "macs_executed": macs_executed(graph, plan),
         "layers": len(graph.nodes),
         "arena_bytes": plan.arena_bytes,
         "arena_bound_bytes": plan.bound_bytes,

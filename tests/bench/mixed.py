@@ -1,4 +1,4 @@
-"""`python -m tests.bench.mixed [vww ic] [--reduce F] [--weights int8] [--learned --jpegs N] [--vdqs]`: fewer bits.
+"""`python -m tests.bench.mixed [vww ic] [--reduce F] [--weights int8] [--learned --jpegs N] [--vdqs [--dynamic]]`: fewer bits.
 
 vww: four calibration sets of 250 images of vww01, which have none in common; each is scored on the other 750. ic: 1,000
 CIFAR training JPEGs, or as many as `--jpegs` says, scored on ic01 and on 1,000 CIFAR test JPEGs drawn once, beside what
@@ -80,9 +80,11 @@ def search(graph: Graph, split: Split, arguments: argparse.Namespace) -> tuple[G
     before = bit_operations(graph)(Bits())
     calibration = Calibration((split.calibration,))
     if arguments.vdqs:
-        found = narrow_patches(graph, calibration, (4, 2), weight=arguments.entropy_weight, phi=arguments.phi)
+        asked = {"weight": arguments.entropy_weight, "phi": arguments.phi, "by_data": arguments.dynamic}
+        found = narrow_patches(graph, calibration, (4, 2), **asked)
         choice = found.choice
         text = f"{before / choice.chosen:.2f} x layers, {choice.by_patches / choice.chosen:.2f} x patches"
+        text += f" (at worst {before / choice.worst:.2f}, {choice.by_patches / choice.worst:.2f})"
         return found.graph, f"{text}, {sum(choice.outliers)} of {len(choice.outliers)} patches with outliers"
     low = LOW_WIDTHS[arguments.fewest_bits]
     widths = Widths(low, () if arguments.weights == "int8" else low)
@@ -104,6 +106,7 @@ def main() -> None:
     parser.add_argument("--learned", action="store_true")
     parser.add_argument("--jpegs", type=int, default=JPEGS, help="calibration images of ic, at most 20,000")
     parser.add_argument("--vdqs", action="store_true")
+    parser.add_argument("--dynamic", action="store_true", help="patches classed by their values")
     parser.add_argument("--phi", type=float, default=PHI)
     parser.add_argument("--entropy-weight", type=float, default=LAMBDA)
     arguments = parser.parse_args()
