@@ -113,12 +113,13 @@ class Frame:
         for register, name in enumerate(job, start=1):
             self.store(a, f"r{register}", name)
 
-    def load(self, a: Listing, register: str, name: str) -> None:
+    def load(self, a: Listing, register: str, name: str, note: str = "") -> None:
         """Fetch a variable."""
+        note = f"{name}: {note}" if note else name
         if self._fast(name):
-            a.op("vmov", register, self._fast(name), note=name)
+            a.op("vmov", register, self._fast(name), note=note)
         else:
-            a.op("ldr", register, f"[sp, #{4 * self.names.index(name)}]", note=name)
+            a.op("ldr", register, f"[sp, #{4 * self.names.index(name)}]", note=note)
 
     def load_all(self, a: Listing, variables: Sequence[tuple[str, str]]) -> None:
         """Fetch variables, each into the register before its name."""

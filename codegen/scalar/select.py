@@ -8,7 +8,7 @@ from dataclasses import replace
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.scalar.addition import specialise_add
 from thimble.codegen.scalar.batch_matmul import specialise_batch_matmul
-from thimble.codegen.scalar.convolution import conv_2d_variants, specialise_conv_2d
+from thimble.codegen.scalar.convolution import conv_2d_variants, specialise_conv_2d, specialise_conv_2d_add
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.depthwise import depthwise_variants, specialise_depthwise
 from thimble.codegen.scalar.fully_connected import fully_connected_variants, specialise_fully_connected
@@ -22,6 +22,7 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "add_s8": specialise_add,
     "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
+    "conv_2d_add_s8": specialise_conv_2d_add,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
     "reduce_sum_s8": specialise_sum,

@@ -184,6 +184,7 @@ class Operator(ABC):
     input whose very bytes are the only output, so that both can share memory; None for operators that compute.
     `moves_values` says that `reference` is right for every element type, quantized or not.
     `takes_packed` says that `constraints` tell which int4 and int2 operands are taken; other operators take none.
+    `alternatives` are two inputs of which the kernel reads only one: the first where input 0, a single bool, is true.
     """
 
     name: ClassVar[str]
@@ -192,6 +193,7 @@ class Operator(ABC):
     copied_input: ClassVar[int | None] = None
     moves_values: ClassVar[bool] = False
     takes_packed: ClassVar[bool] = False
+    alternatives: ClassVar[tuple[int, int] | None] = None
 
     @abstractmethod
     def shapes(self, site: Site) -> tuple[Shape, ...]:
