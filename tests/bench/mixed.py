@@ -1,5 +1,6 @@
 """`python -m tests.bench.mixed [vww ic] [--reduce F] [--weights int8] [--learned --jpegs N] [--vdqs [--dynamic]]`
 measures models in fewer bits.
+
 vww: four calibration sets of 250 images of vww01, which have none in common; each is scored on the other 750. ic: 1,000
 CIFAR training JPEGs, or as many as `--jpegs` says, scored on ic01 and on 1,000 CIFAR test JPEGs drawn once, beside what
 the int8 model has there.
