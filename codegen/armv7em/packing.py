@@ -8,9 +8,10 @@ import numpy as np
 
 from thimble.codegen.armv7em.shared_shift import SharedShift
 from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.words import int32_words, unsigned
-from thimble.compiler.ir.operator import Argument, Array, EndRow, FirstRow, InputRows, OutputRows, Scratch, Table
+from thimble.compiler.ir.operator import Argument, Array, Scratch, Table
 
 BIASES = 2
 """Words of a pair's table before its weights."""
@@ -57,7 +58,7 @@ class PairsTable(Table):
 def call_arguments(words: Array, scratch_bytes: int, pairs: PairsLayout | None = None) -> tuple[Argument, ...]:
     """Those of a kernel for output rows [first, end) with packed weights, which may be those of pair_words."""
     table = Table("packed", words) if pairs is None else PairsTable("packed", words, pairs)
-    return (InputRows(0), table, Scratch(scratch_bytes, "uint32_t"), OutputRows(0), FirstRow(), EndRow())
+    return row_arguments(table, Scratch(scratch_bytes, "uint32_t"))
 
 
 def channel_pairs(channels: int) -> Array:
