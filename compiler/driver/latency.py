@@ -28,7 +28,7 @@ def merge_trace(report: dict[str, Any], trace: Trace) -> None:
     if invoke is None or not invoke.calls:
         return
     cycles = _mean(invoke.inclusive_cycles, invoke.calls)
-    report["latency"] = {
+    report["latency"] |= {
         "cycles": cycles,
         "instructions": _mean(invoke.inclusive_instructions, invoke.calls),
         "ms": None if cycles is None else round(cycles / report["target"]["clock_hz"] * 1000, 4),

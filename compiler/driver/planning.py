@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from thimble.compiler.driver.memory_report import macs_by_layer
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
-from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
+from thimble.compiler.ir.errors import DoesNotFit, TooSlow, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cycles import cycle_model
@@ -84,9 +84,14 @@ def least_plan(graph: Graph, options: CompileOptions, make: Callable[[Graph], tu
 
 
 def plan_with_kernels(
-    graph: Graph, choices: KernelChoices, options: CompileOptions, limit_bytes: int, show: ShowProgress, target: Target
+    graph: Graph,
+    choices: KernelChoices | None,
+    options: CompileOptions,
+    limit_bytes: int,
+    show: ShowProgress,
+    target: Target,
 ) -> KernelPlan:
-    """The kernels of a graph and its plan, as `make_plan` says."""
+    """The kernels of a graph and its plan, as `make_plan` says; without choices it keeps its own."""
     with show() as progress:
         asked = plan_request(options, limit_bytes, target, progress)
         made = plan_kernels(graph, choices, options.rounding, asked)
@@ -103,7 +108,9 @@ def plan_request(
     """The user's options as the planner takes them, with the memories of a target and what kernels cost there."""
     regions = () if target is None else arena_regions(target, options)
     cycles = None if target is None else cycle_model(target.name)
-    return replace(plan_options(options, limit_bytes, progress), regions=regions, cycles=cycles)
+    limit = None if target is None or options.max_ms is None else int(options.max_ms * target.clock_hz / 1000)
+    asked = plan_options(options, limit_bytes, progress)
+    return replace(asked, regions=regions, cycles=cycles, max_cycles=limit)
 
 
 def plan_options(
@@ -182,6 +189,17 @@ def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions)
         plan.arena_bytes,
         limit,
     )
+
+
+def milliseconds(cycles: int, target: Target) -> float:
+    """The time that cycles take at a target's clock."""
+    return round(cycles / target.clock_hz * 1000, 4)
+
+
+def check_time(ms: float, options: CompileOptions, how: str) -> None:
+    """Raise TooSlow where an inference takes longer than is allowed; `how` says how that is known."""
+    if options.max_ms is not None and ms > options.max_ms:
+        raise TooSlow(f"The model is too slow: an inference {how} {ms:g} ms, {options.max_ms:g} ms are allowed.")
 
 
 def limit_text(limit: int, have: int) -> str:

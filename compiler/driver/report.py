@@ -13,7 +13,7 @@ from thimble.compiler.driver.layer_flash import flash_by_layer
 from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
 from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.options import CompileOptions
-from thimble.compiler.driver.planning import sram_bytes
+from thimble.compiler.driver.planning import milliseconds, sram_bytes
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
@@ -36,6 +36,7 @@ def build_report(
     options: CompileOptions,
     scratch_limits: Sequence[int],
     settings: KernelSettings,
+    predicted_cycles: int | None,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -70,7 +71,13 @@ def build_report(
             "timing_error_percent": target.timing_error_percent,
         },
         "memory": memory_report(graph, plan, target, project, sizes),
-        "latency": {"cycles": None, "instructions": None, "ms": None},
+        "latency": {
+            "cycles": None,
+            "instructions": None,
+            "ms": None,
+            "predicted_cycles": predicted_cycles,
+            "predicted_ms": None if predicted_cycles is None else milliseconds(predicted_cycles, target),
+        },
         "layers": _layers(graph, plan, project, sizes, macs),
         "narrow_tensors": narrow_tensors(graph, options.rounding, cycle_model(target.name)),
         "functions": [],

@@ -34,9 +34,10 @@ from thimble.compiler.driver.planning import (
     ShowProgress,
     check_input_feed,
     check_ram,
+    check_time,
     least_plan,
     limit_text,
-    make_plan,
+    milliseconds,
     peak_text,
     plan_text,
     plan_with_kernels,
@@ -82,7 +83,7 @@ class Origin:
 class Model:
     """A model that is being compiled: `source` is its own graph, `plain` what is left of it to execute, and `graph`
     that with the kernels that its plan is for, made by `settings` within `scratch_limits` bytes of scratch for each
-    node.
+    node; it is predicted to take `predicted_cycles`.
 
     `origin` is the float model behind a `source` that was quantized here; `data` is then the integers' TFLite file.
     """
@@ -98,6 +99,7 @@ class Model:
     name: str
     options: CompileOptions
     origin: Origin | None = None
+    predicted_cycles: int | None = None
 
     def project(self, plan: Plan) -> Project:
         """The firmware project of a plan."""
@@ -125,6 +127,7 @@ class Model:
             options=self.options,
             scratch_limits=self.scratch_limits,
             settings=self.settings,
+            predicted_cycles=self.predicted_cycles,
         )
         if self.origin is not None:
             keep_float_model(folder, report, self.origin.data, self.origin.path)
@@ -236,6 +239,7 @@ def _compile_once(
         write_report(out, report)
         return report
     check_ram(model.graph, plan, model.target, options)
+    check_time(predicted_ms(model), options, "is predicted to take")
     with new_build_folder(out) as folder:
         report = model.build(plan, folder, say)
         limit = sram_limit(model.target, options, plan)
@@ -297,11 +301,9 @@ def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> t
 def _plan_graph(model: Model, limit_bytes: int, show: ShowProgress, plain: Graph) -> tuple[Model, Plan]:
     """The model with a graph that it can be left to execute, its kernels, and its plan."""
     choices = kernel_choices(plain, model.target, model.options.rounding, model.settings)
-    if choices is None:
-        plan = make_plan(plain, model.options, limit_bytes, show, model.target)
-        return replace(model, plain=plain, graph=plain), plan
     made = plan_with_kernels(plain, choices, model.options, limit_bytes, show, model.target)
-    return replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits), made.plan
+    limits, cycles = made.scratch_limits, made.cycles
+    return replace(model, plain=plain, graph=made.graph, scratch_limits=limits, predicted_cycles=cycles), made.plan
 
 
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:
@@ -319,6 +321,11 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     return "".join(f"/* ==== {file} ==== */\n{text}\n" for file, text in project.files.items())
 
 
+def predicted_ms(model: Model) -> float:
+    """The time that an inference of a planned model is predicted to take."""
+    return milliseconds(model.predicted_cycles or 0, model.target)
+
+
 def measure(report: dict[str, Any], sim_elf: Path, target: Target, say: Say) -> None:
     """Merge stack and cycles of one inference on zeros into a report.
 
@@ -333,7 +340,8 @@ def measure(report: dict[str, Any], sim_elf: Path, target: Target, say: Say) -> 
 
 
 def check_limits(report: dict[str, Any], target: Target, options: CompileOptions) -> None:
-    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit."""
+    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit, TooSlow where an
+    inference took longer than is allowed."""
     memory = report["memory"]
     for label, need, have, asked in (
         ("SRAM", memory["sram_total_bytes"], report["target"]["ram_bytes"], options.max_sram_bytes),
@@ -347,6 +355,8 @@ def check_limits(report: dict[str, Any], target: Target, options: CompileOptions
                 need,
                 limit,
             )
+    if report["latency"]["ms"] is not None:
+        check_time(report["latency"]["ms"], options, "takes on the simulated chip")
 
 
 def analyze_model(
@@ -377,6 +387,7 @@ def analyze_model(
         "arena_bytes": plan.arena_bytes,
         "arena_bound_bytes": plan.bound_bytes,
         "steps": len(plan.steps),
+        "predicted_ms": predicted_ms(model),
         "peak_layer": peak_layer(plan),
         "peak": peak_text(graph, plan),
         "sram_left_bytes": ram_limit - plan.arena_bytes,
