@@ -44,9 +44,9 @@ class PlanOptions:
     objective: Objective = Objective.BALANCED
     max_sram_bytes: int | None = None
     uses_limit: bool = False
-    max_cycles: int | None = None
     input_by_rows: bool = False
     effort: float = EFFORT
     regions: tuple[Region, ...] = ()
     cycles: CycleModel | None = None
+    max_cycles: int | None = None
     progress: Callable[[str, float], None] = lambda what, part: None
