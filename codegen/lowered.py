@@ -13,7 +13,8 @@ from thimble.codegen.places import RowTable
 class ConstantArray:
     """A constant array in flash: `comment` gives shape and source.
 
-    `reads` is about how many of its bytes an inference reads, `fast` tells whether it is copied to RAM before main.
+    `reads` is about how many of its bytes an inference reads, `node` the first that reads it, None for a state;
+    `fast` tells whether it is copied to RAM before main.
     """
 
     name: str
@@ -23,6 +24,7 @@ class ConstantArray:
     comment: str
     bytes: int
     reads: int = 0
+    node: int | None = None
     fast: bool = False
 
 
@@ -142,7 +144,8 @@ class Schedule:
 class Lowered:
     """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name.
 
-    `plain_kernels` are those of the runtime; `generated` are the files of kernels made for this graph.
+    `plain_kernels` are those of the runtime; `generated` are the files of kernels made for this graph; `sources` are
+    the C files that hold the kernels of each node.
     """
 
     layers: tuple[Layer, ...]
@@ -153,6 +156,7 @@ class Lowered:
     kernels: tuple[str, ...]
     plain_kernels: tuple[str, ...]
     generated: Mapping[str, str]
+    sources: Mapping[int, frozenset[str]]
 
     def kernels_of_nodes(self) -> dict[int, tuple[str, ...]]:
         """The kernels that the stages of each node call, by name; views have none."""

@@ -246,6 +246,15 @@ def latency_text(report: Report) -> str:
     return text
 
 
+def _copied(report: Report) -> str:
+    """What start-up code copies to RAM, and what that was measured to bring."""
+    memory, in_flash = report["memory"], report["in_ram"]["cycles_in_flash"]
+    parts = [f"{kind} copied from flash {memory[f'fast_{kind}_bytes']:,}" for kind in ("weights", "code")]
+    text = ", ".join(part for part in parts if not part.endswith(" 0"))
+    saved = None if in_flash is None or report["latency"]["cycles"] is None else in_flash - report["latency"]["cycles"]
+    return f"in it {text}" + (f": {saved:,} cycles less" if saved else "") if text else ""
+
+
 def _bars(report: Report) -> tuple[CapacityBar, CapacityBar]:
     memory, target = report["memory"], report["target"]
     state, scratch = memory["state_bytes"], memory["scratch_bytes"]
@@ -256,7 +265,7 @@ def _bars(report: Report) -> tuple[CapacityBar, CapacityBar]:
     sram = (
         Part("arena", memory["arena_bytes"], "arena", f"in it {', '.join(within)}"),
         Part("stack", memory["stack_bytes"] or 0, "stack", stack_note),
-        Part("other static RAM", memory["static_ram_bytes"], "static"),
+        Part("other static RAM", memory["static_ram_bytes"], "static", _copied(report)),
     )
     flash = (
         Part("weights and tables", memory["weights_bytes"], "constants"),

@@ -23,6 +23,8 @@ def memory_report(graph: Graph, plan: Plan, target: Target, project: Project, si
         "state_bytes": plan.bytes_of(BufferKind.STATE),
         "stack_bytes": None,
         "static_ram_bytes": sizes.ram_static_bytes - plan.arena_bytes,
+        "fast_weights_bytes": sizes.fast_weights_bytes,
+        "fast_code_bytes": sizes.fast_code_bytes,
         "io_bytes": io_bytes(plan),
         "sram_total_bytes": sizes.ram_static_bytes,
         "weights_bytes": project.weights_bytes,

@@ -14,7 +14,9 @@ from thimble.compiler.driver.memory_report import macs_by_layer, macs_executed, 
 from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import sram_bytes
+from thimble.compiler.driver.ram_tuning import InRam
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ops.conv_2d_add import Conv2DAdd
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
 from thimble.targets.elf import ElfSizes
@@ -36,6 +38,7 @@ def build_report(
     options: CompileOptions,
     scratch_limits: Sequence[int],
     settings: KernelSettings,
+    in_ram: InRam,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -50,6 +53,7 @@ def build_report(
             **options.recorded(),
             "scratch_limits_bytes": list(scratch_limits),
             "winograd_bytes": settings.winograd_bytes,
+            "additions_fused": any(isinstance(node.op, Conv2DAdd) for node in graph.nodes),
             "tuned": settings.tuned.rows,
         },
         "model": {
@@ -64,12 +68,13 @@ def build_report(
             "title": target.title,
             "core": target.core,
             "clock_hz": target.clock_hz,
-            "ram_bytes": sram_bytes(target, options, plan),
+            "ram_bytes": sram_bytes(target, options, plan, in_ram.places),
             "flash_bytes": target.flash_bytes,
             "timing": target.timing,
             "timing_error_percent": target.timing_error_percent,
         },
         "memory": memory_report(graph, plan, target, project, sizes),
+        "in_ram": in_ram.report(project),
         "latency": {"cycles": None, "instructions": None, "ms": None},
         "layers": _layers(graph, plan, project, sizes, macs),
         "narrow_tensors": narrow_tensors(graph, options.rounding, cycle_model(target.name)),

@@ -109,7 +109,8 @@ class KernelCall:
     """One call of a C kernel: `thimble_<kernel>(&params, arguments...)`.
 
     `kernel` names the runtime's thimble_<kernel>.c and .h, or those of `source`; `params` are the fields of its
-    `thimble_<kernel>_params` struct in order: int, float (emitted as float) or a tuple (an array field).
+    `thimble_<kernel>_params` struct by name: int, float (emitted as float) or a tuple (an array field). A field of a
+    member that is a struct is named "member.field".
     Where not `overlaps`, the call writes before it has read all of its input, in an order of its own: what one call
     writes must then not lie over anything that it reads, whatever the operator's overlaps say.
     A call for a node whole may write `ahead_bytes` of its output sooner than the operator's overlaps suppose.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from thimble.compiler.ir.operator import Span
+import numpy as np
+
+from thimble.compiler.ir.operator import Array, Span
 
 ROW_UNIT = 4
 """What offsets of rows that lie alone are counted in (THIMBLE_ROW_UNIT of runtime_c/kernels/thimble_rows.h)."""
@@ -163,14 +165,18 @@ class Plan:
 
     def live_bytes(self, step: int) -> int:
         """Bytes of the arena that hold something at a step: an output that lies over an operand shares its bytes."""
-        total, top = 0, 0
-        for b in sorted(self.buffers, key=lambda b: b.offset):
-            if b.first_step <= step <= b.last_step:
-                total += max(b.end - max(b.offset, top), 0)
-                top = max(top, b.end)
-        return total
+        return int(self._live_bytes()[step])
 
     @property
     def peak_step(self) -> int:
         """The first step at which the most bytes are live."""
-        return max(range(len(self.steps)), key=self.live_bytes, default=0)
+        return int(self._live_bytes().argmax()) if self.steps else 0
+
+    def _live_bytes(self) -> Array:
+        """Live bytes by step."""
+        live, tops = np.zeros((2, len(self.steps)), np.int64)
+        for b in sorted(self.buffers, key=lambda b: b.offset):
+            steps = slice(b.first_step, b.last_step + 1)
+            live[steps] += np.maximum(b.end - np.maximum(tops[steps], b.offset), 0)
+            np.maximum(tops[steps], b.end, out=tops[steps])
+        return live
