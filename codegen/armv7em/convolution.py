@@ -26,7 +26,7 @@ from thimble.codegen.armv7em.windows import MAX_WORDS, Window, window_weights
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
 from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
@@ -198,9 +198,8 @@ def _by_parts(given: _Given) -> KernelCall | None:
 
 
 def _column_params(sizes: Sizes, depth: int, columns: int, arithmetic: Arithmetic) -> tuple[tuple[str, int], ...]:
-    dropped = ("group_channels", "output_zero_point")
     return (
-        *((name, value) for name, value in sizes.items() if name not in dropped),
+        *window_kernel_params(sizes, ("group_channels", "output_zero_point")),
         ("depth", depth),
         ("columns", columns),
         ("folded", int(arithmetic.folded)),
@@ -280,9 +279,9 @@ def _by_flat_pixels(given: _Given) -> KernelCall | None:
     depth, pixels = sizes["input_channels"], _pixels(given)
     if not _keeps_pixels(sizes) or depth == 1 or pixels < MIN_PIXELS:
         return None
-    tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
     unroll = given.core.variant.unroll
-    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails, unroll)
+    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), False, unroll)
+    form = _with_tails(form, pixels)
     spare = _rows_bytes(form, 1)
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
     wanted = max(PIXELS_AT_ONCE, PORTION_BYTES // form.pixel_bytes)
@@ -308,8 +307,7 @@ def _by_flat_windows(given: _Given) -> KernelCall | None:
         return None
     if sizes["pad_left"] * sizes["input_channels"] > window.pitch:  # all windows lie left of the image
         return None
-    tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
-    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)
+    form = _with_tails(RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels), pixels)
     spare = _rows_bytes(form, 1) + held_bytes
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
     windows = pixels_portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
@@ -330,6 +328,13 @@ def _by_flat_windows(given: _Given) -> KernelCall | None:
     source = conv_2d_rows_source(form, given.core.has_fpu, window)
     name = f"conv_2d_windows_dsp_{form.name}_{window.name}"
     return KernelCall(name, params, call_arguments(words, scratch), source)
+
+
+def _with_tails(form: RowMatmulForm, pixels: int) -> RowMatmulForm:
+    """The form that makes one or two `pixels` behind the last four one by one, where that is worth its code."""
+    tails = replace(form, tails=True)
+    is_faster = pixels <= MAX_PIXELS_WITH_TAILS or tails.unroll == form.unroll
+    return tails if pixels % 4 in (1, 2) and is_faster else form
 
 
 def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:

@@ -132,7 +132,7 @@ def _unpacked_once(wide: KernelCall, dtype: DType) -> KernelCall:
     name = f"{wide.kernel}_w{dtype.bits}{_ONCE}"
     assert wide.source is not None
     folded, shift = _arithmetic(wide.kernel, _inner_sizes(wide))
-    inner = any("." in name for name, _ in wide.params)
+    inner = any(name.startswith("kernel.") for name, _ in wide.params)
     source = _once_source(wide.source, wide.kernel, name, folded, shift, inner, declarations(wide.arguments))
     return _narrowed(wide, dtype, name, _once_bytes(wide), source)
 

@@ -9,7 +9,7 @@ from thimble.codegen.armv81m.blocks import BLOCK_CHANNELS, LANES, packed_blocks
 from thimble.codegen.armv81m.rendering import render
 from thimble.codegen.armv81m.row_convolution import PIXELS_AT_ONCE, row_call, row_form
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
 from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
@@ -142,7 +142,7 @@ def _windows_call(layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, one_r
     turns = (windows.steps - 1) // UNROLL if segments == 1 else 0
     form = WindowForm(segments, windows.steps - UNROLL * turns, turns > 0, arithmetic, one_row)
     params = (
-        *((name, value) for name, value in sizes.items() if name != "group_channels"),
+        *window_kernel_params(sizes, ("group_channels",)),
         ("segment_bytes", LANES * windows.steps),
         ("turns", turns),
         ("row_parts", windows.row_parts),

@@ -13,6 +13,7 @@ import numpy as np
 
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.sizes import Sizes, window_kernel_params
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables
 from thimble.codegen.scalar.pair_sums import SEGMENT, pair_sums_listing
@@ -55,7 +56,7 @@ class PanelForm:
 
 def panel_call(
     layer: PlainLayer,
-    sizes: dict[str, int],
+    sizes: Sizes,
     tail: Tail,
     constants: Requantization,
     core: Core,
@@ -80,7 +81,7 @@ def panel_call(
     depth = form.depth_of(taps)
     weights = np.zeros((channels, depth), np.int8)
     weights[:, :taps] = layer.weights
-    params = (*((name, value) for name, value in sizes.items() if name != "group_channels"), ("depth", depth))
+    params = (*window_kernel_params(sizes, ("group_channels",)), ("depth", depth))
     tables = constant_tables(layer.start, constants, form.block)
     table = blocked_weights(weights, form.block)
     arguments = (

@@ -53,7 +53,7 @@ from thimble.compiler.ops.fixed_point import (
 )
 from thimble.compiler.ops.packed import is_packed, packed_call, weights_argument
 from thimble.compiler.ops.row_windows import by_rows, window_columns, window_part, window_rows
-from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
+from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis, window_params
 
 Params = tuple[tuple[str, ParamValue], ...]
 
@@ -273,25 +273,15 @@ class WindowConvolution(WeightedOperator):
 
     def window_call(self, site: Site, kernel: str, depth: tuple[str, int]) -> KernelCall:
         """The call of `kernel`_s8 or _s16; `depth` is the parameter that tells how channels combine."""
-        _, height, width, channels_in = site.input(0).type.shape
         channels = site.output().type.shape[3]
         rows, columns = self.axes(site)
         geometry: Params = (
-            ("input_height", height),
-            ("input_width", width),
-            ("input_channels", channels_in),
+            ("input_channels", site.input(0).type.shape[3]),
+            ("output_channels", channels),
             depth,
-            ("kernel_height", rows.kernel),
-            ("kernel_width", columns.kernel),
-            ("stride_height", rows.stride),
-            ("stride_width", columns.stride),
+            *window_params(rows, columns),
             ("dilation_height", rows.dilation),
             ("dilation_width", columns.dilation),
-            ("pad_top", rows.pad),
-            ("pad_left", columns.pad),
-            ("output_height", rows.output),
-            ("output_width", columns.output),
-            ("output_channels", channels),
         )
         return by_rows(self.weighted_call(site, kernel, geometry, channels))
 

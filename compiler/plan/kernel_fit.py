@@ -242,7 +242,7 @@ class KernelFit:
             if best is not None and self._score_of(best) <= self._score_at_best(point):
                 break
             if point.arena_bytes > LOOSE * point.plan.bound_bytes:
-                point = self._laid_out(draft, point.scratch_limits, self._options.effort)
+                point = self._laid_out(draft, point.scratch_limits, self._options.effort, point.plan)
             if limit is None or point.arena_bytes <= limit:
                 best = point if best is None or self._score_of(point) < self._score_of(best) else best
         return best
@@ -318,12 +318,15 @@ class KernelFit:
                     found.add(stage.node)
         return found
 
-    def _laid_out(self, draft: _Draft, limits: tuple[int, ...], effort: float) -> FrontierPoint:
+    def _laid_out(
+        self, draft: _Draft, limits: tuple[int, ...], effort: float, quicker: Plan | None = None
+    ) -> FrontierPoint:
+        """A schedule with kernels; `quicker` is its plan with no effort, if it was made."""
         graph, rounding = self._choices.choose(limits), self._search.rounding
         if draft.runs is None:
             plan = plan_layers(graph, rounding, effort)
         else:
             rows = row_graph(graph, rounding, self._options.input_by_rows)
-            plan = lay_out(rows, stage_runs(rows, draft.runs), effort)
+            plan = lay_out(rows, stage_runs(rows, draft.runs), effort, quicker=quicker)
         cycles = draft.curve.cycles_with(limits)
         return FrontierPoint(plan, cycles, draft.macs, draft.runs, limits)

@@ -95,17 +95,22 @@ def most_shared(over: int, under: int, distance: int) -> int:
     return max(min(over, under, over - distance), 0)
 
 
-def place(requests: Sequence[Request], slides: Sequence[Slide] = (), effort: float = 1.0) -> tuple[int, ...]:
+def place(
+    requests: Sequence[Request],
+    slides: Sequence[Slide] = (),
+    effort: float = 1.0,
+    start: Sequence[int] | None = None,
+) -> tuple[int, ...]:
     """An offset for each request, such that no two that are live together overlap, but for what slides allow.
 
     The same for the same input and effort on every machine; an effort of 0 tries the simple orders alone. At 1 it
-    takes about a second where the bound is not reached.
+    takes about a second where the bound is not reached. `start` is what an effort of 0 gave, if it is known.
     """
     if not requests:
         return ()
     conflicts = find_conflicts(requests, slides)
     bound = lower_bound(requests, slides)
-    offsets = _first_fits(requests, conflicts, bound)
+    offsets = _first_fits(requests, conflicts, bound) if start is None else tuple(start)
     if effort > 0 and arena_bytes(requests, offsets) > bound:
         return Ejection(requests, conflicts).search(offsets, bound, int(EJECTION_WORK * effort))
     return offsets
@@ -137,7 +142,7 @@ def _first_fit(
     offsets = [-1] * len(requests)
     for i in order:
         # Offsets strictly between the two ends of a pair would touch what is there.
-        taken = [(offsets[j] + low, offsets[j] + high) for j, low, high in conflicts[i] if offsets[j] >= 0]
+        taken = [(at + low, at + high) for j, low, high in conflicts[i] if (at := offsets[j]) >= 0]
         taken.sort()
         offsets[i] = _choose(taken, requests[i].alignment, tightest)
         if offsets[i] + requests[i].bytes > most:

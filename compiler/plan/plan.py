@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from thimble.compiler.ir.operator import Span
+import numpy as np
+
+from thimble.compiler.ir.operator import Array, Span
 
 ROW_UNIT = 4
 """What offsets of rows that lie alone are counted in (THIMBLE_ROW_UNIT of runtime_c/kernels/thimble_rows.h)."""
@@ -93,6 +95,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """A stage that runs only where the graph value `flag`, a single bool that was made before, is `wanted`."""
+
+    stage: int
+    flag: int
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Bytes [start, end) of the arena, which lie in the memory `memory` of the chip, apart from its other blocks.
 
@@ -116,6 +127,8 @@ class Plan:
     `steps` run in order; each stage's steps cover it in order. The nodes that make `views` do nothing at their step;
     the buffer of a view's base lives as long as its views. The arena is divided into `blocks`, one behind the other:
     offsets count through all of them, and no buffer lies in two. Without any, the arena is one block of any RAM.
+    The steps of stages with `guards` are left out by what the values of an inference are; a value that only such a
+    stage makes has a buffer that others may use at the steps that do not run where the stage does.
     """
 
     buffers: tuple[Buffer, ...]
@@ -126,6 +139,7 @@ class Plan:
     bound_bytes: int
     views: tuple[View, ...] = ()
     blocks: tuple[Block, ...] = ()
+    guards: tuple[Guard, ...] = ()
 
     def block_at(self, offset: int) -> Block:
         """The block that holds the byte at an offset."""
@@ -151,14 +165,18 @@ class Plan:
 
     def live_bytes(self, step: int) -> int:
         """Bytes of the arena that hold something at a step: an output that lies over an operand shares its bytes."""
-        total, top = 0, 0
-        for b in sorted(self.buffers, key=lambda b: b.offset):
-            if b.first_step <= step <= b.last_step:
-                total += max(b.end - max(b.offset, top), 0)
-                top = max(top, b.end)
-        return total
+        return int(self._live_bytes()[step])
 
     @property
     def peak_step(self) -> int:
         """The first step at which the most bytes are live."""
-        return max(range(len(self.steps)), key=self.live_bytes, default=0)
+        return int(self._live_bytes().argmax()) if self.steps else 0
+
+    def _live_bytes(self) -> Array:
+        """Live bytes by step."""
+        live, tops = np.zeros((2, len(self.steps)), np.int64)
+        for b in sorted(self.buffers, key=lambda b: b.offset):
+            steps = slice(b.first_step, b.last_step + 1)
+            live[steps] += np.maximum(b.end - np.maximum(tops[steps], b.offset), 0)
+            np.maximum(tops[steps], b.end, out=tops[steps])
+        return live

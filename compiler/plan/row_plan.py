@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -11,11 +10,12 @@ import numpy as np
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.gaps import SCRATCH_ALIGNMENT
+from thimble.compiler.plan.guards import guards_of
 from thimble.compiler.plan.kernels import NodeNeeds
 from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place, step_bounds
 from thimble.compiler.plan.plan import ADDRESSABLE_BYTES, Buffer, BufferKind, Plan, View
 from thimble.compiler.plan.regions import Region
-from thimble.compiler.plan.row_graph import RowGraph
+from thimble.compiler.plan.row_graph import Home, RowGraph
 from thimble.compiler.plan.runs import Parts, Run
 from thimble.compiler.plan.spread import spread_plan
 from thimble.compiler.plan.stages import RanStage, Staged, StoredTile, stage_runs
@@ -36,9 +36,18 @@ def plan_runs(graph: RowGraph, runs: Sequence[Run], effort: float = EFFORT, regi
     return lay_out(graph, stage_runs(graph, runs), effort, regions)
 
 
-def lay_out(graph: RowGraph, staged: Staged, effort: float = EFFORT, regions: Sequence[Region] = ()) -> Plan:
-    """The plan of a schedule that has stages and tiles already, as plan_runs makes it."""
-    plan = _place(graph, staged, effort, regions)
+def lay_out(
+    graph: RowGraph,
+    staged: Staged,
+    effort: float = EFFORT,
+    regions: Sequence[Region] = (),
+    quicker: Plan | None = None,
+) -> Plan:
+    """The plan of a schedule that has stages and tiles already, as plan_runs makes it.
+
+    `quicker` is the plan of it in one block with no effort, which it begins with, if it was made already.
+    """
+    plan = _place(graph, staged, effort, regions, quicker)
     if any(b.row is not None and b.offset - plan.block_at(b.offset).start >= ADDRESSABLE_BYTES for b in plan.buffers):
         # Large tensors lie lowest, so that what is left alone would lie behind them: no tensor is.
         for stored in staged.tiles:
@@ -95,37 +104,62 @@ def _scratch_bytes(parts: Parts, ran: RanStage) -> int:
     return parts.scratch_bytes(ran.node, ran.steps, ran.stage.columns)
 
 
-def _place(graph: RowGraph, staged: Staged, effort: float, regions: Sequence[Region]) -> Plan:
+def _place(
+    graph: RowGraph, staged: Staged, effort: float, regions: Sequence[Region], quicker: Plan | None = None
+) -> Plan:
     pieces = _Pieces(graph, staged)
     slides = pieces.slides()
+    start = None if quicker is None or quicker.arena_bytes > ADDRESSABLE_BYTES else pieces.offsets_in(quicker)
     exact_effort = EXACT_SHARE * effort if len(pieces.requests) <= EXACT_REQUESTS else max(effort - EFFORT, 0.0)
-    placement = place_exactly(pieces.requests, place(pieces.requests, slides, effort), slides, exact_effort)
+    placement = place_exactly(pieces.requests, place(pieces.requests, slides, effort, start), slides, exact_effort)
     plan = Plan(
-        buffers=tuple(replace(b, offset=placement.offsets[request]) for b, request in pieces.buffers),
+        buffers=tuple(pieces.buffers_at(placement.offsets)),
         stages=tuple(ran.stage for ran in staged.stages),
         tiles=tuple(stored.tile for stored in staged.tiles),
         steps=tuple(staged.steps),
         arena_bytes=max(arena_bytes(pieces.requests, placement.offsets), 1),
         bound_bytes=placement.bound_bytes,
         views=tuple(View(*pair) for pair in graph.views.items()),
+        guards=guards_of(graph.graph, [ran.stage for ran in staged.stages]),
     )
-    bodies = [request for _, request in pieces.buffers]
-    return spread_plan(graph.graph, plan, pieces.requests, bodies, slides, regions, effort) if regions else plan
+    return spread_plan(graph.graph, plan, pieces.requests, pieces.bodies, slides, regions, effort) if regions else plan
 
 
 class _Pieces:
-    """What a schedule keeps in memory: bodies to place, and buffers with the index of the body in which each lies."""
+    """What a schedule keeps in memory, as bodies to place: tiles or their rows, and the own memory of stages."""
 
     def __init__(self, graph: RowGraph, staged: Staged) -> None:
         self._graph, self._staged, self._parts = graph, staged, Parts(graph)
         self.requests: list[Request] = []
-        self.buffers: list[tuple[Buffer, int]] = []
         self._wholes: dict[int, int] = {}  # tile to request
         self._rows: dict[tuple[int, int], int] = {}  # tile and row, counted from the tile's first, to request
+        self._memories: list[tuple[int, int, BufferKind]] = []  # request, stage, and what it is there for
         for index, stored in enumerate(staged.tiles):
             self._add_tile(index, stored)
         for index, ran in enumerate(staged.stages):
             self._add_memory(index, ran)
+
+    @property
+    def bodies(self) -> list[int]:
+        """The request in which each buffer lies: a stage's memory has a buffer for each part, all else one."""
+        counts = {request: len(self.requests[request].parts) for request, _, _ in self._memories}
+        return [number for number in range(len(self.requests)) for _ in range(counts.get(number, 1))]
+
+    def offsets_in(self, plan: Plan) -> list[int]:
+        """The offset of each request in a plan of the same schedule."""
+        offsets = [0] * len(self.requests)
+        for request, buffer in zip(self.bodies, plan.buffers, strict=True):
+            offsets[request] = buffer.offset
+        return offsets
+
+    def buffers_at(self, offsets: Sequence[int]) -> Iterator[Buffer]:
+        """The buffers, with each request at its offset."""
+        for index, stored in enumerate(self._staged.tiles):
+            yield from self._buffers_of_tile(index, stored, offsets)
+        for request, stage, kind in self._memories:
+            for part in self.requests[request].parts:  # an accumulator has one
+                life = part.first, part.last
+                yield Buffer(f"{kind.value}_{stage}", kind, offsets[request], part.bytes, *life, stage=stage)
 
     def slides(self) -> tuple[Slide, ...]:
         """Rows that may lie over rows, and layers over layers, that nobody reads any more when they are written."""
@@ -168,44 +202,49 @@ class _Pieces:
         return self._rows[tile, number], 0
 
     def _add_tile(self, index: int, stored: StoredTile) -> None:
-        home = self._graph.homes[stored.tile.value]
-        kind = BufferKind.ACTIVATION
-        if home.role is Role.STATE:
-            kind = BufferKind.STATE
-        elif home.role is Role.INPUT:
-            kind = BufferKind.INPUT
-        elif home.kept:
-            kind = BufferKind.OUTPUT
-        buffer = Buffer(f"{kind.value}_{home.value}", kind, 0, stored.row_bytes, 0, 0, value=home.value, tile=index)
+        alignment = self._graph.homes[stored.tile.value].alignment
         if stored.whole:
             self._wholes[index] = len(self.requests)
-            self._add(Request(_parts_of(stored), home.alignment), replace(buffer, bytes=stored.bytes))
+            self.requests.append(Request(_parts_of(stored), alignment))
             return
         for number, (first, last) in enumerate(zip(stored.births.tolist(), stored.deaths.tolist(), strict=True)):
-            row = stored.tile.rows[0] + number
             self._rows[index, number] = len(self.requests)
-            request = Request.block(first, last, stored.row_bytes, home.alignment)
-            self._add(request, replace(buffer, name=f"{buffer.name}_row_{row}", row=row))
+            self.requests.append(Request.block(first, last, stored.row_bytes, alignment))
+
+    def _buffers_of_tile(self, index: int, stored: StoredTile, offsets: Sequence[int]) -> Iterator[Buffer]:
+        """One buffer for a tile in one piece, or one for each of its rows."""
+        value = stored.tile.value
+        kind = _kind_of(self._graph.homes[value])
+        name = f"{kind.value}_{value}"
+        if stored.whole:
+            request = self._wholes[index]
+            life = self.requests[request].first, self.requests[request].last
+            yield Buffer(name, kind, offsets[request], stored.bytes, *life, value=value, tile=index)
+            return
+        for number, (first, last) in enumerate(zip(stored.births.tolist(), stored.deaths.tolist(), strict=True)):
+            row, offset = stored.tile.rows[0] + number, offsets[self._rows[index, number]]
+            name_of_row = f"{name}_row_{row}"
+            yield Buffer(name_of_row, kind, offset, stored.row_bytes, first, last, value=value, tile=index, row=row)
 
     def _add_memory(self, index: int, ran: RanStage) -> None:
         """Scratch and accumulator of a stage: the same place at all of its steps."""
         size = _scratch_bytes(self._parts, ran)
         if size:
-            buffer = Buffer(f"scratch_{index}", BufferKind.SCRATCH, 0, size, 0, 0, stage=index)
+            self._memories.append((len(self.requests), index, BufferKind.SCRATCH))
             parts = tuple(Part(first, last, size) for first, last in _consecutive(ran.calls))
-            self._add(Request(parts, SCRATCH_ALIGNMENT), *(buffer for _ in parts))
+            self.requests.append(Request(parts, SCRATCH_ALIGNMENT))
         size = 0 if ran.layer else self._graph.nodes[ran.node].accumulator_bytes
         if size:
-            buffer = Buffer(f"accumulator_{index}", BufferKind.ACCUMULATOR, 0, size, 0, 0, stage=index)
-            self._add(Request.block(ran.calls[0], ran.calls[-1], size, SCRATCH_ALIGNMENT), buffer)
+            self._memories.append((len(self.requests), index, BufferKind.ACCUMULATOR))
+            self.requests.append(Request.block(ran.calls[0], ran.calls[-1], size, SCRATCH_ALIGNMENT))
 
-    def _add(self, request: Request, *buffers: Buffer) -> None:
-        """A body with one buffer for all of it, or one for each part."""
-        for number, buffer in enumerate(buffers):
-            parts = request.parts if len(buffers) == 1 else request.parts[number : number + 1]
-            first, last = min(part.first for part in parts), max(part.last for part in parts)
-            self.buffers.append((replace(buffer, first_step=first, last_step=last), len(self.requests)))
-        self.requests.append(request)
+
+def _kind_of(home: Home) -> BufferKind:
+    if home.role is Role.STATE:
+        return BufferKind.STATE
+    if home.role is Role.INPUT:
+        return BufferKind.INPUT
+    return BufferKind.OUTPUT if home.kept else BufferKind.ACTIVATION
 
 
 def _parts_of(stored: StoredTile) -> tuple[Part, ...]:

@@ -202,12 +202,14 @@ class Search:
             return (LAYER, AT_ONCE, *STRIPS, *PATCHES)
         return (LAYER, AT_ONCE, *ROWS, *STRIPS, *gates)
 
-    def _planned(self, choice: Choice, effort: float) -> FrontierPoint | None:
-        """A schedule with a layout; None where so many rows are live together that it would take too long."""
+    def _planned(self, choice: Choice, effort: float, quicker: FrontierPoint | None = None) -> FrontierPoint | None:
+        """A schedule with a layout; None where so many rows are live together that it would take too long.
+        `quicker` is the same one laid out with no effort, if it was."""
         staged = stage_runs(self.graph, choice.runs)
         if live_pairs(staged) > MAX_LIVE_PAIRS:
             return None
-        return FrontierPoint(lay_out(self.graph, staged, effort), choice.cycles, choice.macs, choice.runs)
+        plan = lay_out(self.graph, staged, effort, quicker=None if quicker is None else quicker.plan)
+        return FrontierPoint(plan, choice.cycles, choice.macs, choice.runs)
 
     def _smallest(self, repeats: bool) -> FrontierPoint:
         """The plan of the least bytes that is found: schedules of about the least live bytes, quickly laid out, and
@@ -233,6 +235,8 @@ class Search:
         for choice in dict.fromkeys(choices):
             if choice is None:
                 continue
+            if quick and choice.peak_bytes >= min(point.arena_bytes for point, _ in quick):
+                continue  # no layout of it can be smaller
             staged = stage_runs(self.graph, choice.runs)
             pairs = live_pairs(staged)
             if pairs > MAX_LIVE_PAIRS or (quick and work + pairs > QUICK_PAIRS):
@@ -256,7 +260,7 @@ class Search:
                 return None
             found = self._planned(choice, 0.0)
             if found is not None and searches and found.plan.bound_bytes <= limit_bytes < found.arena_bytes:
-                found = self._planned(choice, self._options.effort)
+                found = self._planned(choice, self._options.effort, found)
                 searches -= 1
             if found is None:
                 live = choice.peak_bytes - 1

@@ -17,7 +17,7 @@ void thimble_fill_lanes_dsp(const thimble_planes_dsp_params *params, const thimb
                 put_element(row + c - from, p->pad_left - 1, p->input_zero_point);
             }
             for (int32_t x = 0; x < p->input_width; x++) {
-                put_element(row + c - from, p->pad_left + x, (*line)[x * p->channels + c]);
+                put_element(row + c - from, p->pad_left + x, (*line)[x * job->pixel_bytes + c]);
             }
             if ((p->pad_left + p->input_width) % 2 != 0) {
                 put_element(row + c - from, p->pad_left + p->input_width, p->input_zero_point);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from functools import cache
@@ -13,6 +14,8 @@ from click.testing import CliRunner
 
 import thimble
 from tests.quantize.networks import FloatNetwork, samples, small_classifier
+from thimble.compiler.driver import quantize
+from thimble.compiler.driver.build_folder import import_model
 from thimble.compiler.driver.cli import cli
 from thimble.compiler.driver.html_report import write_html
 from thimble.compiler.driver.options import CompileOptions, QuantizeOptions
@@ -40,7 +43,7 @@ from thimble.quantize.quantizer import Method, quantize_graph
 from thimble.quantize.real_form import real_form
 from thimble.quantize.refit import refit
 from thimble.quantize.regression import from_matrices, is_linear, operand_rows, weight_matrices
-from thimble.quantize.sensitivity import Widths
+from thimble.quantize.sensitivity import Sensitivity, Widths
 from thimble.quantize.simulate import Precision, Simulation
 
 
@@ -171,7 +174,7 @@ def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
     assert DType.INT4 in narrow
 
 
-def test_learned_roundings_are_kept_where_they_lose_less() -> None:
+def test_distilled_choice_is_kept_where_it_loses_less() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     graph, given = windows()
     price = bit_operations(graph)
@@ -180,7 +183,7 @@ def test_learned_roundings_are_kept_where_they_lose_less() -> None:
     )
     assert learned.bits == plain.bits
     assert learned.error <= plain.error
-    assert "learned rounding and ranges" in learned.steps[-1]
+    assert "distillation" in learned.steps[-1]
     kept = "not kept" not in learned.steps[-1]
     assert kept == (export_tflite(learned.graph) != export_tflite(plain.graph))
 
@@ -318,12 +321,14 @@ def test_command_searches_float_and_int8_models(
 
 
 def test_searched_model_is_compiled_and_verified(files: dict[str, Path], tmp_path: Path) -> None:
-    given = ("--calibration", files["calibration"], "--search", "sensitivity", "--reduce", "2")
+    method = "fast" if importlib.util.find_spec("torch") is None else "best"
+    given = ("--quantize", method, "--calibration", files["calibration"], "--search", "sensitivity", "--reduce", "2")
     code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "-o", tmp_path / "out", *given)
     assert code == 0, text
     report = thimble.verify(tmp_path / "out", samples=4)
     assert report["verify"]["mismatched_values"] == 0
     assert {row["runtime"] for row in report["verify"]["runtimes"]} >= {"host", "target"}
+    assert any("distillation: " in step for step in report["quantization"]["steps"]) == (method == "best")
     tensors = report["quantization"]["precision"]["tensors"]
     assert all(row["saved_bit_operations"] > 0 for row in tensors)
     page = write_html(tmp_path / "out").read_text()
@@ -356,6 +361,26 @@ def test_flash_limit_counts_the_code_too(files: dict[str, Path], tmp_path: Path)
     assert json.loads((tmp_path / "same" / "report.json").read_text())["memory"]["flash_total_bytes"] <= flash
 
 
+@pytest.mark.parametrize("kind", ["float", "int8"])
+def test_attempts_share_what_limits_do_not_change(
+    kind: str, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = import_model(files[kind].read_bytes(), files[kind])
+    constants = int(weight_bytes(windows()[0])(Bits()))
+
+    def quantized(flash_bytes: int, attempts: quantize.Attempts) -> bytes:
+        search = SearchOptions(None, flash_bytes=flash_bytes)
+        options = QuantizeOptions(Method.FAST, files["calibration"], search=search)
+        return quantize.quantize_imported(graph, options, print, lambda items, *_: items, attempts=attempts).file
+
+    alone = quantized(constants * 3 // 4, quantize.Attempts())
+    attempts = quantize.Attempts()
+    assert quantized(constants * 9 // 10, attempts) != alone
+    monkeypatch.setattr(quantize, "quantize_graph", None)
+    monkeypatch.setattr(Sensitivity, "losses", None)
+    assert quantized(constants * 3 // 4, attempts) == alone
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -370,10 +395,3 @@ def test_options_that_need_each_other(files: dict[str, Path], arguments: tuple[s
     code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "--emit", "graph", *given)
     assert code == 2
     assert words in text
-
-
-def test_classes_told_at_run_time_are_refused_with_the_reason(files: dict[str, Path]) -> None:
-    given = ("--calibration", files["calibration"], "--search", "vdqs", "--vdpc", "dynamic")
-    code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "--emit", "graph", *given)
-    assert code == 3
-    assert "fixed sequence of steps" in text

@@ -23,6 +23,7 @@ from thimble.compiler.plan.kernel_prices import KernelPrices
 from thimble.compiler.plan.kernels import KernelChoices, KernelOption, ScheduleCycles
 from thimble.compiler.plan.layer_plan import layer_needs, plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
+from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import KernelPlan, kernel_frontier, plan_graph, plan_kernels
 from thimble.compiler.plan.row_graph import RowGraph, row_graph
 from thimble.compiler.plan.row_plan import needs_of_nodes, plan_runs
@@ -222,8 +223,10 @@ def test_another_schedule_stands_in_where_the_best_ones_have_no_layout(monkeypat
     first = fitted(Schedule.ROWS, limit)
     laid_out, scorned = KernelFit._laid_out, set[tuple[Run, ...] | None]()
 
-    def too_large(self: KernelFit, draft: _Draft, limits: tuple[int, ...], effort: float) -> FrontierPoint:
-        found = laid_out(self, draft, limits, effort)
+    def too_large(
+        self: KernelFit, draft: _Draft, limits: tuple[int, ...], effort: float, quicker: Plan | None = None
+    ) -> FrontierPoint:
+        found = laid_out(self, draft, limits, effort, quicker)
         if len(scorned | {draft.runs}) > SCHEDULES_TRIED:
             return found
         scorned.add(draft.runs)

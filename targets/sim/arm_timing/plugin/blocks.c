@@ -99,6 +99,7 @@ void block_end(struct block *b) {
     b->always_leaves = last->end > END_CONDITIONAL && last->it == IT_NONE;
     b->ends_call = (last->cls == C_CALL || last->cls == C_BRANCH_REGISTER) && (last->flags & F_CALL);
     b->may_return = last->flags & F_RETURN;
+    b->begins_with_access = b->insns[0].flags & (F_LOAD | F_STORE);
     b->function = profile_find(b->start);
     b->is_entry = b->function->size && b->function->start == b->start;
     b->traced = engine_traces(b->start, b->fall_through);

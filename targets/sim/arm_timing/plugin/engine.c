@@ -159,9 +159,21 @@ static struct moment now(void) {
     return (struct moment){engine.cycles, engine.instructions};
 }
 
+/* QEMU ends a block where a page ends, in the middle of a loop too: whether the first access of what goes on there
+ * joins or follows the last one of the block before is known only now. */
+static void note_neighbours(const struct block *before, struct block *b) {
+    const struct insn *last = &before->insns[before->count - 1];
+    struct insn *in = &b->insns[0];
+    bool goes_on = last->end == END_NONE && b->start == before->fall_through;
+    in->follows = goes_on && (last->flags & (F_LOAD | F_STORE));
+    in->joins = goes_on && core.pipe == PIPE_SINGLE && pipe_single_joins(last, in);
+}
+
 void engine_enter(struct block *b) {
     struct block *before = current;
     if (__builtin_expect(before != NULL, 1)) {
+        if (b->begins_with_access)
+            note_neighbours(before, b);
         bool taken = before->always_leaves || b->start != before->fall_through;
         finish_block(before, taken, b->start);
         if (before->ends_call | before->may_return | b->is_entry)

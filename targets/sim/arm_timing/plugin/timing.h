@@ -93,7 +93,7 @@ struct block {
     uint16_t count;               /* instructions */
     uint8_t end;                  /* enum insn_end of the last instruction */
     bool always_leaves;           /* the last instruction is an unconditional branch */
-    bool ends_call, may_return, is_entry, has_unknown, traced;
+    bool ends_call, may_return, is_entry, has_unknown, traced, begins_with_access;
     uint8_t conditional_accesses; /* loads and stores in IT blocks */
     uint32_t target;
     struct insn *insns;
