@@ -44,6 +44,9 @@ MARGIN = 0.02
 FELT_MARGIN = 0.25
 """By what share other ways to choose ranges must lose less than that by gradients, which all samples have a say in."""
 
+LEARNED_SAMPLES = 200
+"""Samples from which on it is tried to learn: fewer are learned by heart (docs/quantization.md)."""
+
 JUDGED_SAMPLES = 64
 """Samples on which candidates are compared."""
 
@@ -217,6 +220,9 @@ def _taught(
     Ranges are tried without the roundings too. Biases are corrected again: those that were learned belong to weights
     between two integers, which rounding for good moves.
     """
+    if len(samples) < LEARNED_SAMPLES:
+        steps.append(f"learned rounding and ranges left out: {len(samples)} samples are fewer than {LEARNED_SAMPLES}")
+        return winner
     say("Learning roundings and ranges")
     source = winner.source
     try:
