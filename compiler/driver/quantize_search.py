@@ -11,7 +11,7 @@ from thimble.compiler.driver.narrow_choice import NarrowKind
 from thimble.compiler.ir.errors import AccuracyMissed, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import WIDEST, Bits
+from thimble.quantize.choices import WIDEST, Bits, Losses
 from thimble.quantize.firmware_cost import Firmware, FirmwareCost, Planned
 from thimble.quantize.mixed import Drop, Limits, Mixed, Search, reduced
 from thimble.quantize.patch_precision import PatchMixed, narrow_patches
@@ -99,13 +99,17 @@ def search_bits(
     say: Say,
     progress: Progress,
     firmware: Firmware,
+    known: dict[Widths, Losses],
 ) -> Searched:
-    """Mixed precision for an int8 graph; raises the ThimbleError of what stops it."""
+    """Mixed precision for an int8 graph; raises the ThimbleError of what stops it.
+
+    `known` is what tensors of the graph were measured to lose before; what is measured is added.
+    """
     if options.kind is SearchKind.VDQS:
         return _search_patches(graph, calibration, options, most_points, drop, say)
     source = reduced(graph)
     cost = FirmwareCost(source, firmware)
-    mixed = _search_tensors(source, cost, calibration, options, most_points, drop, say, progress)
+    mixed = _search_tensors(source, cost, calibration, options, most_points, drop, say, progress, known)
     return Searched(mixed.graph, mixed.steps, precision_report(graph, mixed, cost, options.sram_bytes))
 
 
@@ -195,6 +199,7 @@ def _search_tensors(
     drop: Drop | None,
     say: Say,
     progress: Progress,
+    losses: dict[Widths, Losses],
 ) -> Mixed:
     if options.kind is None and options.flash_bytes is None:
         raise UsageError("--weights mixed needs --max-flash, or --search to say what else is wanted.")
@@ -210,7 +215,7 @@ def _search_tensors(
     if by_cycles and options.reduce is None:
         price = None
     known = cost if by_cycles else None
-    return Search(graph, calibration, limits, price, widths, options.learned, say, progress, known).run()
+    return Search(graph, calibration, limits, price, widths, options.learned, say, progress, known, losses).run()
 
 
 def precision_report(before: Graph, mixed: Mixed, cost: FirmwareCost, sram_bytes: int | None) -> dict[str, Any]:

@@ -33,6 +33,9 @@ PIXELS = 4
 WEIGHT_WORD = 4
 """Weights of a word: depths are made multiples of it."""
 
+PLANE_REGISTERS = 6
+"""Words of weights that kernels along planes keep in registers; more of them are loaded for each block."""
+
 ALONE = 0.4
 """Of the time of four pixels what one takes that is made alone."""
 
@@ -46,7 +49,14 @@ NARROW_COUNTS = ("unpacked", "packed", "fields", "pairs", "chunks")
 """What kernels for int8 do more on fewer bits: elements `unpacked` before and `packed` behind them, in so many
 `chunks`; weights that are unpacked (`fields`), by calls for single `pairs` of channels where not all at once."""
 
-COUNTS = ("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs")
+PLANE_COUNTS = ("products", "loads", "blocks", "taps", "laid_rows")
+"""What only depthwise kernels along planes count: `products` of two taps at once, `loads` of two elements or weights,
+`blocks` of outputs that are made at once, `taps` that are unpacked one by one, `laid_rows` of four channels each."""
+
+COUNTS = (
+    *("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs"),
+    *PLANE_COUNTS,
+)
 """`calls` of the layer's function; calls of its `kernels`; `rows` of the output, or pieces of rows that a kernel takes
 one by one; output elements; multiply-accumulates, those in vain too; input elements; elements `laid_out` in scratch;
 bytes of `weights` read for all `portions`, each of which goes over all weights once; `starts`: channels, or groups of
@@ -313,9 +323,19 @@ def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
     at_once = min(n["rows_at_once"], max(whole_rows, 1))
     portions = ceil(whole_rows / at_once)
     read_rows = portions * ((at_once - 1) * n["stride_height"] + n["kernel_height"])
-    taps = n["packed_height"] * n["packed_width"]
+    height, width = n["packed_height"], n["packed_width"]
+    taps = height * width
     outputs = whole_rows * channels * n["output_width"]
+    blocks = whole_rows * channels * ceil(n["output_width"] / PIXELS)
+    pairs = max(width - 1, 1)  # words of two weights that each row of the kernel has
+    data = ((outputs - blocks) * n["stride_width"] + blocks * (width + 1)) / 2
+    streamed = blocks * pairs * (pairs * height > PLANE_REGISTERS)
     return {
+        "products": outputs * height * (width + 1) / 2,
+        "loads": height * (data + streamed),
+        "blocks": float(blocks * height if streamed else blocks),
+        "taps": float(portions * channels * taps * (n["tap_row_bytes"] > 0)),
+        "laid_rows": float(read_rows * ceil(channels / PIXELS)),
         "outputs": float(outputs),
         "macs": float(outputs * taps),
         "laid_out": float(read_rows * 2 * n["row_words"] * channels),

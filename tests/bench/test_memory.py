@@ -22,8 +22,8 @@ SLACK = 1.005
 REACHED = {
     (KWS, InputFeed.ROWS, Schedule.ROWS): 3254,
     (KWS, InputFeed.RESIDENT, Schedule.ROWS): 3568,
-    (IC, InputFeed.ROWS, Schedule.ROWS): 8704,
-    (IC, InputFeed.RESIDENT, Schedule.ROWS): 10240,
+    (IC, InputFeed.ROWS, Schedule.ROWS): 8576,
+    (IC, InputFeed.RESIDENT, Schedule.ROWS): 9728,
     (VWW, InputFeed.ROWS, Schedule.ROWS): 10060,
     (VWW, InputFeed.RESIDENT, Schedule.ROWS): 27752,
     (VWW, InputFeed.ROWS, Schedule.AUTO): 7000,

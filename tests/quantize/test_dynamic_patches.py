@@ -17,6 +17,7 @@ from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.batching import batched
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.ops.has_outliers import HasOutliers
 from thimble.compiler.ops.select import Select
@@ -53,7 +54,7 @@ def dynamic() -> PatchMixed:
 def flags_of(graph: Graph, x: Array) -> list[bool]:
     """What the flags of a graph say of a sample."""
     trace = Executor(graph).trace([x])
-    return [bool(trace[n.outputs[0]][0]) for n in graph.nodes if isinstance(n.op, HasOutliers)]
+    return [bool(trace[n.outputs[0]].item()) for n in graph.nodes if isinstance(n.op, HasOutliers)]
 
 
 @pytest.mark.parametrize("limits", [ALWAYS, NEVER, (-100, 20)])
@@ -103,6 +104,9 @@ def test_file_holds_flags_and_choices() -> None:
     x = stored()
     want = run_values(found.graph, [x], found.graph.outputs)[0]
     assert np.array_equal(run_values(read, [x], read.outputs)[0], want)
+    assert batched(read, len(x)) is not None, "samples run together"
+    alone = np.stack([Executor(read).invoke([one])[0] for one in x])
+    assert np.array_equal(alone.reshape(want.shape), want)
 
 
 @pytest.mark.parametrize("poison", [False, True])
