@@ -16,7 +16,19 @@ from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.passes.remove_constant_channels import remove_constant_channels
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import DTYPES, WIDEST, Bits, Losses, Price, Tensors, frontier, narrowable, widened
+from thimble.quantize.choices import (
+    DTYPES,
+    WIDEST,
+    Bits,
+    Losses,
+    Price,
+    Tensors,
+    exchanged,
+    frontier,
+    lost,
+    narrowable,
+    widened,
+)
 from thimble.quantize.distill import distilled
 from thimble.quantize.firmware_cost import FirmwareCost
 from thimble.quantize.joint import JointSearch
@@ -120,8 +132,10 @@ class Search:
             return self._distilled(self._bisected(choices, steps))
         most = self.price(Bits()) / self.limits.factor
         cheap = [bits for bits in choices if self.price(bits) <= most][:TRIED]
-        cheap = [forced.at_most(widened(tensors, losses, self.price, bits, most)) for bits in cheap]
-        return self._distilled(self._best_of(list(dict.fromkeys(cheap)), steps))
+        wide = [widened(tensors, losses, self.price, bits, most) for bits in cheap]
+        least = min(wide, key=lambda bits: lost(tensors, losses, bits), default=None)
+        wide += [] if least is None else [exchanged(tensors, losses, self.price, least, most)]
+        return self._distilled(self._best_of(list(dict.fromkeys(forced.at_most(bits) for bits in wide)), steps))
 
     def _losses(self) -> Losses:
         if self.widths not in self.known:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from thimble.codegen.ram_places import ALL_IN_FLASH, RamPlaces
 from thimble.compiler.driver.memory_report import macs_executed
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
-from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
+from thimble.compiler.ir.errors import DoesNotFit, TooSlow, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.passes.pipeline import FUSE_ADDITIONS, REMOVE_DEAD, run_passes
 from thimble.compiler.plan.checker import check_plan
@@ -124,9 +124,14 @@ def with_fused_additions(graph: Graph) -> Graph:
 
 
 def plan_with_kernels(
-    graph: Graph, choices: KernelChoices, options: CompileOptions, limit_bytes: int, show: ShowProgress, target: Target
+    graph: Graph,
+    choices: KernelChoices | None,
+    options: CompileOptions,
+    limit_bytes: int,
+    show: ShowProgress,
+    target: Target,
 ) -> KernelPlan:
-    """The kernels of a graph and its plan, as `make_plan` says."""
+    """The kernels of a graph and its plan, as `make_plan` says; without choices it keeps its own."""
     with show() as progress:
         asked = plan_request(options, limit_bytes, target, progress)
         made = plan_kernels(graph, choices, options.rounding, asked)
@@ -143,7 +148,9 @@ def plan_request(
     """The user's options as the planner takes them, with the memories of a target and what kernels cost there."""
     regions = () if target is None else arena_regions(target, options)
     cycles = None if target is None else cycle_model(target.name)
-    return replace(plan_options(options, limit_bytes, progress), regions=regions, cycles=cycles)
+    limit = None if target is None or options.max_ms is None else int(options.max_ms * target.clock_hz / 1000)
+    asked = plan_options(options, limit_bytes, progress)
+    return replace(asked, regions=regions, cycles=cycles, max_cycles=limit)
 
 
 def plan_options(
@@ -231,7 +238,8 @@ def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions)
 
 
 def check_limits(report: dict[str, Any], target: Target, options: CompileOptions) -> None:
-    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit."""
+    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit, TooSlow where an
+    inference took longer than is allowed."""
     memory = report["memory"]
     for label, need, have, asked in (
         ("SRAM", memory["sram_total_bytes"], report["target"]["ram_bytes"], options.max_sram_bytes),
@@ -245,6 +253,19 @@ def check_limits(report: dict[str, Any], target: Target, options: CompileOptions
                 need,
                 limit,
             )
+    if report["latency"]["ms"] is not None:
+        check_time(report["latency"]["ms"], options, "takes on the simulated chip")
+
+
+def milliseconds(cycles: int, target: Target) -> float:
+    """The time that cycles take at a target's clock."""
+    return round(cycles / target.clock_hz * 1000, 4)
+
+
+def check_time(ms: float, options: CompileOptions, how: str) -> None:
+    """Raise TooSlow where an inference takes longer than is allowed; `how` says how that is known."""
+    if options.max_ms is not None and ms > options.max_ms:
+        raise TooSlow(f"The model is too slow: an inference {how} {ms:g} ms, {options.max_ms:g} ms are allowed.")
 
 
 def limit_text(limit: int, have: int) -> str:

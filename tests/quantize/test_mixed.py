@@ -6,6 +6,7 @@ import importlib.util
 import json
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from thimble.compiler.ops.pool_2d import AveragePool2D
 from thimble.compiler.ops.reshape import Reshape
 from thimble.compiler.ops.window import Padding
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import Bits, Losses, Tensors, frontier, lost, widened
+from thimble.quantize.choices import Bits, Losses, Tensors, exchanged, frontier, lost, widened
 from thimble.quantize.loss import run_values
 from thimble.quantize.mixed import Limits, Mixed, Search, settled_grids
 from thimble.quantize.patch_precision import narrow_patches
@@ -162,6 +163,22 @@ def test_widened_choice_takes_what_the_price_leaves() -> None:
     assert widened(tensors, losses, price, everything, 16) == everything
     assert widened(tensors, losses, price, everything, 24) == Bits({1: 4}, {0: 4})
     assert widened(tensors, losses, price, everything, 32) == Bits()
+
+
+def test_exchanges_find_the_best_choice_between_those_of_the_frontier() -> None:
+    tensors = Tensors(((0,), (1,), (2,)), ())
+    losses = Losses({0: {4: 0.1, 2: 0.5}, 1: {4: 0.2, 2: 0.3}, 2: {4: 0.4, 2: 0.6}}, {})
+
+    def price(bits: Bits) -> float:
+        return float(bits.value(0) + 2 * bits.value(1) + bits.value(2))
+
+    for most in range(8, 33):
+        everything = [Bits({i: b for i, b in enumerate(chosen) if b != 8}) for chosen in product((8, 4, 2), repeat=3)]
+        allowed = [bits for bits in everything if price(bits) <= most]
+        start = Bits(dict.fromkeys(range(3), 2))
+        found = exchanged(tensors, losses, price, start, most)
+        assert price(found) <= most
+        assert lost(tensors, losses, found) == min(lost(tensors, losses, bits) for bits in allowed)
 
 
 def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
