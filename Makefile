@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.thimble-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles fit-costs tune-cache golden ops-page onnx-page model clean
+.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles fit-costs tune-cache picture golden ops-page onnx-page model clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,9 @@ fit-costs: setup ## Fit the cost model to simulated cycles anew, of all chips or
 
 tune-cache: setup ## Measure the kernels of MLPerf Tiny and MobileNet shapes anew (codegen/tuned_kernels.json)
 	$(BIN)/python -m tests.bench.tune_shapes
+
+picture: setup ## Draw docs/report.png anew (needs chromium)
+	$(BIN)/python -m tests.bench.report_picture
 
 golden: setup ## Rewrite the golden files from what is generated now
 	$(BIN)/python -m pytest tests/golden --update-golden

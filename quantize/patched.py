@@ -92,7 +92,7 @@ class _Writer:
     def _flag(self, cut: int) -> int:
         """Whether a patch has outliers."""
         name = f"{self.values[cut].name} has outliers"
-        flag = self._new(Value(name, TensorType((1,), DType.BOOL)))
+        flag = self._new(Value(name, TensorType((1, 1, 1, 1), DType.BOOL)))
         op = HasOutliers(self.classing.low, self.classing.high)
         self.nodes.append(Node(op, (cut,), (flag,), f"class of {self.values[cut].name!r}"))
         return flag

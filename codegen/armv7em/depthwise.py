@@ -23,15 +23,11 @@ from thimble.codegen.armv7em.depthwise_form import (
     Block,
     DepthwiseForm,
     Word,
-    block_cycles,
     products,
     row_code,
+    unrolls_rows,
 )
 from thimble.codegen.armv7em.depthwise_unpack import unpack_channel
-
-MAX_UNROLLED_BYTES = 640
-"""Code for all rows of a large kernel under all blocks of a row of outputs; above it a loop over kernel rows stays in
-small instruction caches."""
 
 
 def depthwise_listing(form: DepthwiseForm) -> Listing:
@@ -46,7 +42,7 @@ class _Writer:
         self._form, self._code = form, row_code(form)
         self._a, self._frame = Listing(f"thimble_depthwise_dsp_{form.name}"), Frame(NAMES, NAMES, form.has_fpu)
         self._loops = 0
-        self._unrolls_rows = form.resident or self._code_bytes() <= MAX_UNROLLED_BYTES
+        self._unrolls_rows = unrolls_rows(form, self._code)
 
     def listing(self) -> Listing:
         a = self._a
@@ -66,12 +62,6 @@ class _Writer:
         self._row()
         self._next()
         return a
-
-    def _code_bytes(self) -> int:
-        """About the bytes of the rows of a kernel under all blocks."""
-        blocks = (*self._code.looped, *self._code.rest)
-        cycles = sum(block_cycles(self._form, block) for block in blocks)
-        return 4 * cycles
 
     def _start_quad(self) -> None:
         """Fill the planes of the next four channels; of the last ones behind whole fours, the last lanes count."""
@@ -164,7 +154,7 @@ class _Writer:
         if move:
             if not self._form.compact:
                 output = self._output(blocks[-1])
-                self._add(output, output, self._code.looped_outputs * self._form.channels, free="r2")
+                self._add(output, output, self._code.looped_outputs * self._form.step_bytes, free="r2")
                 self._frame.store(self._a, output, "output")
             self._add("r0", "r0", self._looped_bytes)
 
@@ -290,11 +280,15 @@ class _Writer:
         a, frame, form = self._a, self._frame, self._form
         sums, shift = form.sums(block.count), f"asr #{form.total_shift}"
         frame.load(a, "r1", "multiplier")
-        frame.load(a, "r2", "addend")
+        if not form.no_addend:
+            frame.load(a, "r2", "addend")
         for total in sums:
             if form.rounds_ties:
                 a.op("asr", "r3", total, "#31")
-            a.op("smmla", total, total, "r1", "r2")
+            if form.no_addend:
+                a.op("smmul", total, total, "r1")
+            else:
+                a.op("smmla", total, total, "r1", "r2")
             if form.rounds_ties:
                 a.op("add", total, total, "r3", f"lsl #{form.scale_bits - 1}", note="halves away from zero")
         if form.total_shift is None:
@@ -325,7 +319,7 @@ class _Writer:
         a, frame, sums, output = self._a, self._frame, self._form.sums(block.count), self._output(block)
         if not self._form.compact:
             for i, total in enumerate(sums):
-                a.op("strb.w", total, f"[{output}, #{(block.first + i) * self._form.channels}]")
+                a.op("strb.w", total, f"[{output}, #{(block.first + i) * self._form.step_bytes}]")
             return
         frame.load(a, "r2", "pixel_bytes")
         other = sums[0]  # a second pointer, for odd outputs, so that no address is used right behind its making
@@ -341,12 +335,16 @@ class _Writer:
             frame.store(a, output, "output")
 
     def _join_rows(self) -> None:
-        """The place of the output behind the last one of the row; compact forms are there already."""
+        """The place of the next row's first output; compact forms are there already."""
         code, form = self._code, self._form
-        if code.rest and not form.compact:
-            output = self._output(code.rest[-1])
-            left = form.output_width - code.turns * code.looped_outputs
-            self._add(output, output, left * form.channels, free="r2")
+        if form.compact:
+            return
+        moved = form.next_row_bytes - code.turns * code.looped_outputs * form.step_bytes
+        output = self._output(code.rest[-1]) if code.rest else "r1"
+        if moved and not code.rest:
+            self._frame.load(self._a, output, "output")
+        if moved:
+            self._add(output, output, moved, free="r2")
             self._frame.store(self._a, output, "output")
 
     def _next(self) -> None:

@@ -33,6 +33,16 @@ COLD_CYCLES_PER_BYTE = 0.015
 COMPACT_BYTES_PER_CYCLE = 10
 """Code that compact forms give for a cycle a row."""
 
+MAX_UNROLLED_BYTES = 640
+"""Code for all rows of a large kernel under all blocks of a row of outputs; above it a loop over kernel rows stays in
+small instruction caches."""
+
+KERNEL_ROW_END_CYCLES = 5
+"""The end of a turn of such a loop."""
+
+ROW_END_CYCLES = 8
+"""What comes behind the outputs of a row."""
+
 CONSTANTS = ("bias", "multiplier", "addend", "shift")
 
 WORD_TAPS = 3
@@ -62,8 +72,10 @@ class DepthwiseForm:
     (`one_row`) it may be less, where a long kernel row is cut into shorter ones. Weights of fewer than 8 `weight_bits`
     have compact forms alone.
     `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
-    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8. `joined`: the
-    rows of the output lie one behind the other. `fill`: what rows of the planes are made of, where that is compiled in.
+    2**scale_bits, and `rounds_ties` is possible. With `no_addend` they are too, and sums begin with all that is to be
+    added (shared_shift.py). `clamps`: the output limits lie inside those of int8. `joined`: the rows of the output lie
+    one behind the other. `fill`: what rows of the planes are made of, where that is compiled in. Of whole images rows
+    may be columns (`is_turned`), whose pixels lie `across` pixels apart.
     """
 
     kernel_height: int
@@ -83,6 +95,8 @@ class DepthwiseForm:
     joined: bool
     fill: FillShape | None
     weight_bits: int = 8
+    no_addend: bool = False
+    across: int = 1
 
     @property
     def name(self) -> str:
@@ -90,11 +104,28 @@ class DepthwiseForm:
         shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
         sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
         channels = "" if self.compact and self.channels >= LANES else f"c{self.channels}"
+        channels += f"x{self.across}" if self.is_turned else ""
         sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
-        flags = f"{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}{'j' * self.joined}"
+        flags = f"{'h' * self.no_addend}{'t' * self.rounds_ties}{'c' * self.clamps}"
+        flags += f"{'o' * self.one_row}{'j' * self.joined}"
         flags += f"_{self.fill.name}" if self.fill else ""
         narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
         return f"{sizes}_{shift}{flags}{narrow}"
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether rows are the image's columns."""
+        return self.across > 1
+
+    @property
+    def step_bytes(self) -> int:
+        """From one output of a row to the next."""
+        return self.channels * self.across
+
+    @property
+    def next_row_bytes(self) -> int:
+        """From the first output of a row to that of the next, where rows are `joined`."""
+        return self.channels * (1 if self.is_turned else self.output_width)
 
     @property
     def is_narrow(self) -> bool:
@@ -145,7 +176,9 @@ class DepthwiseForm:
     @property
     def constants(self) -> tuple[str, ...]:
         """What follows a channel's weights; compact forms make addend and shift from bias, multiplier and a byte."""
-        return CONSTANTS[:2] if self.compact else CONSTANTS[: 3 if self.total_shift is not None else 4]
+        return (
+            CONSTANTS[:2] if self.compact or self.no_addend else CONSTANTS[: 3 if self.total_shift is not None else 4]
+        )
 
     def sums(self, count: int) -> tuple[str, ...]:
         """The registers of the sums of a block: r3, which may be at the weights, as the last one."""
@@ -201,7 +234,7 @@ class RowCode:
 def row_code(form: DepthwiseForm) -> RowCode:
     """The blocks with the fewest cycles: a few different ones, or a loop of blocks of four with others behind it."""
     width = form.output_width
-    fits = width if form.compact else min(MAX_OFFSET // form.channels, width)
+    fits = width if form.compact else min(MAX_OFFSET // form.step_bytes, width)
     options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
     options = [code for code in options if not form.resident or _code_bytes(form, code.rest) <= MAX_CODE_BYTES]
     sizes = {len(SUMS), *((form.most,) if form.most * form.stride_width % 2 == 0 else ())}
@@ -246,11 +279,24 @@ def _partitions(width: int, most: int) -> Iterator[tuple[int, ...]]:
                 yield (most,) * full + (width - full * most,)
 
 
+def row_cycles(form: DepthwiseForm) -> float:
+    """About the cycles of a row of outputs and of going on to the next one."""
+    return _row_cycles(form, row_code(form)) + ROW_END_CYCLES
+
+
+def unrolls_rows(form: DepthwiseForm, code: RowCode) -> bool:
+    """Whether all rows of a kernel are code one behind the other, under each block of a row of outputs."""
+    blocks = (*code.looped, *code.rest)
+    return form.resident or 4 * sum(block_cycles(form, block) for block in blocks) <= MAX_UNROLLED_BYTES
+
+
 def _row_cycles(form: DepthwiseForm, code: RowCode) -> float:
     """About the cycles of a row of outputs."""
     looped = sum(block_cycles(form, block) for block in code.looped) + 9
     cold = 0.0 if form.compact else COLD_CYCLES_PER_BYTE * _code_bytes(form, (*code.looped, *code.rest))
-    return code.turns * looped + sum(block_cycles(form, block) for block in code.rest) + cold
+    blocks = code.turns * len(code.looped) + len(code.rest)
+    loops = 0 if form.resident or not unrolls_rows(form, code) else blocks * form.kernel_height * KERNEL_ROW_END_CYCLES
+    return code.turns * looped + sum(block_cycles(form, block) for block in code.rest) + cold - loops
 
 
 def _code_price(form: DepthwiseForm, code: RowCode) -> float:
@@ -265,7 +311,7 @@ def block_cycles(form: DepthwiseForm, block: Block) -> int:
     words, group = len({word for word, _, _ in made}), len(form.data(block.count))
     weights = 0 if form.resident else len(form.words) + (8 if "r3" in form.sums(block.count) else 6)
     row = len(made) + words + -(-words // group) + weights
-    return form.kernel_height * row + 3 * block.count + (4 if form.resident else 11)
+    return form.kernel_height * row + 3 * block.count + (4 if form.resident else 8)
 
 
 def largest_offset(form: DepthwiseForm) -> int:

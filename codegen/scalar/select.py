@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.scalar.addition import specialise_add
 from thimble.codegen.scalar.batch_matmul import specialise_batch_matmul
@@ -15,7 +14,7 @@ from thimble.codegen.scalar.depthwise import depthwise_variants, specialise_dept
 from thimble.codegen.scalar.fully_connected import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.scalar.sums import specialise_sum
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels
-from thimble.codegen.variants import DEFAULT, Variant
+from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -55,10 +54,8 @@ def specialise(
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
-    limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
 
-    def make(variant: Variant) -> KernelCall | None:
-        found = find(site, call, replace(core, variant=variant), whole, limit)
-        return None if found is None or found.scratch_bytes > limit else found
+    def make(variant: Variant, limit_bytes: int) -> KernelCall | None:
+        return find(site, call, replace(core, variant=variant), whole, limit_bytes)
 
-    return make(core.variant) if core.variant != DEFAULT else tuned.call_of(site, call, whole, limit, make)
+    return tuned.call_of(site, call, whole, scratch_limit_bytes, make, core.variant)

@@ -14,6 +14,7 @@ from thimble.compiler.driver import tables
 from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.cli_options import compile_options, model_options, place_options, verb
 from thimble.compiler.driver.options import CompileOptions, parse_input_shape
+from thimble.compiler.driver.planning import check_time
 from thimble.compiler.driver.quantize_options import quantization, quantize_options, search_options
 from thimble.compiler.driver.stages import analyze_model, compile_model, emit
 from thimble.compiler.driver.ui import Ui
@@ -137,6 +138,7 @@ def analyze_command(
     ui.show(result, tables.analysis_table(result))
     if not result["supported"]:
         raise UnsupportedOp(f"{model} holds {len(result['blockers'])} blockers.", ())
+    check_time(result["predicted_ms"], options, "is predicted to take")
     if not result["fits"]:
         short = max(-result["sram_left_bytes"], -result["flash_left_bytes"])
         raise DoesNotFit(f"{model} does not fit {target}: {short} bytes are missing.", result["arena_bytes"], 0)

@@ -48,6 +48,12 @@ def model_options(function: F) -> F:
             click.option("--name", help="Prefix of the generated C names and files; default: from the file's name."),
             click.option("--max-sram", metavar="SIZE", help="Most SRAM the firmware may use, such as 64K."),
             click.option("--max-flash", metavar="SIZE", help="Most flash the firmware may use, such as 256K."),
+            click.option(
+                "--max-ms",
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="MS",
+                help="Most milliseconds of an inference, as predicted when planning and as simulated.",
+            ),
             choice("--rounding", Rounding, "Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF."),
             choice("--schedule", Schedule, "Layers whole, by rows, by rows of patches and strips, or what is best."),
             choice("--objective", Objective, "What the plan is to be good for."),

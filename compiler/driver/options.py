@@ -56,7 +56,8 @@ class QuantizeOptions:
 
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
-    """Sizes in bytes; None means the target's own limit. `plan_time_s` bounds the exact search for a layout, in
+    """Sizes in bytes; None means the target's own limit. `max_ms` is the most that an inference may take at the
+    target's clock, as predicted and as simulated. `plan_time_s` bounds the exact search for a layout, in
     CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine. Up
     to `fast_weights_bytes` of constants are copied to the chip's fastest RAM before main. With `tune`, kernels are
     measured, and so is what constants and code in RAM bring: up to `fast_weights_bytes` of them lie there then; None
@@ -69,6 +70,7 @@ class CompileOptions:
     rounding: Rounding = Rounding.TFLM
     max_sram_bytes: int | None = None
     max_flash_bytes: int | None = None
+    max_ms: float | None = None
     max_drop_percent: float | None = None
     disabled_passes: tuple[str, ...] = ()
     schedule: Schedule = Schedule.AUTO
@@ -108,6 +110,7 @@ class CompileOptions:
             "disabled_passes": list(self.disabled_passes),
             "max_sram_bytes": self.max_sram_bytes,
             "max_flash_bytes": self.max_flash_bytes,
+            "max_ms": self.max_ms,
             "fast_weights_bytes": self.fast_weights_bytes,
             "plan_time_s": self.plan_time_s,
             "tune": self.tune,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from thimble.codegen.ram_places import ALL_IN_FLASH, RamPlaces
-from thimble.compiler.driver.memory_report import macs_by_layer
+from thimble.compiler.driver.memory_report import macs_executed
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
-from thimble.compiler.ir.errors import DoesNotFit, UsageError, quoted
+from thimble.compiler.ir.errors import DoesNotFit, TooSlow, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.passes.pipeline import FUSE_ADDITIONS, REMOVE_DEAD, run_passes
 from thimble.compiler.plan.checker import check_plan
@@ -87,20 +87,28 @@ def least_plan(
 ) -> tuple[T, Plan]:
     """What `make` makes of a graph.
 
-    Where the least bytes are asked for, what it makes of the graph with fused additions, if the bytes that this saves
-    are worth its cycles; and of the better one, where it leaves many bytes between its rows, with convolutions that
-    write late (plan/late.py), if that takes less.
+    Where the least bytes are asked for, and a plan leaves many between its rows, what it makes of the graph with
+    convolutions that write late (plan/late.py), if that takes less; and what it makes of the graph with fused
+    additions, if the bytes that this saves are worth its cycles.
     """
     made, plan = make(graph)
     if options.objective is not Objective.SRAM:
         return made, plan
+    made, plan = _late_if_less(graph, make, made, plan)
     fused = graph if FUSE_ADDITIONS.name in options.disabled_passes else with_fused_additions(graph)
     if fused is not graph:
         other, other_plan = make(fused)
+        if other_plan.bound_bytes < plan.arena_bytes:
+            other, other_plan = _late_if_less(fused, make, other, other_plan)
         saved = 1 - other_plan.arena_bytes / plan.arena_bytes
         most_cycles = (1 + CYCLES_FOR_BYTES * saved) * cycles_of(made, plan)
         if saved > 0 and cycles_of(other, other_plan) <= most_cycles:
-            graph, made, plan = fused, other, other_plan
+            return other, other_plan
+    return made, plan
+
+
+def _late_if_less(graph: Graph, make: Callable[[Graph], tuple[T, Plan]], made: T, plan: Plan) -> tuple[T, Plan]:
+    """What was made of a graph, or what can be made of it with convolutions that write late, whichever takes less."""
     if plan.arena_bytes > WORTH_WRITING_LATE * plan.bound_bytes:
         late, late_plan = make(write_late(graph))
         if late_plan.arena_bytes < plan.arena_bytes:
@@ -116,9 +124,14 @@ def with_fused_additions(graph: Graph) -> Graph:
 
 
 def plan_with_kernels(
-    graph: Graph, choices: KernelChoices, options: CompileOptions, limit_bytes: int, show: ShowProgress, target: Target
+    graph: Graph,
+    choices: KernelChoices | None,
+    options: CompileOptions,
+    limit_bytes: int,
+    show: ShowProgress,
+    target: Target,
 ) -> KernelPlan:
-    """The kernels of a graph and its plan, as `make_plan` says."""
+    """The kernels of a graph and its plan, as `make_plan` says; without choices it keeps its own."""
     with show() as progress:
         asked = plan_request(options, limit_bytes, target, progress)
         made = plan_kernels(graph, choices, options.rounding, asked)
@@ -135,7 +148,9 @@ def plan_request(
     """The user's options as the planner takes them, with the memories of a target and what kernels cost there."""
     regions = () if target is None else arena_regions(target, options)
     cycles = None if target is None else cycle_model(target.name)
-    return replace(plan_options(options, limit_bytes, progress), regions=regions, cycles=cycles)
+    limit = None if target is None or options.max_ms is None else int(options.max_ms * target.clock_hz / 1000)
+    asked = plan_options(options, limit_bytes, progress)
+    return replace(asked, regions=regions, cycles=cycles, max_cycles=limit)
 
 
 def plan_options(
@@ -223,7 +238,8 @@ def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions)
 
 
 def check_limits(report: dict[str, Any], target: Target, options: CompileOptions) -> None:
-    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit."""
+    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit, TooSlow where an
+    inference took longer than is allowed, or would at worst."""
     memory = report["memory"]
     for label, need, have, asked in (
         ("SRAM", memory["sram_total_bytes"], report["target"]["ram_bytes"], options.max_sram_bytes),
@@ -237,6 +253,22 @@ def check_limits(report: dict[str, Any], target: Target, options: CompileOptions
                 need,
                 limit,
             )
+    latency = report["latency"]
+    if "worst_case" in latency:
+        check_time(latency["worst_case"]["ms"], options, "takes at worst, on the simulated chip,")
+    elif latency["ms"] is not None:
+        check_time(latency["ms"], options, "takes on the simulated chip")
+
+
+def milliseconds(cycles: int, target: Target) -> float:
+    """The time that cycles take at a target's clock."""
+    return round(cycles / target.clock_hz * 1000, 4)
+
+
+def check_time(ms: float, options: CompileOptions, how: str) -> None:
+    """Raise TooSlow where an inference takes longer than is allowed; `how` says how that is known."""
+    if options.max_ms is not None and ms > options.max_ms:
+        raise TooSlow(f"The model is too slow: an inference {how} {ms:g} ms, {options.max_ms:g} ms are allowed.")
 
 
 def limit_text(limit: int, have: int) -> str:
@@ -292,4 +324,4 @@ def alternatives(graph: Graph, target: Target, options: CompileOptions) -> Itera
             plan = plan_graph(graph, options.rounding, replace(plan_options(other, None), effort=ADVICE_EFFORT))
             pulled = " --input rows" if feed is InputFeed.ROWS else ""
             flags = f"--schedule {schedule.value} --objective sram{pulled}"
-            yield Alternative(flags, plan.arena_bytes, sum(macs_by_layer(graph, plan)) / max(graph.macs, 1))
+            yield Alternative(flags, plan.arena_bytes, macs_executed(graph, plan) / max(graph.macs, 1))

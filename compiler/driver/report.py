@@ -10,10 +10,10 @@ from thimble import __version__
 from thimble.codegen.kernels import KernelSettings
 from thimble.codegen.project import Project
 from thimble.compiler.driver.layer_flash import flash_by_layer
-from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
+from thimble.compiler.driver.memory_report import macs_by_layer, macs_executed, memory_report
 from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.options import CompileOptions
-from thimble.compiler.driver.planning import sram_bytes
+from thimble.compiler.driver.planning import milliseconds, sram_bytes
 from thimble.compiler.driver.ram_tuning import InRam
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.conv_2d_add import Conv2DAdd
@@ -39,6 +39,7 @@ def build_report(
     scratch_limits: Sequence[int],
     settings: KernelSettings,
     in_ram: InRam,
+    predicted_cycles: int | None,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
 
@@ -61,7 +62,7 @@ def build_report(
             "sha256": hashlib.sha256(model).hexdigest(),
             "source_format": source_format,
             "macs": source.macs,
-            "macs_executed": sum(macs),
+            "macs_executed": macs_executed(graph, plan),
         },
         "target": {
             "name": target.name,
@@ -75,7 +76,13 @@ def build_report(
         },
         "memory": memory_report(graph, plan, target, project, sizes),
         "in_ram": in_ram.report(project),
-        "latency": {"cycles": None, "instructions": None, "ms": None},
+        "latency": {
+            "cycles": None,
+            "instructions": None,
+            "ms": None,
+            "predicted_cycles": predicted_cycles,
+            "predicted_ms": None if predicted_cycles is None else milliseconds(predicted_cycles, target),
+        },
         "layers": _layers(graph, plan, project, sizes, macs),
         "narrow_tensors": narrow_tensors(graph, options.rounding, cycle_model(target.name)),
         "functions": [],

@@ -28,7 +28,7 @@ from thimble.compiler.driver.build_folder import (
 )
 from thimble.compiler.driver.kernel_choice import kernel_choices, kernel_settings
 from thimble.compiler.driver.latency import merge_trace
-from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
+from thimble.compiler.driver.memory_report import macs_executed, peak_layer
 from thimble.compiler.driver.narrow_choice import Bought, Price, in_int8, kinds_of
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import (
@@ -36,8 +36,9 @@ from thimble.compiler.driver.planning import (
     check_input_feed,
     check_limits,
     check_ram,
+    check_time,
     least_plan,
-    make_plan,
+    milliseconds,
     peak_text,
     plan_text,
     plan_with_kernels,
@@ -86,7 +87,7 @@ class Origin:
 class Model:
     """A model that is being compiled: `source` is its own graph, `plain` what is left of it to execute, and `graph`
     that with the kernels that its plan is for, made by `settings` within `scratch_limits` bytes of scratch for each
-    node.
+    node; it is predicted to take `predicted_cycles`.
 
     `origin` is the float model behind a `source` that was quantized here; `data` is then the integers' TFLite file.
     `in_ram` is what was measured to be worth lying in RAM with the plan that is being built.
@@ -104,6 +105,7 @@ class Model:
     options: CompileOptions
     origin: Origin | None = None
     in_ram: InRam = NOTHING_IN_RAM
+    predicted_cycles: int | None = None
 
     def project(self, plan: Plan) -> Project:
         """The firmware project of a plan."""
@@ -136,6 +138,7 @@ class Model:
             scratch_limits=self.scratch_limits,
             settings=self.settings,
             in_ram=self.in_ram,
+            predicted_cycles=self.predicted_cycles,
         )
         if self.origin is not None:
             keep_float_model(folder, report, self.origin.data, self.origin.path)
@@ -255,6 +258,7 @@ def _compile_once(
         write_report(out, report)
         return report
     check_ram(model.graph, plan, model.target, options)
+    check_time(predicted_ms(model), options, "is predicted to take")
     with new_build_folder(out) as folder:
         report = build_in_ram(model, plan, folder, say)
         limit = sram_limit(model.target, options, plan)
@@ -343,11 +347,10 @@ def _predicted_cycles(model: Model, plan: Plan) -> int:
 def _plan_graph(model: Model, limit_bytes: int, show: ShowProgress, plain: Graph) -> tuple[Model, Plan]:
     """The model with a graph that it can be left to execute, its kernels, and its plan."""
     choices = kernel_choices(plain, model.target, model.options.rounding, model.settings)
-    if choices is None:
-        plan = make_plan(plain, model.options, limit_bytes, show, model.target)
-        return replace(model, plain=plain, graph=plain), plan
     made = plan_with_kernels(plain, choices, model.options, limit_bytes, show, model.target)
-    return replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits), made.plan
+    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits)
+    cycles = _predicted_cycles(planned, made.plan) if made.plan.guards else made.cycles  # the planner's: all branches
+    return replace(planned, predicted_cycles=cycles), made.plan
 
 
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:
@@ -363,6 +366,11 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
         return print_plan(model.graph, plan)
     project = with_ram(model, plan).project(plan)
     return "".join(f"/* ==== {file} ==== */\n{text}\n" for file, text in project.files.items())
+
+
+def predicted_ms(model: Model) -> float:
+    """The time that an inference of a planned model is predicted to take."""
+    return milliseconds(model.predicted_cycles or 0, model.target)
 
 
 def measure(report: dict[str, Any], sim_elf: Path, target: Target, say: Say) -> None:
@@ -401,11 +409,12 @@ def analyze_model(
         "fits": plan.arena_bytes <= ram_limit and project.weights_bytes <= flash_limit,
         "target": target.name,
         "macs": model.source.macs,
-        "macs_executed": sum(macs_by_layer(graph, plan)),
+        "macs_executed": macs_executed(graph, plan),
         "layers": len(graph.nodes),
         "arena_bytes": plan.arena_bytes,
         "arena_bound_bytes": plan.bound_bytes,
         "steps": len(plan.steps),
+        "predicted_ms": predicted_ms(model),
         "peak_layer": peak_layer(plan),
         "peak": peak_text(graph, plan),
         "sram_left_bytes": ram_limit - plan.arena_bytes,

@@ -183,10 +183,11 @@ def latency_text(report: dict[str, Any]) -> str:
         return "Cycles: not measured"
     error = target["timing_error_percent"]
     worth = target["timing"] + (f", error up to {error}%" if error is not None else "")
+    predicted = "" if latency.get("predicted_ms") is None else f", {latency['predicted_ms']:.4g} ms predicted"
     misses = "" if latency["flash_misses"] is None else f", {latency['flash_misses']:,} flash misses in the run"
     return (
         f"One inference: {latency['cycles']:,} cycles, {latency['ms']:g} ms at {target['clock_hz'] / 1e6:g} MHz "
-        f"({worth}); stack {_bytes(memory['stack_bytes'])} bytes{misses}{_worst_case_text(latency)}"
+        f"({worth}){predicted}; stack {_bytes(memory['stack_bytes'])} bytes{misses}{_worst_case_text(latency)}"
     )
 
 
@@ -286,8 +287,9 @@ def analysis_table(result: dict[str, Any]) -> Table:
     if gap:
         table.add_row("of it above what is proved to be needed", _bytes(gap), "")
     table.add_row("flash: weights and tables", _bytes(result["weights_bytes"]), _bytes(result["flash_left_bytes"]))
-    table.caption = f"{result['macs']:,} MACs in {result['layers']} layers; the peak is {result['peak']}. " + str(
-        result["note"]
+    table.caption = (
+        f"{result['macs']:,} MACs in {result['layers']} layers, predicted to take {result['predicted_ms']:.3g} ms; "
+        f"the peak is {result['peak']}. {result['note']}"
     )
     return table
 

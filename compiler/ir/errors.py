@@ -52,6 +52,13 @@ class DoesNotFit(ThimbleError):
         self.have_bytes = have_bytes
 
 
+class TooSlow(DoesNotFit):
+    """An inference takes longer than the user allows; what it lacks is time, not bytes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 0, 0)
+
+
 class OutputsDiffer(ThimbleError):
     """Two runtimes that must give the same bytes did not."""
 

@@ -61,6 +61,15 @@ class Conv2DAdd(Operator):
         value = site.output()
         return Value(f"{value.name} before the sum", replace(value.type, quant=self.between))
 
+    @property
+    def _operand(self) -> int:
+        """The addition's operand that is the residual."""
+        return 0 if self.residual_comes_first else 1
+
+    def _over_residual(self, overlaps: Sequence[Overlap]) -> tuple[Overlap, ...]:
+        """Of the addition's overlaps that over the residual, as this node counts its inputs."""
+        return tuple(replace(o, input=RESIDUAL) for o in overlaps if o.input == self._operand)
+
     def shapes(self, site: Site) -> tuple[Shape, ...]:
         return self.convolution.shapes(self.convolution_site(site))
 
@@ -88,17 +97,16 @@ class Conv2DAdd(Operator):
         return (KernelCall("conv_2d_add_s8", params, arguments, GeneratedKernel((), ("conv_2d_add_s8", "conv_2d_s8"))),)
 
     def overlaps(self, site: Site) -> tuple[Overlap, ...]:
-        operand = 0 if self.residual_comes_first else 1
-        added = (o for o in self.addition.overlaps(self.addition_site(site)) if o.input == operand)
-        over_residual = tuple(replace(overlap, input=RESIDUAL) for overlap in added)
-        return (*self.convolution.overlaps(self.convolution_site(site)), *over_residual)
+        convolution = self.convolution.overlaps(self.convolution_site(site))
+        return (*convolution, *self._over_residual(self.addition.overlaps(self.addition_site(site))))
 
     def rows(self, site: Site) -> RowForm | None:
         form = self.convolution.rows(self.convolution_site(site))
-        if form is None:
+        added = self.addition.rows(self.addition_site(site))
+        if form is None or added is None:
             return None
-        added = tuple((row, row + 1) for row in range(form.steps))
-        return replace(form, needs=(*form.needs, added), overlaps=(*form.overlaps, Overlap(RESIDUAL, 0)))
+        overlaps = (*form.overlaps, *self._over_residual(added.overlaps))
+        return replace(form, needs=(*form.needs, added.needs[self._operand]), overlaps=overlaps)
 
     def lower_rows(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         return self.lower(site, rounding)

@@ -11,12 +11,8 @@ from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, KernelCall, Rounding, RowForm, Shape
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.convolution import (
-    WeightedOperator,
-    check_bias_shape,
-    convolution_constraints,
-    rank_4_shapes,
-)
+from thimble.compiler.ops.convolution import WeightedOperator, check_bias_shape, rank_4_shapes
+from thimble.compiler.ops.convolution_constraints import convolution_constraints
 from thimble.compiler.ops.row_windows import by_rows, rows_under
 from thimble.compiler.ops.row_wise import MAX_STEPS
 from thimble.compiler.ops.window import Axis, Padding, transposed_axis, window_params

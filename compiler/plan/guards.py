@@ -8,7 +8,8 @@ outer flag says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -95,3 +96,13 @@ def steps_needed(
     steps = [step for step in range(first, last + 1) if other is None or flags.get(step) != other]
     runs = (list(run) for _, run in groupby(enumerate(steps), lambda item: item[1] - item[0]))
     return [(run[0][1], run[-1][1]) for run in runs]
+
+
+def at_worst(guards: Sequence[Guard], amounts: Iterable[tuple[int, float]]) -> float:
+    """The largest sum, over how flags may stand, of what stages take that run: pairs of a stage and an amount."""
+    keys = {guard.stage: Flag(guard.flag, guard.wanted) for guard in guards}
+    sums: defaultdict[Flag | None, float] = defaultdict(float)
+    for stage, amount in amounts:
+        sums[keys.get(stage)] += amount
+    flags = sorted({flag.value for flag in sums if flag is not None})
+    return sums[None] + sum(max(sums[Flag(flag, True)], sums[Flag(flag, False)]) for flag in flags)

@@ -89,6 +89,11 @@ class KernelFit:
 
     def best(self, limit: int | None) -> FrontierPoint:
         """The plan that the options ask for, within a limit of bytes where any is found."""
+        found, most = self._best_within(limit), self._options.max_cycles
+        return found if most is None or found.cycles <= most else self._faster(found, limit, most)
+
+    def _best_within(self, limit: int | None) -> FrontierPoint:
+        """The plan that the options ask for, however long it takes."""
         if self._options.objective is Objective.SRAM:
             return self._within_least(limit)
         for drafts in self._drafts_in_turn(limit):
@@ -99,6 +104,30 @@ class KernelFit:
             if found is not None:
                 return found
         return self._within_least(limit)
+
+    def _faster(self, slow: FrontierPoint, limit: int | None, most_cycles: int) -> FrontierPoint:
+        """The best plan that is found to take no more cycles, within a limit of bytes; else the fastest one."""
+        known = [slow]
+        for drafts in self._drafts_in_turn(limit):
+            offers = [offer for offer in self._offers(drafts, limit) if offer.cycles <= most_cycles]
+            offers = offers or [min(self._offers(drafts, None), key=lambda offer: offer.cycles)]
+            offers.sort(key=lambda offer: self._score_in_time(offer.limit_bytes, offer.cycles))
+            best: dict[int, _Offer] = {}
+            for offer in offers:
+                best.setdefault(id(offer.draft), offer)
+            tried = [*best.values()][:SCHEDULES_TRIED]
+            limits = [offer.draft.curve.scratch_limits(offer.limit_bytes) for offer in tried]
+            effort = self._options.effort
+            known += [self._laid_out(o.draft, scratch, effort) for o, scratch in zip(tried, limits, strict=True)]
+        fitting = [point for point in known if limit is None or point.arena_bytes <= limit] or known
+        within = [point for point in fitting if point.cycles <= most_cycles]
+        if not within:
+            return min(fitting, key=lambda point: point.cycles)
+        return min(within, key=lambda point: self._score_in_time(point.arena_bytes, point.cycles))
+
+    def _score_in_time(self, bytes: int, cycles: float) -> tuple[float, ...]:
+        """What the objective makes as small as possible among plans that are fast enough."""
+        return (bytes, cycles) if self._options.objective is Objective.SRAM else self._score(bytes, cycles, 0.0)
 
     def _offers_apart(self, limit: int | None) -> list[_Offer]:
         """Where cycles are bounded, the best schedules within the bound that have no large tensors in one piece."""
@@ -209,7 +238,8 @@ class KernelFit:
         """Schedules for limits of bytes from the least to where all kernels are the fastest, or to a limit; whole
         layers take a share of these at most."""
         options, search = self._options, self._search
-        layers = [self._layers] if options.schedule in (Schedule.AUTO, Schedule.LAYER) else []
+        takes_layers = options.schedule in (Schedule.AUTO, Schedule.LAYER) or not search.by_rows
+        layers = [self._layers] if takes_layers else []
         if options.schedule is Schedule.LAYER or not search.by_rows:
             return layers
         cuts = search.cuts(repeats)

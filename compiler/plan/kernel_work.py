@@ -202,6 +202,9 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
         return _by_places(call, plain)
     if "kernel_height" in n and "pad_top" in n and not call.prepared:
         return _by_windows(n, plain)
+    if n.get("direct"):  # a row is widened in registers for each block of channels
+        words = plain["inputs"] / WEIGHT_WORD
+        return {"runs": words * ceil(n["channels"] / n["block"]), "weights": float(call.table_bytes)}
     return {"laid_out": plain["inputs"], "weights": float(call.table_bytes)} if call.prepared else {}
 
 

@@ -33,11 +33,11 @@ class PlanOptions:
     """`max_sram_bytes` is the largest arena that fits, None without limit; the plan is the smallest where none does.
     Where it `uses_limit`, a balanced plan takes as much of that as brings fewer cycles.
 
-    Under `input_by_rows` the inputs are read row by row when they are needed. `effort` bounds the exact search for
-    offsets, in CP-SAT's deterministic seconds. `regions` are the memories over which an arena may be spread, the one
-    that takes it whole first; none if it must be one block. `cycles` is what kernels cost, None
-    for the chip of reference. `progress` hears what is
-    being done, and how much of it is (0 to 1).
+    `max_cycles` are the most that a plan is to be predicted to take; it is the fastest one that was found where none
+    takes so few. Under `input_by_rows` the inputs are read row by row when they are needed. `effort` bounds the exact
+    search for offsets, in CP-SAT's deterministic seconds. `regions` are the memories over which an arena may be spread,
+    the one that takes it whole first; none if it must be one block. `cycles` is what kernels cost, None for the chip of
+    reference. `progress` hears what is being done, and how much of it is (0 to 1).
     """
 
     schedule: Schedule = Schedule.AUTO
@@ -48,4 +48,5 @@ class PlanOptions:
     effort: float = EFFORT
     regions: tuple[Region, ...] = ()
     cycles: CycleModel | None = None
+    max_cycles: int | None = None
     progress: Callable[[str, float], None] = lambda what, part: None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.cycles import CycleModel
+from thimble.compiler.plan.guards import at_worst
 from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.plan import Plan
 
@@ -15,8 +16,7 @@ def predicted_cycles(graph: Graph, plan: Plan, rounding: Rounding, model: CycleM
     """Cycles of an inference by the model that kernels and schedules are compared by; at worst, where flags decide."""
     works = [NodeWork.of(site, rounding) for site in graph.sites]
     calls = Counter(plan.stages[step.stage].node for step in plan.steps)
-    guards = {guard.stage: (guard.flag, guard.wanted) for guard in plan.guards}
-    spent: defaultdict[tuple[int, bool] | None, float] = defaultdict(float)
+    amounts = []
     for step in plan.steps:
         stage = plan.stages[step.stage]
         if stage.node is None or any(map(plan.is_view, graph.nodes[stage.node].outputs)):
@@ -27,6 +27,5 @@ def predicted_cycles(graph: Graph, plan: Plan, rounding: Rounding, model: CycleM
             columns = graph.sites[stage.node].output().type.columns
             share = (stage.columns[1] - stage.columns[0]) / max(columns, 1)
             cycles = model.step + share * model.cycles(work, step.end - step.first)
-        spent[guards.get(step.stage)] += cycles
-    flags = {key[0] for key in spent if key is not None}
-    return round(spent[None] + sum(max(spent[flag, True], spent[flag, False]) for flag in flags))
+        amounts.append((step.stage, cycles))
+    return round(at_worst(plan.guards, amounts))

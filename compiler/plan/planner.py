@@ -26,11 +26,13 @@ ARENA_ALIGNMENT = 16
 
 @dataclass(frozen=True, slots=True)
 class KernelPlan:
-    """A graph with the kernels that were chosen for it, the limit of scratch of each node, and its plan."""
+    """A graph with the kernels that were chosen for it, the limit of scratch of each node, its plan, and the cycles
+    that it is predicted to take."""
 
     graph: Graph
     scratch_limits: tuple[int, ...]
     plan: Plan
+    cycles: int
 
 
 def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOptions | None = None) -> Plan:
@@ -40,22 +42,27 @@ def plan_graph(graph: Graph, rounding: Rounding = Rounding.TFLM, options: PlanOp
     in them where it is too large for the first one or where latency is the objective; else it is one block.
     """
     options = options or PlanOptions()
+    if options.max_cycles is not None:
+        return plan_priced(graph, None, rounding, options).plan
     return _in_regions(_search(graph, rounding, options), options).plan
 
 
-def plan_kernels(graph: Graph, choices: KernelChoices, rounding: Rounding, options: PlanOptions) -> KernelPlan:
-    """The plan that the options ask for and the kernels that go with it, of a graph that has plain kernels."""
-    return _with_kernels(choices, plan_priced(graph, choices, rounding, options))
+def plan_kernels(graph: Graph, choices: KernelChoices | None, rounding: Rounding, options: PlanOptions) -> KernelPlan:
+    """The plan that the options ask for and the kernels that go with it, of a graph that has plain kernels; None leaves
+    it these."""
+    return _with_kernels(graph, choices, plan_priced(graph, choices, rounding, options))
 
 
 def plan_priced(graph: Graph, choices: KernelChoices | None, rounding: Rounding, options: PlanOptions) -> FrontierPoint:
     """The plan that the options ask for with the estimated cycles of all of it; None stands for plain kernels."""
     if choices is not None:
         return _in_regions(KernelFit(graph, choices, options, _search(graph, rounding, options, by_node=True)), options)
-    found = _in_regions(_search(graph, rounding, options), options)
     model = options.cycles or cycle_model()
-    whole = sum(model.cycles(NodeWork.of(site, rounding)) for site in graph.sites)
-    return replace(found, cycles=found.cycles + round(whole))
+    whole = round(sum(model.cycles(NodeWork.of(site, rounding)) for site in graph.sites))
+    if options.max_cycles is not None:
+        options = replace(options, max_cycles=options.max_cycles - whole)
+    found = _in_regions(_search(graph, rounding, options), options)
+    return replace(found, cycles=found.cycles + whole)
 
 
 def frontier(
@@ -70,7 +77,7 @@ def kernel_frontier(
 ) -> tuple[KernelPlan, ...]:
     """The same with the kernels that go with each plan, of a graph that has plain kernels."""
     fit = KernelFit(graph, choices, options, _search(graph, rounding, options, by_node=True))
-    return tuple(_with_kernels(choices, point) for point in fit.frontier())
+    return tuple(_with_kernels(graph, choices, point) for point in fit.frontier())
 
 
 def only_whole(graph: Graph) -> bool:
@@ -112,5 +119,6 @@ def _in_regions(plans: _Plans, options: PlanOptions) -> FrontierPoint:
     return found if found.arena_bytes <= first else plans.best(min(limit, first))
 
 
-def _with_kernels(choices: KernelChoices, point: FrontierPoint) -> KernelPlan:
-    return KernelPlan(choices.choose(point.scratch_limits), point.scratch_limits, point.plan)
+def _with_kernels(graph: Graph, choices: KernelChoices | None, point: FrontierPoint) -> KernelPlan:
+    made = graph if choices is None else choices.choose(point.scratch_limits)
+    return KernelPlan(made, point.scratch_limits, point.plan, point.cycles)

@@ -45,7 +45,7 @@ CAREFUL_LAYOUTS = 2
 EQUALLY_SMALL = 1.01
 """The second one gets none where it takes more than this of what the first one takes: it hardly ever gets below."""
 
-QUICK_EFFORT = 0.1
+QUICK_EFFORT = 0.12
 """Of the effort that one plan gets, what each quick layout gets: the simple orders alone say little of the best one."""
 
 FITTING_ATTEMPTS = 8
@@ -53,6 +53,9 @@ FITTING_ATTEMPTS = 8
 
 FITTING_SEARCHES = 3
 """Of these, how many get a layout with care."""
+
+FAST_LAYOUTS = 3
+"""Of the schedules that take no more cycles than are allowed, those of the least live bytes that get a layout."""
 
 MAX_LIVE_PAIRS = 600_000
 """Schedules with more pairs of rows that are live together get no layout: three times those of large real networks."""
@@ -63,7 +66,7 @@ QUICK_PAIRS = 2_500_000
 FRONTIER_POINTS = 20
 """Points of the frontier that get a layout."""
 
-FRONTIER_EFFORT = 0.1
+FRONTIER_EFFORT = 0.12
 """Of the effort that one plan gets, what the layout of each point gets."""
 
 
@@ -127,6 +130,11 @@ class Search:
 
     def best(self, limit: int | None) -> FrontierPoint:
         """The plan that the options ask for, within a limit of bytes where any is found."""
+        found, most = self._best_within(limit), self._options.max_cycles
+        return found if most is None or found.cycles <= most else self._faster(found, limit, most)
+
+    def _best_within(self, limit: int | None) -> FrontierPoint:
+        """The plan that the options ask for, however long it takes."""
         options = self._options
         if options.schedule is Schedule.LAYER or not self.by_rows:
             return self.layers
@@ -135,6 +143,17 @@ class Search:
             return found
         fitting = self._fitting(limit, self.may_repeat)
         return fitting or min(found, self._smallest(self.may_repeat), key=_by_bytes)
+
+    def _faster(self, slow: FrontierPoint, limit: int | None, most_cycles: int) -> FrontierPoint:
+        """The smallest plan that is found to take no more cycles, within a limit of bytes; else the fastest one."""
+        known = [slow] if self._options.schedule in (Schedule.ROWS, Schedule.PATCH) else [slow, self.layers]
+        if self.by_rows and self._options.schedule is not Schedule.LAYER:
+            fast = [choice for choice in self.choices(self.may_repeat) if choice.cycles <= most_cycles]
+            made = (self._planned(choice, self._options.effort) for choice in fast[-FAST_LAYOUTS:])
+            known += [point for point in made if point is not None]
+        fitting = [point for point in known if limit is None or point.arena_bytes <= limit] or known
+        within = [point for point in fitting if point.cycles <= most_cycles]
+        return min(within, key=_by_bytes) if within else min(fitting, key=_by_cycles)
 
     def frontier(self) -> tuple[FrontierPoint, ...]:
         """Points of falling bytes and rising cycles, none dominated, from layer by layer to the least bytes."""

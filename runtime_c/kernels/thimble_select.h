@@ -9,8 +9,7 @@ typedef struct {
 } thimble_select_params;
 
 /* Copies `on_true` if the one element of the condition is not 0, else `on_false`. The other tensor is not read: it may
- * hold anything. The output may lie over either tensor, where it begins no later than that one, but not over the
- * condition. */
+ * hold anything. The output may lie over both tensors in any way, but not over the condition. */
 void thimble_select(const thimble_select_params *params, const uint8_t *condition, const void *on_true,
                     const void *on_false, void *output);
 

@@ -19,6 +19,10 @@ import pytest
 import thimble
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.driver import cli, demo
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.stages import check_limits
+from thimble.compiler.ir.errors import TooSlow
+from thimble.targets.model import load_target
 
 TARGET = "stm32l4r5zi"
 USAGE, UNSUPPORTED, DOES_NOT_FIT, DIFFER, MALFORMED, TOOL_MISSING = 2, 3, 4, 5, 7, 8
@@ -397,3 +401,24 @@ def test_options_that_do_not_suit_the_model(
     out = ("-o", tmp_path / "out") if verb == "compile" else ()
     check(run(verb, small_model, "-t", TARGET, *out, *options), USAGE, words)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["compile", "analyze"])
+def test_a_model_that_is_predicted_to_be_too_slow_does_not_fit(
+    verb: str, run: Run, small_model: Path, tmp_path: Path
+) -> None:
+    out = ("-o", tmp_path / "out") if verb == "compile" else ()
+    check(
+        run(verb, small_model, "-t", TARGET, "--max-ms", "1e-9", *out), DOES_NOT_FIT, "too slow", "predicted", "1e-09"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_time_is_predicted_and_simulated(built: Path) -> None:
+    report = json.loads((built / "report.json").read_text())
+    latency, clock = report["latency"], report["target"]["clock_hz"]
+    assert latency["predicted_ms"] == round(latency["predicted_cycles"] / clock * 1000, 4) > 0
+    if latency["ms"] is not None:
+        with pytest.raises(TooSlow, match="takes on the simulated chip"):
+            check_limits(report, load_target(TARGET), CompileOptions(max_ms=latency["ms"] / 2))
+        check_limits(report, load_target(TARGET), CompileOptions(max_ms=latency["ms"] * 2))

@@ -109,9 +109,9 @@ def resize(rng: np.random.Generator, code: str, dtype: Any = np.int8) -> bytes:
 
 def has_outliers(rng: np.random.Generator) -> bytes:
     """A range about which single elements decide, or which nothing or everything lies outside of."""
-    shape = tuple(int(d) for d in rng.integers(1, 7, int(rng.integers(1, 5))))
+    shape = (1, *(int(d) for d in rng.integers(1, 7, int(rng.integers(0, 4)))))
     m = ModelBuilder()
-    x, y = m.tensor(shape, np.int8, scale(rng), zero_point(rng)), m.tensor((1,), np.bool_)
+    x, y = m.tensor(shape, np.int8, scale(rng), zero_point(rng)), m.tensor([1] * len(shape), np.bool_)
     spread = int(rng.integers(0, 2 + 127 // prod(shape)))
     low, high = -128 + int(rng.integers(0, spread + 1)), 127 - int(rng.integers(0, spread + 1))
     if rng.random() < 0.2:
@@ -126,7 +126,7 @@ def outside(model: bytes, samples: list[list[np.ndarray]]) -> list[list[np.ndarr
     constant = next(t for t in read_model(model).subgraphs[0].tensors if t.data is not None)
     assert constant.data is not None
     low, high = (int(x) for x in constant.data)
-    return [[np.array([np.any(~np.isin(x, np.arange(low, high + 1)))])] for (x,) in samples]
+    return [[np.any(~np.isin(x, np.arange(low, high + 1))).reshape([1] * x.ndim)] for (x,) in samples]
 
 
 CASES = (

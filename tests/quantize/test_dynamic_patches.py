@@ -12,11 +12,15 @@ import thimble
 from tests.host_batch import run_on_host
 from tests.quantize.test_mixed import run_cli, windows
 from thimble.compiler.driver.html_report import write_html
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.planning import check_limits
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.errors import TooSlow
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.batching import batched
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.ops.has_outliers import HasOutliers
 from thimble.compiler.ops.select import Select
@@ -29,6 +33,7 @@ from thimble.quantize.parameters import store
 from thimble.quantize.patch_precision import PatchMixed, narrow_patches
 from thimble.quantize.patched import Classing, patched
 from thimble.quantize.patches import patch_stage
+from thimble.targets.model import load_target
 
 PHI = 0.9999
 """Some patches of some samples have outliers, others none."""
@@ -53,7 +58,7 @@ def dynamic() -> PatchMixed:
 def flags_of(graph: Graph, x: Array) -> list[bool]:
     """What the flags of a graph say of a sample."""
     trace = Executor(graph).trace([x])
-    return [bool(trace[n.outputs[0]][0]) for n in graph.nodes if isinstance(n.op, HasOutliers)]
+    return [bool(trace[n.outputs[0]].item()) for n in graph.nodes if isinstance(n.op, HasOutliers)]
 
 
 @pytest.mark.parametrize("limits", [ALWAYS, NEVER, (-100, 20)])
@@ -103,6 +108,9 @@ def test_file_holds_flags_and_choices() -> None:
     x = stored()
     want = run_values(found.graph, [x], found.graph.outputs)[0]
     assert np.array_equal(run_values(read, [x], read.outputs)[0], want)
+    assert batched(read, len(x)) is not None, "samples run together"
+    alone = np.stack([Executor(read).invoke([one])[0] for one in x])
+    assert np.array_equal(alone.reshape(want.shape), want)
 
 
 @pytest.mark.parametrize("poison", [False, True])
@@ -150,6 +158,8 @@ def test_firmware_takes_the_branch_of_each_patch(tmp_path: Path, kernels: str) -
     worst = latency["worst_case"]
     assert latency["cycles"] < worst["cycles"]
     assert max(worst["cycles_if_all_true"], worst["cycles_if_all_false"]) <= worst["cycles"]
+    with pytest.raises(TooSlow, match="at worst"):
+        check_limits(report, load_target("stm32l4r5zi"), CompileOptions(max_ms=(latency["ms"] + worst["ms"]) / 2))
     assert {branch["layer"] for branch in worst["branches"]} == {guard["layer"] for guard in guards}
     assert f"{worst['cycles']:,} cycles" in write_html(out).read_text()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,7 @@ from thimble.compiler.ops.pool_2d import AveragePool2D
 from thimble.compiler.ops.reshape import Reshape
 from thimble.compiler.ops.window import Padding
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import Bits, Losses, Tensors, frontier, lost, widened
+from thimble.quantize.choices import Bits, Losses, Tensors, exchanged, frontier, lost, widened
 from thimble.quantize.loss import run_values
 from thimble.quantize.mixed import Limits, Mixed, Search, settled_grids
 from thimble.quantize.patch_precision import narrow_patches
@@ -163,6 +165,22 @@ def test_widened_choice_takes_what_the_price_leaves() -> None:
     assert widened(tensors, losses, price, everything, 32) == Bits()
 
 
+def test_exchanges_find_the_best_choice_between_those_of_the_frontier() -> None:
+    tensors = Tensors(((0,), (1,), (2,)), ())
+    losses = Losses({0: {4: 0.1, 2: 0.5}, 1: {4: 0.2, 2: 0.3}, 2: {4: 0.4, 2: 0.6}}, {})
+
+    def price(bits: Bits) -> float:
+        return float(bits.value(0) + 2 * bits.value(1) + bits.value(2))
+
+    for most in range(8, 33):
+        everything = [Bits({i: b for i, b in enumerate(chosen) if b != 8}) for chosen in product((8, 4, 2), repeat=3)]
+        allowed = [bits for bits in everything if price(bits) <= most]
+        start = Bits(dict.fromkeys(range(3), 2))
+        found = exchanged(tensors, losses, price, start, most)
+        assert price(found) <= most
+        assert lost(tensors, losses, found) == min(lost(tensors, losses, bits) for bits in allowed)
+
+
 def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
     one, other = searched(Limits(error=0.2)), searched(Limits(error=0.2))
     price = bit_operations(integers())
@@ -173,7 +191,7 @@ def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
     assert DType.INT4 in narrow
 
 
-def test_learned_roundings_are_kept_where_they_lose_less() -> None:
+def test_distilled_choice_is_kept_where_it_loses_less() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     graph, given = windows()
     price = bit_operations(graph)
@@ -182,7 +200,7 @@ def test_learned_roundings_are_kept_where_they_lose_less() -> None:
     )
     assert learned.bits == plain.bits
     assert learned.error <= plain.error
-    assert "learned rounding and ranges" in learned.steps[-1]
+    assert "distillation" in learned.steps[-1]
     kept = "not kept" not in learned.steps[-1]
     assert kept == (export_tflite(learned.graph) != export_tflite(plain.graph))
 
@@ -320,12 +338,14 @@ def test_command_searches_float_and_int8_models(
 
 
 def test_searched_model_is_compiled_and_verified(files: dict[str, Path], tmp_path: Path) -> None:
-    given = ("--calibration", files["calibration"], "--search", "sensitivity", "--reduce", "2")
+    method = "fast" if importlib.util.find_spec("torch") is None else "best"
+    given = ("--quantize", method, "--calibration", files["calibration"], "--search", "sensitivity", "--reduce", "2")
     code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "-o", tmp_path / "out", *given)
     assert code == 0, text
     report = thimble.verify(tmp_path / "out", samples=4)
     assert report["verify"]["mismatched_values"] == 0
     assert {row["runtime"] for row in report["verify"]["runtimes"]} >= {"host", "target"}
+    assert any("distillation: " in step for step in report["quantization"]["steps"]) == (method == "best")
     tensors = report["quantization"]["precision"]["tensors"]
     assert all(row["saved_bit_operations"] > 0 for row in tensors)
     page = write_html(tmp_path / "out").read_text()

@@ -14,13 +14,13 @@ from thimble.compiler.ops.has_outliers import HasOutliers
 from thimble.compiler.ops.relu import Relu
 from thimble.compiler.ops.select import Select
 from thimble.compiler.plan.checker import PlanError, check_plan
-from thimble.compiler.plan.guards import MOST_FLAGS, Flag, find_flags
+from thimble.compiler.plan.guards import MOST_FLAGS, Flag, at_worst, find_flags
 from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.order import reorder
 from thimble.compiler.plan.plan import Guard, Plan
 
 IMAGE = TensorType((1, 4, 4, 8), DType.INT8, QuantParams((0.5,), (0,)))
-BIT = TensorType((1,), DType.BOOL)
+BIT = TensorType((1, 1, 1, 1), DType.BOOL)
 
 
 class Net:
@@ -36,8 +36,8 @@ class Net:
         self.nodes.append(Node(op, inputs, (made,), f"operator {len(self.nodes)}"))
         return made
 
-    def flag(self, x: int) -> int:
-        return self.add(HasOutliers(-100, 100), x, type_=BIT)
+    def flag(self, x: int, low: int = -100, high: int = 100) -> int:
+        return self.add(HasOutliers(low, high), x, type_=BIT)
 
     def graph(self, *outputs: int) -> Graph:
         graph = Graph("net", tuple(self.values), tuple(self.nodes), (0,), outputs)
@@ -111,7 +111,7 @@ def test_a_choice_by_several_bools_guards_nothing() -> None:
     net = Net()
     many = net.add(HasOutliers(0, 0), 0, type_=BIT)
     graph = net.graph(net.add(Select(), many, net.add(Relu(), 0), 0))
-    wide = replace(graph.values[many], type=replace(BIT, shape=(8,)))
+    wide = replace(graph.values[many], type=replace(BIT, shape=(1, 1, 1, 8)))
     values = (*graph.values[:many], wide, *graph.values[many + 1 :])
     assert guarded(graph)
     assert not guarded(replace(graph, values=values))
@@ -201,3 +201,10 @@ def test_flags_stand_in_all_ways_that_three_steps_can_tell_apart() -> None:
     moved = [replace(b, offset=places[kept]) if b.value == lost else b for b in plan.buffers]
     with pytest.raises(PlanError, match="overwritten"):
         check_plan(graph, replace(plan, buffers=tuple(moved)))
+
+
+def test_at_worst_the_dearer_branch_of_each_flag_counts() -> None:
+    guards = (Guard(1, 7, True), Guard(2, 7, False), Guard(3, 7, False), Guard(4, 8, True))
+    assert at_worst(guards, [(0, 5), (1, 30), (2, 10), (3, 15), (4, 2)]) == 5 + 30 + 2
+    assert at_worst(guards, [(0, 5), (1, 20), (2, 10), (3, 15), (4, 2)]) == 5 + 25 + 2
+    assert at_worst((), [(0, 5), (0, 6)]) == 11

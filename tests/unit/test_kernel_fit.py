@@ -187,6 +187,30 @@ def test_frontier_of_kernels_falls_in_bytes() -> None:
         check_plan(point.graph, point.plan)
 
 
+@pytest.mark.parametrize("objective", Objective)
+def test_plans_take_no_more_cycles_than_are_allowed(objective: Objective) -> None:
+    graph = chain(size=24, channels=16, strides=(1, 2, 2, 1, 1))
+    asked = PlanOptions(objective=objective, effort=0.1)
+    fastest = plan_kernels(graph, real(graph), Rounding.TFLM, replace(asked, objective=Objective.LATENCY))
+    least = plan_kernels(graph, real(graph), Rounding.TFLM, replace(asked, objective=Objective.SRAM))
+    most = (fastest.cycles + least.cycles) // 2
+    made = plan_kernels(graph, real(graph), Rounding.TFLM, replace(asked, max_cycles=most))
+    check_plan(made.graph, made.plan)
+    assert made.cycles <= most < least.cycles
+    assert least.plan.arena_bytes < made.plan.arena_bytes <= fastest.plan.arena_bytes
+    assert plan_kernels(graph, real(graph), Rounding.TFLM, replace(asked, max_cycles=1)).cycles <= fastest.cycles
+
+
+def test_plain_kernels_take_no_more_cycles_than_are_allowed() -> None:
+    graph = chain(size=24, channels=16, strides=(1, 2, 2, 1, 1))
+    asked = PlanOptions(objective=Objective.SRAM, effort=0.1)
+    least = plan_kernels(graph, None, Rounding.TFLM, asked)
+    made = plan_kernels(graph, None, Rounding.TFLM, replace(asked, max_cycles=least.cycles - 1))
+    check_plan(graph, made.plan)
+    assert made.cycles < least.cycles
+    assert made.plan.arena_bytes > least.plan.arena_bytes
+
+
 def test_gaps_hold_nothing() -> None:
     plan = plan_layers(residual())
     for stage, gap in enumerate(find_gaps(plan, plan.arena_bytes + 64)):
