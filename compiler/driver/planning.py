@@ -87,20 +87,28 @@ def least_plan(
 ) -> tuple[T, Plan]:
     """What `make` makes of a graph.
 
-    Where the least bytes are asked for, what it makes of the graph with fused additions, if the bytes that this saves
-    are worth its cycles; and of the better one, where it leaves many bytes between its rows, with convolutions that
-    write late (plan/late.py), if that takes less.
+    Where the least bytes are asked for, and a plan leaves many between its rows, what it makes of the graph with
+    convolutions that write late (plan/late.py), if that takes less; and what it makes of the graph with fused
+    additions, if the bytes that this saves are worth its cycles.
     """
     made, plan = make(graph)
     if options.objective is not Objective.SRAM:
         return made, plan
+    made, plan = _late_if_less(graph, make, made, plan)
     fused = graph if FUSE_ADDITIONS.name in options.disabled_passes else with_fused_additions(graph)
     if fused is not graph:
         other, other_plan = make(fused)
+        if other_plan.bound_bytes < plan.arena_bytes:
+            other, other_plan = _late_if_less(fused, make, other, other_plan)
         saved = 1 - other_plan.arena_bytes / plan.arena_bytes
         most_cycles = (1 + CYCLES_FOR_BYTES * saved) * cycles_of(made, plan)
         if saved > 0 and cycles_of(other, other_plan) <= most_cycles:
-            graph, made, plan = fused, other, other_plan
+            return other, other_plan
+    return made, plan
+
+
+def _late_if_less(graph: Graph, make: Callable[[Graph], tuple[T, Plan]], made: T, plan: Plan) -> tuple[T, Plan]:
+    """What was made of a graph, or what can be made of it with convolutions that write late, whichever takes less."""
     if plan.arena_bytes > WORTH_WRITING_LATE * plan.bound_bytes:
         late, late_plan = make(write_late(graph))
         if late_plan.arena_bytes < plan.arena_bytes:
