@@ -23,15 +23,11 @@ from thimble.codegen.armv7em.depthwise_form import (
     Block,
     DepthwiseForm,
     Word,
-    block_cycles,
     products,
     row_code,
+    unrolls_rows,
 )
 from thimble.codegen.armv7em.depthwise_unpack import unpack_channel
-
-MAX_UNROLLED_BYTES = 640
-"""Code for all rows of a large kernel under all blocks of a row of outputs; above it a loop over kernel rows stays in
-small instruction caches."""
 
 
 def depthwise_listing(form: DepthwiseForm) -> Listing:
@@ -46,7 +42,7 @@ class _Writer:
         self._form, self._code = form, row_code(form)
         self._a, self._frame = Listing(f"thimble_depthwise_dsp_{form.name}"), Frame(NAMES, NAMES, form.has_fpu)
         self._loops = 0
-        self._unrolls_rows = form.resident or self._code_bytes() <= MAX_UNROLLED_BYTES
+        self._unrolls_rows = unrolls_rows(form, self._code)
 
     def listing(self) -> Listing:
         a = self._a
@@ -66,12 +62,6 @@ class _Writer:
         self._row()
         self._next()
         return a
-
-    def _code_bytes(self) -> int:
-        """About the bytes of the rows of a kernel under all blocks."""
-        blocks = (*self._code.looped, *self._code.rest)
-        cycles = sum(block_cycles(self._form, block) for block in blocks)
-        return 4 * cycles
 
     def _start_quad(self) -> None:
         """Fill the planes of the next four channels; of the last ones behind whole fours, the last lanes count."""

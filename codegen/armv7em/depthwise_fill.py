@@ -30,7 +30,7 @@ JOB = (
 
 NAMES = (
     "bias", "multiplier", "addend", "shift", "output", "row_end", "rows_end", "next_row", "outputs_end", "weights",
-    "weights_end", "row_weights", "data_end", "channel", "x", "fours_bytes", "outputs", "pixel_bytes", "from",
+    "weights_end", "row_weights", "data_end", "channel", "x", "outputs", "fours_bytes", "pixel_bytes", "from",
     "next_bytes", "border", "ceiling", "offset", "common_addend", "planes", "packed", "channels", "inputs",
     "inputs_end", "to", "leads", "twos", "ones", "back",
 )  # fmt: skip

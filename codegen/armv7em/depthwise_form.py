@@ -33,6 +33,13 @@ COLD_CYCLES_PER_BYTE = 0.015
 COMPACT_BYTES_PER_CYCLE = 10
 """Code that compact forms give for a cycle a row."""
 
+MAX_UNROLLED_BYTES = 640
+"""Code for all rows of a large kernel under all blocks of a row of outputs; above it a loop over kernel rows stays in
+small instruction caches."""
+
+KERNEL_ROW_END_CYCLES = 5
+"""The end of a turn of such a loop."""
+
 ROW_END_CYCLES = 8
 """What comes behind the outputs of a row."""
 
@@ -277,11 +284,19 @@ def row_cycles(form: DepthwiseForm) -> float:
     return _row_cycles(form, row_code(form)) + ROW_END_CYCLES
 
 
+def unrolls_rows(form: DepthwiseForm, code: RowCode) -> bool:
+    """Whether all rows of a kernel are code one behind the other, under each block of a row of outputs."""
+    blocks = (*code.looped, *code.rest)
+    return form.resident or 4 * sum(block_cycles(form, block) for block in blocks) <= MAX_UNROLLED_BYTES
+
+
 def _row_cycles(form: DepthwiseForm, code: RowCode) -> float:
     """About the cycles of a row of outputs."""
     looped = sum(block_cycles(form, block) for block in code.looped) + 9
     cold = 0.0 if form.compact else COLD_CYCLES_PER_BYTE * _code_bytes(form, (*code.looped, *code.rest))
-    return code.turns * looped + sum(block_cycles(form, block) for block in code.rest) + cold
+    blocks = code.turns * len(code.looped) + len(code.rest)
+    loops = 0 if form.resident or not unrolls_rows(form, code) else blocks * form.kernel_height * KERNEL_ROW_END_CYCLES
+    return code.turns * looped + sum(block_cycles(form, block) for block in code.rest) + cold - loops
 
 
 def _code_price(form: DepthwiseForm, code: RowCode) -> float:
@@ -296,7 +311,7 @@ def block_cycles(form: DepthwiseForm, block: Block) -> int:
     words, group = len({word for word, _, _ in made}), len(form.data(block.count))
     weights = 0 if form.resident else len(form.words) + (8 if "r3" in form.sums(block.count) else 6)
     row = len(made) + words + -(-words // group) + weights
-    return form.kernel_height * row + 3 * block.count + (4 if form.resident else 11)
+    return form.kernel_height * row + 3 * block.count + (4 if form.resident else 8)
 
 
 def largest_offset(form: DepthwiseForm) -> int:
