@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.thimble-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles fit-costs tune-cache golden ops-page onnx-page model clean
+.PHONY: help setup tools demo test test-full lint format type wheel-test bench cycles fit-costs tune-cache picture golden ops-page onnx-page model clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,12 +67,16 @@ bench: setup ## Tables of memory and cycles beside what others reach
 cycles: setup ## Record simulated cycles anew (tests/bench/cycles.json); say why in the commit
 	$(BIN)/python -m tests.bench.cycles
 
-fit-costs: setup ## Fit the cost model to simulated cycles anew (compiler/plan/costs.json), and its error table
-	$(BIN)/python -m tests.bench.fit_costs
+fit-costs: setup ## Fit the cost model to simulated cycles anew, of all chips or of CHIPS="..."; goes on where it stopped
+	$(BIN)/python -m tests.bench.fit_costs $(CHIPS)
+	$(BIN)/python -m tests.bench.fit_narrow
 	$(BIN)/python -m tests.bench.cost_table
 
 tune-cache: setup ## Measure the kernels of MLPerf Tiny and MobileNet shapes anew (codegen/tuned_kernels.json)
 	$(BIN)/python -m tests.bench.tune_shapes
+
+picture: setup ## Draw docs/report.png anew (needs chromium)
+	$(BIN)/python -m tests.bench.report_picture
 
 golden: setup ## Rewrite the golden files from what is generated now
 	$(BIN)/python -m pytest tests/golden --update-golden

@@ -9,7 +9,6 @@ from thimble.codegen.armv7em import select as armv7em
 from thimble.codegen.armv7em.core import core_of
 from thimble.codegen.armv81m import select as armv81m
 from thimble.codegen.armv81m.select import has_mve
-from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.scalar import select as scalar_kernels
 from thimble.codegen.scalar.core import core_of as scalar_core_of
@@ -17,6 +16,7 @@ from thimble.codegen.tuned import Measured, kernel_stem, layer_key
 from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall, Rounding
+from thimble.compiler.plan.kernels import NO_LIMIT
 from thimble.targets.model import Target
 
 MAX_SCRATCH_BYTES = 24 << 10

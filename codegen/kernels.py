@@ -13,12 +13,12 @@ from thimble.codegen.armv7em.select import specialise as specialise_armv7em
 from thimble.codegen.armv7em.winograd_layer import winograd_limit
 from thimble.codegen.armv81m.select import has_mve
 from thimble.codegen.armv81m.select import specialise as specialise_armv81m
-from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.scalar.core import core_of as scalar_core_of
 from thimble.codegen.scalar.select import specialise as specialise_scalar
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import KernelCall, Rounding
+from thimble.compiler.plan.kernels import NO_LIMIT
 from thimble.targets.model import Target
 
 

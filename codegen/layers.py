@@ -45,7 +45,7 @@ def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lo
             part = part_of_stage(graph, plan, places, stage)
             lowering = _StageLowering(graph, plan, index, part, steps[index], constants, prefix, rounding)
             layers.append(lowering.layer(names[index]))
-            sources.add(lowering.calls)
+            sources.add(stage.node, lowering.calls)
     kernels = sorted({call.kernel for layer in layers for call in layer.calls})
     return Lowered(
         tuple(layers),
@@ -56,6 +56,7 @@ def lower_graph(graph: Graph, plan: Plan, prefix: str, rounding: Rounding) -> Lo
         tuple(kernels),
         tuple(sorted(sources.plain_kernels)),
         sources.generated,
+        sources.of_nodes,
     )
 
 
@@ -65,12 +66,17 @@ class _Sources:
     def __init__(self) -> None:
         self.plain_kernels: set[str] = set()
         self.generated: dict[str, str] = {}
+        self.of_nodes: dict[int, frozenset[str]] = {}
 
-    def add(self, calls: Sequence[KernelCall]) -> None:
-        """Take in what the calls of one layer need."""
+    def add(self, node: int, calls: Sequence[KernelCall]) -> None:
+        """Take in what the calls of one stage of a node need."""
         for call in calls:
-            self.plain_kernels.update(call.source.needs if call.source else (call.kernel,))
-            self.generated.update(call.source.files if call.source else ())
+            plain = call.source.needs if call.source else (call.kernel,)
+            generated = dict(call.source.files if call.source else ())
+            self.plain_kernels.update(plain)
+            self.generated.update(generated)
+            files = {f"thimble_{kernel}.c" for kernel in plain} | {name for name in generated if name.endswith(".c")}
+            self.of_nodes[node] = self.of_nodes.get(node, frozenset()) | files
 
 
 class _Constants:
@@ -85,13 +91,14 @@ class _Constants:
         """All arrays in order of first use."""
         return tuple(replace(array, reads=self._reads[key]) for key, array in self._arrays.items())
 
-    def name(self, key: object, name: str, data: Array, comment: str, site: Site) -> str:
+    def name(self, key: object, name: str, data: Array, comment: str, site: Site, node: int) -> str:
         """The name of the array that `key` stands for, which is made where it is new, and now read by `site` too."""
         self._reads[key] += _bytes_read(site, data)
         if key not in self._arrays:
             lines = tuple(c_text.array_lines(data))
             text = f"{c_text.shape_text(data.shape)} {comment}"
-            self._arrays[key] = ConstantArray(name, c_text.c_type(data), data.size, lines, text, data.nbytes)
+            made = ConstantArray(name, c_text.c_type(data), data.size, lines, text, data.nbytes, node=node)
+            self._arrays[key] = made
         return self._arrays[key].name
 
 
@@ -111,6 +118,7 @@ class _StageLowering:
     ) -> None:
         self._graph, self._plan, self._index = graph, plan, index
         self._part, self._site = part, part.site
+        self._node = _node_of(plan, index)
         self._constants, self._prefix, self._rounding = constants, prefix, rounding
         self._memories = {b.kind: b for b in plan.buffers if b.stage == index}
         self._whole = part.packed and not steps.streamed and self._has_memory_for_whole()
@@ -123,8 +131,7 @@ class _StageLowering:
 
     def layer(self, function: str) -> Layer:
         """The function: whole tensors by the operator's `lower`, rows by its `lower_rows`."""
-        site, node = self._site, self._plan.stages[self._index].node
-        assert node is not None
+        site = self._site
         calls = site.lower(self._rounding) if self._whole else site.lower_rows(self._rounding)
         self.calls = calls
         self._row_by_row = not self._whole and any(map(_is_for_one_row, calls))
@@ -132,7 +139,7 @@ class _StageLowering:
         lowered = tuple(self._call(call, name, f"_{i}" if len(calls) > 1 else "") for i, call in enumerate(calls))
         return Layer(
             stage=self._index,
-            node=node,
+            node=self._node,
             function=function,
             title=f"{site.op.name}: {_types(site)}",
             extent=self._extent(),
@@ -181,7 +188,7 @@ class _StageLowering:
         if isinstance(argument, Table):
             content = (argument.data.dtype.name, argument.data.tobytes())  # equal tables stand in flash once
             name = f"{self._prefix}_{layer}_{argument.name}{suffix}"
-            return self._constants.name(content, name, argument.data, argument.name, self._site)
+            return self._constants.name(content, name, argument.data, argument.name, self._site, self._node)
         if isinstance(argument, Scratch):
             return self._memory(argument, BufferKind.SCRATCH)
         if isinstance(argument, Accumulator):
@@ -219,15 +226,13 @@ class _StageLowering:
         return self._values(name, const + value.type.dtype.c_name, value, place, row)
 
     def _constant_input(self, index: int, value: Value, layer: str) -> str:
-        node = self._plan.stages[self._index].node
-        assert node is not None
-        tensor = self._graph.nodes[node].inputs[index]
+        tensor = self._graph.nodes[self._node].inputs[index]
         assert tensor is not None
         given = value.constant is self._graph.values[tensor].constant
         key: object = tensor if given else (value.constant.dtype.name, value.constant.tobytes())
         name = f"{self._prefix}_{layer}_{_constant_label(self._site, index)}"
         comment = f"tensor {c_text.comment_text(value.name)}"
-        return self._constants.name(key, name, value.constant, comment, self._site)
+        return self._constants.name(key, name, value.constant, comment, self._site, self._node)
 
     def _output(self, argument: Output | OutputRows) -> str:
         name, value = f"output_{argument.index}", self._site.output(argument.index)
@@ -267,6 +272,14 @@ class _StageLowering:
         )
 
 
+def _node_of(plan: Plan, stage: int) -> int:
+    """The node of a stage that computes."""
+    node = plan.stages[stage].node
+    if node is None:
+        raise ValueError(f"stage {stage} reads the input")
+    return node
+
+
 def _one_call(site: Site, whole: bool) -> StageSteps:
     """The steps of a stage that runs in one call: whole layers count the rows of their output."""
     rows = (site.output().type.rows if site.outputs else 1) if whole else row_form(site).steps
@@ -304,6 +317,6 @@ def _pointer(name: str, c_type: str, address: str, comment: str) -> Local:
 
 def _constant_label(site: Site, index: int) -> str:
     """What a constant input is called in C: by the field's own terms where the operator has weights."""
-    weighted = ("conv_2d", "depthwise_conv_2d", "transpose_conv", "fully_connected")
+    weighted = ("conv_2d", "conv_2d_add", "depthwise_conv_2d", "transpose_conv", "fully_connected")
     names = {1: "weights", 2: "bias"} if site.op.name in weighted else {}
     return names.get(index, f"input_{index}")

@@ -13,7 +13,8 @@ from thimble.codegen.places import RowTable
 class ConstantArray:
     """A constant array in flash: `comment` gives shape and source.
 
-    `reads` is about how many of its bytes an inference reads, `fast` tells whether it is copied to RAM before main.
+    `reads` is about how many of its bytes an inference reads, `node` the first that reads it, None for a state;
+    `fast` tells whether it is copied to RAM before main.
     """
 
     name: str
@@ -23,6 +24,7 @@ class ConstantArray:
     comment: str
     bytes: int
     reads: int = 0
+    node: int | None = None
     fast: bool = False
 
 
@@ -105,6 +107,15 @@ class DirectCall:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardedCalls:
+    """Stages that run where a condition holds, a C expression; `comment` names who decides it."""
+
+    condition: str
+    comment: str
+    calls: tuple[DirectCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """What the invoke function does, in order.
 
@@ -112,7 +123,7 @@ class Schedule:
     layers the ones behind. `number_type` holds such a number, `counter_type` the steps that a stage has done.
     """
 
-    items: tuple[Run | DirectCall, ...]
+    items: tuple[Run | DirectCall | GuardedCalls, ...]
     readers: tuple[str, ...]
     layers: tuple[str, ...]
     number_type: str
@@ -123,12 +134,18 @@ class Schedule:
         """The runs alone."""
         return tuple(item for item in self.items if isinstance(item, Run))
 
+    @property
+    def guarded(self) -> tuple[GuardedCalls, ...]:
+        """What runs by flags, alone."""
+        return tuple(item for item in self.items if isinstance(item, GuardedCalls))
+
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
     """The whole graph as C: layers in order, constant arrays in order of first use, kernels by name.
 
-    `plain_kernels` are those of the runtime; `generated` are the files of kernels made for this graph.
+    `plain_kernels` are those of the runtime; `generated` are the files of kernels made for this graph; `sources` are
+    the C files that hold the kernels of each node.
     """
 
     layers: tuple[Layer, ...]
@@ -139,6 +156,7 @@ class Lowered:
     kernels: tuple[str, ...]
     plain_kernels: tuple[str, ...]
     generated: Mapping[str, str]
+    sources: Mapping[int, frozenset[str]]
 
     def kernels_of_nodes(self) -> dict[int, tuple[str, ...]]:
         """The kernels that the stages of each node call, by name; views have none."""

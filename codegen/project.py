@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from thimble.codegen import c_text
-from thimble.codegen.fast_weights import mark_fast
 from thimble.codegen.kernel_tools.rendering import renderer
 from thimble.codegen.layers import lower_graph
 from thimble.codegen.lowered import ConstantArray, Lowered
 from thimble.codegen.places import block_name, block_pointer
+from thimble.codegen.ram_places import ALL_IN_FLASH, RamPlaces
 from thimble.codegen.readers import Callback, callbacks
 from thimble.codegen.schedule_text import schedule_text
 from thimble.codegen.trace import trace_steps
@@ -56,13 +56,16 @@ FOR_SIZE = (
 class Project:
     """A generated project: `files` by relative path; `weights_bytes` is the size of all constant arrays.
 
-    `kernels` are the names of the kernels that each node's stages call; nodes that are views have none.
+    `kernels` are the names of the kernels that each node's stages call, `sources` the C files that hold them; nodes
+    that are views have none.
     """
 
     name: str
     files: Mapping[str, str]
     weights_bytes: int
     kernels: Mapping[int, tuple[str, ...]]
+    sources: Mapping[int, frozenset[str]]
+    constants: tuple[ConstantArray, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +121,15 @@ class _Block:
 
 
 def generate_sources(
-    graph: Graph, plan: Plan, name: str, rounding: Rounding = Rounding.TFLM, fast_weights_bytes: int = 0
+    graph: Graph, plan: Plan, name: str, rounding: Rounding = Rounding.TFLM, places: RamPlaces = ALL_IN_FLASH
 ) -> Project:
     """The model and its kernels, without anything of a chip: what compiles on any machine. `name` is a C identifier.
 
-    The constants that are read most, `fast_weights_bytes` of them at most, are copied to RAM before main.
+    The constants of `places` are marked, so that a chip's start-up code can copy them to RAM.
     """
     lowered = lower_graph(graph, plan, name, rounding)
     states, state_arrays = _states(graph, plan, name)
-    constants = mark_fast((*lowered.constants, *state_arrays), fast_weights_bytes)
+    constants = places.mark((*lowered.constants, *state_arrays))
     weights_bytes = sum(c.bytes for c in constants)
     context = _context(graph, plan, name, lowered, states, constants)
     files = {
@@ -138,7 +141,7 @@ def generate_sources(
     if constants:
         files[f"{name}_weights.h"] = _render("weights.h.j2", context)
         files[f"{name}_weights.c"] = _render("weights.c.j2", context)
-    return Project(name, files, weights_bytes, lowered.kernels_of_nodes())
+    return Project(name, files, weights_bytes, lowered.kernels_of_nodes(), lowered.sources, constants)
 
 
 def generate_project(
@@ -147,11 +150,14 @@ def generate_project(
     target: Target,
     name: str,
     rounding: Rounding = Rounding.TFLM,
-    fast_weights_bytes: int = 0,
+    places: RamPlaces = ALL_IN_FLASH,
 ) -> Project:
-    """The whole firmware project for a chip: sources, main.c, start-up code, linker scripts, build files."""
-    project = generate_sources(graph, plan, name, rounding, fast_weights_bytes)
-    board = board_files(target)
+    """The whole firmware project for a chip: sources, main.c, start-up code, linker scripts, build files.
+
+    Start-up code copies what `places` says to RAM.
+    """
+    project = generate_sources(graph, plan, name, rounding, places)
+    board = board_files(target, fast_sources=sorted(places.sources))
     sources = sorted(f for f in project.files if f.endswith(".c") and f != "host_main.c")
     flags = make_flags(target)
     context = {
@@ -175,7 +181,7 @@ def generate_project(
         "Makefile": _render("Makefile.j2", context),
         "CMakeLists.txt": _render("CMakeLists.txt.j2", context),
     }
-    return Project(name, dict(sorted(files.items())), project.weights_bytes, project.kernels)
+    return replace(project, files=dict(sorted(files.items())))
 
 
 def render_trace_main(graph: Graph, plan: Plan, name: str, rounding: Rounding) -> str:

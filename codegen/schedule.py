@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
 from thimble.codegen.c_text import wrap
-from thimble.codegen.lowered import DirectCall, Layer, Reader, Run, Schedule
+from thimble.codegen.lowered import DirectCall, GuardedCalls, Layer, Reader, Run, Schedule
+from thimble.codegen.places import block_pointer
 from thimble.compiler.plan.plan import Plan
 
 MAX_REPEATS = 255
@@ -29,17 +30,24 @@ class Repeated:
 
 
 def make_schedule(plan: Plan, made: Sequence[Reader | Layer]) -> Schedule:
-    """The schedule of a plan whose stages have these functions, readers first; views have none and are left out."""
+    """The schedule of a plan whose stages have these functions, readers first; views have none and are left out.
+
+    Raises ValueError where a stage that is guarded takes several steps.
+    """
     functions = {function.stage: function for function in made}
     streamed = [function for function in made if function.streamed]
     numbers = {f.stage: number for number, f in enumerate(streamed)}
-    items: list[Run | DirectCall] = []
+    guards = {guard.stage: (guard.flag, guard.wanted) for guard in plan.guards}
+    if not guards.keys().isdisjoint(numbers):
+        raise ValueError("a stage that a flag guards takes several steps")
+    items: list[Run | DirectCall | GuardedCalls] = []
     stages = [step.stage for step in plan.steps if step.stage in functions]
-    for in_run, group in groupby(stages, lambda stage: stage in numbers):
+    for (in_run, guard), group in groupby(stages, lambda stage: (stage in numbers, guards.get(stage))):
         if in_run:
             items.append(_make_run(sum(isinstance(item, Run) for item in items), [numbers[stage] for stage in group]))
-        else:
-            items += [DirectCall(functions[s].function, functions[s].is_reader) for s in group]
+            continue
+        calls = tuple(DirectCall(functions[s].function, functions[s].is_reader) for s in group)
+        items += calls if guard is None else [_guarded(plan, functions, guard, calls)]
     most_steps = max((stages.count(stage) for stage in numbers), default=0)
     return Schedule(
         tuple(items),
@@ -48,6 +56,17 @@ def make_schedule(plan: Plan, made: Sequence[Reader | Layer]) -> Schedule:
         _number_type(len(streamed) - 1),
         _number_type(most_steps),
     )
+
+
+def _guarded(
+    plan: Plan, functions: Mapping[int, Reader | Layer], guard: tuple[int, bool], calls: tuple[DirectCall, ...]
+) -> GuardedCalls:
+    """Calls that are left out where the byte of a flag, which lies in the arena, says so."""
+    flag, wanted = guard
+    offset = plan.value_offset(flag)
+    address = block_pointer(plan, offset, "base").address(offset)
+    maker = next(f for f in functions.values() if flag in (plan.tiles[t].value for t in plan.stages[f.stage].outputs))
+    return GuardedCalls(f"{'' if wanted else '!'}IS_SET({address})", f"as {maker.function} found", calls)
 
 
 def _make_run(index: int, stages: list[int]) -> Run:

@@ -11,6 +11,7 @@ from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
+from thimble.compiler.plan.kernels import NO_LIMIT
 
 NOT_SHAPE = ("zero_point", "output_min", "output_max", "multiplier", "shift")
 """Parts of the names of parameters that say nothing of a layer's shape; a depthwise `multiplier` is always 1 here."""
@@ -78,15 +79,24 @@ class TunedKernels:
         site: Site,
         plain: KernelCall,
         whole: bool,
-        limit_bytes: int,
-        make: Callable[[Variant], KernelCall | None],
+        limit_bytes: int | None,
+        make: Callable[[Variant, int], KernelCall | None],
+        variant: Variant = DEFAULT,
         compact: bool = False,
     ) -> KernelCall | None:
-        """What `make` gives for a layer by default, or the kernel that was measured to be faster; None for none."""
-        default = make(DEFAULT)
-        if default is None or not self.layers:
-            return default
-        return self.choose(layer_key(site, plain, whole, compact), default, limit_bytes, make)
+        """What `make` gives for a layer with some bytes of scratch: the one variant that is asked for, else the kernel
+        that was measured to be the fastest, else the default. None where there is none within the limit.
+        """
+        limit = NO_LIMIT if limit_bytes is None else limit_bytes
+
+        def within(way: Variant) -> KernelCall | None:
+            made = make(way, limit)
+            return None if made is None or made.scratch_bytes > limit else made
+
+        call = within(variant)
+        if call is None or variant != DEFAULT or not self.layers:
+            return call
+        return self.choose(layer_key(site, plain, whole, compact), call, limit, within)
 
     def cycles_of(self, key: str, call: KernelCall) -> int | None:
         """The cycles that a call of a layer took, of all rows where it runs by rows; None where it was not measured."""

@@ -22,6 +22,9 @@ OUTLYING = 10.0
 
 _BULK_PERCENT = 99.9
 
+COLOURS = 3
+"""Channels of a picture, by which it is told from a spectrogram or a table."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
@@ -40,6 +43,17 @@ class Calibration:
         """At most `count` samples, evenly spread: files often hold one class after another."""
         total = len(self)
         return self if total <= count else self.part(np.arange(count) * total // count)
+
+    @property
+    def with_mirror_images(self) -> Calibration:
+        """Colour pictures (N, 1, height, width, 3), each followed by what a mirror shows of it; all else as it is.
+
+        A mirror changes no range that a network of pictures must hold, and shows twice as much of how it varies.
+        """
+        if len(self.inputs) != 1 or self.inputs[0].ndim != 5 or self.inputs[0].shape[-1] != COLOURS:
+            return self
+        x = self.inputs[0]
+        return Calibration((np.stack([x, x[:, :, :, ::-1]], axis=1).reshape(-1, *x.shape[1:]),))
 
 
 def calibration_for(graph: Graph, arrays: Sequence[Array]) -> Calibration:

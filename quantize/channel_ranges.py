@@ -36,11 +36,18 @@ def join_channel_ranges(graph: Graph, calibration: Calibration) -> Graph:
         if position in wanted:
             ranges[position] = np.abs(outputs[0]).reshape(-1, outputs[0].shape[-1]).max(axis=0)
     for first, second in pairs:
-        factors = _factors(ranges[first])
-        scale_operand(draft, first, 1, factors, channel_axis(draft.site(first)))
-        scale_operand(draft, first, 2, factors, 0)
-        scale_operand(draft, second, 1, 1 / factors, channel_axis(draft.site(second)))
+        scale_between(draft, first, second, _factors(ranges[first]))
     return draft.finish()
+
+
+def scale_between(draft: Draft, first: int, second: int, factors: Array) -> None:
+    """Multiply the channels that one layer writes by factors, which the layer that reads them takes back."""
+    channels = (
+        draft.site(second).input(1).constant.ndim - 1
+    )  # of a depthwise layer its channels, of the others the inputs
+    scale_operand(draft, first, 1, factors, channel_axis(draft.site(first)))
+    scale_operand(draft, first, 2, factors, 0)
+    scale_operand(draft, second, 1, 1 / factors, channels)
 
 
 def _factors(ranges: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -23,6 +24,10 @@ _RATES = tuple(float(rate) for rate in np.geomspace(1e-4, 1e2, 46))
 
 _SWEEPS = 12
 """Sweeps of the descent over all tensors; it settles within three or four."""
+
+
+_MOST_EXCHANGED = 256
+"""Changes whose pairs are all tried: a second or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,26 @@ def widened(tensors: Tensors, losses: Losses, price: Price, bits: Bits, most: fl
         if price(wider) <= most:
             bits = wider
     return bits
+
+
+def exchanged(tensors: Tensors, losses: Losses, price: Price, bits: Bits, most: float) -> Bits:
+    """A choice that loses least among all that change two of its tensors and cost at most `most`, and so on from there.
+
+    It finds what no exchange rate does: choices between those of the frontier. Networks with very many tensors keep
+    theirs.
+    """
+    changes = _changes(tensors, losses)
+    best, lowest = bits, lost(tensors, losses, bits)
+    for _ in range(_SWEEPS if len(changes) <= _MOST_EXCHANGED else 0):
+        before = lowest
+        for first, second in combinations(changes, 2):
+            candidate = second(first(best))
+            loss = lost(tensors, losses, candidate)
+            if loss < lowest and price(candidate) <= most:
+                best, lowest = candidate, loss
+        if lowest == before:
+            break
+    return best
 
 
 def lost(tensors: Tensors, losses: Losses, bits: Bits) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +11,12 @@ import numpy as np
 
 from thimble.compiler.ir.errors import ToolMissing
 from thimble.compiler.ir.graph import Graph
-from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType, QuantParams
 from thimble.quantize.calibration import Calibration
 from thimble.quantize.loss import loss_values
 from thimble.quantize.parameters import Parameters, QuantizedWeights
 from thimble.quantize.sharing import fixed_output, sharing_groups
-from thimble.quantize.torch_network import Tensor, TorchNetwork
+from thimble.quantize.torch_network import Tensor, TorchNetwork, fake_quantized, relative_error, repeatable
 from thimble.quantize.weights import channel_axis, per_channel, store_bias, weight_levels
 
 BATCH = 32
@@ -46,7 +45,7 @@ _ROUNDING_TRAVEL = 12.0
 """Steps times learning rate of the roundings: enough for each to get from undecided to 0 or 1, however few steps."""
 
 _RANGE_RATE, _BIAS_RATE = 5e-4, 1e-4
-_SEED, _THREADS = 6, 1
+_SEED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,44 +73,32 @@ class Lessons:
     ranges: Parameters
 
 
-def learn(
-    graph: Graph,
-    parameters: Parameters,
-    calibration: Calibration,
-    progress: Any,
-    start: Mapping[int, Array] | None = None,
-) -> Lessons:
+def learn(graph: Graph, parameters: Parameters, calibration: Calibration, progress: Any) -> Lessons:
     """Parameters whose weights are rounded up or down, and whose ranges are set, by what the whole network loses.
 
     The loss is the mean squared error of the outputs (before a last softmax) and, by a tenth, of all layers, each in
     units of its variance. Sources: Nagel et al., Up or Down? Adaptive Rounding for Post-Training Quantization (arXiv
-    2004.10568); Esser et al., Learned Step Size Quantization (arXiv 1902.08153) for the ranges. `start` holds, by
-    position, the real weights that are rounded up or down in place of the graph's own. The same samples give the same
-    result on the same machine. Raises ToolMissing without PyTorch, UnsupportedOp for an operator that
+    2004.10568); Esser et al., Learned Step Size Quantization (arXiv 1902.08153) for the ranges. The same samples
+    give the same result on the same machine. Raises ToolMissing without PyTorch, UnsupportedOp for an operator that
     quantize/torch_network.py lacks.
     """
     torch = import_torch()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(_THREADS)
-    torch.manual_seed(_SEED)
-    try:
-        return _Learner(torch, graph, parameters, start or {}).run(calibration, progress)
-    finally:
-        torch.set_num_threads(threads)
+    with repeatable(torch):
+        return _Learner(torch, graph, parameters).run(calibration, progress)
 
 
-def steps_for(graph: Graph, samples: int) -> int:
-    """How many steps the network's size and the number of samples allow."""
-    most = min(WORK / (BATCH * max(graph.macs, 1)), MOST_PASSES * samples / BATCH)
-    return int(np.clip(most, FEWEST_STEPS, MOST_STEPS))
+def steps_for(graph: Graph, samples: int, work: float, most: int) -> int:
+    """How many steps the network's size and the number of samples allow, at most `most`; `work` in
+    multiply-accumulates of forward passes."""
+    allowed = min(work / (BATCH * max(graph.macs, 1)), MOST_PASSES * samples / BATCH)
+    return int(np.clip(allowed, FEWEST_STEPS, most))
 
 
 class _Learner:
     """The simulated integer network and its training."""
 
-    def __init__(self, torch: Any, graph: Graph, parameters: Parameters, start: Mapping[int, Array]) -> None:
+    def __init__(self, torch: Any, graph: Graph, parameters: Parameters) -> None:
         self._torch = torch
-        self._real = start
         self._graph = graph
         self._parameters = parameters
         self._network = TorchNetwork(torch, graph)
@@ -129,7 +116,7 @@ class _Learner:
 
     def run(self, calibration: Calibration, progress: Any) -> Lessons:
         """Train, then round for good."""
-        torch, steps = self._torch, steps_for(self._graph, len(calibration))
+        torch, steps = self._torch, steps_for(self._graph, len(calibration), WORK, MOST_STEPS)
         inputs = [torch.from_numpy(x.reshape(len(x), *x.shape[2:])) for x in calibration.inputs]
         learned = self._learned
         optimizer = torch.optim.Adam(
@@ -142,7 +129,7 @@ class _Learner:
         rates = torch.optim.lr_scheduler.LambdaLR(
             optimizer, [lambda step: 1.0, *[lambda step: (1 + np.cos(np.pi * step / steps)) / 2] * 2]
         )  # roundings keep their rate: most of them are decided last
-        order = _batches(len(calibration), steps)
+        order = batches(len(calibration), steps)
         for step, batch in enumerate(progress(order, "learning", steps)):
             optimizer.zero_grad()
             samples = [x[torch.from_numpy(batch)] for x in inputs]
@@ -158,7 +145,7 @@ class _Learner:
         roundings, biases = {}, {}
         for position, weights in self._parameters.weights.items():
             site = self._graph.sites[position]
-            axis, real = channel_axis(site), self._real.get(position, site.input(1).constant)
+            axis, real = channel_axis(site), site.input(1).constant
             low, high = weight_levels(weights.dtype)
             scale = per_channel(weights.scales, axis, real.ndim)
             steps = (real / scale).clip(low, high)
@@ -205,10 +192,8 @@ class _Learner:
             return x
         learned = self._learned.log_scales.get(self._groups[index])
         scale = quant.scale if learned is None else self._torch.exp(learned)
-        steps = x / scale
-        rounded = steps + (self._torch.round(steps) - steps).detach()
-        low, high = self._parameters.narrow.get(index, DType.INT8).range
-        return rounded.clamp(low - quant.zero_point, high - quant.zero_point) * scale
+        low, high = DType.INT8.range
+        return fake_quantized(self._torch, x, scale, low - quant.zero_point, high - quant.zero_point)
 
     def _distance(self, inputs: Sequence[Tensor]) -> Tensor:
         """The loss of simulated integers against the float network on a batch."""
@@ -216,13 +201,10 @@ class _Learner:
             wanted = self._network.run(list(inputs))
         got = self._network.run(list(inputs), self._weights, self._simulate)
         ends = loss_values(self._graph)
-        loss = sum(self._relative(got[i], wanted[i]) for i in ends)
+        loss = sum(relative_error(got[i], wanted[i]) for i in ends)
         layers = [self._graph.nodes[position].outputs[0] for position in self._learned.roundings]
-        inner = [self._relative(got[i], wanted[i]) for i in layers if i not in ends]
+        inner = [relative_error(got[i], wanted[i]) for i in layers if i not in ends]
         return loss + _LAYER_SHARE * sum(inner) / max(len(inner), 1)
-
-    def _relative(self, got: Tensor, wanted: Tensor) -> Tensor:
-        return ((got - wanted) ** 2).mean() / (wanted.var() + 1e-12)
 
     def _push(self, done: float) -> Tensor:
         """What moves roundings to 0 or 1, harder and harder; the mean over all weights."""
@@ -252,7 +234,7 @@ class _Learner:
         return Lessons(learned, replace(learned, weights=nearest))
 
 
-def _batches(samples: int, steps: int) -> Iterable[np.ndarray[Any, Any]]:
+def batches(samples: int, steps: int) -> Iterable[np.ndarray[Any, Any]]:
     """Indices of the samples of each step: one shuffled pass after another."""
     rng = np.random.default_rng(_SEED)
     size, order = min(BATCH, samples), np.zeros(0, np.int64)

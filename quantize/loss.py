@@ -18,6 +18,9 @@ from thimble.quantize.observers import Histogram, Range
 from thimble.quantize.parameters import Parameters, store
 from thimble.quantize.samples import CHUNK
 
+SIGNIFICANT = 2.0
+"""Standard errors by which learned parameters must lose less on the samples that judge them."""
+
 
 def loss_values(graph: Graph) -> tuple[int, ...]:
     """The values to compare: the outputs, before a last softmax or logistic, which would hide differences."""
@@ -48,18 +51,29 @@ class Judge:
 
     def loss(self, parameters: Parameters) -> float:
         """Mean squared error of the compared values, in units of their variance, summed over them."""
+        return float(self.losses(parameters).mean())
+
+    def losses(self, parameters: Parameters) -> Array:
+        """The same for each sample."""
         graph = convert(self._graph, parameters).graph
         inputs = [store(x, graph.values[i].quant, graph.values[i].type.dtype) for i, x in self._pairs()]
-        total = 0.0
+        total = np.zeros(len(self._samples))
         for index, wanted, got in zip(self._points, self._wanted, run_values(graph, inputs, self._points), strict=True):
             quant = graph.values[index].type.quant
             real = got if quant is None else dequantized(got, quant)
             variance = float(wanted.var()) or 1.0
-            total += float(((real.astype(np.float64) - wanted) ** 2).mean()) / variance
+            errors = (real.astype(np.float64) - wanted).reshape(len(total), -1)
+            total += (errors**2).mean(axis=1) / variance
         return total
 
     def _pairs(self) -> list[tuple[int, Array]]:
         return list(zip(self._graph.inputs, self._samples.inputs, strict=True))
+
+
+def is_better(after: Array, before: Array) -> bool:
+    """Whether the same samples lose less, by more than chance makes likely among so few; losses (samples,)."""
+    gained = before - after
+    return bool(gained.mean() > SIGNIFICANT * gained.std() / np.sqrt(len(gained)))
 
 
 def run_values(graph: Graph, inputs: Sequence[Array], wanted: Sequence[int]) -> list[Array]:

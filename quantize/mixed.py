@@ -16,7 +16,20 @@ from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.passes.remove_constant_channels import remove_constant_channels
 from thimble.compiler.passes.remove_dead import remove_dead
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import DTYPES, WIDEST, Bits, Losses, Price, Tensors, frontier, narrowable, widened
+from thimble.quantize.choices import (
+    DTYPES,
+    WIDEST,
+    Bits,
+    Losses,
+    Price,
+    Tensors,
+    exchanged,
+    frontier,
+    lost,
+    narrowable,
+    widened,
+)
+from thimble.quantize.distill import distilled
 from thimble.quantize.firmware_cost import FirmwareCost
 from thimble.quantize.joint import JointSearch
 from thimble.quantize.loss import loss_values, run_values
@@ -27,7 +40,6 @@ from thimble.quantize.quantizer import Progress, Say, divide
 from thimble.quantize.real_form import real_form
 from thimble.quantize.sensitivity import Fitted, Sensitivity, Widths, relative_error
 from thimble.quantize.simulate import Grid
-from thimble.quantize.teach import taught
 from thimble.quantize.weights import store_bias
 
 SENSITIVITY_SAMPLES = 64
@@ -82,9 +94,10 @@ class Mixed:
 class Search:
     """The sensitivity search on one int8 graph.
 
-    With `learned`, roundings and ranges of the choice are learned at last, which takes PyTorch and minutes. `price` is
+    With `learned`, the choice is distilled at last (quantize/distill.py), which takes PyTorch and minutes. `price` is
     what shall be low; None keeps to the fewest changes that the limits ask for. With `cost`, bytes are those of the
-    firmware, its plan included, and without a price its planned cycles shall be low.
+    firmware, its plan included, and without a price its planned cycles shall be low. `known` is what tensors of this
+    graph were measured to lose before; what is measured is added.
     """
 
     graph: Graph
@@ -96,6 +109,7 @@ class Search:
     say: Say = lambda _: None
     progress: Progress = lambda items, what, count: items
     cost: FirmwareCost | None = None
+    known: dict[Widths, Losses] = field(default_factory=dict)
 
     def run(self) -> Mixed:
         """The cheapest choice within the limits.
@@ -104,26 +118,32 @@ class Search:
         DoesNotFit where no choice is small enough, AccuracyMissed where all that are lose too much.
         """
         tensors = self._tensors
-        measured = Sensitivity(
-            self._real, tensors, self._grids, self._fit.spread(SENSITIVITY_SAMPLES), self.widths, self.progress
-        )
-        self.say("Measuring what each tensor loses in fewer bits")
-        losses = measured.losses()
+        losses = self._losses()
         steps = [f"{len(tensors.groups)} activations and {len(tensors.layers)} layers measured alone"]
         forced = self._forced(losses)
         if self.cost is not None and self.price is None:
-            return self._taught(self._planned(forced, losses, self.cost, steps))
+            return self._distilled(self._planned(forced, losses, self.cost, steps))
         choices = [forced]
         if self.price is not None:
             choices = list(dict.fromkeys(forced.at_most(bits) for bits in frontier(tensors, losses, self.price)))
         steps.append(f"{len(choices)} choices between loss and price")
         self.say(f"Fitting some of {len(choices)} choices")
         if self.price is None or self.limits.factor is None:
-            return self._taught(self._bisected(choices, steps))
+            return self._distilled(self._bisected(choices, steps))
         most = self.price(Bits()) / self.limits.factor
         cheap = [bits for bits in choices if self.price(bits) <= most][:TRIED]
-        cheap = [forced.at_most(widened(tensors, losses, self.price, bits, most)) for bits in cheap]
-        return self._taught(self._best_of(list(dict.fromkeys(cheap)), steps))
+        wide = [widened(tensors, losses, self.price, bits, most) for bits in cheap]
+        least = min(wide, key=lambda bits: lost(tensors, losses, bits), default=None)
+        wide += [] if least is None else [exchanged(tensors, losses, self.price, least, most)]
+        return self._distilled(self._best_of(list(dict.fromkeys(forced.at_most(bits) for bits in wide)), steps))
+
+    def _losses(self) -> Losses:
+        if self.widths not in self.known:
+            samples = self._fit.spread(SENSITIVITY_SAMPLES)
+            measured = Sensitivity(self._real, self._tensors, self._grids, samples, self.widths, self.progress)
+            self.say("Measuring what each tensor loses in fewer bits")
+            self.known[self.widths] = measured.losses()
+        return self.known[self.widths]
 
     def _forced(self, losses: Losses) -> Bits:
         """What the limits of bytes ask for at least."""
@@ -153,19 +173,19 @@ class Search:
             f"more than {self.limits.error:g}, or too many points: allow more bytes or more loss."
         )
 
-    def _taught(self, chosen: Mixed) -> Mixed:
-        """The same bits with learned roundings and ranges, where these lose less on samples held back."""
+    def _distilled(self, chosen: Mixed) -> Mixed:
+        """The same bits with weights and ranges learned by distillation, where these lose less on samples held back."""
         if not self.learned or chosen.bits == Bits():
             return chosen
-        self.say("Learning roundings and ranges")
+        self.say("Distilling into fewer bits")
         try:
-            fitted = taught(self._fitter, self._fitter.fitted(chosen.bits), self._fit, self.progress)
+            fitted = distilled(self._fitter, self._fitter.fitted(chosen.bits), self._fit, self.progress)
         except (ToolMissing, UnsupportedOp) as reason:
-            return replace(chosen, steps=(*chosen.steps, f"learned rounding and ranges left out: {reason}"))
+            return replace(chosen, steps=(*chosen.steps, f"distillation left out: {reason}"))
         made = applied(self.graph, fitted)
         error = relative_error(self._outputs(made), self._wanted)
         kept = error < chosen.error
-        step = f"learned rounding and ranges: {error:.3g} lost{'' if kept else ', not kept'}"
+        step = f"distillation: {error:.3g} lost{'' if kept else ', not kept'}"
         found = replace(chosen, graph=remove_dead(made), error=error) if kept else chosen
         return replace(found, steps=(*chosen.steps, step))
 

@@ -64,12 +64,8 @@ class QuantizedWeights:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """`values` by index in the float graph, `weights` by position of the node; `wide` lists the int16 nodes.
-
-    `narrow` holds the types of values that have fewer than 8 bits.
-    """
+    """`values` by index in the float graph, `weights` by position of the node; `wide` lists the int16 nodes."""
 
     values: Mapping[int, QuantParams]
     weights: Mapping[int, QuantizedWeights]
     wide: frozenset[int] = field(default_factory=frozenset)
-    narrow: Mapping[int, DType] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from thimble.quantize.choices import DTYPES
 from thimble.quantize.mixed import SENSITIVITY_SAMPLES, settled_grids
 from thimble.quantize.narrow import NarrowValue, narrow
 from thimble.quantize.observers import Histogram, Observer, choose_range
-from thimble.quantize.patched import patched
+from thimble.quantize.patched import Classing, patched
 from thimble.quantize.patches import PatchStage, patch_stage
 from thimble.quantize.quantizer import Say
 from thimble.quantize.real_form import real_form
@@ -26,8 +26,8 @@ from thimble.quantize.vdqs import LAMBDA, PHI, PatchChoice, PatchSearch
 class PatchMixed:
     """`graph` computes patch by patch what `source` computes in int8.
 
-    Patches are classed by their position: that some samples have no outliers in a patch of outliers, which could be
-    told at run time, is only counted.
+    Patches are classed by their position, or each by its values where `choice.by_data`: then the graph has flags and
+    two branches for them.
     """
 
     graph: Graph
@@ -43,6 +43,7 @@ def narrow_patches(
     sram_bytes: int | None = None,
     weight: float = LAMBDA,
     phi: float = PHI,
+    by_data: bool = False,
     say: Say = lambda _: None,
 ) -> PatchMixed:
     """Search an int8 graph and write its patches out. Raises UnsupportedOp for one without a stage of patches."""
@@ -55,14 +56,24 @@ def narrow_patches(
     few = {(i, bits): _few_bits(arrays[i], bits) for i in made for bits in widths}
     narrowed = {key: grid.nearest(arrays[key[0]]) for key, grid in few.items()}
     maps = {i: arrays[i] for i in made}
-    choice = PatchSearch(graph, stage, maps, narrowed, widths, sram_bytes, weight, phi).run()
-    written = patched(graph, stage)
+    choice = PatchSearch(graph, stage, maps, narrowed, widths, sram_bytes, weight, phi, by_data).run()
+    written = patched(graph, stage, _classing(choice))
     values = {
-        branch[i]: NarrowValue(DTYPES[bits], QuantParams((few[i, bits].scale,), (few[i, bits].zero_point,)))
-        for branch, chosen in zip(written.branches, choice.bits, strict=True)
+        written.others.get(number, branch)[i]: _narrow_value(few[i, bits], bits)
+        for number, (branch, chosen) in enumerate(zip(written.branches, choice.bits, strict=True))
         for i, bits in chosen.values.items()
     }
     return PatchMixed(remove_dead(narrow(written.graph, {}, values).graph), graph, stage, choice)
+
+
+def _classing(choice: PatchChoice) -> Classing | None:
+    """Which patches get two branches: those that would have fewer bits without outliers."""
+    narrowed = {number: tuple(bits.values) for number, bits in enumerate(choice.bits) if bits.values}
+    return Classing(*choice.limits, narrowed) if choice.by_data else None
+
+
+def _narrow_value(grid: Grid, bits: int) -> NarrowValue:
+    return NarrowValue(DTYPES[bits], QuantParams((grid.scale,), (grid.zero_point,)))
 
 
 def _few_bits(values: Array, bits: int) -> Grid:

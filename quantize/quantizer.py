@@ -13,6 +13,7 @@ import numpy as np
 from thimble.compiler.ir.errors import ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.passes.remove_dead import remove_dead
+from thimble.quantize.by_gradients import quantize_by_gradients
 from thimble.quantize.calibration import Calibration, observe
 from thimble.quantize.channel_ranges import join_channel_ranges
 from thimble.quantize.compare import correct_biases, round_weights
@@ -20,7 +21,7 @@ from thimble.quantize.convert import convert, float_only
 from thimble.quantize.decide import Scheme, decide
 from thimble.quantize.equalize import equalize
 from thimble.quantize.learned import learn
-from thimble.quantize.loss import Judge
+from thimble.quantize.loss import Judge, is_better
 from thimble.quantize.normalize import normalize
 from thimble.quantize.observers import Observer
 from thimble.quantize.parameters import Parameters
@@ -39,6 +40,12 @@ HELD_BACK = 4
 
 MARGIN = 0.02
 """By what share a candidate must lower the loss for each thing more that it does: few samples judge it."""
+
+FELT_MARGIN = 0.25
+"""By what share other ways to choose ranges must lose less than that by gradients, which all samples have a say in."""
+
+LEARNED_SAMPLES = 200
+"""Samples from which on it is tried to learn: fewer are learned by heart (docs/quantization.md)."""
 
 JUDGED_SAMPLES = 64
 """Samples on which candidates are compared."""
@@ -104,19 +111,22 @@ def quantize_graph(
     samples = calibration.spread(most)
     chosen, rest = divide(samples)
     best = method is Method.BEST
-    source = join_channel_ranges(source, rest)
     say(f"Choosing ranges on {len(rest)} calibration samples")
-    candidates = _candidates(source, rest, chosen, best, symmetric, progress)
-    winner = min(candidates, key=lambda candidate: candidate.loss * (1 + MARGIN * candidate.extras))
     steps = [] if len(samples) == len(calibration) else [f"{most} of {len(calibration)} samples used"]
+    candidates = _candidates(join_channel_ranges(source, rest), rest, chosen, best, symmetric, progress)
+    winner = min(candidates, key=lambda candidate: candidate.loss * (1 + MARGIN * candidate.extras))
     steps += [f"{winner.name}: loss {winner.loss:.3g} (the best of {len(candidates)} ways to choose ranges)"]
     say("Correcting biases")
     winner = _corrected(winner, rest, chosen, steps)
     if best:
         winner = _rounded(winner, rest, chosen, steps)
-    if best and not symmetric:
-        winner = _refined(winner, rest, chosen, steps, progress)
-    if best:
+        felt = _by_gradients(source, rest, chosen, symmetric, steps)
+        if felt is not None and felt.loss * (1 - FELT_MARGIN) < winner.loss:
+            again = quantize_by_gradients(source, samples, symmetric)
+            winner = replace(felt, source=again.graph, parameters=again.parameters)
+            steps.append("the same from all samples, those that judged among them")
+        elif not symmetric:
+            winner = _refined(winner, rest, chosen, steps, progress)
         winner = _taught(winner, rest, chosen, steps, say, progress)
     return Quantized(
         remove_dead(convert(winner.source, winner.parameters).graph),
@@ -158,6 +168,20 @@ def _candidates(
     return found
 
 
+def _by_gradients(
+    source: Graph, samples: Calibration, chosen: Calibration, symmetric: bool, steps: list[str]
+) -> _Candidate | None:
+    """Ranges at which the outputs lose least, as gradients tell; None, and a line in `steps`, where there are none."""
+    try:
+        found = quantize_by_gradients(source, samples, symmetric)
+    except (ToolMissing, UnsupportedOp) as error:
+        steps.append(f"ranges by gradients left out: {error}")
+        return None
+    name, loss = "ranges by gradients, biases and roundings for them", Judge(found.graph, chosen).loss(found.parameters)
+    steps.append(f"{name}: loss {loss:.3g}")
+    return _Candidate(name, found.graph, found.parameters, loss)
+
+
 def _corrected(winner: _Candidate, samples: Calibration, chosen: Calibration, steps: list[str]) -> _Candidate:
     """The candidate with corrected biases, where they bring the loss down."""
     parameters = correct_biases(winner.source, winner.parameters, samples.spread(CORRECTED_SAMPLES))
@@ -196,6 +220,9 @@ def _taught(
     Ranges are tried without the roundings too. Biases are corrected again: those that were learned belong to weights
     between two integers, which rounding for good moves.
     """
+    if len(samples) < LEARNED_SAMPLES:
+        steps.append(f"learned rounding and ranges left out: {len(samples)} samples are fewer than {LEARNED_SAMPLES}")
+        return winner
     say("Learning roundings and ranges")
     source = winner.source
     try:
@@ -205,11 +232,14 @@ def _taught(
         say(steps[-1])
         return winner
     judge, best = Judge(source, chosen), winner
+    before = judge.losses(winner.parameters)
+    lowest = float(before.mean())
     for title, learned in (("learned ranges", lessons.ranges), ("learned rounding and ranges", lessons.all)):
         parameters = correct_biases(source, learned, samples.spread(CORRECTED_SAMPLES))
-        loss = judge.loss(parameters)
-        kept = loss < best.loss * (1 - MARGIN)
-        steps.append(f"{title}: loss {loss:.3g}{'' if kept else ', not kept'}")
+        losses = judge.losses(parameters)
+        kept = is_better(losses, before) and losses.mean() < lowest * (1 - MARGIN)
+        steps.append(f"{title}: loss {losses.mean():.3g}{'' if kept else f', not kept over {lowest:.3g}'}")
         if kept:
-            best = replace(best, parameters=parameters, loss=loss)
+            lowest = float(losses.mean())
+            best = replace(best, parameters=parameters, loss=lowest)
     return best

@@ -13,7 +13,7 @@ from thimble.quantize.regression import from_matrices, operand_rows, weight_matr
 from thimble.quantize.simulate import Layer
 from thimble.quantize.weights import weight_levels
 
-RIDGE = 0.01
+RIDGE = 0.3
 """How strongly weights are held to their own values, in units of the mean square of an operand."""
 
 DAMPING = 0.01

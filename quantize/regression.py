@@ -59,7 +59,7 @@ def operand_rows(site: Site, x: Array) -> Array:
     step = _step(len(x) * height * width)
     while gcd(step, height * width) > 1:  # or else the same columns would be taken of every row
         step += 1
-    parts = [_windows(site, x[start : start + CHUNK])[:, ::step] for start in range(0, len(x), CHUNK)]
+    parts = [all_windows(site, x[start : start + CHUNK])[:, ::step] for start in range(0, len(x), CHUNK)]
     return np.concatenate(parts, axis=1)
 
 
@@ -67,7 +67,7 @@ def _step(rows: int) -> int:
     return -(-rows // MOST_ROWS)
 
 
-def _windows(site: Site, x: Array) -> Array:
+def all_windows(site: Site, x: Array) -> Array:
     """All windows of a convolution over samples (N, 1, H, W, C): (groups, windows, taps)."""
     assert isinstance(site.op, WindowConvolution)
     rows, columns = site.op.axes(site)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from thimble.compiler.ir.errors import UnsupportedOp
@@ -37,6 +38,32 @@ Weights = Callable[[int], tuple[Tensor, Tensor]]
 
 Activate = Callable[[int, Tensor], Tensor]
 """What becomes of the value of an index before others read it."""
+
+
+_SEED, _THREADS = 6, 1
+
+
+@contextmanager
+def repeatable(torch: Any) -> Iterator[None]:
+    """What is learned inside is the same every time: one thread, one seed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(_THREADS)
+    torch.manual_seed(_SEED)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def fake_quantized(torch: Any, x: Tensor, scale: Tensor | float, low: int, high: int) -> Tensor:
+    """x on the multiples of `scale` from `low` to `high`; gradients pass through the rounding, and reach the scale."""
+    steps = x / scale
+    return (steps + (torch.round(steps) - steps).detach()).clamp(low, high) * scale
+
+
+def relative_error(got: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared error in units of the variance."""
+    return ((got - wanted) ** 2).mean() / (wanted.var() + 1e-12)
 
 
 class TorchNetwork:

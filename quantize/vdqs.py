@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
+from math import ceil, floor
 from statistics import NormalDist
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from thimble.compiler.ir.errors import DoesNotFit
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array
+from thimble.compiler.ir.types import DType
 from thimble.quantize.choices import WIDEST, Bits
 from thimble.quantize.patches import Area, PatchStage, needed_areas, patch_macs
 
@@ -34,9 +36,11 @@ OUTLYING_SHARE = 0.5
 class PatchChoice:
     """Bits of the feature maps of each patch's branch, and whether its patch has outliers (which leaves 8 bits).
 
-    `outlying` is the share of samples that have outliers in each patch. Three counts are bit operations of the whole
-    network: `by_patches` in 8 bits, with the `chosen` bits, and, if classes were told from each sample at run time,
-    the `mean_by_data`. At worst every patch of a sample has outliers then: that is `by_patches`.
+    `outlying` is the share of samples that have outliers in each patch, `limits` the least and the greatest stored
+    value that is none. Three counts are bit operations of the whole network: `by_patches` in 8 bits, with the `chosen`
+    bits, and, where classes are told from each sample at run time, the `mean_by_data`. At worst every patch of a sample
+    has outliers then: that is `by_patches`. Where classes are told `by_data`, `outliers` are the patches that had some
+    in every sample, and `chosen` is the mean.
     """
 
     bits: tuple[Bits, ...]
@@ -45,6 +49,13 @@ class PatchChoice:
     by_patches: float
     chosen: float
     mean_by_data: float
+    limits: tuple[int, int]
+    by_data: bool = False
+
+    @property
+    def worst(self) -> float:
+        """Bit operations at worst, over what the values of a sample may be."""
+        return self.by_patches if self.by_data else self.chosen
 
 
 @dataclass
@@ -59,13 +70,14 @@ class PatchSearch:
     sram_bytes: int | None = None
     weight: float = LAMBDA
     phi: float = PHI
+    by_data: bool = False
     _entropies: dict[tuple[int, int], float] = field(default_factory=dict)
 
     def run(self) -> PatchChoice:
         """Classes of all patches, bits of all branches. Raises DoesNotFit where a branch is too large in any bits."""
         marks = np.stack([self.outliers(area) for area in self.stage.areas], axis=1)
         shares = marks.mean(axis=0)
-        classes = tuple(bool(share > OUTLYING_SHARE) for share in shares)
+        classes = tuple(bool(share == 1 if self.by_data else share > OUTLYING_SHARE) for share in shares)
         low = [self._branch(area) for area in self.stage.areas]
         tail = self._operations_outside()
         wide = [self.branch_operations(area, Bits()) for area in self.stage.areas]
@@ -75,7 +87,8 @@ class PatchSearch:
         mean = tail + sum(s * w + (1 - s) * n for s, w, n in zip(shown, wide, small, strict=True))
         bits = tuple(Bits() if outlier else chosen for outlier, chosen in zip(classes, low, strict=True))
         total = tail + sum(w if outlier else n for outlier, w, n in zip(classes, wide, small, strict=True))
-        return PatchChoice(bits, classes, shown, whole, total, mean)
+        chosen = mean if self.by_data else total
+        return PatchChoice(bits, classes, shown, whole, chosen, mean, self._limits, self.by_data)
 
     def outliers(self, area: Area) -> Array:
         """For each sample whether the patch that the area needs of the split feature map holds an outlier.
@@ -83,11 +96,24 @@ class PatchSearch:
         An outlier lies outside of where a normal distribution with the map's mean and deviation, over all samples,
         has the share phi of its values.
         """
-        split = self.arrays[self.stage.split]
-        reach = NormalDist().inv_cdf((1 + self.phi) / 2) * float(split.std())
+        split, quant = self.arrays[self.stage.split], self.graph.values[self.stage.split].quant
         (top, bottom), (left, right) = needed_areas(self.graph, self.stage, area)[self.stage.split]
         patch = split.reshape(len(split), *split.shape[-3:])[:, top:bottom, left:right]
-        return np.asarray((np.abs(patch - split.mean()) > reach).any(axis=(1, 2, 3)))
+        stored = np.rint(patch / quant.scale) + quant.zero_point
+        low, high = self._limits
+        return np.asarray(((stored < low) | (stored > high)).any(axis=(1, 2, 3)))
+
+    @cached_property
+    def _limits(self) -> tuple[int, int]:
+        """The least and the greatest stored value of the split feature map that is no outlier."""
+        split, quant = self.arrays[self.stage.split], self.graph.values[self.stage.split].quant
+        low, high = DType.INT8.range
+        if self.phi >= 1:
+            return low, high
+        reach = NormalDist().inv_cdf((1 + self.phi) / 2) * float(split.std())
+        least = ceil((float(split.mean()) - reach) / quant.scale) + quant.zero_point
+        greatest = floor((float(split.mean()) + reach) / quant.scale) + quant.zero_point
+        return max(least, low), min(greatest, high)
 
     def _branch(self, area: Area) -> Bits:
         """The bits of a branch without outliers: the best score for each map, then fewer until neighbours fit."""

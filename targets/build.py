@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -64,15 +64,20 @@ def make_flags(target: Target, optimize: str = "-O2") -> ToolFlags:
     )
 
 
-def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[str, str]:
+def board_files(
+    target: Target, stack_bytes: int = DEFAULT_STACK_BYTES, fast_sources: Sequence[str] = ()
+) -> dict[str, str]:
     """What the chip adds to a generated project: file name -> text.
 
     C files of the start-up family and those that all families share, the chip's boot stage where it has one, board.h,
     and the linker scripts chip.ld and sim.ld; the simulator needs no boot stage. `stack_bytes` is the default reserve
-    for the stack, a multiple of 8.
+    for the stack, a multiple of 8. The code of the C files `fast_sources` is copied to the chip's RAM for code.
     """
     if stack_bytes < 256 or stack_bytes % 8:
         raise ThimbleError(f"A stack of {stack_bytes} bytes is impossible: give a multiple of 8, 256 or more.")
+    code = target.code_ram
+    if fast_sources and code is None:
+        raise ThimbleError(f"{target.name} has no RAM that code runs from faster than from flash.")
     folder = BOARDS_DIR / target.board
     boot_stage = target.boot_stage
     places = [BOARDS_DIR / "common", folder, *([BOARDS_DIR / boot_stage.folder] if boot_stage else [])]
@@ -81,9 +86,10 @@ def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    files["board.h"] = environment.get_template("board.h.j2").render(target=target)
+    files["board.h"] = environment.get_template("board.h.j2").render(target=target, fast_code=bool(fast_sources))
     script = environment.get_template("link.ld.j2")
     boot_bytes = boot_stage.bytes if boot_stage else 0
+    fast_ram = "RAM" if target.fast_ram == target.ram else target.fast_ram.name.upper()
     for name, purpose, at, reserved in (
         ("chip.ld", "the chip's own memory map", lambda memory: memory.origin, boot_bytes),
         (
@@ -100,10 +106,21 @@ def board_files(target: Target, stack_bytes: int = DEFAULT_STACK_BYTES) -> dict[
             ram_origin=at(target.ram),
             boot_bytes=reserved,
             others=[replace(m, origin=at(m)) for m in target.arena_memories[1:]],
-            fast_ram="RAM" if target.fast_ram == target.ram else target.fast_ram.name.upper(),
+            fast_ram=fast_ram,
+            fast_objects=" ".join(map(_objects_of, fast_sources)),
+            code_origin=None if code is None else code.code_origin if name == "chip.ld" else at(code),
+            code_bytes=0 if code is None else code.bytes,
+            code_data_origin=at(code) if code is not None and target.code_lies_in_ram else None,
+            ram_used_end="__fast_end" if fast_ram == "RAM" else "__bss_end",
             stack_bytes=stack_bytes,
         )
     return files
+
+
+def _objects_of(source: str) -> str:
+    """What the object file of a C file is called by make and by CMake, as a linker script matches it."""
+    stem = source.removesuffix(".c")
+    return f"*{stem}.o *{stem}.c.o*"
 
 
 def build_firmware(
@@ -138,6 +155,11 @@ def build_firmware(
     return images
 
 
+def object_file(project_dir: Path, source: str) -> Path:
+    """What `build_firmware` compiled a C file to."""
+    return project_dir / "build" / "firmware" / f"{source.removesuffix('.c')}.o"
+
+
 def build_error(output: str, target: Target) -> ThimbleError:
     """The error that a failed build's output means: DoesNotFit for an overflowed memory, else the first errors."""
     overflows: dict[str, int] = {}
@@ -155,6 +177,7 @@ def _does_not_fit(overflows: dict[str, int], target: Target) -> DoesNotFit:
     """One sentence a memory; the numbers are those of a RAM where one overflows, else of the flash."""
     have = {m.name.upper(): m.bytes for m in target.arena_memories[1:]}
     have |= {"RAM": target.ram_bytes, "FLASH": target.flash_bytes}
+    have |= {} if target.code_ram is None else {"CODE": target.code_ram.bytes}
     parts = [
         f"{have[region] + over} bytes of {region}, {over} more than its {have[region]}"
         for region, over in sorted(overflows.items(), reverse=True)

@@ -20,6 +20,8 @@ SymbolKind = Literal["function", "object", "other"]
 STACK_SECTION = ".stack"
 FAST_SECTION = ".fast_weights"
 """Constants that start-up code copies to RAM: no code writes them, so that their section is marked read-only."""
+CODE_SECTION = ".fast_code"
+"""Code that start-up code copies to RAM."""
 _KIND_OF_TYPE: dict[str, SymbolKind] = {"STT_FUNC": "function", "STT_OBJECT": "object"}
 
 
@@ -49,8 +51,9 @@ class ElfSizes:
 
     `rodata_bytes` holds all other constant sections too, such as the vector table. `flash_total_bytes` is what
     the chip's flash holds: code, constants, the load image of .data, and the gaps between them.
-    `ram_static_bytes` is .data and .bss, with copied constants and all blocks of the arena; the reserve for the stack
-    is in `stack_reserve_bytes` only.
+    `ram_static_bytes` is .data and .bss, with copied constants and code and all blocks of the arena; the reserve for
+    the stack is in `stack_reserve_bytes` only. `fast_weights_bytes` and `fast_code_bytes` are what start-up code
+    copies.
     """
 
     text_bytes: int
@@ -60,6 +63,8 @@ class ElfSizes:
     stack_reserve_bytes: int
     flash_total_bytes: int
     ram_static_bytes: int
+    fast_weights_bytes: int
+    fast_code_bytes: int
     symbols: tuple[Symbol, ...]
 
 
@@ -67,8 +72,11 @@ def read_sizes(elf: Path) -> ElfSizes:
     """Read an ELF's sizes and symbols (by address, then name). Raises UsageError where it is no ELF file."""
     with _opened(elf) as file:
         totals = {"text": 0, "rodata": 0, "data": 0, "bss": 0, "stack": 0}
+        copied = {FAST_SECTION: 0, CODE_SECTION: 0}
         for section in _allocated(file):
             totals[_section_kind(section)] += section["sh_size"]
+            if section.name in copied:
+                copied[section.name] += section["sh_size"]
         return ElfSizes(
             text_bytes=totals["text"],
             rodata_bytes=totals["rodata"],
@@ -76,7 +84,9 @@ def read_sizes(elf: Path) -> ElfSizes:
             bss_bytes=totals["bss"],
             stack_reserve_bytes=totals["stack"],
             flash_total_bytes=_flash_bytes(file),
-            ram_static_bytes=totals["data"] + totals["bss"],
+            ram_static_bytes=totals["data"] + totals["bss"] + copied[CODE_SECTION],
+            fast_weights_bytes=copied[FAST_SECTION],
+            fast_code_bytes=copied[CODE_SECTION],
             symbols=_symbols(file),
         )
 

@@ -27,7 +27,9 @@ class Memory:
     `data_wait_states`, where it is given, is what a load waits instead. A load that no other access comes right before
     waits `grant_cycles` more, until the bus matrix has connected the memory. `cached` RAM is read through the data
     lines of the flash cache, which then is a cache of the core itself; flash always is. In `arena` RAM, which is on
-    after reset, blocks of an arena may lie besides the RAM that firmware is linked to.
+    after reset, blocks of an arena may lie besides the RAM that firmware is linked to. `code_origin` is where the core
+    fetches instructions from the same bytes without a wait and without taking turns with its data; None where it
+    cannot, or where nobody knows.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Memory:
     grant_cycles: int = 0
     cached: bool = False
     arena: bool = False
+    code_origin: int | None = None
 
     @property
     def load_wait_states(self) -> int:
@@ -143,6 +146,17 @@ class Target:
         return min(self.arena_memories, key=lambda memory: memory.load_wait_states)
 
     @property
+    def code_ram(self) -> Memory | None:
+        """The RAM that code is copied to, the largest of several; None where the chip has none that is fetched from
+        without a wait."""
+        return max((m for m in self.memories if m.code_origin is not None), key=lambda m: m.bytes, default=None)
+
+    @property
+    def code_lies_in_ram(self) -> bool:
+        """Whether the bytes that code is copied to are some of the RAM that firmware is linked to."""
+        return self.code_ram is not None and self.ram.origin <= self.code_ram.origin < self.ram.end
+
+    @property
     def flash_bytes(self) -> int:
         """Bytes of flash that firmware can use."""
         return self.flash.bytes
@@ -154,7 +168,8 @@ class Target:
 
 
 def simulated_address(target: Target, memory: Memory) -> int:
-    """Where the simulated machine has a memory: the main flash and RAM are moved there, arena RAM behind the latter.
+    """Where the simulated machine has a memory: the main flash and RAM are moved there, RAM of arenas behind the
+    latter, RAM of code behind that.
 
     All others stay, and arena RAM too where the machine has the main RAM at its own address.
     """
@@ -162,10 +177,17 @@ def simulated_address(target: Target, memory: Memory) -> int:
     for main, origin in ((target.flash, simulator.flash_origin), (target.ram, simulator.ram_origin)):
         if memory.kind == main.kind and main.origin <= memory.origin < main.end:
             return origin + memory.origin - main.origin
-    if memory.arena and simulator.ram_origin != target.ram.origin:
-        others = target.arena_memories[1:]
+    others = _moved_ram(target)
+    if memory in others:
         return simulator.ram_origin + target.ram_bytes + sum(m.bytes for m in others[: others.index(memory)])
     return memory.origin
+
+
+def _moved_ram(target: Target) -> tuple[Memory, ...]:
+    """RAM besides the main one that the simulated machine has behind it: of arenas, then of code."""
+    arenas = target.arena_memories[1:] if target.simulator.ram_origin != target.ram.origin else ()
+    code = target.code_ram
+    return (*arenas, code) if code is not None and not target.code_lies_in_ram and code not in arenas else arenas
 
 
 def main_region(memories: tuple[Memory, ...], kind: MemoryKind) -> Memory:
@@ -245,7 +267,7 @@ def _check(target: Target) -> None:
         if first.end > second.origin:
             raise ThimbleError(f"Target {target.name}: memories {first.name} and {second.name} overlap.")
     room = target.simulator
-    moved = target.arena_memories if room.ram_origin != target.ram.origin else (target.ram,)
+    moved = (target.ram, *_moved_ram(target))
     if target.flash_bytes > room.flash_bytes or sum(memory.bytes for memory in moved) > room.ram_bytes:
         raise ThimbleError(f"Target {target.name}: machine {room.machine} has less memory than the chip.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,10 +124,19 @@ def run_on_host(
     ]
     main += [*calls, "    fclose(in);", "    return fclose(out);", "}"]
     (folder / "unity.c").write_text("\n".join([*unity, _MAIN, *main]) + "\n")
+    _build(folder, kernels, compiler)
+    _run(folder, samples, timeout_s)
+    return _read_outputs(graphs, [len(s) for s in samples], (folder / "outputs.bin").read_bytes())
+
+
+def _build(folder: Path, kernels: Collection[str], compiler: str) -> None:
     flags = [flag for flag in HOST_CFLAGS if flag != "-g"]
     command = [compiler, *flags, "unity.c", *sorted(kernels), "-o", "batch"]
     built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr[:4000]
+
+
+def _run(folder: Path, samples: Sequence[Sequence[Sample]], timeout_s: float | None) -> None:
     with (folder / "inputs.bin").open("wb") as file:
         for sample in (s for model in samples for s in model):
             for array in sample:
@@ -136,7 +145,6 @@ def run_on_host(
         ["./batch"], cwd=folder, capture_output=True, text=True, errors="replace", check=False, timeout=timeout_s
     )
     assert ran.returncode == 0, ran.stderr[:4000]
-    return _read_outputs(graphs, [len(s) for s in samples], (folder / "outputs.bin").read_bytes())
 
 
 def _callbacks(graph: Graph, plan: Plan, name: str) -> list[str]:

@@ -25,12 +25,13 @@ def poisoned_invoke(graph: Graph, plan: Plan, name: str, rounding: Rounding) -> 
         call = f"return {f.function}({arguments});" if f.is_reader else f"{f.function}({arguments}); return 0;"
         cases.append(f"    case {f.stage}: {call}")
     steps, gaps = [], [*_gaps(plan, -1)]
-    steps.append((-1, 0, len(gaps)))
+    steps.append((-1, 0, len(gaps), -1, 0))
+    guards = {guard.stage: (plan.value_offset(guard.flag), int(guard.wanted)) for guard in plan.guards}
     for number, step in enumerate(plan.steps):
         if step.stage in functions:
             dead = _gaps(plan, number)
             gaps += dead
-            steps.append((step.stage, counts[step.stage], len(dead)))
+            steps.append((step.stage, counts[step.stage], len(dead), *guards.get(step.stage, (-1, 0))))
             counts[step.stage] += 1
     return _TEXT.format(
         name=name, cases="\n".join(cases), steps=_rows(steps), gaps=_rows(gaps or [(0, 0)]), count=len(steps)
@@ -48,11 +49,12 @@ static int {name}_stage(uint8_t *arena, void *ctx, int32_t stage, int32_t step) 
 }}
 
 static int {name}_poisoned(uint8_t *arena, void *ctx) {{
-    static const int32_t steps[][3] = {{{steps}}};
+    static const int32_t steps[][5] = {{{steps}}};
     static const int32_t gaps[][2] = {{{gaps}}};
     const int32_t(*gap)[2] = gaps;
     for (int i = 0; i < {count}; i++) {{
-        if ({name}_stage(arena, ctx, steps[i][0], steps[i][1]) != 0) {{
+        const int runs = steps[i][3] < 0 || (arena[steps[i][3]] != 0) == steps[i][4];
+        if (runs && {name}_stage(arena, ctx, steps[i][0], steps[i][1]) != 0) {{
             return 1;
         }}
         for (int32_t n = 0; n < steps[i][2]; n++, gap++) {{

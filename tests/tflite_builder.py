@@ -81,6 +81,10 @@ class ModelBuilder:
         """The scale of a per-tensor quantized tensor."""
         return float(self._graph.tensors[tensor].quantization.scale[0])
 
+    def zero_point_of(self, tensor: int) -> int:
+        """The zero point of a per-tensor quantized tensor."""
+        return int(self._graph.tensors[tensor].quantization.zeroPoint[0])
+
     def type_of(self, tensor: int) -> int:
         """The schema's code of a tensor's element type."""
         return int(self._graph.tensors[tensor].type)
@@ -99,11 +103,13 @@ class ModelBuilder:
         *,
         intermediates: Sequence[int] = (),
         version: int = 1,
+        custom: str | None = None,
         **fields: Any,
     ) -> None:
-        """Add an operator. `options` names its options table, as "Conv2DOptions"; `fields` are set on it."""
+        """Add an operator. `options` names its options table, as "Conv2DOptions"; `fields` are set on it. `custom` is
+        the name of an operator that the schema does not have."""
         operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(code, version)
+        operator.opcodeIndex = self._code("CUSTOM" if custom else code, version, custom)
         operator.inputs = list(inputs)
         operator.outputs = list(outputs)
         operator.intermediates = list(intermediates) or None
@@ -117,15 +123,16 @@ class ModelBuilder:
             operator.builtinOptions = table
         self._graph.operators.append(operator)
 
-    def _code(self, code: str, version: int) -> int:
+    def _code(self, code: str, version: int, custom: str | None) -> int:
         value = getattr(schema.BuiltinOperator, code)
         for index, existing in enumerate(self._model.operatorCodes):
-            if existing.builtinCode == value:
+            if (existing.builtinCode, existing.customCode) == (value, custom):
                 return index
         entry = schema.OperatorCodeT()
         entry.builtinCode = value
         entry.deprecatedBuiltinCode = min(value, 127)
         entry.version = version
+        entry.customCode = custom
         self._model.operatorCodes.append(entry)
         return len(self._model.operatorCodes) - 1
 

@@ -95,6 +95,16 @@ class Frame:
         """Stack that the frame takes, so that with 9 registers pushed the stack stays aligned to 8."""
         return 4 * (len(self.names) + (len(self.names) + 1) % 2)
 
+    def enter(self, a: Listing, more_bytes: int = 0) -> None:
+        """Save registers, and make room for the frame and, behind it, more."""
+        a.op("push", registers(["r4-r11", "lr"]))
+        a.op("sub", "sp", "sp", f"#{self.bytes + more_bytes}")
+
+    def leave(self, a: Listing, more_bytes: int = 0) -> None:
+        """Undo what `enter` or `begin` did, and return."""
+        a.op("add", "sp", "sp", f"#{self.bytes + more_bytes}")
+        a.op("pop", registers(["r4-r11", "pc"]))
+
     def begin(self, a: Listing, job: Sequence[str]) -> None:
         """Save registers, make room, and keep the fields of the job at r0; they are in r1 and on as well."""
         a.op("push", registers(["r4-r11", "lr"]))
@@ -103,12 +113,18 @@ class Frame:
         for register, name in enumerate(job, start=1):
             self.store(a, f"r{register}", name)
 
-    def load(self, a: Listing, register: str, name: str) -> None:
+    def load(self, a: Listing, register: str, name: str, note: str = "") -> None:
         """Fetch a variable."""
+        note = f"{name}: {note}" if note else name
         if self._fast(name):
-            a.op("vmov", register, self._fast(name), note=name)
+            a.op("vmov", register, self._fast(name), note=note)
         else:
-            a.op("ldr", register, f"[sp, #{4 * self.names.index(name)}]", note=name)
+            a.op("ldr", register, f"[sp, #{4 * self.names.index(name)}]", note=note)
+
+    def load_all(self, a: Listing, variables: Sequence[tuple[str, str]]) -> None:
+        """Fetch variables, each into the register before its name."""
+        for register, name in variables:
+            self.load(a, register, name)
 
     def store(self, a: Listing, register: str, name: str) -> None:
         """Keep a variable."""

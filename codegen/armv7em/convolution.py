@@ -8,7 +8,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
-from thimble.codegen.armv7em.packing import call_arguments, pair_words
+from thimble.codegen.armv7em.packing import PairsLayout, call_arguments, pair_words
 from thimble.codegen.armv7em.partial_matmul import PartialMatmulForm, conv_2d_partial_source
 from thimble.codegen.armv7em.pointwise import (
     MAX_ROWS,
@@ -26,7 +26,7 @@ from thimble.codegen.armv7em.windows import MAX_WORDS, Window, window_weights
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
 from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
@@ -179,7 +179,10 @@ def _by_columns(given: _Given, least: int) -> KernelCall | None:
     words = pair_words(weights, layer.start, given.constants, given.arithmetic.folded)
     params = _column_params(sizes, depth, columns, given.arithmetic)
     source = conv_2d_source(form, given.core.has_fpu)
-    return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch), source)
+    layout = PairsLayout(
+        given.arithmetic, channels, depth // 2, "{sizes}depth / 2", f"thimble_matmul_dsp_{form.name}", "columns"
+    )
+    return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch, layout), source)
 
 
 def _by_parts(given: _Given) -> KernelCall | None:
@@ -194,13 +197,13 @@ def _by_parts(given: _Given) -> KernelCall | None:
     words = pair_words(layer.weights.astype(np.int64), layer.start, given.constants, given.arithmetic.folded)
     params = _column_params(sizes, depth, 4, given.arithmetic)
     source = conv_2d_partial_source(form, given.core.has_fpu)
-    return KernelCall(f"conv_2d_partial_dsp_{form.name}", params, call_arguments(words, scratch), source)
+    layout = PairsLayout(given.arithmetic, channels, depth // 2, "{sizes}depth / 2")
+    return KernelCall(f"conv_2d_partial_dsp_{form.name}", params, call_arguments(words, scratch, layout), source)
 
 
 def _column_params(sizes: Sizes, depth: int, columns: int, arithmetic: Arithmetic) -> tuple[tuple[str, int], ...]:
-    dropped = ("group_channels", "output_zero_point")
     return (
-        *((name, value) for name, value in sizes.items() if name not in dropped),
+        *window_kernel_params(sizes, ("group_channels", "output_zero_point")),
         ("depth", depth),
         ("columns", columns),
         ("folded", int(arithmetic.folded)),
@@ -280,9 +283,9 @@ def _by_flat_pixels(given: _Given) -> KernelCall | None:
     depth, pixels = sizes["input_channels"], _pixels(given)
     if not _keeps_pixels(sizes) or depth == 1 or pixels < MIN_PIXELS:
         return None
-    tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
     unroll = given.core.variant.unroll
-    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), tails, unroll)
+    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), False, unroll)
+    form = _with_tails(form, pixels)
     spare = _rows_bytes(form, 1)
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
     wanted = max(PIXELS_AT_ONCE, PORTION_BYTES // form.pixel_bytes)
@@ -308,8 +311,7 @@ def _by_flat_windows(given: _Given) -> KernelCall | None:
         return None
     if sizes["pad_left"] * sizes["input_channels"] > window.pitch:  # all windows lie left of the image
         return None
-    tails = pixels % 4 in (1, 2) and pixels <= MAX_PIXELS_WITH_TAILS
-    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, tails)
+    form = _with_tails(RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels), pixels)
     spare = _rows_bytes(form, 1) + held_bytes
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
     windows = pixels_portion(pixels, given.core.variant.at_once or min(most, PIXELS_AT_ONCE))
@@ -329,7 +331,15 @@ def _by_flat_windows(given: _Given) -> KernelCall | None:
     )
     source = conv_2d_rows_source(form, given.core.has_fpu, window)
     name = f"conv_2d_windows_dsp_{form.name}_{window.name}"
-    return KernelCall(name, params, call_arguments(words, scratch), source)
+    layout = PairsLayout(given.arithmetic, channels, 2 * form.steps, "2 * {sizes}row_steps")
+    return KernelCall(name, params, call_arguments(words, scratch, layout), source)
+
+
+def _with_tails(form: RowMatmulForm, pixels: int) -> RowMatmulForm:
+    """The form that makes one or two `pixels` behind the last four one by one, where that is worth its code."""
+    tails = replace(form, tails=True)
+    is_faster = pixels <= MAX_PIXELS_WITH_TAILS or tails.unroll == form.unroll
+    return tails if pixels % 4 in (1, 2) and is_faster else form
 
 
 def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:
@@ -368,7 +378,15 @@ def _row_call(
         ("rows_at_once", rows),
         *_row_params(form),
     )
-    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, call_arguments(words, scratch_bytes), source)
+    layout = PairsLayout(
+        form.arithmetic,
+        form.channels,
+        2 * form.kernel_height * form.steps,
+        "2 * {sizes}kernel_height * {sizes}row_steps",
+        f"thimble_rows_matmul_dsp_{form.name}",
+        "wide_rows" if form.row_bytes else "flat_pixels",
+    )
+    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, call_arguments(words, scratch_bytes, layout), source)
 
 
 def _pair_bytes(form: RowMatmulForm) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.depthwise_fill import JOB, LANES, NAMES, WORD_BYTES, fill_function
 from thimble.codegen.armv7em.depthwise_form import (
+    MAX_MOVE,
     MAX_OFFSET,
     MAX_SHORT_OFFSET,
     RESIDENT,
@@ -22,15 +23,11 @@ from thimble.codegen.armv7em.depthwise_form import (
     Block,
     DepthwiseForm,
     Word,
-    block_cycles,
     products,
     row_code,
+    unrolls_rows,
 )
 from thimble.codegen.armv7em.depthwise_unpack import unpack_channel
-
-MAX_UNROLLED_BYTES = 640
-"""Code for all rows of a large kernel under all blocks of a row of outputs; above it a loop over kernel rows stays in
-small instruction caches."""
 
 
 def depthwise_listing(form: DepthwiseForm) -> Listing:
@@ -45,7 +42,7 @@ class _Writer:
         self._form, self._code = form, row_code(form)
         self._a, self._frame = Listing(f"thimble_depthwise_dsp_{form.name}"), Frame(NAMES, NAMES, form.has_fpu)
         self._loops = 0
-        self._unrolls_rows = form.resident or self._code_bytes() <= MAX_UNROLLED_BYTES
+        self._unrolls_rows = unrolls_rows(form, self._code)
 
     def listing(self) -> Listing:
         a = self._a
@@ -65,12 +62,6 @@ class _Writer:
         self._row()
         self._next()
         return a
-
-    def _code_bytes(self) -> int:
-        """About the bytes of the rows of a kernel under all blocks."""
-        blocks = (*self._code.looped, *self._code.rest)
-        cycles = sum(block_cycles(self._form, block) for block in blocks)
-        return 4 * cycles
 
     def _start_quad(self) -> None:
         """Fill the planes of the next four channels; of the last ones behind whole fours, the last lanes count."""
@@ -145,6 +136,8 @@ class _Writer:
             frame.load(a, "r2", "row_end")
             a.op("cmp", "r0", "r2")
             a.branch("bne", "turn")
+        if code.turns and code.rest:
+            a.op(".balign", 4)
         first = code.turns * code.looped_outputs
         self._blocks(tuple(Block(b.first - first, b.count) for b in code.rest), move=False)
 
@@ -161,7 +154,7 @@ class _Writer:
         if move:
             if not self._form.compact:
                 output = self._output(blocks[-1])
-                self._add(output, output, self._code.looped_outputs * self._form.channels, free="r2")
+                self._add(output, output, self._code.looped_outputs * self._form.step_bytes, free="r2")
                 self._frame.store(self._a, output, "output")
             self._add("r0", "r0", self._looped_bytes)
 
@@ -205,56 +198,76 @@ class _Writer:
             a.op("mov.w" if i == 0 and block.count % 2 == 0 else "mov", total, sums[-1])
         return sums
 
-    def _kernel_row(self, block: Block, sums: tuple[str, ...], offset: int) -> None:
-        """The products of a kernel row; what is at its weights moves on to the next row's."""
+    def _kernel_row(self, block: Block, sums: tuple[str, ...], offset: int, move: int = 0) -> None:
+        """The products of a kernel row; what is at its weights moves on to the next row's, and r0 by `move`.
+
+        Where the sums take r3, r1 is at the weights.
+        """
         a, form, at = self._a, self._form, "r1" if "r3" in sums else "r3"
-        if at == "r1":
-            self._frame.load(a, "r1", "row_weights")
         a.op("ldm.w", f"{at}!", registers(RESIDENT[: len(form.words)]), note="weights of the kernel row")
         if at == "r1":
             self._frame.store(a, "r1", "row_weights")
         weights = dict(zip(form.words, RESIDENT, strict=False))
-        for output, word, op, register in self._loads(block, offset):
+        for output, word, op, register in self._loads(block, offset, move):
             a.op(op, sums[output], register, weights[word], sums[output])
 
     def _streamed_rows(self, block: Block) -> None:
         """All rows of a larger kernel; r3 is at the weights."""
         sums = self._start_sums(block)
         for ky in range(self._form.kernel_height):
+            if "r3" in sums:
+                self._frame.load(self._a, "r1", "row_weights")
             self._kernel_row(block, sums, ky * self._form.row_bytes)
 
     def _looped_rows(self, block: Block) -> None:
-        """One row of the kernel a turn, so that large kernels stay in small instruction caches."""
+        """One row of the kernel a turn, so that large kernels stay in small instruction caches.
+
+        Where its range allows, the load of the first word of a row moves r0 on to the next one.
+        """
         a, form, label = self._a, self._form, f"kernel_row_{self._loops}"
         self._loops += 1
+        move = form.row_bytes if form.row_bytes <= MAX_MOVE else 0
+        begin = WORD_BYTES * (block.first * form.stride_width // 2) if move else 0
         sums = self._start_sums(block)
+        self._add("r0", "r0", begin)
+        if "r3" in sums:
+            self._add("r1", "r0", form.kernel_height * form.row_bytes)
+            self._frame.store(a, "r1", "data_end")
+            self._frame.load(a, "r1", "row_weights")
         a.op(".balign", 4)
         a.label(label)
-        self._kernel_row(block, sums, 0)
-        at = "r2" if "r3" in sums else "r3"
-        self._frame.load(a, "r1", "weights_end")
-        if at == "r2":
-            self._frame.load(a, "r2", "row_weights")
-        a.op("add", "r0", "r0", f"#{form.row_bytes}")
-        a.op("cmp", at, "r1")
+        self._kernel_row(block, sums, -begin, move)
+        self._frame.load(a, "r1", "data_end" if "r3" in sums else "weights_end")
+        if not move:
+            a.op("add", "r0", "r0", f"#{form.row_bytes}")
+        a.op("cmp", "r0" if "r3" in sums else "r3", "r1")
+        if "r3" in sums:
+            self._frame.load(a, "r1", "row_weights", note="here, since an address is late right behind its making")
         a.branch("bne", label)
-        self._add("r0", "r0", -form.kernel_height * form.row_bytes)
+        self._add("r0", "r0", -form.kernel_height * form.row_bytes - begin)
 
-    def _loads(self, block: Block, offset: int) -> Iterator[tuple[int, Word, str, str]]:
-        """The products of a kernel row, data loaded before: (output, word of weights, instruction, register)."""
+    def _loads(self, block: Block, offset: int, move: int = 0) -> Iterator[tuple[int, Word, str, str]]:
+        """The products of a kernel row, data loaded before: (output, word of weights, instruction, register).
+
+        To `move` r0, the word at r0 itself is loaded last.
+        """
         form, data = self._form, self._form.data(block.count)
         by_data: dict[int, list[tuple[int, Word, str]]] = {}
         for output in range(block.count):
             for word_of_data, word, op in products(form, (block.first + output) * form.stride_width):
                 by_data.setdefault(word_of_data, []).append((output, word, op))
         order = sorted(by_data)
+        order = order[1:] + order[:1] if move else order
         for at in range(0, len(order), len(data)):
             group = order[at : at + len(data)]
             offsets = [offset + WORD_BYTES * word_of_data for word_of_data in group]
-            short = [at for at in offsets if at <= MAX_SHORT_OFFSET]
+            short = [at for at in offsets if at <= MAX_SHORT_OFFSET and not (move and at == 0)]
             wide = short[-1:] if len(short) % 2 else []  # so that what follows stays aligned
             for register, at in zip(data, offsets, strict=False):
-                self._a.op("ldr.w" if at in wide else "ldr", register, f"[r0, #{at}]")
+                if move and at == 0:
+                    self._a.op("ldr", register, "[r0]", f"#{move}")
+                else:
+                    self._a.op("ldr.w" if at in wide else "ldr", register, f"[r0, #{at}]")
             for register, word_of_data in zip(data, group, strict=False):
                 for output, word, op in by_data[word_of_data]:
                     yield output, word, op, register
@@ -267,11 +280,15 @@ class _Writer:
         a, frame, form = self._a, self._frame, self._form
         sums, shift = form.sums(block.count), f"asr #{form.total_shift}"
         frame.load(a, "r1", "multiplier")
-        frame.load(a, "r2", "addend")
+        if not form.no_addend:
+            frame.load(a, "r2", "addend")
         for total in sums:
             if form.rounds_ties:
                 a.op("asr", "r3", total, "#31")
-            a.op("smmla", total, total, "r1", "r2")
+            if form.no_addend:
+                a.op("smmul", total, total, "r1")
+            else:
+                a.op("smmla", total, total, "r1", "r2")
             if form.rounds_ties:
                 a.op("add", total, total, "r3", f"lsl #{form.scale_bits - 1}", note="halves away from zero")
         if form.total_shift is None:
@@ -302,7 +319,7 @@ class _Writer:
         a, frame, sums, output = self._a, self._frame, self._form.sums(block.count), self._output(block)
         if not self._form.compact:
             for i, total in enumerate(sums):
-                a.op("strb.w", total, f"[{output}, #{(block.first + i) * self._form.channels}]")
+                a.op("strb.w", total, f"[{output}, #{(block.first + i) * self._form.step_bytes}]")
             return
         frame.load(a, "r2", "pixel_bytes")
         other = sums[0]  # a second pointer, for odd outputs, so that no address is used right behind its making
@@ -318,12 +335,16 @@ class _Writer:
             frame.store(a, output, "output")
 
     def _join_rows(self) -> None:
-        """The place of the output behind the last one of the row; compact forms are there already."""
+        """The place of the next row's first output; compact forms are there already."""
         code, form = self._code, self._form
-        if code.rest and not form.compact:
-            output = self._output(code.rest[-1])
-            left = form.output_width - code.turns * code.looped_outputs
-            self._add(output, output, left * form.channels, free="r2")
+        if form.compact:
+            return
+        moved = form.next_row_bytes - code.turns * code.looped_outputs * form.step_bytes
+        output = self._output(code.rest[-1]) if code.rest else "r1"
+        if moved and not code.rest:
+            self._frame.load(self._a, output, "output")
+        if moved:
+            self._add(output, output, moved, free="r2")
             self._frame.store(self._a, output, "output")
 
     def _next(self) -> None:

@@ -30,9 +30,9 @@ JOB = (
 
 NAMES = (
     "bias", "multiplier", "addend", "shift", "output", "row_end", "rows_end", "next_row", "outputs_end", "weights",
-    "weights_end", "row_weights", "channel", "x", "outputs", "fours_bytes", "pixel_bytes", "from", "next_bytes",
-    "border", "ceiling", "offset", "common_addend", "planes", "packed", "channels", "inputs", "inputs_end", "to",
-    "leads", "twos", "ones", "back",
+    "weights_end", "row_weights", "data_end", "channel", "x", "outputs", "fours_bytes", "pixel_bytes", "from",
+    "next_bytes", "border", "ceiling", "offset", "common_addend", "planes", "packed", "channels", "inputs",
+    "inputs_end", "to", "leads", "twos", "ones", "back",
 )  # fmt: skip
 """What a depthwise function and this one keep outside of core registers, the most used first: FPU registers have room
 for so many."""
@@ -40,10 +40,12 @@ for so many."""
 
 @dataclass(frozen=True, slots=True)
 class FillShape:
-    """Of what rows of planes are made: a border and a pixel, fours of pixels, two more, a pixel and a border."""
+    """Of what rows of planes are made: a border and a pixel, fours of pixels or `one_four`, two more, a pixel and a
+    border."""
 
     leads: bool
     fours: bool
+    one_four: bool
     twos: bool
     ones: bool
 
@@ -52,12 +54,13 @@ class FillShape:
         """The shape of rows of `width` pixels behind a border, which thimble_planes_dsp.c counts in the same way."""
         leads = pad_left % 2
         pixels = width - leads
-        return cls(leads > 0, pixels >= FOUR, pixels // 2 % 2 > 0, pixels % 2 > 0)
+        fours = pixels // FOUR
+        return cls(leads > 0, fours > 1, fours == 1, pixels // 2 % 2 > 0, pixels % 2 > 0)
 
     @property
     def name(self) -> str:
         """A short name, a part of C names."""
-        return "l" * self.leads + "f" * self.fours + "t" * self.twos + "o" * self.ones or "none"
+        return "l" * self.leads + "f" * self.fours + "q" * self.one_four + "t" * self.twos + "o" * self.ones or "none"
 
 
 def fill_function(shape: FillShape | None) -> str:
@@ -93,6 +96,8 @@ def fill_listing(shape: FillShape | None, has_fpu: bool) -> Listing:
     a.label("lead")
     if shape is None or shape.fours:
         _fours(a, frame, may_lack=shape is None)
+    elif shape.one_four:
+        _four(a)
     if _begins(a, frame, None if shape is None else shape.twos, "twos", "two"):
         a.op("ldr", "r3", "[r0]")
         a.op("ldr", "r4", "[r0, r2]")
@@ -133,6 +138,14 @@ def _fours(a: Listing, frame: Frame, may_lack: bool) -> None:
         a.branch("beq", "fours_end")
     a.op(".balign", 4)
     a.label("four", "pixels")
+    _four(a)
+    a.op("cmp", "r0", "r11")
+    a.branch("bne", "four")
+    a.label("fours_end")
+
+
+def _four(a: Listing) -> None:
+    """Four pixels at r0 to two words of each channel."""
     a.op("ldr", "r3", "[r0]")
     a.op("ldr", "r4", "[r0, r2]")
     a.op("ldr", "r5", "[r0, r2, lsl #1]")
@@ -140,9 +153,6 @@ def _fours(a: Listing, frame: Frame, may_lack: bool) -> None:
     a.op("add", "r0", "r0", "r2", "lsl #2")
     _pair(a, "r3", "r4", "r4", 0, moves=2 * WORD_BYTES)
     _pair(a, "r5", "r6", "r6", -WORD_BYTES)
-    a.op("cmp", "r0", "r11")
-    a.branch("bne", "four")
-    a.label("fours_end")
 
 
 def _pair(a: Listing, first: str, second: str, spare: str, offset: int, moves: int = 0) -> None:

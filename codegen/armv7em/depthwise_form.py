@@ -14,18 +14,34 @@ DATA = ("r1", "r2", "r3")
 MAX_OFFSET = 4095
 """Largest immediate offset of a load or a store."""
 
+MAX_MOVE = 255
+"""How far a load may move its base on."""
+
 MAX_SHORT_OFFSET = 124
 """Largest offset of a load of 16 bits."""
 
 MAX_BLOCK = 5
-MAX_UNROLLED_BLOCKS = 3
+MAX_UNROLLED_BLOCKS = 4
 """Blocks of outputs one behind the other in code; more of them are a loop."""
 
-MAX_CODE_OUTPUTS = 17
-"""Outputs whose code, one behind the other, stays in an instruction cache of 1 KB."""
+MAX_CODE_BYTES = 800
+"""Code of a row of outputs that stays in an instruction cache of 1 KB with most of what comes once a channel."""
+
+COLD_CYCLES_PER_BYTE = 0.015
+"""About what a byte of code costs a row: it comes from flash once for each filling, that is for some 50 rows."""
 
 COMPACT_BYTES_PER_CYCLE = 10
 """Code that compact forms give for a cycle a row."""
+
+MAX_UNROLLED_BYTES = 640
+"""Code for all rows of a large kernel under all blocks of a row of outputs; above it a loop over kernel rows stays in
+small instruction caches."""
+
+KERNEL_ROW_END_CYCLES = 5
+"""The end of a turn of such a loop."""
+
+ROW_END_CYCLES = 8
+"""What comes behind the outputs of a row."""
 
 CONSTANTS = ("bias", "multiplier", "addend", "shift")
 
@@ -56,8 +72,10 @@ class DepthwiseForm:
     (`one_row`) it may be less, where a long kernel row is cut into shorter ones. Weights of fewer than 8 `weight_bits`
     have compact forms alone.
     `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
-    2**scale_bits, and `rounds_ties` is possible. `clamps`: the output limits lie inside those of int8. `joined`: the
-    rows of the output lie one behind the other. `fill`: what rows of the planes are made of, where that is compiled in.
+    2**scale_bits, and `rounds_ties` is possible. With `no_addend` they are too, and sums begin with all that is to be
+    added (shared_shift.py). `clamps`: the output limits lie inside those of int8. `joined`: the rows of the output lie
+    one behind the other. `fill`: what rows of the planes are made of, where that is compiled in. Of whole images rows
+    may be columns (`is_turned`), whose pixels lie `across` pixels apart.
     """
 
     kernel_height: int
@@ -77,6 +95,8 @@ class DepthwiseForm:
     joined: bool
     fill: FillShape | None
     weight_bits: int = 8
+    no_addend: bool = False
+    across: int = 1
 
     @property
     def name(self) -> str:
@@ -84,11 +104,28 @@ class DepthwiseForm:
         shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
         sizes = f"{self.kernel_height}x{self.kernel_width}s{self.stride_height}x{self.stride_width}"
         channels = "" if self.compact and self.channels >= LANES else f"c{self.channels}"
+        channels += f"x{self.across}" if self.is_turned else ""
         sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
-        flags = f"{'t' * self.rounds_ties}{'c' * self.clamps}{'o' * self.one_row}{'j' * self.joined}"
+        flags = f"{'h' * self.no_addend}{'t' * self.rounds_ties}{'c' * self.clamps}"
+        flags += f"{'o' * self.one_row}{'j' * self.joined}"
         flags += f"_{self.fill.name}" if self.fill else ""
         narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
         return f"{sizes}_{shift}{flags}{narrow}"
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether rows are the image's columns."""
+        return self.across > 1
+
+    @property
+    def step_bytes(self) -> int:
+        """From one output of a row to the next."""
+        return self.channels * self.across
+
+    @property
+    def next_row_bytes(self) -> int:
+        """From the first output of a row to that of the next, where rows are `joined`."""
+        return self.channels * (1 if self.is_turned else self.output_width)
 
     @property
     def is_narrow(self) -> bool:
@@ -139,7 +176,9 @@ class DepthwiseForm:
     @property
     def constants(self) -> tuple[str, ...]:
         """What follows a channel's weights; compact forms make addend and shift from bias, multiplier and a byte."""
-        return CONSTANTS[:2] if self.compact else CONSTANTS[: 3 if self.total_shift is not None else 4]
+        return (
+            CONSTANTS[:2] if self.compact or self.no_addend else CONSTANTS[: 3 if self.total_shift is not None else 4]
+        )
 
     def sums(self, count: int) -> tuple[str, ...]:
         """The registers of the sums of a block: r3, which may be at the weights, as the last one."""
@@ -195,22 +234,34 @@ class RowCode:
 def row_code(form: DepthwiseForm) -> RowCode:
     """The blocks with the fewest cycles: a few different ones, or a loop of blocks of four with others behind it."""
     width = form.output_width
-    fits = width if form.compact else min(MAX_OFFSET // form.channels, width)
+    fits = width if form.compact else min(MAX_OFFSET // form.step_bytes, width)
     options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
+    options = [code for code in options if not form.resident or _code_bytes(form, code.rest) <= MAX_CODE_BYTES]
     sizes = {len(SUMS), *((form.most,) if form.most * form.stride_width % 2 == 0 else ())}
     for size, last in product(sorted(sizes), range(min(form.most, width) + 1)):
         turns, rest = divmod(width - last, size)
         if rest or not turns:
             continue
-        most = min(fits, MAX_CODE_OUTPUTS - last)
-        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n * size, most)))
-        looped = _blocks(0, (size,) * unroll)
-        options.append(RowCode(turns // unroll, looped, _blocks(width - last, (last,) if last else ())))
+        behind = _blocks(width - last, (last,) if last else ())
+        unroll = next(n for n in (3, 2, 1) if turns % n == 0 and (n == 1 or _unrolls(form, n, size, behind, fits)))
+        options.append(RowCode(turns // unroll, _blocks(0, (size,) * unroll), behind))
     return min(options, key=lambda code: _row_cycles(form, code) + _code_price(form, code))
 
 
-def _unrolls(form: DepthwiseForm, outputs: int, most: int) -> bool:
-    return form.resident and not form.compact and outputs <= most
+def _unrolls(form: DepthwiseForm, count: int, size: int, behind: tuple[Block, ...], fits: int) -> bool:
+    """Whether a turn may be of `count` blocks of one `size`, with the blocks `behind` all turns."""
+    code_bytes = _code_bytes(form, (*_blocks(0, (size,) * count), *behind))
+    return form.resident and not form.compact and count * size <= fits and code_bytes <= MAX_CODE_BYTES
+
+
+def _code_bytes(form: DepthwiseForm, blocks: tuple[Block, ...]) -> int:
+    """About the code of some blocks whose weights stay in registers: words of data, products, and their ends."""
+    count = 0
+    for block in blocks:
+        made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
+        words = len({word for word, _, _ in made})
+        count += form.kernel_height * (words + len(made)) + 3 * block.count + 4
+    return 4 * count
 
 
 def _blocks(first: int, counts: tuple[int, ...]) -> tuple[Block, ...]:
@@ -228,10 +279,24 @@ def _partitions(width: int, most: int) -> Iterator[tuple[int, ...]]:
                 yield (most,) * full + (width - full * most,)
 
 
-def _row_cycles(form: DepthwiseForm, code: RowCode) -> int:
+def row_cycles(form: DepthwiseForm) -> float:
+    """About the cycles of a row of outputs and of going on to the next one."""
+    return _row_cycles(form, row_code(form)) + ROW_END_CYCLES
+
+
+def unrolls_rows(form: DepthwiseForm, code: RowCode) -> bool:
+    """Whether all rows of a kernel are code one behind the other, under each block of a row of outputs."""
+    blocks = (*code.looped, *code.rest)
+    return form.resident or 4 * sum(block_cycles(form, block) for block in blocks) <= MAX_UNROLLED_BYTES
+
+
+def _row_cycles(form: DepthwiseForm, code: RowCode) -> float:
     """About the cycles of a row of outputs."""
-    looped = sum(block_cycles(form, block) for block in code.looped) + 6
-    return code.turns * looped + sum(block_cycles(form, block) for block in code.rest)
+    looped = sum(block_cycles(form, block) for block in code.looped) + 9
+    cold = 0.0 if form.compact else COLD_CYCLES_PER_BYTE * _code_bytes(form, (*code.looped, *code.rest))
+    blocks = code.turns * len(code.looped) + len(code.rest)
+    loops = 0 if form.resident or not unrolls_rows(form, code) else blocks * form.kernel_height * KERNEL_ROW_END_CYCLES
+    return code.turns * looped + sum(block_cycles(form, block) for block in code.rest) + cold - loops
 
 
 def _code_price(form: DepthwiseForm, code: RowCode) -> float:
@@ -244,9 +309,9 @@ def block_cycles(form: DepthwiseForm, block: Block) -> int:
     """About the cycles of a block: loads by groups, products, and 3 cycles for each output."""
     made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
     words, group = len({word for word, _, _ in made}), len(form.data(block.count))
-    weights = 0 if form.resident else len(form.words) + (11 if "r3" in form.sums(block.count) else 6)
+    weights = 0 if form.resident else len(form.words) + (8 if "r3" in form.sums(block.count) else 6)
     row = len(made) + words + -(-words // group) + weights
-    return form.kernel_height * row + 3 * block.count + 8
+    return form.kernel_height * row + 3 * block.count + (4 if form.resident else 8)
 
 
 def largest_offset(form: DepthwiseForm) -> int:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
-from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES, FillShape, fill_file
-from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
+from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES, FillShape, fill_file
+from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset, row_cycles
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
-from thimble.codegen.kernel_tools.requantize import Requantization, plain_requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_of
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.codegen.variants import DEFAULT, Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
-    EndRow,
-    FirstRow,
     GeneratedKernel,
-    InputRows,
     KernelCall,
-    OutputRows,
     Scratch,
     Table,
 )
@@ -63,6 +62,9 @@ PIXELS_BYTES = 640
 
 PLANE_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 28)
 """Output rows from one filling of planes that are tried by `--tune`."""
+
+FILL_ROW_CYCLES, FILL_CYCLES = 20, 1.9
+"""What laying out four channels takes: a row of planes, and each value."""
 
 COMMON_SHIFT = 12
 """The last shift of all channels where they allow it, so that many layers share a function."""
@@ -117,28 +119,21 @@ def _by_planes(
     whole: bool,
     limit_bytes: int,
 ) -> KernelCall | None:
-    """Whole images one pixel wide, such as steps in time, are taken as one long row."""
-    one_row = whole and _is_column(sizes) and site.output().type.shape[0] == 1
+    """Whole images one pixel wide, such as steps in time, are taken as one long row; high ones may be turned."""
+    one_image = whole and site.output().type.shape[0] == 1
+    one_row = one_image and _is_column(sizes)
     sizes = _as_row(sizes) if one_row else sizes
-    if not _is_taken(sizes):
-        return None
     weight_bits = site.input(1).type.dtype.bits
     # The addends of left shifts lack a term, which compact forms always add.
     compact = (core.compact or weight_bits < 8) and bool((layer.shifts < 0).all())
-    if weight_bits < 8 and not compact:
+    if not _is_taken(sizes) or (weight_bits < 8 and not compact):
         return None
-    kernel = _packed_kernel(sizes, one_row)
-    row_words = _row_words(sizes, kernel)
+    shared = share_shift(layer)
     form = DepthwiseForm(
-        kernel_height=kernel[0],
-        kernel_width=kernel[1],
-        stride_height=sizes["stride_height"],
-        stride_width=sizes["stride_width"],
-        output_width=sizes["output_width"],
+        **_geometry(sizes, one_row),
         channels=sizes["output_channels"],
-        row_bytes=WORD_BYTES * (row_words if kernel[0] == sizes["kernel_height"] else kernel[1] // 2),
-        total_shift=int(constants.shifts[0]) if equal_shifts else None,
-        scale_bits=constants.uniform_bits,
+        total_shift=shared.shift if shared is not None else int(constants.shifts[0]) if equal_shifts else None,
+        scale_bits=MAX_SCALE_BITS if shared is not None else constants.uniform_bits,
         rounds_ties=layer.rounds_ties,
         clamps=layer.limits_inside,
         has_fpu=core.has_fpu,
@@ -147,9 +142,13 @@ def _by_planes(
         joined=whole and not one_row,
         fill=None if compact else FillShape.of(sizes["pad_left"], sizes["input_width"]),
         weight_bits=weight_bits,
+        no_addend=shared is not None,
     )
-    planes = Planes(form.stride_height, sizes["kernel_height"], WORD_BYTES * row_words)
-    all_rows = 1 if one_row else site.output().type.rows
+    if one_image and not one_row and not compact:
+        form, sizes = _turn_if_faster(form, sizes, min(PLANE_BYTES, limit_bytes))
+    all_rows = 1 if one_row else sizes["output_height"] if form.is_turned else site.output().type.rows
+    row_words = _row_words(sizes, (form.kernel_height, form.kernel_width))
+    planes = Planes.of(form, sizes)
     most = min(all_rows, 1 if one_row else HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width)
     own = planes.rows_within(most, min(PLANE_BYTES, limit_bytes) - form.unpacked_bytes)
     rows = core.variant.at_once or own
@@ -159,10 +158,59 @@ def _by_planes(
         return None
     if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) + form.unpacked_bytes > limit_bytes:
         return None
-    packed = _packed(layer, form, constants)
-    kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_top")
-    params = (
-        *((name, sizes[name]) for name in (*kept, "pad_left", "output_height", "output_width")),
+    packed = _packed(layer, form, shared or constants)
+    params = _plane_params(layer, sizes, form, row_words, rows, packed.shape[1])
+    table, scratch = Table("packed", packed), Scratch(planes.bytes(rows) + form.unpacked_bytes, "uint32_t")
+    arguments = row_arguments(table, scratch)
+    ahead = rows * form.output_width * form.channels  # channels behind the first four are read when rows are written
+    name, source = f"depthwise_conv_2d_dsp_{form.name}", depthwise_source(form)
+    return KernelCall(name, params, arguments, source, overlaps=whole, ahead_bytes=ahead if whole else 0)
+
+
+def _geometry(sizes: Sizes, one_row: bool) -> dict[str, int]:
+    """The fields of a form that say how kernels and rows lie."""
+    kernel = _packed_kernel(sizes, one_row)
+    words = _row_words(sizes, kernel) if kernel[0] == sizes["kernel_height"] else kernel[1] // 2
+    kept = ("stride_height", "stride_width", "output_width")
+    return {
+        "kernel_height": kernel[0],
+        "kernel_width": kernel[1],
+        **{name: sizes[name] for name in kept},
+        "row_bytes": WORD_BYTES * words,
+    }
+
+
+def _turn_if_faster(form: DepthwiseForm, sizes: Sizes, most_bytes: int) -> tuple[DepthwiseForm, Sizes]:
+    """Form and sizes with the image's columns as rows, where these are the longer ones and make it faster.
+
+    All of them must be made from one filling, since they lie between each other: then the output may lie as near to the
+    input as that of rows from one filling.
+    """
+    turned_sizes = _exchanged(sizes)
+    geometry: dict[str, Any] = _geometry(turned_sizes, one_row=False)
+    fill = FillShape.of(turned_sizes["pad_left"], turned_sizes["input_width"])
+    turned = replace(form, **geometry, fill=fill, across=sizes["output_width"])
+    planes, rows = Planes.of(turned, turned_sizes), turned_sizes["output_height"]
+    held = planes.height(rows) <= MAX_PLANE_ROWS and rows <= MAX_ROWS and planes.bytes(rows) <= most_bytes
+    near = turned.step_bytes <= MAX_CHANNELS and turned.output_width * turned.step_bytes <= MAX_ROW_BYTES
+    if sizes["output_width"] == 1 or not (held and near and _is_taken(turned_sizes)):
+        return form, sizes
+    is_faster = _channel_cycles(turned, turned_sizes) < _channel_cycles(form, sizes)
+    return (turned, turned_sizes) if is_faster else (form, sizes)
+
+
+def _channel_cycles(form: DepthwiseForm, sizes: Sizes) -> float:
+    """About the cycles of a channel of an image: its output rows, and its part of the planes."""
+    filled = FILL_ROW_CYCLES + FILL_CYCLES * LANES * sizes["input_width"]
+    return sizes["output_height"] * row_cycles(form) + sizes["input_height"] * filled / LANES
+
+
+def _plane_params(
+    layer: PlainLayer, sizes: Sizes, form: DepthwiseForm, row_words: int, rows: int, channel_words: int
+) -> tuple[tuple[str, int], ...]:
+    """The fields of thimble_planes_dsp_params."""
+    return (
+        *window_of(sizes),
         ("channels", form.channels),
         *((name, sizes[name]) for name in ("input_zero_point", "output_min", "output_max")),
         ("row_words", row_words),
@@ -170,7 +218,7 @@ def _by_planes(
         ("packed_width", form.kernel_width),
         ("packed_pitch", form.row_bytes // WORD_BYTES),
         ("rows_at_once", rows),
-        ("channel_words", packed.shape[1]),
+        ("channel_words", channel_words),
         ("total_shift", -1 if form.total_shift is None else form.total_shift),
         ("scale_bits", form.scale_bits),
         ("rounds_ties", int(form.rounds_ties)),
@@ -179,12 +227,9 @@ def _by_planes(
         ("special_at", form.special_at),
         ("constants_at", form.constants_at),
         ("common_addend", _common_addend(layer, form)),
+        ("no_addend", int(form.no_addend)),
+        ("turned", int(form.is_turned)),
     )
-    table, scratch = Table("packed", packed), Scratch(planes.bytes(rows) + form.unpacked_bytes, "uint32_t")
-    arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
-    ahead = rows * form.output_width * form.channels  # channels behind the first four are read when rows are written
-    name, source = f"depthwise_conv_2d_dsp_{form.name}", depthwise_source(form)
-    return KernelCall(name, params, arguments, source, overlaps=whole, ahead_bytes=ahead if whole else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +239,12 @@ class Planes:
     stride: int
     kernel_height: int
     row_bytes: int
+
+    @classmethod
+    def of(cls, form: DepthwiseForm, sizes: Sizes) -> Planes:
+        """The planes of a form."""
+        words = _row_words(sizes, (form.kernel_height, form.kernel_width))
+        return cls(form.stride_height, sizes["kernel_height"], WORD_BYTES * words)
 
     def height(self, rows: int) -> int:
         """Rows from which `rows` output rows are made."""
@@ -228,11 +279,16 @@ def _is_column(sizes: Sizes) -> bool:
 
 def _as_row(sizes: Sizes) -> Sizes:
     """The sizes of an image one pixel wide with height and width exchanged."""
+    return _exchanged(sizes) | {"stride_height": 1, "dilation_height": 1}
+
+
+def _exchanged(sizes: Sizes) -> Sizes:
+    """The sizes with height and width exchanged."""
     swapped = dict(sizes)
     for name in ("input", "kernel", "stride", "dilation", "output"):
         swapped[f"{name}_width"] = sizes[f"{name}_height"]
-        swapped[f"{name}_height"] = 1
-    return swapped | {"pad_top": 0, "pad_left": sizes["pad_top"]}
+        swapped[f"{name}_height"] = sizes[f"{name}_width"]
+    return swapped | {"pad_top": sizes["pad_left"], "pad_left": sizes["pad_top"]}
 
 
 def _packed_kernel(sizes: Sizes, one_row: bool) -> tuple[int, int]:
@@ -271,17 +327,24 @@ def _common_addend(layer: PlainLayer, form: DepthwiseForm) -> int:
 
     That is 2**(total - 1) + target * 2**total, of which channels with a last shift of their own shift 2 * target + 1.
     """
-    if not form.compact:
+    if not form.compact or form.no_addend:
         return 0
     halves = 2 * plain_requantization(layer).target + 1
     return halves << (form.total_shift - 1) if form.total_shift is not None else halves
 
 
-def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
+def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization | SharedShift) -> Array:
     """(channels, words) int32: weights, then those of bias, multiplier, addend and shift that the form has."""
-    scale = np.int64(1) << constants.scale_bits
-    tail = [layer.start * scale, constants.multipliers, constants.addends, constants.shifts][: len(form.constants)]
-    weights = _byte_weights(layer, form, constants) if form.compact else _word_weights(layer, form, scale)
+    if isinstance(constants, SharedShift):
+        bits = special = np.full(form.channels, form.scale_bits, np.int64)
+        start, more = constants.starts, []
+    else:
+        bits = constants.scale_bits
+        special = bits if form.total_shift is not None else constants.shifts - 1
+        start, more = np.zeros(form.channels, np.int64), [constants.addends, constants.shifts]
+    scale = np.int64(1) << bits
+    tail = [layer.start * scale + start, constants.multipliers, *more][: len(form.constants)]
+    weights = _byte_weights(layer, form, special) if form.compact else _word_weights(layer, form, scale)
     return int32_words(np.concatenate([weights, np.stack(tail, axis=1)], axis=1))
 
 
@@ -294,20 +357,25 @@ def _word_weights(layer: PlainLayer, form: DepthwiseForm, scale: Array) -> Array
     return np.asarray(pairs.reshape(form.channels, -1))
 
 
-def _byte_weights(layer: PlainLayer, form: DepthwiseForm, constants: Requantization) -> Array:
-    """(channels, words): kernel rows as bytes or closer, and the scale bits or the last shift of the channel."""
+def _byte_weights(layer: PlainLayer, form: DepthwiseForm, special: Array) -> Array:
+    """(channels, words): kernel rows as bytes or closer, and the `special` byte of each channel."""
     rows = _kernel_rows(layer, form).astype(np.int8)
     packed = pack(rows, DType(f"int{form.weight_bits}")) if form.is_narrow else rows.view(np.uint8)
     pitched = np.zeros((*packed.shape[:2], form.tap_row_bytes), np.uint8)
     pitched[:, :, : packed.shape[2]] = packed
     taps = np.zeros((form.channels, 4 * form.constants_at), np.uint8)
     taps[:, : pitched[0].size] = pitched.reshape(form.channels, -1)
-    taps[:, form.special_at] = constants.scale_bits if form.total_shift is not None else constants.shifts - 1
+    taps[:, form.special_at] = special
     return taps.view("<u4").astype(np.int64)
 
 
 def _kernel_rows(layer: PlainLayer, form: DepthwiseForm) -> Array:
     """(channels, kernel_height, kernel_width) int64: the weights as they are cut into rows, zeros behind the last."""
     taps = np.zeros((form.channels, form.kernel_height * form.kernel_width), np.int64)
-    taps[:, : layer.weights.shape[1]] = layer.weights
+    weights = layer.weights
+    if form.is_turned:
+        weights = (
+            weights.reshape(-1, form.kernel_width, form.kernel_height).transpose(0, 2, 1).reshape(len(weights), -1)
+        )
+    taps[:, : weights.shape[1]] = weights
     return taps.reshape(form.channels, form.kernel_height, form.kernel_width)

@@ -10,6 +10,20 @@ from thimble.codegen.armv7em.depthwise_form import RESIDENT, SUMS, DepthwiseForm
 
 def unpack_channel(a: Listing, frame: Frame, form: DepthwiseForm) -> None:
     """Words of two scaled weights from the bytes at r1, and the constants that follow from a byte; r1 is behind."""
+    if form.no_addend:
+        a.op("mov", "r2", f"#{1 << form.scale_bits}", note="the scale")
+    else:
+        _make_constants(a, frame, form)
+    if form.in_words and form.is_narrow:
+        _unpack_fields(a, form)
+    elif form.in_words:
+        _unpack_words(a, form)
+    else:
+        _unpack_bytes(a, frame, form)
+
+
+def _make_constants(a: Listing, frame: Frame, form: DepthwiseForm) -> None:
+    """The addend, and the last shift where each channel has its own; r2 is the scale."""
     a.op("ldrb", "r3", f"[r1, #{form.special_at}]", note="scale bits, or the last shift less 1")
     frame.load(a, "r12", "common_addend")
     if form.total_shift is not None:
@@ -23,12 +37,6 @@ def unpack_channel(a: Listing, frame: Frame, form: DepthwiseForm) -> None:
         a.op("add", "r12", "r12", f"#{1 << (form.scale_bits - 2)}")
         a.op("mov", "r2", f"#{1 << form.scale_bits}", note="the scale")
     frame.store(a, "r12", "addend")
-    if form.in_words and form.is_narrow:
-        _unpack_fields(a, form)
-    elif form.in_words:
-        _unpack_words(a, form)
-    else:
-        _unpack_bytes(a, frame, form)
 
 
 def _unpack_words(a: Listing, form: DepthwiseForm) -> None:

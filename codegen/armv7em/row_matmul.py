@@ -34,6 +34,15 @@ CODE_BYTES, SINGLE_TURN_CODE_BYTES = 800, 976
 """Most code from the first instruction of a group to its last, so that all of a pair stays in a cache of 1 KB; the
 second without a loop in it, which saves more than the last lines of the cache."""
 
+TAILS_CODE_BYTES = 936
+"""The same with single pixels behind the groups, which run once a pair: what they drive out is little."""
+
+TAIL_STEP_BYTES, TAIL_END_BYTES = 36, 112
+"""Code of 8 products of a single pixel, and of what is around them."""
+
+MIN_TAILS_UNROLL = 3
+"""Steps in a turn with single pixels behind the groups, however much code that is."""
+
 _JOB = (
     *("rows", "weights", "pair_bytes", "staged", "outputs", "outputs_end", "channels", "ceiling", "offset"),
     *("last_column", "last_pixel", "tails"),
@@ -84,12 +93,21 @@ class RowMatmulForm:
     def unroll(self) -> int:
         """Steps in one turn of the inner loop, by the fewest cycles of a row of a window."""
         if self.max_unroll:
-            return min(self.max_unroll, self.filled_steps, 3 if self.tails else self.max_unroll)
+            return min(self.max_unroll, self.filled_steps, self._most_steps if self.tails else self.max_unroll)
         code_bytes = self.filled_steps * self.arithmetic.step_bytes + self.arithmetic.end_bytes
         if self.kernel_height == 1 and not self.tails and code_bytes <= SINGLE_TURN_CODE_BYTES:
             return self.filled_steps
-        most = 3 if self.tails else (CODE_BYTES - self.arithmetic.end_bytes) // self.arithmetic.step_bytes
-        return min(range(1, most + 1), key=lambda n: -(-self.filled_steps // n) * (n * self.arithmetic.step_cycles + 5))
+        turns = range(1, self._most_steps + 1)
+        return min(turns, key=lambda n: -(-self.filled_steps // n) * (n * self.arithmetic.step_cycles + 5))
+
+    @property
+    def _most_steps(self) -> int:
+        """Steps whose code stays in an instruction cache."""
+        end_bytes, step_bytes = self.arithmetic.end_bytes, self.arithmetic.step_bytes
+        if not self.tails:
+            return (CODE_BYTES - end_bytes) // step_bytes
+        room_bytes = TAILS_CODE_BYTES - end_bytes - TAIL_END_BYTES
+        return max(room_bytes // (step_bytes + TAIL_STEP_BYTES), MIN_TAILS_UNROLL)
 
     @property
     def steps(self) -> int:

@@ -28,10 +28,9 @@ from thimble.codegen.armv7em.pixel_sums import (
 )
 from thimble.codegen.armv7em.quantization import specialise_quantize
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
-from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels
-from thimble.codegen.variants import DEFAULT, Variant
+from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -95,12 +94,8 @@ def specialise(
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
-    limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
 
-    def make(variant: Variant) -> KernelCall | None:
-        found = find(site, call, replace(core, variant=variant), whole, limit)
-        return None if found is None or found.scratch_bytes > limit else found
+    def make(variant: Variant, limit_bytes: int) -> KernelCall | None:
+        return find(site, call, replace(core, variant=variant), whole, limit_bytes)
 
-    if core.variant != DEFAULT:
-        return make(core.variant)
-    return tuned.call_of(site, call, whole, limit, make, core.compact)
+    return tuned.call_of(site, call, whole, scratch_limit_bytes, make, core.variant, core.compact)

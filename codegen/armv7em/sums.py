@@ -217,5 +217,4 @@ def next_pair(a: Listing, frame: Frame, pair: str) -> None:
     frame.store(a, "r3", "channel")
     a.op("cmp", "r2", "r5")
     a.branch("blt", pair)
-    a.op("add", "sp", "sp", f"#{frame.bytes}")
-    a.op("pop", registers(["r4-r11", "pc"]))
+    frame.leave(a)

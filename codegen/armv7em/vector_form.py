@@ -12,7 +12,8 @@ class VectorForm:
     """What one function is generated for: `block` channels at a time, `unroll` steps in a turn of the inner loop.
 
     `shares_constants`: all channels have one multiplier, addend and shift, as with weights of one scale. Weights of
-    fewer than 8 `weight_bits`: narrow_vector.py.
+    fewer than 8 `weight_bits`: narrow_vector.py. `direct`: the row is widened in registers whenever it is read, and not
+    once for all blocks.
     """
 
     arithmetic: Arithmetic
@@ -20,12 +21,14 @@ class VectorForm:
     unroll: int
     shares_constants: bool
     weight_bits: int = 8
+    direct: bool = False
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
         narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
-        return f"{self.block}u{self.unroll}{self.arithmetic.name}{'s' * self.shares_constants}{narrow}"
+        flags = f"{'s' * self.shares_constants}{'d' * self.direct}"
+        return f"{self.block}u{self.unroll}{self.arithmetic.name}{flags}{narrow}"
 
     @property
     def is_narrow(self) -> bool:
@@ -36,6 +39,11 @@ class VectorForm:
     def step(self) -> int:
         """Weights of a channel in a word: the values of the row in a step of the inner loop."""
         return 32 // self.weight_bits
+
+    @property
+    def step_bytes(self) -> int:
+        """Bytes of the row, as it is read, in a step of the inner loop."""
+        return self.step if self.direct else 2 * self.step
 
     @property
     def sums(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """FULLY_CONNECTED on Armv7E-M: one row of inputs by packed weights, a few output channels at a time.
 
 There is no second pixel to share weights with, so that every weight is read from flash once and flash sets the pace.
-The row is widened once for all channels; words of weights and sums are those of sums.py.
+The row is widened once for all channels; where scratch is short, and by compact kernels, in registers for each block of
+channels: 2 cycles more for four values. Words of weights and sums are those of sums.py.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def specialise_fully_connected(
     unroll = next(n for n in range(most, 0, -1) if depth // step % n == 0)
     columns = (constants.multipliers, constants.addends, constants.shifts)
     shares = all((column == column[0]).all() for column in columns)
-    form = VectorForm(arithmetic, block, unroll, shares, bits)
+    direct = depth == sizes["depth"] and bits == 8 and (core.compact or 2 * depth > limit_bytes)
+    form = VectorForm(arithmetic, block, unroll, shares, bits, direct)
     params = (
         ("rows", sizes["rows"]),
         ("depth", sizes["depth"]),
@@ -80,9 +82,11 @@ def specialise_fully_connected(
         ("block", form.block),
         ("shares_constants", int(shares)),
         ("weight_bits", bits),
+        ("direct", int(direct)),
     )
     table = Table("packed", _packed(layer, form, constants, depth))
-    arguments = (Input(0), table, Scratch(2 * depth, "uint32_t"), Output())
+    scratch = () if direct else (Scratch(2 * depth, "uint32_t"),)
+    arguments = (Input(0), table, *scratch, Output())
     return KernelCall(f"fully_connected_dsp_{form.name}", params, arguments, vector_source(form, core.has_fpu))
 
 
@@ -166,8 +170,7 @@ def _step(a: Listing, form: VectorForm, step: int) -> None:
     r0 and r1 are 4 bytes low, so that the last loads of a turn can move them on.
     """
     ends = step == form.unroll - 1
-    a.op("ldr.w" if ends else "ldr", "r2", f"[r0, #{8 * step + 4}]")
-    a.op("ldr", "r3", f"[r0, #{8 * step + 8}]" + "!" * ends)
+    _load_row(a, form, step, ends)
     for first in range(0, form.block, 2):
         totals = form.sums[first : first + 2]
         at = 4 * (form.block * step + first) + 4
@@ -187,6 +190,22 @@ def _step(a: Listing, form: VectorForm, step: int) -> None:
                 a.op("sxtb16", "r12", "r12", "ror #8")
                 a.op("smlad", total, "lr", "r2", total)
                 a.op("smlad", total, "r12", "r3", total)
+
+
+def _load_row(a: Listing, form: VectorForm, step: int, ends: bool) -> None:
+    """Both words of four values of the row to r2 and r3; r0 moves on behind them where a turn `ends`."""
+    if not form.direct:
+        a.op("ldr.w" if ends else "ldr", "r2", f"[r0, #{8 * step + 4}]")
+        a.op("ldr", "r3", f"[r0, #{8 * step + 8}]" + "!" * ends)
+        return
+    a.op("ldr.w", "r3", f"[r0, #{4 * step + 4}]" + "!" * ends)
+    if form.arithmetic.folded:
+        a.op("sxtb16", "r2", "r3", "ror #8")
+        a.op("rev16.w", "r3", "r3")
+        a.op("eor.w", "r3", "r3", "#0x007F007F", note="127 - x1 is 0x7F ^ x1 as a byte without sign")
+    else:
+        a.op("sxtb16", "r2", "r3")
+        a.op("sxtb16", "r3", "r3", "ror #8")
 
 
 def _requantize(a: Listing, frame: Frame, form: VectorForm) -> None:

@@ -16,6 +16,7 @@ one of both lanes, whatever the borrow between them, which that step takes back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thimble.codegen.armv7em.assembly import FPU_REGISTERS, MAX_OFFSET, Frame, Listing, add_constant, registers
@@ -105,12 +106,7 @@ def products_listing(form: WinogradForm, has_fpu: bool) -> Listing:
     frame = Frame(names, names, has_fpu)
     tile = 2 * form.channels
     looped = form.unroll < form.channels // 2
-    a.op("push", registers(["r4-r11", "lr"]))
-    a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    a.op("add", "r3", "r2", f"#{4 * POSITIONS}")
-    frame.store(a, "r3", "last")
-    a.op("sub", "r0", "r0", "#4", note="loads are 4 bytes ahead of their base")
-    a.label("position")
+    _begin_positions(a, frame)
     frame.store(a, "r2", "first")
     frame.store(a, "r2", "store")
     add_constant(a, "r3", "r2", form.tiles * TILE_BYTES)
@@ -143,13 +139,7 @@ def products_listing(form: WinogradForm, has_fpu: bool) -> Listing:
         a.op("it", "ne")
         a.op("subne", "r1", "r1", f"#{4 * form.channels}", note="the same weights again")
         a.branch("bne", "group")
-    frame.load(a, "r2", "first")
-    frame.load(a, "r3", "last")
-    a.op("adds", "r2", "#4")
-    a.op("cmp", "r2", "r3")
-    a.branch("bne", "position")
-    a.op("add", "sp", "sp", f"#{frame.bytes}")
-    a.op("pop", registers(["r4-r11", "pc"]))
+    _next_position(a, frame, (("r2", "first"), ("r3", "last")))
     return a
 
 
@@ -158,12 +148,7 @@ def _products_from_fpu(form: WinogradForm) -> Listing:
     a = Listing(f"thimble_winograd_products_dsp_{form.name}")
     frame = Frame(("weights", "first", "last", "group_end"), (), has_fpu=False)
     words = form.channels
-    a.op("push", registers(["r4-r11", "lr"]))
-    a.op("sub", "sp", "sp", f"#{frame.bytes}")
-    a.op("add", "r3", "r2", f"#{4 * POSITIONS}")
-    frame.store(a, "r3", "last")
-    a.op("sub", "r0", "r0", "#4", note="loads are 4 bytes ahead of their base")
-    a.label("position")
+    _begin_positions(a, frame)
     a.op("vldmia", "r1!", f"{{s0-s{words - 1}}}")
     frame.store(a, "r1", "weights")
     frame.store(a, "r2", "first")
@@ -182,14 +167,26 @@ def _products_from_fpu(form: WinogradForm) -> Listing:
     a.op("add", "r0", "r0", f"#{6 * form.channels}")
     a.op("cmp", "r1", "r3")
     a.branch("bne", "group")
-    for register, name in (("r2", "first"), ("r3", "last"), ("r1", "weights")):
-        frame.load(a, register, name)
+    _next_position(a, frame, (("r2", "first"), ("r3", "last"), ("r1", "weights")))
+    return a
+
+
+def _begin_positions(a: Listing, frame: Frame) -> None:
+    """Enter, and begin the loop over the positions of products at r2."""
+    frame.enter(a)
+    a.op("add", "r3", "r2", f"#{4 * POSITIONS}")
+    frame.store(a, "r3", "last")
+    a.op("sub", "r0", "r0", "#4", note="loads are 4 bytes ahead of their base")
+    a.label("position")
+
+
+def _next_position(a: Listing, frame: Frame, kept: Sequence[tuple[str, str]]) -> None:
+    """Fetch the first products and where they end, in r2 and r3; go on to the next position, or leave."""
+    frame.load_all(a, kept)
     a.op("adds", "r2", "#4")
     a.op("cmp", "r2", "r3")
     a.branch("bne", "position")
-    a.op("add", "sp", "sp", f"#{frame.bytes}")
-    a.op("pop", registers(["r4-r11", "pc"]))
-    return a
+    frame.leave(a)
 
 
 def _products_step(a: Listing, form: WinogradForm, step: int, starts: bool) -> None:
@@ -219,8 +216,7 @@ def input_listing(form: WinogradForm, has_fpu: bool) -> Listing:
     names = ("channels_end", "window", "inputs")
     frame = Frame(names, names, has_fpu)
     half = POSITIONS * 4
-    a.op("push", registers(["r4-r11", "lr"]))
-    a.op("sub", "sp", "sp", f"#{frame.bytes + 2 * half}")
+    frame.enter(a, 2 * half)
     a.op("add", "r2", "r0", f"#{form.channels}")
     frame.store(a, "r2", "channels_end")
     a.op("mov", "lr", "#0x8000")
@@ -258,14 +254,12 @@ def input_listing(form: WinogradForm, has_fpu: bool) -> Listing:
     a.op("add", "r9", "sp", f"#{frame.bytes + half}")
     a.op("cmp", "r12", "r9")
     a.branch("bne", "column")
-    for register, name in (("r0", "window"), ("r1", "inputs"), ("r2", "channels_end")):
-        frame.load(a, register, name)
+    frame.load_all(a, (("r0", "window"), ("r1", "inputs"), ("r2", "channels_end")))
     a.op("adds", "r0", "#4")
     a.op("adds", "r1", "#8")
     a.op("cmp", "r0", "r2")
     a.branch("bne", "channels")
-    a.op("add", "sp", "sp", f"#{frame.bytes + 2 * half}")
-    a.op("pop", registers(["r4-r11", "pc"]))
+    frame.leave(a, 2 * half)
     return a
 
 
@@ -373,8 +367,7 @@ def _requantize_row(a: Listing, form: WinogradForm) -> None:
 
 def _next_channel(a: Listing, frame: Frame, form: WinogradForm) -> None:
     """The other channel, then the next tile; at the end of a row it may overlap the one before."""
-    for register, name in (("r0", "products"), ("r1", "channel_output"), ("r2", "constants"), ("r3", "output")):
-        frame.load(a, register, name)
+    frame.load_all(a, (("r0", "products"), ("r1", "channel_output"), ("r2", "constants"), ("r3", "output")))
     a.op("cmp", "r1", "r3")
     a.op("itt", "eq")
     a.op("addeq", "r2", "#16")
@@ -393,8 +386,7 @@ def _next_channel(a: Listing, frame: Frame, form: WinogradForm) -> None:
     frame.store(a, "r1", "output")
     a.branch("b", "channel")
     a.label("end")
-    a.op("add", "sp", "sp", f"#{frame.bytes + 4 * _LINE_BYTES}")
-    a.op("pop", registers(["r4-r11", "pc"]))
+    frame.leave(a, 4 * _LINE_BYTES)
 
 
 def winograd_source(form: WinogradForm, has_fpu: bool) -> GeneratedKernel:

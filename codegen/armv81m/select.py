@@ -15,7 +15,6 @@ from thimble.codegen.armv81m.pools import (
     specialise_max_pool,
     specialise_sum,
 )
-from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels
 from thimble.codegen.variants import DEFAULT, Variant
@@ -62,10 +61,10 @@ def specialise(
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
-    limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
 
-    def make(way: Variant) -> KernelCall | None:
-        found = find(site, call, whole, limit) if way == DEFAULT else specialise_conv_2d(site, call, whole, limit, way)
-        return None if found is None or found.scratch_bytes > limit else found
+    def make(way: Variant, limit_bytes: int) -> KernelCall | None:
+        if way == DEFAULT:
+            return find(site, call, whole, limit_bytes)
+        return specialise_conv_2d(site, call, whole, limit_bytes, way)
 
-    return make(variant) if variant != DEFAULT else tuned.call_of(site, call, whole, limit, make)
+    return tuned.call_of(site, call, whole, scratch_limit_bytes, make, variant)

@@ -6,13 +6,15 @@ bytes: constants are taken only if all 65,536 pairs of them give what it gives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
 import numpy as np
 
-from thimble.compiler.ir.operator import Array, KernelCall, ParamValue
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array, KernelCall, ParamValue, Rounding
+from thimble.compiler.ops.conv_2d_add import Conv2DAdd
 from thimble.compiler.ops.fixed_point import requantize
 
 SHIFTS = (22, 21, 20, 19, 18)
@@ -38,6 +40,40 @@ class LinearSum:
     b: int
     c: int
     shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """What a convolution with an addition in its tail is made of.
+
+    `convolution` is the node without the addition, `call` its plain call; a `sum` of its output and the residual, in
+    this order, gives what lies between the `limits`.
+    """
+
+    convolution: Site
+    call: KernelCall
+    sum: LinearSum
+    limits: tuple[int, int]
+
+    @property
+    def params(self) -> tuple[tuple[str, int], ...]:
+        """The fields of thimble_residual_sum (runtime_c/kernels), `sum` of a kernel's parameters."""
+        numbers = (self.sum.a, self.sum.b, self.sum.c, self.sum.shift, *self.limits)
+        return tuple(zip((f"sum.{name}" for name in ("a", "b", "c", "shift", "min", "max")), numbers, strict=True))
+
+
+def residual_of(site: Site) -> Residual | None:
+    """The parts of a convolution with an addition; None where the addition has no constants that are exact."""
+    op = site.op
+    assert isinstance(op, Conv2DAdd)
+    convolution, addition = op.calls_apart(site, Rounding.TFLM)
+    exact = exact_sum(addition)
+    if exact is None:
+        return None
+    _, found, limits = exact
+    if op.residual_comes_first:
+        found = replace(found, a=found.b, b=found.a)
+    return Residual(op.convolution_site(site), convolution, found, limits)
 
 
 def exact_sum(call: KernelCall) -> tuple[int, LinearSum, tuple[int, int]] | None:

@@ -10,7 +10,7 @@ from thimble.codegen.kernel_tools.requantize import PlainRequantization
 from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.compiler.ir.operator import KernelCall, ParamValue
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.convolution import largest_magnitude
+from thimble.compiler.ops.convolution_constraints import largest_magnitude
 
 FULL_BYTES = 8 << 10
 """Columns that are laid out at once take no more scratch than this: more would save little of laying out rows."""

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from thimble.compiler.ir.operator import KernelCall
+from thimble.compiler.ops.window import WINDOW, WINDOW_FIELDS
 
 Sizes = dict[str, int]
 
 
 def sizes_of(call: KernelCall) -> Sizes:
-    """The parameters of a call that are single integers."""
-    return {name: value for name, value in call.params if isinstance(value, int)}
+    """The parameters of a call that are single integers; fields of its window are named like all others."""
+    return {name.removeprefix(WINDOW): value for name, value in call.params if isinstance(value, int)}
+
+
+def window_of(sizes: Sizes) -> tuple[tuple[str, int], ...]:
+    """The window alone as parameters of a kernel that has one."""
+    return tuple((WINDOW + name, sizes[name]) for name in WINDOW_FIELDS)
+
+
+def window_kernel_params(sizes: Sizes, dropped: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """All sizes but the dropped ones as parameters of a kernel with a window."""
+    kept = ((name, value) for name, value in sizes.items() if name not in dropped)
+    return tuple((WINDOW + name if name in WINDOW_FIELDS else name, value) for name, value in kept)

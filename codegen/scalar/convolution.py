@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from thimble.codegen.kernel_tools.arguments import row_arguments
+from thimble.codegen.kernel_tools.linear_sum import Residual, residual_of
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
 from thimble.codegen.scalar.panel import panel_call
 from thimble.codegen.scalar.rendering import kernel_source
 from thimble.codegen.variants import Variant, first_made
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import EndRow, FirstRow, InputRows, KernelCall, OutputRows
+from thimble.compiler.ir.operator import Argument, InputRows, KernelCall
+from thimble.compiler.ops.conv_2d_add import RESIDUAL
 
 PANEL, STRAIGHT = "panel", "straight"
 """Forms: windows copied as words of two pixels (panel.py), or read where they lie."""
@@ -29,18 +32,20 @@ MAX_KERNEL_HEIGHT = 16
 class ConvolutionForm:
     """What one function is generated for; `unroll` divides the input channels.
 
-    `has_borders`: windows may lie partly outside; else the zero point is in what sums begin with.
+    `has_borders`: windows may lie partly outside; else the zero point is in what sums begin with. `adds`: outputs are
+    added to a residual.
     """
 
     block: int
     unroll: int
     has_borders: bool
     tail: Tail
+    adds: bool = False
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        return f"b{self.block}u{self.unroll}{'o' * self.has_borders}_{self.tail.name}"
+        return f"{'add_' * self.adds}b{self.block}u{self.unroll}{'o' * self.has_borders}_{self.tail.name}"
 
 
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
@@ -61,6 +66,22 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     return first_made(makers, core.variant)
 
 
+def specialise_conv_2d_add(
+    site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
+) -> KernelCall | None:
+    """The same with the addition in the tail, straight from the input; None also where no linear form is exact."""
+    residual = residual_of(site)
+    if residual is None:
+        return None
+    layer = plain_layer(residual.convolution, residual.call, channel_axis=0)
+    sizes = sizes_of(residual.call)
+    dense = sizes["group_channels"] == sizes["input_channels"]
+    fused = fuse_tail(layer, core) if layer is not None and dense else None
+    if layer is None or fused is None:
+        return None
+    return _straight_call(layer, sizes, *fused, core, residual)
+
+
 def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     """Ways to make a convolution that may be faster than the default one."""
     panels = tuple(Variant(PANEL, words) for words in (1, 2))
@@ -68,7 +89,12 @@ def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
 
 
 def _straight_call(
-    layer: PlainLayer, sizes: Sizes, tail: Tail, constants: Requantization, core: Core
+    layer: PlainLayer,
+    sizes: Sizes,
+    tail: Tail,
+    constants: Requantization,
+    core: Core,
+    residual: Residual | None = None,
 ) -> KernelCall | None:
     if not _is_taken(sizes):
         return None
@@ -77,13 +103,16 @@ def _straight_call(
         unroll=unroll_of(sizes["input_channels"], core.variant.unroll),
         has_borders=not _is_inside(sizes),
         tail=tail,
+        adds=residual is not None,
     )
-    dropped = ("group_channels", "dilation_height", "dilation_width")
-    params = tuple((name, value) for name, value in sizes.items() if name not in dropped)
+    params = window_kernel_params(sizes, ("group_channels", "dilation_height", "dilation_width"))
+    added: tuple[Argument, ...] = ()
+    if residual is not None:
+        params, added = (*params, *residual.params), (InputRows(RESIDUAL),)
     weights = blocked_weights(layer.weights, form.block)
     tables = constant_tables(layer.bias if form.has_borders else layer.start, constants, form.block)
     name = f"conv_2d_scalar_{form.name}"
-    arguments = (InputRows(0), weights, *tables, OutputRows(0), FirstRow(), EndRow())
+    arguments = row_arguments(weights, *tables, *added)
     source = kernel_source("conv_2d_scalar", name, form=form, max_kernel_height=MAX_KERNEL_HEIGHT)
     return KernelCall(name, params, arguments, source)
 

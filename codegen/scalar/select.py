@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from thimble.codegen.kernel_tools.limits import NO_LIMIT
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.scalar.addition import specialise_add
 from thimble.codegen.scalar.batch_matmul import specialise_batch_matmul
-from thimble.codegen.scalar.convolution import conv_2d_variants, specialise_conv_2d
+from thimble.codegen.scalar.convolution import conv_2d_variants, specialise_conv_2d, specialise_conv_2d_add
 from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.depthwise import depthwise_variants, specialise_depthwise
 from thimble.codegen.scalar.fully_connected import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.scalar.sums import specialise_sum
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels
-from thimble.codegen.variants import DEFAULT, Variant
+from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -23,6 +22,7 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "add_s8": specialise_add,
     "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
+    "conv_2d_add_s8": specialise_conv_2d_add,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
     "reduce_sum_s8": specialise_sum,
@@ -54,10 +54,8 @@ def specialise(
     find = KERNELS.get(call.kernel)
     if find is None:
         return None
-    limit = NO_LIMIT if scratch_limit_bytes is None else scratch_limit_bytes
 
-    def make(variant: Variant) -> KernelCall | None:
-        found = find(site, call, replace(core, variant=variant), whole, limit)
-        return None if found is None or found.scratch_bytes > limit else found
+    def make(variant: Variant, limit_bytes: int) -> KernelCall | None:
+        return find(site, call, replace(core, variant=variant), whole, limit_bytes)
 
-    return make(core.variant) if core.variant != DEFAULT else tuned.call_of(site, call, whole, limit, make)
+    return tuned.call_of(site, call, whole, scratch_limit_bytes, make, core.variant)

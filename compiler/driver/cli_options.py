@@ -60,10 +60,17 @@ def model_options(function: F) -> F:
             choice("--input", InputFeed, "The input whole in SRAM, or pulled by rows through a callback.", name="feed"),
             choice("--io", Io, "Take and give the model's own tensors, or the integers behind its conversions."),
             choice("--regions", Regions, "The arena over several memories where that helps, or in one block."),
-            click.option("--fast-weights", metavar="SIZE", help="Most bytes of constants that are copied to fast RAM."),
+            click.option(
+                "--fast-weights",
+                metavar="SIZE",
+                help="Most bytes of constants that are copied to fast RAM, with --tune of code too; 0 for none.",
+            ),
             choice("--kernels", KernelFamily, "The chip's own kernels where there are any, or portable C everywhere."),
             click.option(
-                "--tune", is_flag=True, help="Measure the kernels that each layer can have; the fastest is taken."
+                "--tune",
+                is_flag=True,
+                help="Measure the kernels that each layer can have; the fastest is taken. With --objective latency or "
+                "--fast-weights, weights and code lie in RAM where that saves cycles.",
             ),
             click.option(
                 "--plan-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Seconds to search for a layout."
@@ -106,7 +113,7 @@ def compile_options(
         max_flash_bytes=None if max_flash is None else parse_bytes(max_flash),
         max_drop_percent=max_drop,
         input=choose(InputFeed, feed, "--input"),
-        fast_weights_bytes=0 if fast_weights is None else parse_bytes(fast_weights),
+        fast_weights_bytes=None if fast_weights is None else 0 if fast_weights == "0" else parse_bytes(fast_weights),
         plan_time_s=plan_time,
         quantize=quantize,
         input_shapes=tuple(map(parse_input_shape, input_shapes)),

@@ -11,7 +11,7 @@ from typing import Any
 
 from thimble.compiler.driver.frontier_chart import draw_frontier
 from thimble.compiler.driver.kernel_choice import kernel_choices
-from thimble.compiler.driver.memory_report import macs_by_layer
+from thimble.compiler.driver.memory_report import macs_executed
 from thimble.compiler.driver.options import CompileOptions, Regions
 from thimble.compiler.driver.planning import Progress, ShowProgress, plan_options, silent, sram_limit
 from thimble.compiler.driver.rendering import render
@@ -89,7 +89,7 @@ def run_plan(model: Model, plan: Plan, limit_bytes: int) -> Point:
     latency, sram = report["latency"], report["memory"]["sram_total_bytes"]
     if latency["cycles"] is None:
         raise ThimbleError(f"The simulator of {model.target.name} counts no cycles, so there is no frontier.")
-    executed = sum(macs_by_layer(model.graph, plan))
+    executed = macs_executed(model.graph, plan)
     return Point(
         arena_bytes=plan.arena_bytes,
         sram_total_bytes=sram,

@@ -220,6 +220,8 @@ def _latency_card(latency: Report, target: Report) -> Card:
     if latency["cycles"] is None:
         return Card("Latency", NOT_MEASURED, f"{target['core']} at {target['clock_hz'] / 1e6:g} MHz")
     note = f"{latency['cycles']:,} cycles at {target['clock_hz'] / 1e6:g} MHz ({_timing_label(target)})"
+    if (worst := latency.get("worst_case")) is not None:
+        note += f"; at worst {format_ms(worst['cycles'], target['clock_hz'])}"
     return Card("Latency", format_ms(latency["cycles"], target["clock_hz"]), note)
 
 
@@ -235,11 +237,22 @@ def latency_text(report: Report) -> str:
         return f"Cycles: {NOT_MEASURED}."
     cycles, clock = latency["cycles"], target["clock_hz"]
     text = f"{cycles:,} cycles, {format_ms(cycles, clock)} at {clock / 1e6:g} MHz. Timing: {_timing_label(target)}."
+    if (worst := latency.get("worst_case")) is not None:
+        text += f" At worst, whatever the input: {worst['cycles']:,} cycles, {format_ms(worst['cycles'], clock)}."
     if latency.get("flash_misses") is not None:
         text += f" Flash misses in the whole run: {latency['flash_misses']:,}."
     if latency.get("unknown_encodings"):
         text += f" Instructions that the timing does not know: {', '.join(latency['unknown_encodings'])}."
     return text
+
+
+def _copied(report: Report) -> str:
+    """What start-up code copies to RAM, and what that was measured to bring."""
+    memory, in_flash = report["memory"], report["in_ram"]["cycles_in_flash"]
+    parts = [f"{kind} copied from flash {memory[f'fast_{kind}_bytes']:,}" for kind in ("weights", "code")]
+    text = ", ".join(part for part in parts if not part.endswith(" 0"))
+    saved = None if in_flash is None or report["latency"]["cycles"] is None else in_flash - report["latency"]["cycles"]
+    return f"in it {text}" + (f": {saved:,} cycles less" if saved else "") if text else ""
 
 
 def _bars(report: Report) -> tuple[CapacityBar, CapacityBar]:
@@ -252,7 +265,7 @@ def _bars(report: Report) -> tuple[CapacityBar, CapacityBar]:
     sram = (
         Part("arena", memory["arena_bytes"], "arena", f"in it {', '.join(within)}"),
         Part("stack", memory["stack_bytes"] or 0, "stack", stack_note),
-        Part("other static RAM", memory["static_ram_bytes"], "static"),
+        Part("other static RAM", memory["static_ram_bytes"], "static", _copied(report)),
     )
     flash = (
         Part("weights and tables", memory["weights_bytes"], "constants"),

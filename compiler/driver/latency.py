@@ -28,7 +28,7 @@ def merge_trace(report: dict[str, Any], trace: Trace) -> None:
     if invoke is None or not invoke.calls:
         return
     cycles = _mean(invoke.inclusive_cycles, invoke.calls)
-    report["latency"] |= {
+    report["latency"] = report["latency"] | {
         "cycles": cycles,
         "instructions": _mean(invoke.inclusive_instructions, invoke.calls),
         "ms": None if cycles is None else round(cycles / report["target"]["clock_hz"] * 1000, 4),
@@ -56,9 +56,11 @@ def is_of_layer(function: str, index: int, op: str) -> bool:
 
 def _merge_layer(layer: dict[str, Any], functions: Sequence[FunctionCost], inferences: int) -> None:
     """Cost of a layer in an inference with the kernels that it calls; `own_cycles` are those of its functions alone."""
-    if layer["kernel"] == VIEW:
-        layer.update(cycles=0, own_cycles=0, instructions=0, calls=0)  # no code was generated for it
-    elif sum(function.calls for function in functions):
+    called = sum(function.calls for function in functions)
+    if layer["kernel"] == VIEW or (layer.get("guard") is not None and not called):
+        # No code was generated for it, or its flag never let it run.
+        layer.update(cycles=0, own_cycles=0, instructions=0, calls=0)
+    elif called:
         layer["cycles"] = _mean(_sum(f.inclusive_cycles for f in functions), inferences)
         layer["own_cycles"] = _mean(_sum(f.cycles for f in functions), inferences)
         layer["instructions"] = _mean(_sum(f.inclusive_instructions for f in functions), inferences)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from thimble.codegen.project import HOST_CFLAGS, generate_sources, render_trace_main
+from thimble.codegen.ram_places import RamPlaces
 from thimble.compiler.driver.build_folder import Build
 from thimble.compiler.driver.data import Samples, model_samples
 from thimble.compiler.driver.oracle import trace_oracle
@@ -72,11 +73,13 @@ def _against_reference(build: Build, samples: Samples, sample: int, folder: Path
 def _host_trace(build: Build, samples: Samples, sample: int, folder: Path) -> bytes:
     """Every layer's outputs of the host C at `sample`, back to back.
 
-    The layers run whole, one by one, with the build's kernels: a fault in a schedule by rows shows in no layer.
+    All layers run, whole and one by one, with the build's kernels: a fault in a schedule by rows, or in what runs by a
+    flag, shows in no layer.
     """
-    plan = plan_layers(build.graph, build.rounding)
-    fast = build.report["build"].get("fast_weights_bytes", 0)
-    project = generate_sources(build.graph, plan, build.name, build.rounding, fast)
+    plan = plan_layers(build.graph, build.rounding, guarded=False)
+    items = build.report["in_ram"]["items"]
+    places = RamPlaces(frozenset(name for item in items if item["kind"] == "weights" for name in item["names"]))
+    project = generate_sources(build.graph, plan, build.name, build.rounding, places)
     main = render_trace_main(build.graph, plan, build.name, build.rounding)
     for file, text in {**project.files, "trace_main.c": main}.items():
         (folder / file).write_text(_own_text(build, file, project.files) or text, encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import Any
 from thimble.codegen.project import Project
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.accesses import part_of
+from thimble.compiler.plan.guards import at_worst
 from thimble.compiler.plan.plan import Block, Buffer, BufferKind, Plan, Tile
 from thimble.targets.elf import ElfSizes
 from thimble.targets.model import Target
@@ -22,6 +23,8 @@ def memory_report(graph: Graph, plan: Plan, target: Target, project: Project, si
         "state_bytes": plan.bytes_of(BufferKind.STATE),
         "stack_bytes": None,
         "static_ram_bytes": sizes.ram_static_bytes - plan.arena_bytes,
+        "fast_weights_bytes": sizes.fast_weights_bytes,
+        "fast_code_bytes": sizes.fast_code_bytes,
         "io_bytes": io_bytes(plan),
         "sram_total_bytes": sizes.ram_static_bytes,
         "weights_bytes": project.weights_bytes,
@@ -56,11 +59,20 @@ def peak_layer(plan: Plan) -> int | None:
 def macs_by_layer(graph: Graph, plan: Plan) -> list[int]:
     """Multiply-accumulates that the plan executes for each node; what is computed twice counts twice."""
     macs = [0] * len(graph.nodes)
-    for stage in plan.stages:
+    for stage, count in zip(plan.stages, _macs_of_stages(graph, plan), strict=True):
         if stage.node is not None:
-            part = part_of(graph, stage)
-            macs[stage.node] += part.op.macs(part)
+            macs[stage.node] += count
     return macs
+
+
+def macs_executed(graph: Graph, plan: Plan) -> int:
+    """Multiply-accumulates of an inference; where flags decide what runs, those of the dearer branches."""
+    return round(at_worst(plan.guards, enumerate(_macs_of_stages(graph, plan))))
+
+
+def _macs_of_stages(graph: Graph, plan: Plan) -> list[int]:
+    parts = (None if stage.node is None else part_of(graph, stage) for stage in plan.stages)
+    return [0 if part is None else part.op.macs(part) for part in parts]
 
 
 def _most_live(buffers: Iterable[Buffer]) -> int:

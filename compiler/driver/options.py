@@ -60,7 +60,8 @@ class CompileOptions:
     target's clock, as predicted and as simulated. `plan_time_s` bounds the exact search for a layout, in
     CP-SAT's deterministic seconds, which take about as long as real ones and give the same plan on every machine. Up
     to `fast_weights_bytes` of constants are copied to the chip's fastest RAM before main. With `tune`, kernels are
-    measured.
+    measured, and so is what constants and code in RAM bring: up to `fast_weights_bytes` of them lie there then; None
+    leaves that to the objective.
 
     Choices may be given as their names. Raises UsageError for a name that is none.
     """
@@ -77,7 +78,7 @@ class CompileOptions:
     input: InputFeed = InputFeed.RESIDENT
     io: Io = Io.MODEL
     regions: Regions = Regions.AUTO
-    fast_weights_bytes: int = 0
+    fast_weights_bytes: int | None = None
     plan_time_s: float | None = None
     kernels: KernelFamily = KernelFamily.AUTO
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -87,6 +88,19 @@ class CompileOptions:
     def __post_init__(self) -> None:
         for field, kind in _CHOICES.items():
             object.__setattr__(self, field, choose(kind, getattr(self, field), field))
+
+    @property
+    def most_read_bytes(self) -> int:
+        """Of constants that lie in RAM because they are read most: none where it is measured what that brings."""
+        return 0 if self.measures_ram else self.fast_weights_bytes or 0
+
+    @property
+    def measures_ram(self) -> bool:
+        """Whether constants and code are to lie in RAM where that was measured to save cycles: with `tune`, where bytes
+        are given for it, or where cycles are all that counts."""
+        asked = self.fast_weights_bytes
+        wanted = self.objective is Objective.LATENCY if asked is None else asked > 0
+        return self.tune and wanted
 
     def recorded(self) -> dict[str, Any]:
         """The options that report.json keeps, so that the build's graph can be made again and its plan explained."""

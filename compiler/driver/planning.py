@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from thimble.compiler.driver.memory_report import macs_by_layer
+from thimble.codegen.ram_places import ALL_IN_FLASH, RamPlaces
+from thimble.compiler.driver.memory_report import macs_executed
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, TooSlow, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
+from thimble.compiler.passes.pipeline import FUSE_ADDITIONS, REMOVE_DEAD, run_passes
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.kernels import KernelChoices
 from thimble.compiler.plan.late import write_late
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
+from thimble.compiler.plan.order import reorder
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import MOST_ROWS, KernelPlan, plan_graph, plan_kernels
 from thimble.compiler.plan.regions import Region
@@ -31,6 +34,10 @@ ShowProgress = Callable[[], AbstractContextManager[Progress]]
 
 WORTH_WRITING_LATE = 1.07
 """A plan that takes so much of its bound is made again with convolutions that write late: it takes as long again."""
+
+CYCLES_FOR_BYTES = 3
+"""Percent more cycles that a percent fewer bytes may cost where additions are fused: kernels for that are fewer, and
+may be slower than those of two nodes."""
 
 ADVICE_EFFORT = 0.0
 """What would take less is told from layouts that are not searched for exactly: it may take a little less still."""
@@ -72,15 +79,48 @@ def make_plan(
     return plan
 
 
-def least_plan(graph: Graph, options: CompileOptions, make: Callable[[Graph], tuple[T, Plan]]) -> tuple[T, Plan]:
-    """What `make` makes of a graph. Where the least bytes are asked for and it leaves many between its rows, what it
-    makes of the graph with convolutions that write late (plan/late.py), if that takes less."""
+def least_plan(
+    graph: Graph,
+    options: CompileOptions,
+    make: Callable[[Graph], tuple[T, Plan]],
+    cycles_of: Callable[[T, Plan], int] = lambda made, plan: 0,
+) -> tuple[T, Plan]:
+    """What `make` makes of a graph.
+
+    Where the least bytes are asked for, and a plan leaves many between its rows, what it makes of the graph with
+    convolutions that write late (plan/late.py), if that takes less; and what it makes of the graph with fused
+    additions, if the bytes that this saves are worth its cycles.
+    """
     made, plan = make(graph)
-    if options.objective is Objective.SRAM and plan.arena_bytes > WORTH_WRITING_LATE * plan.bound_bytes:
+    if options.objective is not Objective.SRAM:
+        return made, plan
+    made, plan = _late_if_less(graph, make, made, plan)
+    fused = graph if FUSE_ADDITIONS.name in options.disabled_passes else with_fused_additions(graph)
+    if fused is not graph:
+        other, other_plan = make(fused)
+        if other_plan.bound_bytes < plan.arena_bytes:
+            other, other_plan = _late_if_less(fused, make, other, other_plan)
+        saved = 1 - other_plan.arena_bytes / plan.arena_bytes
+        most_cycles = (1 + CYCLES_FOR_BYTES * saved) * cycles_of(made, plan)
+        if saved > 0 and cycles_of(other, other_plan) <= most_cycles:
+            return other, other_plan
+    return made, plan
+
+
+def _late_if_less(graph: Graph, make: Callable[[Graph], tuple[T, Plan]], made: T, plan: Plan) -> tuple[T, Plan]:
+    """What was made of a graph, or what can be made of it with convolutions that write late, whichever takes less."""
+    if plan.arena_bytes > WORTH_WRITING_LATE * plan.bound_bytes:
         late, late_plan = make(write_late(graph))
         if late_plan.arena_bytes < plan.arena_bytes:
             return late, late_plan
     return made, plan
+
+
+def with_fused_additions(graph: Graph) -> Graph:
+    """The graph with additions as parts of the convolutions before them, in the order of least memory; itself where
+    there are none."""
+    fused = run_passes(graph, (FUSE_ADDITIONS,))
+    return graph if fused is graph else reorder(run_passes(fused, (REMOVE_DEAD,)))
 
 
 def plan_with_kernels(
@@ -137,26 +177,32 @@ def arena_regions(target: Target, options: CompileOptions) -> tuple[Region, ...]
     if options.regions is Regions.ONE or len(memories) == 1:
         return ()
     taken = {target.ram.name: OTHER_BYTES}
-    taken[target.fast_ram.name] = taken.get(target.fast_ram.name, 0) + options.fast_weights_bytes
+    taken[target.fast_ram.name] = taken.get(target.fast_ram.name, 0) + (options.fast_weights_bytes or 0)
     left = [(memory, memory.bytes - taken.get(memory.name, 0)) for memory in memories]
     return tuple(Region(memory.name, size, memory.load_wait_states) for memory, size in left if size > 0)
 
 
-def sram_bytes(target: Target, options: CompileOptions, plan: Plan | None = None) -> int:
+def sram_bytes(
+    target: Target, options: CompileOptions, plan: Plan | None = None, places: RamPlaces = ALL_IN_FLASH
+) -> int:
     """The bytes of the RAMs that an arena may lie in; with a plan, of those that its firmware uses."""
     if plan is None:
         used = {region.name for region in arena_regions(target, options)}
     else:
         used = {block.memory for block in plan.blocks}
     used.add(target.ram.name)
-    if options.fast_weights_bytes:
+    if options.most_read_bytes or places.constants:
         used.add(target.fast_ram.name)
-    return sum(memory.bytes for memory in target.arena_memories if memory.name in used)
+    have = sum(memory.bytes for memory in target.arena_memories if memory.name in used)
+    code = target.code_ram
+    return have + (code.bytes if code is not None and places.sources and not target.code_lies_in_ram else 0)
 
 
-def sram_limit(target: Target, options: CompileOptions, plan: Plan | None = None) -> int:
+def sram_limit(
+    target: Target, options: CompileOptions, plan: Plan | None = None, places: RamPlaces = ALL_IN_FLASH
+) -> int:
     """The bytes of SRAM that the firmware may use; with a plan, in the RAMs that its firmware uses."""
-    have = sram_bytes(target, options, plan)
+    have = sram_bytes(target, options, plan, places)
     return min(have, options.max_sram_bytes or have)
 
 
@@ -189,6 +235,29 @@ def check_ram(graph: Graph, plan: Plan, target: Target, options: CompileOptions)
         plan.arena_bytes,
         limit,
     )
+
+
+def check_limits(report: dict[str, Any], target: Target, options: CompileOptions) -> None:
+    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit, TooSlow where an
+    inference took longer than is allowed, or would at worst."""
+    memory = report["memory"]
+    for label, need, have, asked in (
+        ("SRAM", memory["sram_total_bytes"], report["target"]["ram_bytes"], options.max_sram_bytes),
+        ("flash", memory["flash_total_bytes"], target.flash_bytes, options.max_flash_bytes),
+    ):
+        limit = have if asked is None else min(have, asked)
+        if need > limit:
+            raise DoesNotFit(
+                f"The firmware does not fit: it needs {need} bytes of {label}, "
+                f"{need - limit} more than {limit_text(limit, have)}.",
+                need,
+                limit,
+            )
+    latency = report["latency"]
+    if "worst_case" in latency:
+        check_time(latency["worst_case"]["ms"], options, "takes at worst, on the simulated chip,")
+    elif latency["ms"] is not None:
+        check_time(latency["ms"], options, "takes on the simulated chip")
 
 
 def milliseconds(cycles: int, target: Target) -> float:
@@ -255,4 +324,4 @@ def alternatives(graph: Graph, target: Target, options: CompileOptions) -> Itera
             plan = plan_graph(graph, options.rounding, replace(plan_options(other, None), effort=ADVICE_EFFORT))
             pulled = " --input rows" if feed is InputFeed.ROWS else ""
             flags = f"--schedule {schedule.value} --objective sram{pulled}"
-            yield Alternative(flags, plan.arena_bytes, sum(macs_by_layer(graph, plan)) / max(graph.macs, 1))
+            yield Alternative(flags, plan.arena_bytes, macs_executed(graph, plan) / max(graph.macs, 1))

@@ -30,9 +30,12 @@ def _buffer_line(graph: Graph, plan: Plan, b: Buffer) -> str:
 
 
 def _step_lines(graph: Graph, plan: Plan) -> Iterator[str]:
+    guards = {guard.stage: guard for guard in plan.guards}
     for number, group in groupby(range(len(plan.steps)), key=lambda step: plan.steps[step].stage):
         steps = list(group)
         stage = plan.stages[number]
         rows = f"rows {plan.steps[steps[0]].first} to {plan.steps[steps[-1]].end - 1}"
         name = "input" if stage.node is None else f"layer {stage.node} {graph.nodes[stage.node].op.name}"
-        yield f"  step {steps[0]:3d} to {steps[-1]:3d}  {name}, stage {number}, {rows}"
+        guard = guards.get(number)
+        where = "" if guard is None else f", where value {guard.flag} is {'true' if guard.wanted else 'false'}"
+        yield f"  step {steps[0]:3d} to {steps[-1]:3d}  {name}, stage {number}, {rows}{where}"

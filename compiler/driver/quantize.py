@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -25,12 +25,14 @@ from thimble.compiler.ir.operator import Array
 from thimble.compiler.ops.dequantize import dequantized
 from thimble.quantize.budget import all_wide, keep_budget
 from thimble.quantize.calibration import Calibration, calibration_for, warnings_of
+from thimble.quantize.choices import Losses
 from thimble.quantize.compare import LayerFigures, layer_figures
 from thimble.quantize.firmware_cost import Firmware
 from thimble.quantize.loss import run_values
 from thimble.quantize.mixed import Drop
 from thimble.quantize.parameters import store
 from thimble.quantize.quantizer import Progress, Quantized, Say, quantize_graph
+from thimble.quantize.sensitivity import Widths
 
 FirmwareOf = Callable[[Graph], Firmware]
 """The firmware that a build of an integer graph would be, as far as bits are concerned."""
@@ -46,6 +48,27 @@ class QuantizedModel:
     graph: Graph
     file: bytes
     report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerModel:
+    """A float model in integers of 8 and 16 bits, and what it was made with; `searched` where fewer bits are searched
+    for behind it."""
+
+    result: Quantized
+    calibration: Calibration
+    data: Samples | None
+    report: dict[str, Any]
+    searched: bool
+
+
+@dataclass(slots=True)
+class Attempts:
+    """What all attempts of one build share that differ in the limits of a search alone: the model in integers, and what
+    each tensor loses in fewer bits."""
+
+    integers: IntegerModel | None = None
+    losses: dict[Widths, Losses] = field(default_factory=dict)
 
 
 def quantize_file(
@@ -92,14 +115,38 @@ AS_GIVEN = "int8 as given"
 
 
 def quantize_imported(
-    graph: Graph, options: QuantizeOptions, say: Say, progress: Progress, firmware_of: FirmwareOf = chip_firmware
+    graph: Graph,
+    options: QuantizeOptions,
+    say: Say,
+    progress: Progress,
+    firmware_of: FirmwareOf = chip_firmware,
+    attempts: Attempts | None = None,
 ) -> QuantizedModel:
     """Quantize an imported float graph, or find fewer bits for one of integers where a search is asked for.
 
-    `firmware_of` prices bits for an integer graph.
+    `firmware_of` prices bits for an integer graph. What earlier `attempts` found for the same graph is taken over.
     """
+    attempts = attempts or Attempts()
     if options.search is not None and has_integers(graph):
-        return _narrow_integers(graph, options, options.search, say, progress, firmware_of)
+        return _narrow_integers(graph, options, options.search, say, progress, firmware_of, attempts)
+    if attempts.integers is None or attempts.integers.searched != (options.search is not None):
+        attempts.integers = _quantize_float(graph, options, say, progress)
+    made = attempts.integers
+    result, report, found = made.result, dict(made.report), made.result.graph
+    if options.search is not None:
+        drop, firmware, points = _drop(graph, made.data), firmware_of(result.graph), options.max_drop_percent
+        mixed = search_bits(
+            result.graph, made.calibration, options.search, points, drop, say, progress, firmware, attempts.losses
+        )
+        found = mixed.graph
+        report["steps"] = [*result.steps, *mixed.steps]
+        report["precision"] = mixed.report
+    report["accuracy"] = None if made.data is None else accuracy(graph, found, made.data, say)
+    return QuantizedModel(found, export_tflite(found), report)
+
+
+def _quantize_float(graph: Graph, options: QuantizeOptions, say: Say, progress: Progress) -> IntegerModel:
+    """A float graph in integers of 8 or 16 bits."""
     check_float(graph)
     calibration = load_calibration(options.calibration, graph)
     data = None if options.data is None else load_samples(options.data, graph)
@@ -122,18 +169,7 @@ def quantize_imported(
         "loss": result.loss,
         "layers": [layer_row(f) for f in figures],
     }
-    made = result.graph
-    if options.search is not None:
-        drop = _drop(graph, data)
-        firmware = firmware_of(result.graph)
-        mixed = search_bits(
-            result.graph, calibration, options.search, options.max_drop_percent, drop, say, progress, firmware
-        )
-        made = mixed.graph
-        report["steps"] = [*result.steps, *mixed.steps]
-        report["precision"] = mixed.report
-    report["accuracy"] = None if data is None else accuracy(graph, made, data, say)
-    return QuantizedModel(made, export_tflite(made), report)
+    return IntegerModel(result, calibration, data, report, options.search is not None)
 
 
 def _narrow_integers(
@@ -143,6 +179,7 @@ def _narrow_integers(
     say: Say,
     progress: Progress,
     firmware_of: FirmwareOf,
+    attempts: Attempts,
 ) -> QuantizedModel:
     """Fewer bits for a model of int8: its own outputs are the reference."""
     calibration = real_calibration(graph, load_calibration(options.calibration, graph))
@@ -150,7 +187,8 @@ def _narrow_integers(
     if data is not None:
         data = replace(data, inputs=real_calibration(graph, calibration_for(graph, data.inputs)).inputs)
     drop, firmware = _drop(graph, data), firmware_of(graph)
-    mixed = search_bits(graph, calibration, search, options.max_drop_percent, drop, say, progress, firmware)
+    points, losses = options.max_drop_percent, attempts.losses
+    mixed = search_bits(graph, calibration, search, points, drop, say, progress, firmware, losses)
     report = {
         "method": AS_GIVEN,
         "calibration_samples": len(calibration),

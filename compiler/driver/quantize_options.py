@@ -11,17 +11,11 @@ import click
 
 from thimble.compiler.driver.options import QuantizeOptions, parse_bytes
 from thimble.compiler.driver.quantize_search import LOW_WIDTHS, SearchKind, SearchOptions, Unit, Weights
-from thimble.compiler.ir.errors import UnsupportedOp, UsageError
+from thimble.compiler.ir.errors import UsageError
 from thimble.quantize.quantizer import Method
 from thimble.quantize.vdqs import LAMBDA, PHI
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-NO_DYNAMIC_CLASSES = (
-    "--vdpc dynamic is not generated: a plan is one fixed sequence of steps, which the checker, the integer reference "
-    "and the generated C follow, and none of them can skip steps by a patch's values. --vdpc position classes patches "
-    "over the calibration set; report.json counts what classes told at run time would take, in the mean and at worst."
-)
 
 _SEARCH_OPTIONS = (
     click.option(
@@ -52,7 +46,7 @@ _SEARCH_OPTIONS = (
         type=click.Choice(["position", "dynamic"]),
         default="position",
         show_default=True,
-        help="vdqs: patches classed by position over the calibration set, or by their values at run time (refused).",
+        help="vdqs: patches classed by position over the calibration set, or by their values, in the firmware.",
     ),
     click.option("--reduce", type=click.FloatRange(min=1), help="Factor by which a search makes its price lower."),
     click.option(
@@ -134,12 +128,13 @@ def quantization(
 def search_options(given: dict[str, Any], max_flash: str | None, max_sram: str | None) -> SearchOptions | None:
     """What a search for bits is asked for, its options taken out of the `given` ones; None without one.
 
-    Raises UsageError for options that need one another, UnsupportedOp for classes told at run time.
+    Raises UsageError for options that need one another.
     """
     search, weights, reduce, price = (given.pop(name) for name in ("search", "weights", "reduce", "price"))
     fewest_bits, phi, weight = (given.pop(name) for name in ("fewest_bits", "phi", "entropy_weight"))
-    if given.pop("vdpc") == "dynamic":
-        raise UnsupportedOp(NO_DYNAMIC_CLASSES)
+    by_data = given.pop("vdpc") == "dynamic"
+    if by_data and search != SearchKind.VDQS.value:
+        raise UsageError("--vdpc dynamic goes with --search vdqs.")
     if search is None and weights != Weights.MIXED.value:
         if reduce is not None or price is not None:
             raise UsageError(f"--{'price' if reduce is None else 'reduce'} goes with --search.")
@@ -154,4 +149,5 @@ def search_options(given: dict[str, Any], max_flash: str | None, max_sram: str |
         sram_bytes=None if max_sram is None else parse_bytes(max_sram),
         phi=phi,
         weight=weight,
+        by_data=by_data,
     )

@@ -11,14 +11,14 @@ from thimble.compiler.driver.narrow_choice import NarrowKind
 from thimble.compiler.ir.errors import AccuracyMissed, UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import WIDEST, Bits
+from thimble.quantize.choices import WIDEST, Bits, Losses
 from thimble.quantize.firmware_cost import Firmware, FirmwareCost, Planned
 from thimble.quantize.mixed import Drop, Limits, Mixed, Search, reduced
 from thimble.quantize.patch_precision import PatchMixed, narrow_patches
 from thimble.quantize.prices import bit_operations, weight_bytes
 from thimble.quantize.quantizer import Progress, Say
 from thimble.quantize.sensitivity import Widths
-from thimble.quantize.vdqs import LAMBDA, PHI
+from thimble.quantize.vdqs import LAMBDA, PHI, PatchChoice
 
 LOW_WIDTHS = {4: (4,), 2: (4, 2)}
 """Numbers of bits that may be chosen, by the fewest that the user allows."""
@@ -51,7 +51,7 @@ class SearchOptions:
 
     Without `kind`, weights alone are narrowed, no more than `flash_bytes` of constants asks for. Without `activations`
     they stay in 8 bits. `sram_bytes` bounds the planned arena where the unit is cycles, and live activations where it
-    is bit operations.
+    is bit operations. With `by_data`, patches of vdqs are classed by their values, in the firmware.
     """
 
     kind: SearchKind | None
@@ -65,6 +65,7 @@ class SearchOptions:
     phi: float = PHI
     weight: float = LAMBDA
     activations: bool = True
+    by_data: bool = False
 
     def without(self, kinds: Collection[NarrowKind]) -> SearchOptions | None:
         """The same search that leaves these in 8 bits; None where nothing is left to search for."""
@@ -98,13 +99,17 @@ def search_bits(
     say: Say,
     progress: Progress,
     firmware: Firmware,
+    known: dict[Widths, Losses],
 ) -> Searched:
-    """Mixed precision for an int8 graph; raises the ThimbleError of what stops it."""
+    """Mixed precision for an int8 graph; raises the ThimbleError of what stops it.
+
+    `known` is what tensors of the graph were measured to lose before; what is measured is added.
+    """
     if options.kind is SearchKind.VDQS:
         return _search_patches(graph, calibration, options, most_points, drop, say)
     source = reduced(graph)
     cost = FirmwareCost(source, firmware)
-    mixed = _search_tensors(source, cost, calibration, options, most_points, drop, say, progress)
+    mixed = _search_tensors(source, cost, calibration, options, most_points, drop, say, progress, known)
     return Searched(mixed.graph, mixed.steps, precision_report(graph, mixed, cost, options.sram_bytes))
 
 
@@ -120,18 +125,30 @@ def _search_patches(
     if options.reduce is not None or options.flash_bytes is not None or options.weights is not Weights.MIXED:
         raise UsageError("--search vdqs leaves weights in 8 bits and takes no other limit than --max-sram.")
     low = LOW_WIDTHS[options.fewest_bits]
-    found = narrow_patches(reduced(graph), calibration, low, options.sram_bytes, options.weight, options.phi, say)
+    found = narrow_patches(
+        reduced(graph), calibration, low, options.sram_bytes, options.weight, options.phi, options.by_data, say
+    )
     if most_points is not None and drop is not None and drop(found.graph) > most_points:
         raise AccuracyMissed(f"The patches of --search vdqs lose more than the {most_points:g} points allowed.")
     choice, before = found.choice, bit_operations(found.source)(Bits())
-    marked = sum(choice.outliers)
-    steps = (
-        f"{len(choice.bits)} patches, {marked} of them with outliers",
+    return Searched(found.graph, _patches_steps(choice, before), _patches_report(graph, found))
+
+
+def _patches_steps(choice: PatchChoice, before: float) -> tuple[str, ...]:
+    """What a search over patches found, in words; `before` are the bit operations layer by layer."""
+    marked, count = sum(choice.outliers), len(choice.bits)
+    if choice.by_data:
+        classed = f"{count} patches, {count - marked} of them classed by their values in the firmware"
+        worst = f"at worst, where all patches have outliers, {choice.by_patches / choice.worst:.2f} times"
+    else:
+        classed = f"{count} patches, {marked} of them with outliers"
+        worst = f"were classes told at run time: {choice.by_patches / choice.mean_by_data:.2f} times in the mean"
+    return (
+        classed,
         f"{choice.by_patches / choice.chosen:.2f} times fewer bit operations than by patches in 8 bits, "
-        f"{before / choice.chosen:.2f} times fewer than layer by layer",
-        f"were classes told at run time: {choice.by_patches / choice.mean_by_data:.2f} times in the mean, 1 at worst",
+        f"{before / choice.chosen:.2f} times fewer than layer by layer" + ", in the mean" * choice.by_data,
+        worst,
     )
-    return Searched(found.graph, steps, _patches_report(graph, found))
 
 
 def _patches_report(before: Graph, found: PatchMixed) -> dict[str, Any]:
@@ -146,12 +163,15 @@ def _patches_report(before: Graph, found: PatchMixed) -> dict[str, Any]:
             "mixed": round(choice.chosen),
             "classes_by_data_mean": round(choice.mean_by_data),
             "classes_by_data_worst": round(choice.by_patches),
+            "worst": round(choice.worst),
         },
         "constant_bytes": {
             "given": int(weight_bytes(before)(Bits())),
             "without_constant_channels": int(weight_bytes(source)(Bits())),
             "mixed": int(weight_bytes(found.graph)(Bits())),
         },
+        "classes": "dynamic" if choice.by_data else "position",
+        "range_without_outliers": list(choice.limits),
         "split": name[found.stage.split].name,
         "merge": name[found.stage.merge].name,
         "patches": [
@@ -179,6 +199,7 @@ def _search_tensors(
     drop: Drop | None,
     say: Say,
     progress: Progress,
+    losses: dict[Widths, Losses],
 ) -> Mixed:
     if options.kind is None and options.flash_bytes is None:
         raise UsageError("--weights mixed needs --max-flash, or --search to say what else is wanted.")
@@ -194,7 +215,7 @@ def _search_tensors(
     if by_cycles and options.reduce is None:
         price = None
     known = cost if by_cycles else None
-    return Search(graph, calibration, limits, price, widths, options.learned, say, progress, known).run()
+    return Search(graph, calibration, limits, price, widths, options.learned, say, progress, known, losses).run()
 
 
 def precision_report(before: Graph, mixed: Mixed, cost: FirmwareCost, sram_bytes: int | None) -> dict[str, Any]:

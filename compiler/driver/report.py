@@ -10,11 +10,13 @@ from thimble import __version__
 from thimble.codegen.kernels import KernelSettings
 from thimble.codegen.project import Project
 from thimble.compiler.driver.layer_flash import flash_by_layer
-from thimble.compiler.driver.memory_report import macs_by_layer, memory_report
+from thimble.compiler.driver.memory_report import macs_by_layer, macs_executed, memory_report
 from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import milliseconds, sram_bytes
+from thimble.compiler.driver.ram_tuning import InRam
 from thimble.compiler.ir.graph import Graph
+from thimble.compiler.ops.conv_2d_add import Conv2DAdd
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
 from thimble.targets.elf import ElfSizes
@@ -36,6 +38,7 @@ def build_report(
     options: CompileOptions,
     scratch_limits: Sequence[int],
     settings: KernelSettings,
+    in_ram: InRam,
     predicted_cycles: int | None,
 ) -> dict[str, Any]:
     """The report of a fresh build: memory and layers. Stack, latency, verification, accuracy are not measured yet.
@@ -51,6 +54,7 @@ def build_report(
             **options.recorded(),
             "scratch_limits_bytes": list(scratch_limits),
             "winograd_bytes": settings.winograd_bytes,
+            "additions_fused": any(isinstance(node.op, Conv2DAdd) for node in graph.nodes),
             "tuned": settings.tuned.rows,
         },
         "model": {
@@ -58,19 +62,20 @@ def build_report(
             "sha256": hashlib.sha256(model).hexdigest(),
             "source_format": source_format,
             "macs": source.macs,
-            "macs_executed": sum(macs),
+            "macs_executed": macs_executed(graph, plan),
         },
         "target": {
             "name": target.name,
             "title": target.title,
             "core": target.core,
             "clock_hz": target.clock_hz,
-            "ram_bytes": sram_bytes(target, options, plan),
+            "ram_bytes": sram_bytes(target, options, plan, in_ram.places),
             "flash_bytes": target.flash_bytes,
             "timing": target.timing,
             "timing_error_percent": target.timing_error_percent,
         },
         "memory": memory_report(graph, plan, target, project, sizes),
+        "in_ram": in_ram.report(project),
         "latency": {
             "cycles": None,
             "instructions": None,
@@ -88,8 +93,9 @@ def build_report(
 
 
 def _layers(graph: Graph, plan: Plan, project: Project, sizes: ElfSizes, macs: list[int]) -> list[dict[str, Any]]:
-    """One row a node of the graph; a view is one that calls no kernel."""
+    """One row a node of the graph; a view is one that calls no kernel. `guard` says by which flag a layer runs."""
     flash = flash_by_layer(project, sizes, [site.op.name for site in graph.sites])
+    guards = _guards(graph, plan)
     return [
         {
             "index": index,
@@ -101,9 +107,17 @@ def _layers(graph: Graph, plan: Plan, project: Project, sizes: ElfSizes, macs: l
             "cycles": None,
             "instructions": None,
             **flash[index].row,
+            **({"guard": guards[index]} if index in guards else {}),
         }
         for index, (node, site) in enumerate(zip(graph.nodes, graph.sites, strict=True))
     ]
+
+
+def _guards(graph: Graph, plan: Plan) -> dict[int, dict[str, Any]]:
+    """For each layer that runs by a flag: the layer that makes the flag, and what it must be for this one to run."""
+    makers = {value: index for index, node in enumerate(graph.nodes) for value in node.outputs}
+    found = ((plan.stages[guard.stage].node, guard) for guard in plan.guards)
+    return {node: {"layer": makers[g.flag], "where": g.wanted} for node, g in found if node is not None}
 
 
 def _flash_symbols(sizes: ElfSizes) -> list[dict[str, Any]]:

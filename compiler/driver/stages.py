@@ -11,6 +11,7 @@ from typing import Any
 from thimble.codegen import c_text
 from thimble.codegen.kernels import KernelFamily, KernelSettings
 from thimble.codegen.project import Project, generate_project
+from thimble.codegen.ram_places import RamPlaces
 from thimble.compiler.driver.bit_costs import chip_firmware
 from thimble.compiler.driver.build_folder import (
     MODEL_FILE,
@@ -27,16 +28,16 @@ from thimble.compiler.driver.build_folder import (
 )
 from thimble.compiler.driver.kernel_choice import kernel_choices, kernel_settings
 from thimble.compiler.driver.latency import merge_trace
-from thimble.compiler.driver.memory_report import macs_by_layer, peak_layer
+from thimble.compiler.driver.memory_report import macs_executed, peak_layer
 from thimble.compiler.driver.narrow_choice import Bought, Price, in_int8, kinds_of
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import (
     ShowProgress,
     check_input_feed,
+    check_limits,
     check_ram,
     check_time,
     least_plan,
-    limit_text,
     milliseconds,
     peak_text,
     plan_text,
@@ -44,14 +45,17 @@ from thimble.compiler.driver.planning import (
     silent,
     sram_limit,
 )
-from thimble.compiler.driver.quantize import AS_GIVEN, quantize_imported
+from thimble.compiler.driver.quantize import AS_GIVEN, Attempts, quantize_imported
+from thimble.compiler.driver.ram_tuning import NOTHING_IN_RAM, InRam, choose_for_ram, in_ram_text, measure_costs
 from thimble.compiler.driver.report import build_report
 from thimble.compiler.driver.tuning import tuned_kernels
+from thimble.compiler.driver.worst_case import merge_worst_case
 from thimble.compiler.ir.errors import DoesNotFit, ToolMissing, UnsupportedOp
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.plan_cycles import predicted_cycles
 from thimble.quantize.prices import BitsExhausted
 from thimble.quantize.quantizer import Progress
 from thimble.targets.build import build_firmware
@@ -86,6 +90,7 @@ class Model:
     node; it is predicted to take `predicted_cycles`.
 
     `origin` is the float model behind a `source` that was quantized here; `data` is then the integers' TFLite file.
+    `in_ram` is what was measured to be worth lying in RAM with the plan that is being built.
     """
 
     data: bytes
@@ -99,12 +104,17 @@ class Model:
     name: str
     options: CompileOptions
     origin: Origin | None = None
+    in_ram: InRam = NOTHING_IN_RAM
     predicted_cycles: int | None = None
 
     def project(self, plan: Plan) -> Project:
         """The firmware project of a plan."""
-        options = self.options
-        return generate_project(self.graph, plan, self.target, self.name, options.rounding, options.fast_weights_bytes)
+        return self.project_with(self.in_ram.places, plan)
+
+    def project_with(self, places: RamPlaces, plan: Plan) -> Project:
+        """The same with what `places` says in RAM, and what the options say."""
+        places = replace(places, most_read_bytes=self.options.most_read_bytes)
+        return generate_project(self.graph, plan, self.target, self.name, self.options.rounding, places)
 
     def build(self, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
         """Generate and build a plan's firmware in an empty folder, and measure it; the report."""
@@ -127,6 +137,7 @@ class Model:
             options=self.options,
             scratch_limits=self.scratch_limits,
             settings=self.settings,
+            in_ram=self.in_ram,
             predicted_cycles=self.predicted_cycles,
         )
         if self.origin is not None:
@@ -134,6 +145,9 @@ class Model:
             report["quantization"] = self.origin.figures
         say(f"Measuring one inference on the simulated {self.target.name}")
         measure(report, images.sim_elf, self.target, say)
+        if plan.guards:
+            say("Measuring both branches of all flags")
+            merge_worst_case(report, project, self.target)
         return report
 
 
@@ -144,8 +158,12 @@ def open_model(
     say: Say = lambda _: None,
     track: Progress = untracked,
     show: ShowProgress = silent,
+    attempts: Attempts | None = None,
 ) -> Model:
-    """Read a model, quantize it where the options say how, run the passes, and settle how kernels are made."""
+    """Read a model, quantize it where the options say how, run the passes, and settle how kernels are made.
+
+    What earlier `attempts` of the same build found is taken over.
+    """
     target = load_target(target_name)
     data = read_file(model_path)
     source = import_model(data, model_path, dict(options.input_shapes))
@@ -154,7 +172,7 @@ def open_model(
         check_supported(source)
     else:
         firmware_of = partial(chip_firmware, target=target.name, options=options)
-        quantized = quantize_imported(source, options.quantize, say, track, firmware_of)
+        quantized = quantize_imported(source, options.quantize, say, track, firmware_of, attempts)
         origin = Origin(stored, model_path, quantized.report)
         kind, stored, source = "tflite", quantized.file, integers_of(quantized.file, source)
     passed, _ = optimize(source, options.disabled_passes, options.io)
@@ -185,17 +203,17 @@ def compile_model(
     and the SRAM asked for.
     Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
-    options = options or CompileOptions()
+    options, attempts = options or CompileOptions(), Attempts()
     for _ in range(ROOM_ATTEMPTS):
         try:
-            return _compile_once(model_path, target_name, out, options, say, show, track)
+            return _compile_once(model_path, target_name, out, options, say, show, track, attempts)
         except DoesNotFit as error:
             smaller = with_fewer_bytes(options, error)
             if smaller is None:
                 raise
             say(f"Fewer bits: the firmware takes {error.need_bytes} bytes, {error.have_bytes} are allowed")
             options = smaller
-    return _compile_once(model_path, target_name, out, options, say, show, track)
+    return _compile_once(model_path, target_name, out, options, say, show, track, attempts)
 
 
 def with_fewer_bytes(options: CompileOptions, error: DoesNotFit) -> CompileOptions | None:
@@ -222,9 +240,10 @@ def _compile_once(
     say: Say,
     show: ShowProgress,
     track: Progress,
+    attempts: Attempts,
 ) -> dict[str, Any]:
     say("Reading the model")
-    model = open_model(model_path, target_name, options, say, track, show)
+    model = open_model(model_path, target_name, options, say, track, show, attempts)
     limit = sram_limit(model.target, options)
     say(f"Planning {len(model.graph.nodes)} layers")
     model, plan = plan_model(model, limit, show)
@@ -234,14 +253,14 @@ def _compile_once(
     if wider is not None:
         for lost in (found for found in bought if found.loses):
             say(f"{lost.text} They are left at 8.")
-        report = _compile_once(model_path, target_name, out, wider, say, show, track)
+        report = _compile_once(model_path, target_name, out, wider, say, show, track, attempts)
         report["narrow"] = [found.row(found.loses) for found in bought]
         write_report(out, report)
         return report
     check_ram(model.graph, plan, model.target, options)
     check_time(predicted_ms(model), options, "is predicted to take")
     with new_build_folder(out) as folder:
-        report = model.build(plan, folder, say)
+        report = build_in_ram(model, plan, folder, say)
         limit = sram_limit(model.target, options, plan)
         for _ in range(ROOM_ATTEMPTS):
             beyond = report["memory"]["sram_total_bytes"] - plan.arena_bytes
@@ -255,10 +274,27 @@ def _compile_once(
             limit = sram_limit(model.target, options, plan)
             say(plan_text(plan))
             empty_folder(folder)
-            report = model.build(plan, folder, say)
+            report = build_in_ram(model, plan, folder, say)
         check_limits(report, model.target, options)
         report["narrow"] = [found.row(rejected=False) for found in bought]
         write_report(folder, report)
+    return report
+
+
+def build_in_ram(model: Model, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
+    """Build a plan's firmware with those constants and kernels in RAM that were measured to be worth it; the report."""
+    options = model.options
+    if options.measures_ram:
+        say("Measuring weights and code in RAM")
+        costs = measure_costs(lambda places: model.project_with(places, plan), model.graph, model.target)
+        model = replace(model, in_ram=choose_for_ram(costs, plan, model.target, options))
+        say(in_ram_text(model.in_ram))
+    report, in_flash = model.build(plan, folder, say), model.in_ram.cycles_in_flash
+    cycles = report["latency"]["cycles"]
+    if model.in_ram.items and in_flash is not None and (cycles is None or cycles >= in_flash):
+        say(f"Weights and code in RAM take {cycles} cycles, in flash {in_flash}: they stay there")
+        empty_folder(folder)
+        report = replace(model, in_ram=InRam((), in_flash)).build(plan, folder, say)
     return report
 
 
@@ -295,15 +331,20 @@ def without_lost_bits(options: CompileOptions, model: Model, bought: Sequence[Bo
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
     """The model with its kernels, and its plan."""
-    return least_plan(model.plain, model.options, partial(_plan_graph, model, limit_bytes, show))
+    return least_plan(model.plain, model.options, partial(_plan_graph, model, limit_bytes, show), _predicted_cycles)
+
+
+def _predicted_cycles(model: Model, plan: Plan) -> int:
+    return predicted_cycles(model.graph, plan, model.options.rounding, cycle_model(model.target.name))
 
 
 def _plan_graph(model: Model, limit_bytes: int, show: ShowProgress, plain: Graph) -> tuple[Model, Plan]:
     """The model with a graph that it can be left to execute, its kernels, and its plan."""
     choices = kernel_choices(plain, model.target, model.options.rounding, model.settings)
     made = plan_with_kernels(plain, choices, model.options, limit_bytes, show, model.target)
-    limits, cycles = made.scratch_limits, made.cycles
-    return replace(model, plain=plain, graph=made.graph, scratch_limits=limits, predicted_cycles=cycles), made.plan
+    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits)
+    cycles = _predicted_cycles(planned, made.plan) if made.plan.guards else made.cycles  # the planner's: all branches
+    return replace(planned, predicted_cycles=cycles), made.plan
 
 
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:
@@ -339,26 +380,6 @@ def measure(report: dict[str, Any], sim_elf: Path, target: Target, say: Say) -> 
     merge_trace(report, trace)
 
 
-def check_limits(report: dict[str, Any], target: Target, options: CompileOptions) -> None:
-    """Raise DoesNotFit where the firmware's SRAM or flash is over the user's or the chip's limit, TooSlow where an
-    inference took longer than is allowed."""
-    memory = report["memory"]
-    for label, need, have, asked in (
-        ("SRAM", memory["sram_total_bytes"], report["target"]["ram_bytes"], options.max_sram_bytes),
-        ("flash", memory["flash_total_bytes"], target.flash_bytes, options.max_flash_bytes),
-    ):
-        limit = have if asked is None else min(have, asked)
-        if need > limit:
-            raise DoesNotFit(
-                f"The firmware does not fit: it needs {need} bytes of {label}, "
-                f"{need - limit} more than {limit_text(limit, have)}.",
-                need,
-                limit,
-            )
-    if report["latency"]["ms"] is not None:
-        check_time(report["latency"]["ms"], options, "takes on the simulated chip")
-
-
 def analyze_model(
     model_path: Path, target_name: str, options: CompileOptions | None = None, show: ShowProgress = silent
 ) -> dict[str, Any]:
@@ -382,7 +403,7 @@ def analyze_model(
         "fits": plan.arena_bytes <= ram_limit and project.weights_bytes <= flash_limit,
         "target": target.name,
         "macs": model.source.macs,
-        "macs_executed": sum(macs_by_layer(graph, plan)),
+        "macs_executed": macs_executed(graph, plan),
         "layers": len(graph.nodes),
         "arena_bytes": plan.arena_bytes,
         "arena_bound_bytes": plan.bound_bytes,

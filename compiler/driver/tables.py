@@ -37,6 +37,9 @@ def memory_table(report: dict[str, Any]) -> Table:
         table.add_row("of it above what is proved to be needed", _bytes(gap), "")
     table.add_row("stack, measured", _bytes(memory["stack_bytes"]), "")
     table.add_row("other static RAM", _bytes(memory["static_ram_bytes"]), "")
+    for kind in ("weights", "code"):
+        if memory[f"fast_{kind}_bytes"]:
+            table.add_row(f"of it {kind} copied from flash", _bytes(memory[f"fast_{kind}_bytes"]), "")
     table.add_row("SRAM, total", _bytes(memory["sram_total_bytes"]), f"{ram:,}", style="bold")
     table.add_row("weights and tables", _bytes(memory["weights_bytes"]), "")
     table.add_row("code", _bytes(memory["code_bytes"]), "")
@@ -47,7 +50,24 @@ def memory_table(report: dict[str, Any]) -> Table:
 def compile_view(report: dict[str, Any]) -> Group:
     """Memory of a build, behind what quantization did where the model was float."""
     quantization = report.get("quantization")
-    return Group(*([] if quantization is None else [quantization_view(quantization)]), memory_table(report))
+    before = [] if quantization is None else [quantization_view(quantization)]
+    behind = [in_ram_table(report)] if report["in_ram"]["items"] else []
+    return Group(*before, memory_table(report), *behind)
+
+
+def in_ram_table(report: dict[str, Any]) -> Table:
+    """Constants and code that start-up code copies to RAM, and the cycles that each was measured to save there."""
+    in_flash, cycles = report["in_ram"]["cycles_in_flash"], report["latency"]["cycles"]
+    bought = "" if in_flash is None or cycles is None else f": {in_flash:,} -> {cycles:,} cycles"
+    numbers = ("bytes", "cycles saved")
+    table = _table(f"Copied to RAM before main{bought}", "layers", "what", *numbers, right=numbers)
+    for item in report["in_ram"]["items"]:
+        layers = ", ".join(map(str, item["layers"]))
+        named = item["kind"] == "code" or item["cycles"] is None
+        what = ", ".join(name.removeprefix("thimble_") for name in item["names"]) if named else ""
+        saved = "not measured" if item["cycles"] is None else f"{item['cycles']:,}"
+        table.add_row(layers, f"{item['kind']} {what}".strip(), f"{item['bytes']:,}", saved)
+    return table
 
 
 def quantization_view(report: dict[str, Any], most: int = 12) -> Group:
@@ -167,8 +187,14 @@ def latency_text(report: dict[str, Any]) -> str:
     misses = "" if latency["flash_misses"] is None else f", {latency['flash_misses']:,} flash misses in the run"
     return (
         f"One inference: {latency['cycles']:,} cycles, {latency['ms']:g} ms at {target['clock_hz'] / 1e6:g} MHz "
-        f"({worth}){predicted}; stack {_bytes(memory['stack_bytes'])} bytes{misses}"
+        f"({worth}){predicted}; stack {_bytes(memory['stack_bytes'])} bytes{misses}{_worst_case_text(latency)}"
     )
+
+
+def _worst_case_text(latency: dict[str, Any]) -> str:
+    """What an inference takes at most, where flags decide what runs."""
+    worst = latency.get("worst_case")
+    return "" if worst is None else f"; at worst {worst['cycles']:,} cycles, {worst['ms']:g} ms"
 
 
 def compare_table(result: dict[str, Any]) -> Table:

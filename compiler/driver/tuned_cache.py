@@ -72,7 +72,7 @@ def _digest(paths: Iterable[Path]) -> str:
 
 def load(file: Path, where: str) -> dict[str, tuple[Measured, ...]]:
     """The layers that a file holds for a context; none where the file is absent or no file of ours."""
-    found = _read(file).get(where, {})
+    found = read_tables(file).get(where, {})
     try:
         return {key: tuple(map(Measured.of_row, kernels)) for key, kernels in found.items()}
     except (AttributeError, TypeError, ValueError):
@@ -82,17 +82,23 @@ def load(file: Path, where: str) -> dict[str, tuple[Measured, ...]]:
 def save(file: Path, where: str, layers: Layers) -> None:
     """Add layers to a file, in one step. Measurements for older kernels or compilers of the same chip are dropped."""
     chip = where.split(" ", 1)[0] + " "
-    content = {key: value for key, value in _read(file).items() if not key.startswith(chip) or key == where}
+    content = {key: value for key, value in read_tables(file).items() if not key.startswith(chip) or key == where}
     content[where] = dict(content.get(where, {})) | TunedKernels(layers).rows
+    write_text(file, _text(content))
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file in one step, its folder too where there is none."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(_text(content))
+        stream.write(text)
     os.chmod(name, 0o644)
     os.replace(name, file)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_tables(file: Path) -> dict[str, Any]:
+    """The tables of a JSON file by their names; none where the file is absent or no file of ours."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -109,7 +109,8 @@ class KernelCall:
     """One call of a C kernel: `thimble_<kernel>(&params, arguments...)`.
 
     `kernel` names the runtime's thimble_<kernel>.c and .h, or those of `source`; `params` are the fields of its
-    `thimble_<kernel>_params` struct in order: int, float (emitted as float) or a tuple (an array field).
+    `thimble_<kernel>_params` struct by name: int, float (emitted as float) or a tuple (an array field). A field of a
+    member that is a struct is named "member.field".
     Where not `overlaps`, the call writes before it has read all of its input, in an order of its own: what one call
     writes must then not lie over anything that it reads, whatever the operator's overlaps say.
     A call for a node whole may write `ahead_bytes` of its output sooner than the operator's overlaps suppose.
@@ -183,6 +184,7 @@ class Operator(ABC):
     input whose very bytes are the only output, so that both can share memory; None for operators that compute.
     `moves_values` says that `reference` is right for every element type, quantized or not.
     `takes_packed` says that `constraints` tell which int4 and int2 operands are taken; other operators take none.
+    `alternatives` are two inputs of which the kernel reads only one: the first where input 0, a single bool, is true.
     """
 
     name: ClassVar[str]
@@ -191,6 +193,7 @@ class Operator(ABC):
     copied_input: ClassVar[int | None] = None
     moves_values: ClassVar[bool] = False
     takes_packed: ClassVar[bool] = False
+    alternatives: ClassVar[tuple[int, int] | None] = None
 
     @abstractmethod
     def shapes(self, site: Site) -> tuple[Shape, ...]:

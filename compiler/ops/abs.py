@@ -8,16 +8,8 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array
-from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.constraints import (
-    input_types,
-    per_tensor,
-    same_input_output_type,
-    scales_comparable,
-    symmetric_int16,
-)
 from thimble.compiler.ops.fixed_point import quantize_multiplier
-from thimble.compiler.ops.unary import IDENTITY, SlopeOperator, Slopes
+from thimble.compiler.ops.unary import IDENTITY, RESCALED, SlopeOperator, Slopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +17,7 @@ class Abs(SlopeOperator):
     """|x|, requantized where the scales differ."""
 
     name = "abs"
-    constraints = (
-        input_types(DType.INT8, DType.INT16),
-        same_input_output_type,
-        per_tensor,
-        symmetric_int16,
-        scales_comparable,
-    )
+    constraints = RESCALED
 
     def real(self, x: Array) -> Array:
         return np.abs(x)

@@ -12,7 +12,8 @@ from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.constraints import input_types, per_tensor, rank_at_most, same_types
-from thimble.compiler.ops.convolution import NARROW_MAX_SHIFT, exact_matmul, largest_magnitude
+from thimble.compiler.ops.convolution import NARROW_MAX_SHIFT, exact_matmul
+from thimble.compiler.ops.convolution_constraints import largest_magnitude
 from thimble.compiler.ops.fixed_point import INT32_MAX, quantize_multiplier, requantize, saturate, wrap_int32
 
 _BATCH_AXES = 3  # TFLite Micro takes ranks 2 to 5

@@ -14,6 +14,7 @@ from thimble.compiler.ops.binary import BinaryOperator
 from thimble.compiler.ops.cast import Cast
 from thimble.compiler.ops.convolution import WeightedOperator
 from thimble.compiler.ops.dequantize import Dequantize
+from thimble.compiler.ops.has_outliers import HasOutliers
 from thimble.compiler.ops.join import Concatenation
 from thimble.compiler.ops.mirror_pad import MirrorPad
 from thimble.compiler.ops.pad import ConstantPadding
@@ -22,6 +23,7 @@ from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.reduce import Reduction
 from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
 from thimble.compiler.ops.resize import Resize
+from thimble.compiler.ops.select import Select
 from thimble.compiler.ops.slice import Slice, StridedSlice
 from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.space_to_depth import BlockOperator
@@ -29,7 +31,7 @@ from thimble.compiler.ops.split import Cut
 from thimble.compiler.ops.transpose import Transpose
 from thimble.compiler.ops.unary import UnaryOperator
 
-_ALWAYS_APART = (UnaryOperator, Pool2D, Resize, BlockOperator, Reshape, Cast, Quantize, Dequantize)
+_ALWAYS_APART = (UnaryOperator, Pool2D, Resize, BlockOperator, Reshape, Cast, Quantize, Dequantize, HasOutliers)
 """Operators whose first dimension is that of the samples, whatever their attributes say."""
 
 
@@ -91,7 +93,7 @@ def _keeps_samples_apart(site: Site, stretched: list[int]) -> bool:
         return True
     if isinstance(op, WeightedOperator):
         return stretched == [0] and len(site.input(0).type.shape) > 1
-    if isinstance(op, BinaryOperator):
+    if isinstance(op, BinaryOperator | Select):
         return _aligned(site, stretched)
     if isinstance(op, BatchMatmul):
         return _aligned(site, stretched) and len(site.output().type.shape) > 2

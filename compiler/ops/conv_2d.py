@@ -11,13 +11,8 @@ from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, KernelCall, Overlap, Rounding, Shape
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.convolution import (
-    WindowConvolution,
-    accumulate_taps,
-    convolution_constraints,
-    rank_4_shapes,
-    sum_taps,
-)
+from thimble.compiler.ops.convolution import WindowConvolution, accumulate_taps, rank_4_shapes, sum_taps
+from thimble.compiler.ops.convolution_constraints import convolution_constraints
 from thimble.compiler.ops.overlapping import pixel_windows
 from thimble.compiler.ops.window import Axis
 

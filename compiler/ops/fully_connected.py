@@ -23,19 +23,21 @@ from thimble.compiler.ir.operator import (
 )
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.accumulating import accumulated_rows, accumulating
-from thimble.compiler.ops.constraints import NARROW, narrow_weights_of_narrow_inputs, per_tensor, symmetric_int16
+from thimble.compiler.ops.constraints import (
+    NARROW,
+    activation_fits,
+    narrow_weights_of_narrow_inputs,
+    per_tensor,
+    symmetric_int16,
+)
 from thimble.compiler.ops.convolution import (
     Params,
     WeightedOperator,
-    activation_fits,
     bias_array,
-    bias_types,
     check_bias_shape,
     exact_matmul,
-    mixed_types,
-    multipliers_fit,
-    sums_fit,
 )
+from thimble.compiler.ops.convolution_constraints import bias_types, mixed_types, multipliers_fit, sums_fit
 from thimble.compiler.ops.fixed_point import INT32_MAX, INT32_MIN, wrap_int32
 from thimble.compiler.ops.overlapping import whole_rows
 from thimble.compiler.ops.packed import fills_bytes, is_packed

@@ -38,7 +38,7 @@ from thimble.compiler.ops.fixed_point import INT32_MAX, saturate
 from thimble.compiler.ops.overlapping import channel_windows
 from thimble.compiler.ops.packed import packed_call
 from thimble.compiler.ops.row_windows import by_rows, window_columns, window_part, window_rows
-from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis
+from thimble.compiler.ops.window import Axis, ExplicitPadding, Padding, resolve_axis, window_params
 
 
 def same_scale_and_zero_point(site: Site) -> bool:
@@ -149,22 +149,11 @@ class Pool2D(Operator):
         return replace(part, op=replace(self, padding=padding))
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        _, height, width, channels = site.input(0).type.shape
-        rows, columns = self.axes(site)
         dtype = site.output().type.dtype
         low, high = quantized_range(self.activation, site.output().quant, dtype)
         params = (
-            ("input_height", height),
-            ("input_width", width),
-            ("channels", channels),
-            ("kernel_height", rows.kernel),
-            ("kernel_width", columns.kernel),
-            ("stride_height", rows.stride),
-            ("stride_width", columns.stride),
-            ("pad_top", rows.pad),
-            ("pad_left", columns.pad),
-            ("output_height", rows.output),
-            ("output_width", columns.output),
+            ("channels", site.input(0).type.shape[3]),
+            *window_params(*self.axes(site)),
             ("output_min", low),
             ("output_max", high),
         )

@@ -16,6 +16,7 @@ from thimble.compiler.ops.elu import Elu
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.gather import Gather
 from thimble.compiler.ops.hard_swish import HardSwish
+from thimble.compiler.ops.has_outliers import HasOutliers
 from thimble.compiler.ops.join import Concatenation, Pack
 from thimble.compiler.ops.leaky_relu import LeakyRelu
 from thimble.compiler.ops.minimum_maximum import Maximum, Minimum
@@ -31,6 +32,7 @@ from thimble.compiler.ops.relu import Relu, Relu6
 from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
 from thimble.compiler.ops.resize import ResizeBilinear, ResizeNearestNeighbor
 from thimble.compiler.ops.rsqrt import Rsqrt
+from thimble.compiler.ops.select import Select
 from thimble.compiler.ops.sigmoid import Logistic, Tanh
 from thimble.compiler.ops.slice import Slice, StridedSlice
 from thimble.compiler.ops.softmax import Softmax
@@ -65,6 +67,7 @@ OPERATORS: tuple[type[Operator], ...] = (
     FullyConnected,
     Gather,
     HardSwish,
+    HasOutliers,
     Concatenation,
     Pack,
     LeakyRelu,
@@ -90,6 +93,7 @@ OPERATORS: tuple[type[Operator], ...] = (
     ResizeBilinear,
     ResizeNearestNeighbor,
     Rsqrt,
+    Select,
     Logistic,
     Tanh,
     Slice,

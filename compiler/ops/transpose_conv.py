@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,15 +11,11 @@ from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, KernelCall, Rounding, RowForm, Shape
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.convolution import (
-    WeightedOperator,
-    check_bias_shape,
-    convolution_constraints,
-    rank_4_shapes,
-)
+from thimble.compiler.ops.convolution import WeightedOperator, check_bias_shape, rank_4_shapes
+from thimble.compiler.ops.convolution_constraints import convolution_constraints
 from thimble.compiler.ops.row_windows import by_rows, rows_under
 from thimble.compiler.ops.row_wise import MAX_STEPS
-from thimble.compiler.ops.window import Axis, Padding, transposed_axis
+from thimble.compiler.ops.window import Axis, Padding, transposed_axis, window_params
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +92,11 @@ class TransposeConv(WeightedOperator):
         return self.lower(site, rounding)
 
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
-        _, height, width, depth = site.input(0).type.shape
         channels = site.output().type.shape[3]
-        rows, columns = self.axes(site)
+        rows, columns = (replace(axis, input=axis.output, output=axis.input) for axis in self.axes(site))
         geometry = (
-            ("input_height", height),
-            ("input_width", width),
-            ("input_channels", depth),
-            ("kernel_height", rows.kernel),
-            ("kernel_width", columns.kernel),
-            ("stride_height", rows.stride),
-            ("stride_width", columns.stride),
-            ("pad_top", rows.pad),
-            ("pad_left", columns.pad),
-            ("output_height", rows.input),
-            ("output_width", columns.input),
+            ("input_channels", site.input(0).type.shape[3]),
             ("output_channels", channels),
+            *window_params(rows, columns),
         )
         return (by_rows(self.weighted_call(site, "transpose_conv", geometry, channels)),)

@@ -12,9 +12,25 @@ from thimble.compiler.ir.errors import UnsupportedOp
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Output, Overlap, Rounding, Shape, Table
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.constraints import (
+    input_types,
+    per_tensor,
+    same_input_output_type,
+    scales_comparable,
+    symmetric_int16,
+)
 from thimble.compiler.ops.fixed_point import Int64, requantize, saturate, wrap_int32
 from thimble.compiler.ops.overlapping import element_by_element
 from thimble.compiler.ops.row_wise import RowWiseOperator
+
+RESCALED = (
+    input_types(DType.INT8, DType.INT16),
+    same_input_output_type,
+    per_tensor,
+    symmetric_int16,
+    scales_comparable,
+)
+"""Constraints of an operator that may give its output a scale of its own."""
 
 
 @dataclass(frozen=True, slots=True)

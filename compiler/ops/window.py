@@ -11,6 +11,15 @@ from thimble.compiler.ir.operator import Span
 MAX_REACH = 1 << 30
 """Largest extent of a dilated window, and largest stride of a transposed one: kernels compute positions in 32 bits."""
 
+WINDOW = "window."
+"""What the names of a kernel's parameters begin with that are fields of its `window` (thimble_window.h)."""
+
+WINDOW_FIELDS = (
+    *("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width"),
+    *("pad_top", "pad_left", "output_height", "output_width"),
+)
+"""These fields, in order."""
+
 
 class Padding(Enum):
     """TFLite's two padding schemes."""
@@ -95,6 +104,13 @@ class Axis:
             return slice(0, 0), slice(0, 0)
         start = first * self.stride + shift
         return slice(first, last), slice(start, start + (last - first) * self.stride, self.stride)
+
+
+def window_params(rows: Axis, columns: Axis) -> tuple[tuple[str, int], ...]:
+    """The parameters of a kernel whose `window` slides along both axes, as far as they are fields of it."""
+    fields = ((axes.input, axes.kernel, axes.stride, axes.pad, axes.output) for axes in (rows, columns))
+    values = (value for pair in zip(*fields, strict=True) for value in pair)
+    return tuple((WINDOW + name, value) for name, value in zip(WINDOW_FIELDS, values, strict=True))
 
 
 def resolve_axis(

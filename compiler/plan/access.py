@@ -12,12 +12,14 @@ from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, Rounding, RowForm, Span
 from thimble.compiler.ops.binary import BinaryOperator
 from thimble.compiler.ops.conv_2d import Conv2D
+from thimble.compiler.ops.conv_2d_add import RESIDUAL, Conv2DAdd
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.compiler.ops.dequantize import Dequantize
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.pool_2d import Pool2D
 from thimble.compiler.ops.quantize import Quantize
 from thimble.compiler.ops.row_wise import one_row
+from thimble.compiler.ops.select import Select
 from thimble.compiler.ops.unary import UnaryOperator
 from thimble.compiler.ops.window import Axis
 
@@ -32,11 +34,12 @@ KERNELS = frozenset(
         ),
         *(f"compare_{width}" for width in ("s8", "s32", "u8")),
         *(f"prelu_{width}" for width in ("s8", "s16")),
-        *("lookup_s8", "two_slopes_s16", "logistic_s16", "tanh_s16"),
+        *("select", "lookup_s8", "two_slopes_s16", "logistic_s16", "tanh_s16"),
         *(f"quantize_{width}" for width in ("s8", "s16")),
         *(f"dequantize_{width}" for width in ("s8", "u8", "s16")),
         *("requantize_s8_s8", "requantize_s8_u8", "requantize_u8_s8", "requantize_s8_s16", "requantize_s8_s32"),
         *("requantize_s16_s8", "requantize_s16_s16", "requantize_s32_s8"),
+        "conv_2d_add_s8",
         *(f"{name}_{width}" for name in ("conv_2d", "depthwise_conv_2d", "fully_connected") for width in ("s8", "s16")),
         *(f"fully_connected_litert_{width}" for width in ("s8", "s16")),
         *(f"{name}_pool_2d_{width}" for name in ("average", "max") for width in ("s8", "s16")),
@@ -58,10 +61,14 @@ def last_readers(site: Site, index: int) -> Array | None:
 
     None for operators whose kernels read in another order, or in none that is known.
     """
-    op = site.op
-    outputs = site.output().type
+    if isinstance(site.op, Conv2DAdd) and index == RESIDUAL:
+        return np.arange(site.output().type.elements)
+    site = _convolution_of(site)
+    op, outputs = site.op, site.output().type
     if isinstance(op, BinaryOperator):
         return _last_of_broadcast(site.input(index).type.shape, outputs.shape)
+    if isinstance(op, Select) and index > 0:
+        return np.full(outputs.elements, -1)  # memmove: as if all were read before anything is written
     if index != 0:
         return None
     if isinstance(op, (UnaryOperator, Quantize, Dequantize)):
@@ -80,6 +87,9 @@ def last_readers_in_row(site: Site, index: int) -> Array | None:
     -1 where no element is read behind the first write: so it is in the last step of an accumulating node, whose output
     is no row. All rows under a window are read at the same columns. None as above.
     """
+    if isinstance(site.op, Conv2DAdd) and index == RESIDUAL:
+        return None if site.op.rows(site) is None else np.arange(one_row(site).output().type.elements)
+    site = _convolution_of(site)
     op, row = site.op, one_row(site)
     form = op.rows(site)
     if form is None:
@@ -89,6 +99,11 @@ def last_readers_in_row(site: Site, index: int) -> Array | None:
     if isinstance(op, (Conv2D, DepthwiseConv2D, Pool2D)):
         return _last_of_windows(row, (_ONE_ROW, op.axes(site)[1])) if index == 0 else None
     return last_readers(row, index)
+
+
+def _convolution_of(site: Site) -> Site:
+    """The convolution alone where an addition is a part of it: its own inputs are read in the same order."""
+    return site.op.convolution_site(site) if isinstance(site.op, Conv2DAdd) else site
 
 
 def elements_late(site: Site) -> int:
@@ -170,6 +185,7 @@ def rows_read(site: Site, form: RowForm, index: int, step: int) -> range:
     spans = form.needs[index]
     if spans is None:
         return range(0)
+    site = _convolution_of(site)
     if index != 0 or form.accumulator_bytes or not isinstance(site.op, (Conv2D, DepthwiseConv2D, Pool2D)):
         return range(*spans[step])
     axis = site.op.axes(site)[0]
@@ -183,6 +199,9 @@ def columns_read(site: Site, index: int, columns: Span) -> Span | None:
 
     None where the node cannot be split by columns; all of them where the output's are all.
     """
+    if isinstance(site.op, Conv2DAdd) and index == RESIDUAL:
+        return columns
+    site = _convolution_of(site)
     if isinstance(site.op, (Conv2D, DepthwiseConv2D, Pool2D)) and index == 0:
         axis = site.op.axes(site)[1]
         met = [_under_window(axis, column) for column in range(*columns)]

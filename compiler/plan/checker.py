@@ -9,6 +9,7 @@ import numpy as np
 
 from thimble.compiler.ir.graph import Graph, Node, Role, Site
 from thimble.compiler.ir.operator import Array, RowForm, Span
+from thimble.compiler.ir.types import DType
 from thimble.compiler.plan.access import last_readers, rows_read
 from thimble.compiler.plan.plan import Plan, Stage, Step
 from thimble.compiler.plan.plan_facts import PlanFacts, lies_in
@@ -23,9 +24,24 @@ def check_plan(graph: Graph, plan: Plan) -> None:
     Its own code: it trusts the offsets and sizes only, not the lifetimes, and computes the rows and columns under
     windows from their geometry (those of other operators it takes from their row forms). Every write stamps its bytes
     with the row of the tile that they hold from then on; reading a row whose bytes carry any other stamp means that
-    they were overwritten, or never written.
+    they were overwritten, or never written. A plan with guards is replayed for the ways its flags may stand.
     """
-    _Replay(graph, plan).run()
+    facts = PlanFacts(graph, plan)
+    for answers in _answers(plan):
+        _Replay(graph, plan, facts, answers).run()
+
+
+def _answers(plan: Plan) -> Iterator[dict[int, bool]]:
+    """Values of all flags: all alike, and one unlike the others.
+
+    That is enough: what goes wrong is that a step does not find what another one made, or what a third one wrote over
+    it. Three flags at most say which of these run, and of three, two are alike or all are.
+    """
+    flags = sorted({guard.flag for guard in plan.guards})
+    for answer in (True, False) if flags else (True,):
+        yield dict.fromkeys(flags, answer)
+        for flag in flags if len(flags) > 1 else ():
+            yield dict.fromkeys(flags, answer) | {flag: not answer}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +58,12 @@ class _Operand:
 
 
 class _Replay:
-    def __init__(self, graph: Graph, plan: Plan) -> None:
+    """One inference in which the flags of guards stand as `answers` say."""
+
+    def __init__(self, graph: Graph, plan: Plan, facts: PlanFacts, answers: dict[int, bool]) -> None:
         self._graph, self._plan = graph, plan
-        self._facts = facts = PlanFacts(graph, plan)
+        self._facts, self._answers = facts, answers
+        self._guards = {guard.stage: guard for guard in plan.guards}
         self._arena = StampedArena(graph, plan, facts.split_tiles())
         self._homes = {t.value: t for t in self._arena.tiles.values() if self._facts.is_full(t)}
         self._done = [0] * len(plan.stages)
@@ -80,6 +99,8 @@ class _Replay:
         if step.first != self._done[index] or not step.first <= step.end <= max(lengths):
             raise PlanError(f"step {number} is not the next one of stage {index}")
         self._done[index] = step.end
+        if not self._runs(f"step {number}", index):
+            return
         if stage.node is None:
             self._read_input(stage, step)
             return
@@ -98,6 +119,19 @@ class _Replay:
             state = node.inputs[position] if position < len(node.inputs) else None
             if state is not None:
                 self._write_state(what, stage.node, state)
+
+    def _runs(self, what: str, index: int) -> bool:
+        """Whether a stage runs, by its guard: the flag must be there, one bool, at each of its steps."""
+        guard = self._guards.get(index)
+        if guard is None:
+            return True
+        type_ = self._graph.values[guard.flag].type
+        tile = self._home(self._facts.bases.get(guard.flag, guard.flag))
+        if type_.dtype is not DType.BOOL or type_.elements != 1 or self._facts.by_rows[index]:
+            raise PlanError(f"{what} is guarded by value {guard.flag}, which is no single bool, or runs by rows")
+        if not self._arena.holds_all(tile, 0):
+            raise PlanError(f"{what} is guarded by value {guard.flag}, whose byte was overwritten or never written")
+        return self._answers[guard.flag] is guard.wanted
 
     # Layers: everything is read, everything is written.
 
@@ -288,7 +322,7 @@ class _Replay:
         if len(stage.inputs) != len(node.inputs):
             raise PlanError(f"{what} has another number of inputs than its node")
         for position, (value, tile_index) in enumerate(zip(node.inputs, stage.inputs, strict=True)):
-            if value is None or self._graph.values[value].role is Role.CONSTANT:
+            if value is None or self._graph.values[value].role is Role.CONSTANT or self._is_passed_over(node, position):
                 continue
             base = self._facts.bases.get(value, value)
             if tile_index is None or self._plan.tiles[tile_index].value not in (value, base):
@@ -303,6 +337,13 @@ class _Replay:
             if version >= len(tile.versions):
                 raise PlanError(f"{what} reads state {base} before it is written")
             yield _Operand(position, tile, version, view_row_bytes)
+
+    def _is_passed_over(self, node: Node, position: int) -> bool:
+        """Whether the node reads another one of two inputs, since a flag stands as it does."""
+        if node.op.alternatives is None or position not in node.op.alternatives or node.inputs[0] is None:
+            return False
+        answer = self._answers.get(node.inputs[0])
+        return answer is not None and position != node.op.alternatives[0 if answer else 1]
 
     def _outputs(self, what: str, stage: Stage, by_rows: bool) -> list[StampedTile]:
         assert stage.node is not None

@@ -238,7 +238,8 @@ class KernelFit:
         """Schedules for limits of bytes from the least to where all kernels are the fastest, or to a limit; whole
         layers take a share of these at most."""
         options, search = self._options, self._search
-        layers = [self._layers] if options.schedule in (Schedule.AUTO, Schedule.LAYER) else []
+        takes_layers = options.schedule in (Schedule.AUTO, Schedule.LAYER) or not search.by_rows
+        layers = [self._layers] if takes_layers else []
         if options.schedule is Schedule.LAYER or not search.by_rows:
             return layers
         cuts = search.cuts(repeats)

@@ -19,6 +19,7 @@ from thimble.compiler.ir.operator import (
     Accumulator,
     EndRow,
     FirstRow,
+    Input,
     InputRows,
     KernelCall,
     OutputRows,
@@ -31,6 +32,12 @@ PIXELS = 4
 
 WEIGHT_WORD = 4
 """Weights of a word: depths are made multiples of it."""
+
+PLACES = "depthwise_conv_2d_scalar"
+"""How the names of depthwise kernels begin that go by a table of places."""
+
+PLANE_REGISTERS = 6
+"""Words of weights that kernels along planes keep in registers; more of them are loaded for each block."""
 
 ALONE = 0.4
 """Of the time of four pixels what one takes that is made alone."""
@@ -45,7 +52,14 @@ NARROW_COUNTS = ("unpacked", "packed", "fields", "pairs", "chunks")
 """What kernels for int8 do more on fewer bits: elements `unpacked` before and `packed` behind them, in so many
 `chunks`; weights that are unpacked (`fields`), by calls for single `pairs` of channels where not all at once."""
 
-COUNTS = ("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs")
+PLANE_COUNTS = ("products", "loads", "scattered", "taps", "laid_rows")
+"""What only depthwise kernels along planes count: `products` of two taps at once, `loads` of two elements or weights,
+outputs that are `scattered` by way of pointers, `taps` that are unpacked one by one, `laid_rows` of four channels."""
+
+COUNTS = (
+    *("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs"),
+    *PLANE_COUNTS,
+)
 """`calls` of the layer's function; calls of its `kernels`; `rows` of the output, or pieces of rows that a kernel takes
 one by one; output elements; multiply-accumulates, those in vain too; input elements; elements `laid_out` in scratch;
 bytes of `weights` read for all `portions`, each of which goes over all weights once; `starts`: channels, or groups of
@@ -110,7 +124,8 @@ class CallShape:
         tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
         kinds = (InputRows, OutputRows, FirstRow, EndRow, Accumulator)
         one_row = by_rows and not any(isinstance(argument, kinds) for argument in call.arguments)
-        prepared = call.source is not None and tables > 0 and packed_entry(call.kernel) == call.kernel
+        as_given = packed_entry(call.kernel) != call.kernel or Input(1) in call.arguments
+        prepared = call.source is not None and tables > 0 and not as_given
         return cls(call.kernel, numbers, tables, one_row, prepared)
 
     def work(self, node: NodeSize, rows: float) -> Work:
@@ -182,9 +197,20 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
             return count(call, rows)
     if "columns_at_once" in n:
         return _by_matrices(n, plain)
+    if call.kernel.startswith(PLACES):
+        return _by_places(call, plain)
     if "kernel_height" in n and "pad_top" in n and not call.prepared:
         return _by_windows(n, plain)
+    if n.get("direct"):  # a row is widened in registers for each block of channels
+        words = plain["inputs"] / WEIGHT_WORD
+        return {"runs": words * ceil(n["channels"] / n["block"]), "weights": float(call.table_bytes)}
     return {"laid_out": plain["inputs"], "weights": float(call.table_bytes)} if call.prepared else {}
+
+
+def _by_places(call: CallShape, plain: Work) -> dict[str, float]:
+    """Depthwise convolutions by a table of where the input under each tap lies, made for each pixel."""
+    pixels = plain["outputs"] / call.numbers["channels"]
+    return {"laid_out": plain["macs"] / call.numbers["channels"], "weights": float(call.table_bytes), "starts": pixels}
 
 
 def _by_windows(n: Mapping[str, int], plain: Work) -> dict[str, float]:
@@ -308,9 +334,20 @@ def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
     at_once = min(n["rows_at_once"], max(whole_rows, 1))
     portions = ceil(whole_rows / at_once)
     read_rows = portions * ((at_once - 1) * n["stride_height"] + n["kernel_height"])
-    taps = n["packed_height"] * n["packed_width"]
+    height, width = n["packed_height"], n["packed_width"]
+    taps = height * width
     outputs = whole_rows * channels * n["output_width"]
+    blocks = whole_rows * channels * ceil(n["output_width"] / PIXELS)
+    compact = n["tap_row_bytes"] > 0
+    pairs = max(width - 1, 1)  # words of two weights that each row of the kernel has
+    data = ((outputs - blocks) * n["stride_width"] + blocks * (width + 1)) / 2
+    streamed = blocks * pairs * (pairs * height > PLANE_REGISTERS)
     return {
+        "products": outputs * height * (width + 1) / 2,
+        "loads": height * (data + streamed),
+        "scattered": float(outputs * compact),
+        "taps": float(portions * channels * taps * compact),
+        "laid_rows": float(read_rows * ceil(channels / PIXELS)),
         "outputs": float(outputs),
         "macs": float(outputs * taps),
         "laid_out": float(read_rows * 2 * n["row_words"] * channels),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,11 +10,13 @@ import numpy as np
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
+from thimble.compiler.plan.guards import Flag, find_flags, guards_of, steps_needed
 from thimble.compiler.plan.kernels import NodeNeeds
 from thimble.compiler.plan.layout import Request, Slide, arena_bytes, place, step_bounds
 from thimble.compiler.plan.overlap import find_slides
 from thimble.compiler.plan.plan import Buffer, BufferKind, Plan, Stage, Step, Tile, View
 from thimble.compiler.plan.regions import Region
+from thimble.compiler.plan.requests import Part
 from thimble.compiler.plan.row_graph import scratch_bytes
 from thimble.compiler.plan.spread import spread_plan
 from thimble.compiler.plan.views import find_views
@@ -24,14 +26,19 @@ ALIGNMENT = 4
 
 
 def plan_layers(
-    graph: Graph, rounding: Rounding = Rounding.TFLM, effort: float = EFFORT, regions: Sequence[Region] = ()
+    graph: Graph,
+    rounding: Rounding = Rounding.TFLM,
+    effort: float = EFFORT,
+    regions: Sequence[Region] = (),
+    guarded: bool = True,
 ) -> Plan:
     """A plan that runs the nodes one by one in the order of the graph, each tensor whole.
 
     `effort` bounds the exact search for offsets, in CP-SAT's deterministic seconds; 0 leaves it out. It is one block
-    where no regions are given, or where it does not fit them.
+    where no regions are given, or where it does not fit them. Where not `guarded`, nodes run whose results nobody
+    reads in an inference, too.
     """
-    pieces = _layer_pieces(graph, rounding)
+    pieces = _layer_pieces(graph, rounding, guarded)
     buffers, requests, slides = pieces.buffers, pieces.requests, pieces.slides
     placement = place_exactly(requests, place(requests, slides), slides, effort)
     placed = tuple(replace(buffer, offset=offset) for buffer, offset in zip(buffers, placement.offsets, strict=True))
@@ -44,6 +51,7 @@ def plan_layers(
         arena_bytes=max(arena_bytes(requests, placement.offsets), 1),
         bound_bytes=placement.bound_bytes,
         views=tuple(View(*pair) for pair in pieces.views.items()),
+        guards=guards_of(graph, stages) if guarded else (),
     )
     return spread_plan(graph, plan, requests, range(len(buffers)), slides, regions, effort) if regions else plan
 
@@ -82,8 +90,8 @@ class _LayerPieces:
     slides: tuple[Slide, ...]
 
 
-def _layer_pieces(graph: Graph, rounding: Rounding) -> _LayerPieces:
-    views = find_views(graph)
+def _layer_pieces(graph: Graph, rounding: Rounding, guarded: bool = True) -> _LayerPieces:
+    views, flags = find_views(graph), find_flags(graph) if guarded else {}
     lives = _lifetimes(graph)
     for view, base in views.items():
         lives[base] = (lives[base][0], max(lives[base][1], lives.pop(view)[1]))
@@ -92,8 +100,16 @@ def _layer_pieces(graph: Graph, rounding: Rounding) -> _LayerPieces:
     for step, scratch in enumerate(scratch_of_layers(graph, rounding)):
         if scratch:
             buffers.append(Buffer(f"scratch_{step}", BufferKind.SCRATCH, 0, scratch, step, step, stage=step))
-    requests = [Request.block(b.first_step, b.last_step, b.bytes, _alignment(graph, b)) for b in buffers]
+    requests = [_request(graph, flags, views, buffer) for buffer in buffers]
     return _LayerPieces(views, buffers, requests, find_slides(graph, views, buffers))
+
+
+def _request(graph: Graph, flags: Mapping[int, Flag], views: Mapping[int, int], buffer: Buffer) -> Request:
+    """A buffer as a body; steps that do not run where its value is made do not count."""
+    spans = [(buffer.first_step, buffer.last_step)]
+    if flags and buffer.value is not None:
+        spans = steps_needed(graph, flags, views, buffer.value, *spans[0])
+    return Request(tuple(Part(*span, buffer.bytes) for span in spans), _alignment(graph, buffer))
 
 
 def _lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:

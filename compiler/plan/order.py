@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.guards import find_flags
 from thimble.compiler.plan.layout import most_shared
 from thimble.compiler.plan.order_search import Block, Step, find_order, peak_bytes
 from thimble.compiler.plan.overlap import node_overlaps
@@ -59,6 +60,8 @@ def memory_of(graph: Graph) -> tuple[list[Step], list[Block]]:
     places = {value: block for block, value in enumerate(homes)}
     overlaps = node_overlaps(graph, views)
     steps = []
+    for step, flag in find_flags(graph).items():
+        after[step] |= {makers[flag.value]}  # else the node would have to run always
     for step, site in enumerate(graph.sites):
         viewed = any(i in views for i in graph.nodes[step].outputs)
         calls = () if viewed else site.lower(Rounding.TFLM)

@@ -95,6 +95,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """A stage that runs only where the graph value `flag`, a single bool that was made before, is `wanted`."""
+
+    stage: int
+    flag: int
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Bytes [start, end) of the arena, which lie in the memory `memory` of the chip, apart from its other blocks.
 
@@ -118,6 +127,8 @@ class Plan:
     `steps` run in order; each stage's steps cover it in order. The nodes that make `views` do nothing at their step;
     the buffer of a view's base lives as long as its views. The arena is divided into `blocks`, one behind the other:
     offsets count through all of them, and no buffer lies in two. Without any, the arena is one block of any RAM.
+    The steps of stages with `guards` are left out by what the values of an inference are; a value that only such a
+    stage makes has a buffer that others may use at the steps that do not run where the stage does.
     """
 
     buffers: tuple[Buffer, ...]
@@ -128,6 +139,7 @@ class Plan:
     bound_bytes: int
     views: tuple[View, ...] = ()
     blocks: tuple[Block, ...] = ()
+    guards: tuple[Guard, ...] = ()
 
     def block_at(self, offset: int) -> Block:
         """The block that holds the byte at an offset."""

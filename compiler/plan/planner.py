@@ -8,6 +8,7 @@ from typing import Protocol
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.cycles import cycle_model
+from thimble.compiler.plan.guards import find_flags
 from thimble.compiler.plan.kernel_fit import KernelFit
 from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.kernels import KernelChoices
@@ -80,7 +81,10 @@ def kernel_frontier(
 
 
 def only_whole(graph: Graph) -> bool:
-    """Whether nodes can only run whole: no tensor has several rows, or one has more than are worth a look."""
+    """Whether nodes can only run whole: no tensor has several rows, one has more than are worth a look, or some nodes
+    run by what flags say, which a schedule by rows does not know of."""
+    if find_flags(graph):
+        return True
     rows = max((v.type.rows for v in graph.values if v.role is not Role.CONSTANT), default=1)
     return rows < 2 or rows > MOST_ROWS
 
@@ -96,7 +100,7 @@ class _Plans(Protocol):
 
 
 def _search(graph: Graph, rounding: Rounding, options: PlanOptions, by_node: bool = False) -> Search:
-    by_rows = options.input_by_rows or not only_whole(graph)
+    by_rows = not find_flags(graph) and (options.input_by_rows or not only_whole(graph))
     layers = None if options.input_by_rows else plan_layers(graph, rounding, options.effort)
     return Search(graph, rounding, options, layers, by_rows, by_node)
 

@@ -10,6 +10,7 @@ import numpy as np
 from thimble.compiler.ir.graph import Role
 from thimble.compiler.plan.exact_layout import EFFORT, place_exactly
 from thimble.compiler.plan.gaps import SCRATCH_ALIGNMENT
+from thimble.compiler.plan.guards import guards_of
 from thimble.compiler.plan.kernels import NodeNeeds
 from thimble.compiler.plan.layout import Part, Request, Slide, arena_bytes, place, step_bounds
 from thimble.compiler.plan.plan import ADDRESSABLE_BYTES, Buffer, BufferKind, Plan, View
@@ -119,6 +120,7 @@ def _place(
         arena_bytes=max(arena_bytes(pieces.requests, placement.offsets), 1),
         bound_bytes=placement.bound_bytes,
         views=tuple(View(*pair) for pair in graph.views.items()),
+        guards=guards_of(graph.graph, [ran.stage for ran in staged.stages]),
     )
     return spread_plan(graph.graph, plan, pieces.requests, pieces.bodies, slides, regions, effort) if regions else plan
 

@@ -22,7 +22,7 @@ static thimble_pixel_sums sum_four(const thimble_pool_2d_params *p, const thimbl
     thimble_pixel_sums sums = {0, 0};
     const int32_t at = w.columns.begin * p->channels + channel;
     const int32_t width = w.columns.end - w.columns.begin;
-    const int in_one = width == p->input_width && input->offsets == 0;
+    const int in_one = width == p->window.input_width && input->offsets == 0;
     const int32_t lines = in_one ? 1 : w.rows.end - w.rows.begin;
     const int32_t pixels = in_one ? width * (w.rows.end - w.rows.begin) : width;
     for (int32_t i = 0; i < lines; i++) {
@@ -47,13 +47,11 @@ void thimble_average_pool_2d_dsp(const thimble_average_pool_2d_dsp_params *param
                                  const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_pool_2d_params *p = params;
     for (int32_t row = first; row < end; row++) {
-        const int32_t image = row / p->output_height;
-        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
+        const int32_t image = thimble_image(p->window, row);
+        const thimble_span rows = thimble_row_span(p->window, row);
         int8_t *out = thimble_row(output, row);
-        for (int32_t x = 0; x < p->output_width; x++) {
-            const int32_t left = x * p->stride_width - p->pad_left;
-            const window w = {image * p->input_height, thimble_window_span(top, p->kernel_height, p->input_height),
-                              thimble_window_span(left, p->kernel_width, p->input_width)};
+        for (int32_t x = 0; x < p->window.output_width; x++) {
+            const window w = {image, rows, thimble_column_span(p->window, x)};
             const int32_t count = (w.rows.end - w.rows.begin) * (w.columns.end - w.columns.begin);
             int32_t c = 0;
             for (; c + 4 <= p->channels; c += 4) {

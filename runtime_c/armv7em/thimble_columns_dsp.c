@@ -77,7 +77,7 @@ static SELDOM void fill(int8_t *to, int32_t value, int32_t bytes) {
  * hold the zero point. */
 static SELDOM void gather(const thimble_columns_dsp_params *p, const int8_t *row, int32_t left, int8_t *to) {
     const int32_t channels = p->input_channels;
-    const int32_t width = p->kernel_width;
+    const int32_t width = p->window.kernel_width;
     if (row == 0) {
         fill(to, p->input_zero_point, width * channels);
         return;
@@ -85,8 +85,9 @@ static SELDOM void gather(const thimble_columns_dsp_params *p, const int8_t *row
     if (p->dilation_width == 1) { /* neighbours in one piece, with the borders on both sides */
         const int32_t right = left + width;
         const int32_t before = left >= 0 ? 0 : (left > -width ? -left : width);
-        const int32_t after =
-            right <= p->input_width ? 0 : (right - p->input_width < width ? right - p->input_width : width);
+        const int32_t after = right <= p->window.input_width
+                                  ? 0
+                                  : (right - p->window.input_width < width ? right - p->window.input_width : width);
         const int32_t inside = width - before - after;
         fill(to, p->input_zero_point, before * channels);
         if (inside > 0) {
@@ -97,7 +98,7 @@ static SELDOM void gather(const thimble_columns_dsp_params *p, const int8_t *row
     }
     for (int32_t kx = 0; kx < width; kx++) {
         const int32_t x = left + kx * p->dilation_width;
-        if (x >= 0 && x < p->input_width) {
+        if (x >= 0 && x < p->window.input_width) {
             copy(to, row + x * channels, channels);
         } else {
             fill(to, p->input_zero_point, channels);
@@ -108,12 +109,12 @@ static SELDOM void gather(const thimble_columns_dsp_params *p, const int8_t *row
 
 /* The input rows under the windows of one output row; null where they lie outside of the input. */
 static int find_lines(const thimble_columns_dsp_params *p, const thimble_rows *input, int32_t y, const int8_t **lines) {
-    const int32_t image = y / p->output_height;
-    int32_t line = (y - image * p->output_height) * p->stride_height - p->pad_top;
+    const int32_t image = thimble_image(p->window, y);
+    int32_t line = thimble_window_top(p->window, y);
     int all_inside = 1;
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-        const int inside = line >= 0 && line < p->input_height;
-        lines[ky] = inside ? (const int8_t *)thimble_row(input, image * p->input_height + line) : 0;
+    for (int32_t ky = 0; ky < p->window.kernel_height; ky++) {
+        const int inside = line >= 0 && line < p->window.input_height;
+        lines[ky] = inside ? (const int8_t *)thimble_row(input, image + line) : 0;
         all_inside = all_inside && inside;
         line += p->dilation_height;
     }
@@ -123,9 +124,9 @@ static int find_lines(const thimble_columns_dsp_params *p, const thimble_rows *i
 /* A window that lies inside of the input, its rows made of whole words, as a column. */
 static __attribute__((noinline)) void inner_column(const thimble_columns_dsp_params *p, const int8_t *const *lines,
                                                    int32_t left, uint32_t *column, int32_t pitch) {
-    const int32_t row_bytes = p->kernel_width * p->input_channels;
+    const int32_t row_bytes = p->window.kernel_width * p->input_channels;
     const int32_t from = left * p->input_channels;
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+    for (int32_t ky = 0; ky < p->window.kernel_height; ky++) {
         widen(p->folded, lines[ky] + from, column, row_bytes / 4, pitch);
         column += row_bytes / 4 * pitch;
     }
@@ -134,9 +135,9 @@ static __attribute__((noinline)) void inner_column(const thimble_columns_dsp_par
 /* A window that lies inside of the input as a column, by way of its bytes in `window`. */
 static __attribute__((noinline)) void copied_column(const thimble_columns_dsp_params *p, const int8_t *const *lines,
                                                     int32_t left, int8_t *window, uint32_t *column, int32_t pitch) {
-    const int32_t row_bytes = p->kernel_width * p->input_channels;
+    const int32_t row_bytes = p->window.kernel_width * p->input_channels;
     int8_t *to = window;
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+    for (int32_t ky = 0; ky < p->window.kernel_height; ky++) {
         copy(to, lines[ky] + left * p->input_channels, row_bytes);
         to += row_bytes;
     }
@@ -146,8 +147,8 @@ static __attribute__((noinline)) void copied_column(const thimble_columns_dsp_pa
 /* Any window as a column, by way of its bytes in `window`. */
 static SELDOM void outer_column(const thimble_columns_dsp_params *p, const int8_t *const *lines, int32_t left,
                                 int8_t *window, uint32_t *column, int32_t pitch) {
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-        gather(p, lines[ky], left, window + ky * p->kernel_width * p->input_channels);
+    for (int32_t ky = 0; ky < p->window.kernel_height; ky++) {
+        gather(p, lines[ky], left, window + ky * p->window.kernel_width * p->input_channels);
     }
     widen(p->folded, window, column, p->depth / 4, pitch);
 }
@@ -164,8 +165,8 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
     const thimble_columns_dsp_params *p = params;
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
-    const int32_t last_inside = p->input_width - p->kernel_width;
-    const int by_words = p->kernel_width * p->input_channels % 4 == 0;
+    const int32_t last_inside = p->window.input_width - p->window.kernel_width;
+    const int by_words = p->window.kernel_width * p->input_channels % 4 == 0;
     int8_t *outputs[THIMBLE_MAX_COLUMNS];
     const int8_t *lines[THIMBLE_MAX_KERNEL_HEIGHT];
     thimble_matmul_job job = {
@@ -181,14 +182,14 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
     job.shift = p->shift;
     job.spare = scratch + (2 * p->columns + 1) * p->depth / 4;
     int32_t columns = 0;
-    int32_t left_over = (end - first) * p->output_width;
+    int32_t left_over = (end - first) * p->window.output_width;
     int32_t wanted = portion(p, left_over);
     for (int32_t y = first; y < end; y++) {
         const int inner_row = find_lines(p, input, y, lines) && p->dilation_width == 1;
         int8_t *row = thimble_row(output, y);
-        int32_t left = -p->pad_left;
-        for (int32_t x = 0; x < p->output_width; x++) {
-            const int is_last = y + 1 == end && x + 1 == p->output_width;
+        int32_t left = -p->window.pad_left;
+        for (int32_t x = 0; x < p->window.output_width; x++) {
+            const int is_last = y + 1 == end && x + 1 == p->window.output_width;
             do { /* the last column is made again where its group is not full */
                 const int grouped = columns < wanted / 4 * 4;
                 const int32_t pitch = grouped ? THIMBLE_GROUP_PITCH : THIMBLE_SINGLE_PITCH;
@@ -212,7 +213,7 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
                 columns = 0;
             }
             row += p->output_channels;
-            left += p->stride_width;
+            left += p->window.stride_width;
         }
     }
 }
@@ -220,8 +221,8 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
 /* One row of a window as a column of a panel, by way of its bytes in `window` where it reaches over a border. */
 static void part_column(const thimble_columns_dsp_params *p, const int8_t *row, int32_t left, int8_t *window,
                         uint32_t *column) {
-    const int32_t words = p->kernel_width * p->input_channels / 4;
-    const int is_inside = row != 0 && left >= 0 && left <= p->input_width - p->kernel_width;
+    const int32_t words = p->window.kernel_width * p->input_channels / 4;
+    const int is_inside = row != 0 && left >= 0 && left <= p->window.input_width - p->window.kernel_width;
     const int8_t *from = window;
     if (is_inside && p->dilation_width == 1) {
         from = row + left * p->input_channels;
@@ -233,17 +234,16 @@ static void part_column(const thimble_columns_dsp_params *p, const int8_t *row, 
 
 /* The input row under row `ky` of the windows of output row y; null outside of the input. */
 static const int8_t *find_line(const thimble_columns_dsp_params *p, const thimble_rows *input, int32_t y, int32_t ky) {
-    const int32_t image = y / p->output_height;
-    const int32_t line = (y - image * p->output_height) * p->stride_height - p->pad_top + ky * p->dilation_height;
-    const int inside = line >= 0 && line < p->input_height;
-    return inside ? (const int8_t *)thimble_row(input, image * p->input_height + line) : 0;
+    const int32_t line = thimble_window_top(p->window, y) + ky * p->dilation_height;
+    const int inside = line >= 0 && line < p->window.input_height;
+    return inside ? (const int8_t *)thimble_row(input, thimble_image(p->window, y) + line) : 0;
 }
 
 void thimble_partial_columns_dsp(const thimble_columns_dsp_params *params, thimble_partial_matmul_function matmul,
                                  const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
                                  const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_columns_dsp_params *p = params;
-    const int32_t row_bytes = p->kernel_width * p->input_channels;
+    const int32_t row_bytes = p->window.kernel_width * p->input_channels;
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     int8_t *outputs[4];
@@ -263,19 +263,19 @@ void thimble_partial_columns_dsp(const thimble_columns_dsp_params *params, thimb
     int8_t *window = (int8_t *)(job.sums + (p->output_channels + 1) / 2 * 8);
     int32_t y = first;
     int32_t x = 0;
-    for (int32_t pixels = (end - first) * p->output_width; pixels > 0; pixels -= 4) {
+    for (int32_t pixels = (end - first) * p->window.output_width; pixels > 0; pixels -= 4) {
         for (int32_t i = 0; i < 4; i++) { /* behind the last pixel comes the last one again */
             outputs[i] = (int8_t *)thimble_row(output, y) + x * p->output_channels;
             rows[i] = y;
-            lefts[i] = x * p->stride_width - p->pad_left;
-            if (x + 1 < p->output_width) {
+            lefts[i] = thimble_window_left(p->window, x);
+            if (x + 1 < p->window.output_width) {
                 x++;
             } else if (y + 1 < end) {
                 x = 0;
                 y++;
             }
         }
-        for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+        for (int32_t ky = 0; ky < p->window.kernel_height; ky++) {
             for (int32_t i = 0; i < 4; i++) {
                 part_column(p, find_line(p, input, rows[i], ky), lefts[i], window, scratch + i);
             }

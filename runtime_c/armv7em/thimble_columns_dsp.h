@@ -7,6 +7,7 @@
 
 #include "thimble_matmul_dsp.h"
 #include "thimble_rows.h"
+#include "thimble_window.h"
 
 /* Most columns of one matrix product. */
 #define THIMBLE_MAX_COLUMNS 16
@@ -19,20 +20,11 @@
 
 /* Sizes in elements. */
 typedef struct {
-    int32_t input_height;
-    int32_t input_width;
     int32_t input_channels;
-    int32_t kernel_height;
-    int32_t kernel_width;
-    int32_t stride_height;
-    int32_t stride_width;
+    thimble_window window;
+    int32_t output_channels; /* at least 2 */
     int32_t dilation_height;
     int32_t dilation_width;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t output_height;
-    int32_t output_width;
-    int32_t output_channels; /* at least 2 */
     int32_t input_zero_point;
     int32_t output_min;
     int32_t output_max;

@@ -43,13 +43,11 @@ void thimble_max_pool_2d_dsp(const thimble_max_pool_2d_dsp_params *params, const
     const uint32_t low = (uint32_t)(p->output_min & 0xFF) * 0x01010101u;
     const uint32_t high = (uint32_t)(p->output_max & 0xFF) * 0x01010101u;
     for (int32_t row = first; row < end; row++) {
-        const int32_t image = row / p->output_height;
-        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
+        const int32_t image = thimble_image(p->window, row);
+        const thimble_span rows = thimble_row_span(p->window, row);
         int8_t *out = thimble_row(output, row);
-        for (int32_t x = 0; x < p->output_width; x++) {
-            const int32_t left = x * p->stride_width - p->pad_left;
-            const window w = {image * p->input_height, thimble_window_span(top, p->kernel_height, p->input_height),
-                              thimble_window_span(left, p->kernel_width, p->input_width)};
+        for (int32_t x = 0; x < p->window.output_width; x++) {
+            const window w = {image, rows, thimble_column_span(p->window, x)};
             int32_t c = 0;
             for (; c + 4 <= p->channels; c += 4) {
                 const uint32_t most = thimble_max_bytes(max_of_four(p, input, w, c), low);

@@ -7,6 +7,7 @@
 
 #include "thimble_dsp.h"
 #include "thimble_rows.h"
+#include "thimble_window.h"
 
 /* Channels whose planes lie side by side. */
 #define THIMBLE_PLANE_LANES 4
@@ -15,18 +16,9 @@
 #define THIMBLE_MAX_OUTPUT_ROWS 28
 #define THIMBLE_MAX_PLANE_ROWS 32
 
-/* Sizes in elements. */
+/* Sizes in elements. Where rows are the image's columns (`turned`), heights and widths are exchanged. */
 typedef struct {
-    int32_t input_height;
-    int32_t input_width;
-    int32_t kernel_height;
-    int32_t kernel_width;
-    int32_t stride_height;
-    int32_t stride_width;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t output_height;
-    int32_t output_width;
+    thimble_window window;
     int32_t channels;
     int32_t input_zero_point;
     int32_t output_min;
@@ -45,17 +37,17 @@ typedef struct {
     int32_t special_at;    /* then: where among them the scale bits stand, or the last shift less 1 */
     int32_t constants_at;  /* the packed word at which bias and multiplier stand */
     int32_t common_addend; /* addends without 2^(scale bits - 2), before that shift where each channel has its own */
+    int32_t no_addend;     /* sums begin with all that is to be added, and all are scaled by 2^(scale bits) */
+    int32_t turned;        /* whether rows are columns: of one image, whose rows lie one behind the other */
 } thimble_planes_dsp_params;
 
 /* All channels of some output rows, four at a time; the generated assembly reads the fields in this order.
  * planes   (rows, row_words, 4) pairs of elements, the first one of a row under the first tap of its first output
  * packed   (channels, channel_words): for each kernel row words of two weights, word i taps i and i + 1; then bias,
- *          multiplier, addend and, where each channel has its own, shift. Or weights as bytes, row by row, and one byte
- *          more; then bias and multiplier. Of weights below 8 bits each kernel row begins at a byte
- * outputs  the output rows
- * weights  scratch behind the planes, where words of two weights are made from bytes
- * inputs   the input rows that are inside of the image
- * to       the first word of the planes that holds a pixel of the first of these */
+ *          multiplier, unless there is none addend and, where each channel has its own, shift. Or weights as bytes, row
+ * by row, and one byte more; then bias and multiplier. Of weights below 8 bits each kernel row begins at a byte outputs
+ * the output rows weights  scratch behind the planes, where words of two weights are made from bytes inputs   the input
+ * rows that are inside of the image to       the first word of the planes that holds a pixel of the first of these */
 typedef struct {
     uint32_t *planes;
     const int32_t *packed;

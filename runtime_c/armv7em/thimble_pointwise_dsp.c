@@ -1,36 +1,50 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_pointwise_dsp.h"
 
-/* Four pixels `step` bytes apart, side by side; returns the place behind them. Where channels are no whole words, the
- * last word of a pixel reaches into the next one: what is multiplied by the zeros behind a pixel's weights does not
- * matter. That of the last pixel reaches back instead, so that nothing is read beyond it. */
-static inline uint32_t *widen_four(int32_t folded, const int8_t *from, int32_t step, int32_t channels, uint32_t *to) {
-    for (int32_t words = channels / 4; words > 0; words--) {
-        thimble_put_grouped_word(folded, to, thimble_load_4(from));
-        thimble_put_grouped_word(folded, to + 1, thimble_load_4(from + step));
-        thimble_put_grouped_word(folded, to + 2, thimble_load_4(from + 2 * step));
-        thimble_put_grouped_word(folded, to + 3, thimble_load_4(from + 3 * step));
-        from += 4;
-        to += 8;
-    }
-    const int32_t rest = channels % 4;
-    if (rest != 0) {
-        thimble_put_grouped_word(folded, to, thimble_load_4(from));
-        thimble_put_grouped_word(folded, to + 1, thimble_load_4(from + step));
-        thimble_put_grouped_word(folded, to + 2, thimble_load_4(from + 2 * step));
-        thimble_put_grouped_word(folded, to + 3, thimble_load_4(from + 3 * step + rest - 4) >> (8 * (4 - rest)));
-        to += 8;
-    }
-    return to;
+/* A firmware has one of the two functions that widen: in each of them `folded` is to be a constant. */
+#define THIMBLE_INLINE static inline __attribute__((always_inline))
+
+/* A word of each of four pixels, side by side: loads come first, so that they pipeline. */
+THIMBLE_INLINE void put_four(int32_t folded, uint32_t *to, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    thimble_put_grouped_word(folded, to, a);
+    thimble_put_grouped_word(folded, to + 1, b);
+    thimble_put_grouped_word(folded, to + 2, c);
+    thimble_put_grouped_word(folded, to + 3, d);
 }
 
-static inline uint32_t *widen(int32_t folded, const thimble_pointwise_dsp_params *p, const int8_t *from, int32_t pixels,
-                              uint32_t *to) {
+/* Pixels `step` bytes apart, four at a time side by side; returns the place behind them. Where channels are no whole
+ * words, the last word of a pixel reaches into the next one: what is multiplied by the zeros behind a pixel's weights
+ * does not matter. That of the last pixel reaches back instead, so that nothing is read beyond it. The last four may be
+ * some of those before. */
+THIMBLE_INLINE uint32_t *widen(int32_t folded, const thimble_pointwise_dsp_params *p, const int8_t *from,
+                               int32_t pixels, uint32_t *to) {
     const int32_t step = p->stride_width * p->input_channels;
+    const int32_t two = 2 * step;
+    const int32_t rest = p->input_channels & 3;
+    const int32_t words = p->input_channels >> 2;
+    const int32_t gap = step - 4 * words;
+    const int32_t back = (-pixels & 3) * step;
     for (int32_t left = pixels; left > 0; left -= 4) {
-        const int8_t *four = from + (left < 4 ? (left - 4) * step : 0);
-        to = widen_four(folded, four, step, p->input_channels, to);
-        from += 4 * step;
+        if (left < 4) {
+            from -= back;
+        }
+        const int8_t *last = from + two + step;
+        for (int32_t word = words; word > 0; word--) {
+            const uint32_t a = thimble_load_4(from);
+            const uint32_t b = thimble_load_4(from + step);
+            const uint32_t c = thimble_load_4(from + two);
+            const uint32_t d = thimble_load_4(last);
+            put_four(folded, to, a, b, c, d);
+            from += 4;
+            last += 4;
+            to += 8;
+        }
+        if (rest != 0) {
+            put_four(folded, to, thimble_load_4(from), thimble_load_4(from + step), thimble_load_4(from + two),
+                     thimble_load_4(last + rest - 4) >> (8 * (4 - rest)));
+            to += 8;
+        }
+        from = last + gap;
     }
     return to;
 }

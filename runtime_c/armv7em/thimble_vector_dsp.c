@@ -57,7 +57,7 @@ static void vector_portable(const thimble_vector_dsp_params *p, const thimble_ve
     const thimble_sums_form form = {scaled, p->scale_bits, p->rounds_ties, clamps, 0};
     const thimble_tail tail = {form.clamps, job->ceiling, job->offset};
     const int32_t step_words = 16 / p->weight_bits;
-    const int32_t steps = (int32_t)(job->row_end - job->row) / step_words;
+    const int32_t steps = (p->depth * p->weight_bits + 31) / 32;
     const int32_t *block = job->weights;
     for (int32_t first = 0; first < job->channels; first += p->block) {
         const int32_t channel = first + p->block > job->channels ? job->channels - p->block : first;
@@ -66,7 +66,13 @@ static void vector_portable(const thimble_vector_dsp_params *p, const thimble_ve
             uint32_t sum = (uint32_t)block[i];
             for (int32_t step = 0; step < steps; step++) {
                 const uint32_t weights = (uint32_t)block[p->block * (1 + step) + i];
-                sum += step_sum(p, form, job->row + step * step_words, weights);
+                const uint32_t *words = (const uint32_t *)job->row + step * step_words;
+                uint32_t widened[2];
+                if (p->direct) {
+                    thimble_put_word(p->folded, widened, thimble_load_4((const int8_t *)job->row + 4 * step));
+                    words = widened;
+                }
+                sum += step_sum(p, form, words, weights);
             }
             const int32_t *own = p->shares_constants ? job->constants : constants + 3 * i;
             job->output[channel + i] = thimble_sums_output(form, tail, sum, own);
@@ -91,7 +97,12 @@ void thimble_vector_dsp(const thimble_vector_dsp_params *params, thimble_vector_
         .offset = offset * 0x01010101u,
     };
     for (int32_t row = 0; row < p->rows; row++) {
-        job.row_end = widen_row(p, input, scratch);
+        if (p->direct) {
+            job.row = input;
+            job.row_end = input + p->depth;
+        } else {
+            job.row_end = widen_row(p, input, scratch);
+        }
         job.output = output;
 #if defined(__ARM_FEATURE_DSP)
         function(&job);

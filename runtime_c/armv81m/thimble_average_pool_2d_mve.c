@@ -10,13 +10,11 @@ void thimble_average_pool_2d_mve(const thimble_average_pool_2d_mve_params *param
                                  const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_pool_2d_params *p = params;
     for (int32_t row = first; row < end; row++) {
-        const int32_t image = row / p->output_height;
-        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
-        const thimble_span rows = thimble_window_span(top, p->kernel_height, p->input_height);
+        const int32_t image = thimble_image(p->window, row);
+        const thimble_span rows = thimble_row_span(p->window, row);
         int8_t *out = thimble_row(output, row);
-        for (int32_t x = 0; x < p->output_width; x++) {
-            const int32_t left = x * p->stride_width - p->pad_left;
-            const thimble_span columns = thimble_window_span(left, p->kernel_width, p->input_width);
+        for (int32_t x = 0; x < p->window.output_width; x++) {
+            const thimble_span columns = thimble_column_span(p->window, x);
             const int32_t width = columns.end - columns.begin;
             const int32_t count = (rows.end - rows.begin) * width;
             for (int32_t c = 0; c < p->channels; c += LANES) {
@@ -24,7 +22,7 @@ void thimble_average_pool_2d_mve(const thimble_average_pool_2d_mve_params *param
                 const int32_t at = columns.begin * p->channels + c;
                 int16x8_t sums = vdupq_n_s16(0);
                 for (int32_t y = rows.begin; y < rows.end; y++) {
-                    const int8_t *line = thimble_row(input, image * p->input_height + y);
+                    const int8_t *line = thimble_row(input, image + y);
                     sums = thimble_add_pixels_mve(sums, line + at, width, p->channels, active);
                 }
                 int16_t totals[LANES];

@@ -23,17 +23,17 @@ static int32_t larger(int32_t a, int32_t b) {
 
 /* The input rows under the kernel where its first row lies at row `top` of an image that begins at row `image`. */
 static void find_rows(windows *w, int32_t image, int32_t top) {
-    for (int32_t ky = 0; ky < w->p->kernel_height; ky++) {
+    for (int32_t ky = 0; ky < w->p->window.kernel_height; ky++) {
         const int32_t y = top + ky * w->p->dilation_height;
-        w->rows[ky] = y >= 0 && y < w->p->input_height ? thimble_row(w->input, image + y) : 0;
+        w->rows[ky] = y >= 0 && y < w->p->window.input_height ? thimble_row(w->input, image + y) : 0;
     }
 }
 
 /* The taps of a row of a dilated window whose first column is `left`, one behind the other. */
 static void copy_taps(const thimble_windows_mve_params *p, const int8_t *row, int32_t left, int8_t *to) {
     const int32_t channels = p->input_channels;
-    for (int32_t x = left; x < left + p->kernel_width * p->dilation_width; x += p->dilation_width) {
-        if (x >= 0 && x < p->input_width) {
+    for (int32_t x = left; x < left + p->window.kernel_width * p->dilation_width; x += p->dilation_width) {
+        if (x >= 0 && x < p->window.input_width) {
             thimble_copy_mve(to, row + x * channels, channels);
         } else {
             thimble_fill_mve(to, p->input_zero_point, channels);
@@ -45,10 +45,10 @@ static void copy_taps(const thimble_windows_mve_params *p, const int8_t *row, in
 /* Window `which` of the pair, of output column `x`, as a copy, with zero points in the border. */
 static void copy_window(windows *w, int which, int32_t x) {
     const thimble_windows_mve_params *p = w->p;
-    const int32_t left = x * p->stride_width - p->pad_left;
-    const int32_t first = smaller(larger(-left, 0), p->kernel_width); /* columns [first, end) lie inside */
-    const int32_t end = larger(smaller(p->kernel_width, p->input_width - left), first);
-    const int32_t bytes = p->kernel_width * p->input_channels;
+    const int32_t left = thimble_window_left(p->window, x);
+    const int32_t first = smaller(larger(-left, 0), p->window.kernel_width); /* columns [first, end) lie inside */
+    const int32_t end = larger(smaller(p->window.kernel_width, p->window.input_width - left), first);
+    const int32_t bytes = p->window.kernel_width * p->input_channels;
     const int32_t before = first * p->input_channels;
     const int32_t inside = (end - first) * p->input_channels;
     const int32_t pitch = p->row_parts == 0 ? bytes : p->row_parts * p->segment_bytes;
@@ -56,7 +56,7 @@ static void copy_window(windows *w, int which, int32_t x) {
     for (int32_t i = 0; i < w->segments; i++) {
         w->places[i].place[which] = to + i * p->segment_bytes;
     }
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+    for (int32_t ky = 0; ky < p->window.kernel_height; ky++) {
         const int8_t *row = w->rows[ky];
         if (row == 0) {
             thimble_fill_mve(to, p->input_zero_point, bytes);
@@ -75,15 +75,15 @@ static void copy_window(windows *w, int which, int32_t x) {
 /* Window `which` of the pair, of output column `x`, where it lies in the input. */
 static void place_window(windows *w, int which, int32_t x) {
     const thimble_windows_mve_params *p = w->p;
-    const int32_t left = (x * p->stride_width - p->pad_left) * p->input_channels;
+    const int32_t left = thimble_window_left(p->window, x) * p->input_channels;
     thimble_segment_mve *segment = w->places;
     int32_t *advance = w->advance;
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+    for (int32_t ky = 0; ky < p->window.kernel_height; ky++) {
         const int8_t *row = w->rows[ky];
         const int8_t *from = row == 0 ? w->border : row + left;
         for (int32_t part = 0; part < p->row_parts; part++) {
             segment++->place[which] = from;
-            *advance++ = row == 0 ? 0 : 2 * p->stride_width * p->input_channels;
+            *advance++ = row == 0 ? 0 : 2 * p->window.stride_width * p->input_channels;
             from += p->segment_bytes;
         }
     }
@@ -110,8 +110,8 @@ static void make_row(windows *w, thimble_pair_function_mve function, const thimb
     const thimble_windows_mve_params *p = w->p;
     const int32_t channels = p->output_channels;
     int inside = 0; /* whether both windows of the pair before lie in the input */
-    for (int32_t x = 0; x < p->output_width; x += 2) {
-        const int32_t second = smaller(x + 1, p->output_width - 1);
+    for (int32_t x = 0; x < p->window.output_width; x += 2) {
+        const int32_t second = smaller(x + 1, p->window.output_width - 1);
         if (inside && second > x && second < p->inside_end) {
             advance_windows(w);
         } else {
@@ -136,12 +136,12 @@ void thimble_windows_mve(const thimble_windows_mve_params *params, thimble_pair_
     const thimble_windows_mve_params *p = params;
     const int32_t blocks = (p->output_channels + 3) / 4;
     const int32_t parts = p->row_parts * p->segment_bytes;
-    const int32_t window_bytes = p->row_parts == 0 ? p->segment_bytes : p->kernel_height * parts;
+    const int32_t window_bytes = p->row_parts == 0 ? p->segment_bytes : p->window.kernel_height * parts;
     int8_t *copies = scratch + 8 * blocks + parts;
     windows w = {
         .p = p,
         .input = input,
-        .segments = p->row_parts == 0 ? 1 : p->kernel_height * p->row_parts,
+        .segments = p->row_parts == 0 ? 1 : p->window.kernel_height * p->row_parts,
         .border = scratch + 8 * blocks,
         .copies = {copies, copies + window_bytes},
     };
@@ -155,8 +155,7 @@ void thimble_windows_mve(const thimble_windows_mve_params *params, thimble_pair_
     };
     thimble_fill_mve(scratch + 8 * blocks, p->input_zero_point, parts);
     for (int32_t row = first; row < end; row++) {
-        const int32_t image = row / p->output_height;
-        find_rows(&w, image * p->input_height, (row - image * p->output_height) * p->stride_height - p->pad_top);
+        find_rows(&w, thimble_image(p->window, row), thimble_window_top(p->window, row));
         make_row(&w, function, &job, thimble_row(output, row));
     }
 }

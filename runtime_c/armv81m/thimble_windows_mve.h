@@ -7,6 +7,7 @@
 
 #include "thimble_requantize_mve.h"
 #include "thimble_rows.h"
+#include "thimble_window.h"
 
 /* Most segments of a window: what the places of two windows take of the stack. */
 #define THIMBLE_MAX_SEGMENTS 24
@@ -18,20 +19,11 @@
  * each is a multiple of 16 bytes long, those of a row lie one behind the other. What a segment holds behind a row of
  * the window meets weights of 0. */
 typedef struct {
-    int32_t input_height;
-    int32_t input_width;
     int32_t input_channels;
-    int32_t kernel_height;
-    int32_t kernel_width;
-    int32_t stride_height;
-    int32_t stride_width;
+    int32_t output_channels;
+    thimble_window window;
     int32_t dilation_height;
     int32_t dilation_width;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t output_height;
-    int32_t output_width;
-    int32_t output_channels;
     int32_t input_zero_point;
     int32_t output_zero_point;
     int32_t output_min;

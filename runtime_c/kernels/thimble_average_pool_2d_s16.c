@@ -23,16 +23,14 @@ void thimble_average_pool_2d_s16(const thimble_average_pool_2d_s16_params *param
                                  const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_average_pool_2d_s16_params *p = params;
     for (int32_t row = first; row < end; row++) {
-        const int32_t image = row / p->output_height;
-        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
-        const thimble_span rows = thimble_window_span(top, p->kernel_height, p->input_height);
+        const int32_t image = thimble_image(p->window, row);
+        const thimble_span rows = thimble_row_span(p->window, row);
         int16_t *out = thimble_row(output, row);
-        for (int32_t x = 0; x < p->output_width; x++) {
-            const int32_t left = x * p->stride_width - p->pad_left;
-            const thimble_span columns = thimble_window_span(left, p->kernel_width, p->input_width);
+        for (int32_t x = 0; x < p->window.output_width; x++) {
+            const thimble_span columns = thimble_column_span(p->window, x);
             const int32_t count = (rows.end - rows.begin) * (columns.end - columns.begin);
             for (int32_t c = 0; c < p->channels; c++) {
-                const int32_t sum = window_sum(p, input, image * p->input_height, rows, columns, c);
+                const int32_t sum = window_sum(p, input, image, rows, columns, c);
                 const int32_t value = thimble_rounded_mean(sum, count);
                 *out++ = (int16_t)thimble_clamp(value, p->output_min, p->output_max);
             }

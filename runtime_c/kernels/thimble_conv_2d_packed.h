@@ -22,7 +22,7 @@ static inline int32_t thimble_conv_2d_packed_sum(const thimble_conv_2d_packed_pa
     int32_t y = image + rows.position;
     for (int32_t ky = rows.begin; ky < rows.end; ky++) {
         thimble_packed_run in = {thimble_row(input, y), runs.first, bits.input};
-        thimble_packed_run w = {weights, ky * p->kernel_width * p->group_channels + first_weight, bits.weights};
+        thimble_packed_run w = {weights, ky * p->window.kernel_width * p->group_channels + first_weight, bits.weights};
         for (int32_t run = 0; run < runs.count; run++) {
             sum += thimble_packed_dot(in, p->input_zero_point, w, runs.length);
             in.first += runs.step;
@@ -49,21 +49,19 @@ static inline void thimble_conv_2d_packed(const thimble_conv_2d_packed_params *p
     const thimble_conv_2d_packed_params *p = &copy;
     const int32_t outputs_per_group = p->output_channels / (p->input_channels / p->group_channels);
     const int32_t kernel_bytes =
-        thimble_packed_bytes(p->kernel_height * p->kernel_width * p->group_channels, bits.weights);
+        thimble_packed_bytes(p->window.kernel_height * p->window.kernel_width * p->group_channels, bits.weights);
     const int32_t pixel = thimble_packed_pixel(p->input_channels, bits.input);
     for (int32_t row = first; row < end; row++) {
-        const int32_t image = row / p->output_height;
-        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
-        const thimble_taps rows = thimble_taps_inside(top, p->kernel_height, p->dilation_height, p->input_height);
+        const int32_t image = thimble_image(p->window, row);
+        const thimble_taps rows = thimble_row_taps(p->window, p->dilation_height, row);
         thimble_packed_writer out = {thimble_row(output, row), 0, 0};
-        for (int32_t x = 0; x < p->output_width; x++) {
-            const int32_t left = x * p->stride_width - p->pad_left;
-            const thimble_taps columns = thimble_taps_inside(left, p->kernel_width, p->dilation_width, p->input_width);
+        for (int32_t x = 0; x < p->window.output_width; x++) {
+            const thimble_taps columns = thimble_column_taps(p->window, p->dilation_width, x);
             const thimble_runs seen = thimble_runs_under(columns, pixel, p->group_channels);
             for (int32_t o = 0; o < p->output_channels; o++) {
                 thimble_runs runs = seen;
                 runs.first += o / outputs_per_group * p->group_channels;
-                const int32_t sum = bias[o] + thimble_conv_2d_packed_sum(p, input, image * p->input_height, rows, runs,
+                const int32_t sum = bias[o] + thimble_conv_2d_packed_sum(p, input, image, rows, runs,
                                                                          (const uint8_t *)weights + o * kernel_bytes,
                                                                          columns.begin * p->group_channels, bits);
                 const int32_t value =

@@ -13,7 +13,7 @@ static int64_t window_sum(const thimble_conv_2d_s16_params *p, const thimble_row
     for (int32_t ky = rows.begin; ky < rows.end; ky++) {
         const int16_t *line = thimble_row(input, y);
         int32_t at = runs.first;
-        int32_t weight = ky * p->kernel_width * p->group_channels;
+        int32_t weight = ky * p->window.kernel_width * p->group_channels;
         for (int32_t run = 0; run < runs.count; run++) {
             const int16_t *in = line + at;
             const int8_t *w = weights + weight;
@@ -33,22 +33,19 @@ void thimble_conv_2d_s16(const thimble_conv_2d_s16_params *params, const thimble
                          const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_conv_2d_s16_params *p = params;
     const int32_t outputs_per_group = p->output_channels / (p->input_channels / p->group_channels);
-    const int32_t kernel_size = p->kernel_height * p->kernel_width * p->group_channels;
+    const int32_t kernel_size = p->window.kernel_height * p->window.kernel_width * p->group_channels;
     for (int32_t row = first; row < end; row++) {
-        const int32_t image = row / p->output_height;
-        const int32_t top = (row - image * p->output_height) * p->stride_height - p->pad_top;
-        const thimble_taps rows = thimble_taps_inside(top, p->kernel_height, p->dilation_height, p->input_height);
+        const int32_t image = thimble_image(p->window, row);
+        const thimble_taps rows = thimble_row_taps(p->window, p->dilation_height, row);
         int16_t *out = thimble_row(output, row);
-        for (int32_t x = 0; x < p->output_width; x++) {
-            const int32_t left = x * p->stride_width - p->pad_left;
-            const thimble_taps columns = thimble_taps_inside(left, p->kernel_width, p->dilation_width, p->input_width);
+        for (int32_t x = 0; x < p->window.output_width; x++) {
+            const thimble_taps columns = thimble_column_taps(p->window, p->dilation_width, x);
             const thimble_runs pixel = thimble_runs_under(columns, p->input_channels, p->group_channels);
             const int8_t *w = weights + columns.begin * p->group_channels;
             for (int32_t o = 0; o < p->output_channels; o++) {
                 thimble_runs runs = pixel;
                 runs.first += o / outputs_per_group * p->group_channels;
-                const int64_t sum =
-                    bias[o] + window_sum(p, input, image * p->input_height, rows, runs, w + o * kernel_size);
+                const int64_t sum = bias[o] + window_sum(p, input, image, rows, runs, w + o * kernel_size);
                 const int32_t value = p->wide_sums != 0 ? thimble_requantize_wide(sum, multipliers[o], shifts[o])
                                                         : thimble_requantize((int32_t)sum, multipliers[o], shifts[o]);
                 *out++ = (int16_t)thimble_clamp(value, p->output_min, p->output_max);

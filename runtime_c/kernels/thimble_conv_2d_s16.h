@@ -5,24 +5,16 @@
 #include <stdint.h>
 
 #include "thimble_rows.h"
+#include "thimble_window.h"
 
 /* Sizes in elements; output limits in [-32768, 32767]. */
 typedef struct {
-    int32_t input_height;
-    int32_t input_width;
     int32_t input_channels;
+    int32_t output_channels;
     int32_t group_channels; /* input channels that one output channel sees; divides input_channels */
-    int32_t kernel_height;
-    int32_t kernel_width;
-    int32_t stride_height;
-    int32_t stride_width;
+    thimble_window window;
     int32_t dilation_height;
     int32_t dilation_width;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t output_height;
-    int32_t output_width;
-    int32_t output_channels;
     int32_t wide_sums; /* 1: 64-bit sums and 16-bit multipliers; 0: sums modulo 2^32 and 32-bit multipliers */
     int32_t output_min;
     int32_t output_max;

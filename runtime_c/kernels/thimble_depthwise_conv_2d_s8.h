@@ -5,24 +5,16 @@
 #include <stdint.h>
 
 #include "thimble_rows.h"
+#include "thimble_window.h"
 
 /* Sizes in elements; zero points and output limits in [-128, 127]. */
 typedef struct {
-    int32_t input_height;
-    int32_t input_width;
     int32_t input_channels;
+    int32_t output_channels;
     int32_t multiplier; /* output channels of each input channel */
-    int32_t kernel_height;
-    int32_t kernel_width;
-    int32_t stride_height;
-    int32_t stride_width;
+    thimble_window window;
     int32_t dilation_height;
     int32_t dilation_width;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t output_height;
-    int32_t output_width;
-    int32_t output_channels;
     int32_t input_zero_point;
     int32_t output_zero_point;
     int32_t output_min;

@@ -5,6 +5,35 @@
 
 #include <stdint.h>
 
+/* How a kernel slides over images of rows and columns, in elements: one window for each element of the output. */
+typedef struct {
+    int32_t input_height;
+    int32_t input_width;
+    int32_t kernel_height;
+    int32_t kernel_width;
+    int32_t stride_height;
+    int32_t stride_width;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t output_height;
+    int32_t output_width;
+} thimble_window;
+
+/* The input row at which the image of output row `row` begins; rows are those of all images. */
+static inline int32_t thimble_image(thimble_window window, int32_t row) {
+    return row / window.output_height * window.input_height;
+}
+
+/* Where in its image the windows of output row `row` begin: above it where that is negative. */
+static inline int32_t thimble_window_top(thimble_window window, int32_t row) {
+    return row % window.output_height * window.stride_height - window.pad_top;
+}
+
+/* The column at which the windows of output column `x` begin. */
+static inline int32_t thimble_window_left(thimble_window window, int32_t x) {
+    return x * window.stride_width - window.pad_left;
+}
+
 /* The taps [begin, end) of a window that lie inside of an axis, none where both are 0. */
 typedef struct {
     int32_t begin;
@@ -30,6 +59,16 @@ static inline thimble_taps thimble_taps_inside(int32_t start, int32_t kernel, in
         }
     }
     return taps;
+}
+
+/* The taps inside of the rows of its image, of the windows of output row `row`. */
+static inline thimble_taps thimble_row_taps(thimble_window window, int32_t dilation, int32_t row) {
+    return thimble_taps_inside(thimble_window_top(window, row), window.kernel_height, dilation, window.input_height);
+}
+
+/* The taps inside of the input's columns, of the windows of output column `x`. */
+static inline thimble_taps thimble_column_taps(thimble_window window, int32_t dilation, int32_t x) {
+    return thimble_taps_inside(thimble_window_left(window, x), window.kernel_width, dilation, window.input_width);
 }
 
 /* What a window sees of one input row: `count` runs of `length` neighbouring elements, from element `first` on. */

@@ -10,18 +10,18 @@ typedef struct {
 /* The line under row `y` of a window, null outside of the input. */
 static const int8_t *line_under(const thimble_panel_scalar_params *p, const thimble_rows *input,
                                 const thimble_pixel *pixel, int32_t y) {
-    const int32_t row = pixel->y * p->stride_height - p->pad_top + y * p->dilation_height;
-    return row >= 0 && row < p->input_height ? thimble_row(input, pixel->image + row) : 0;
+    const int32_t row = pixel->y * p->window.stride_height - p->window.pad_top + y * p->dilation_height;
+    return row >= 0 && row < p->window.input_height ? thimble_row(input, pixel->image + row) : 0;
 }
 
 /* Whether a window has no column outside of the input, and no gaps. */
 static int is_joined(const thimble_panel_scalar_params *p, int32_t left) {
-    return p->dilation_width == 1 && left >= 0 && left + p->kernel_width <= p->input_width;
+    return p->dilation_width == 1 && left >= 0 && left + p->window.kernel_width <= p->window.input_width;
 }
 
 static tap_bytes bytes_under(const thimble_panel_scalar_params *p, const int8_t *line, int32_t column,
                              const int8_t *border) {
-    const int inside = line && column >= 0 && column < p->input_width;
+    const int inside = line && column >= 0 && column < p->window.input_width;
     const tap_bytes found = {inside ? line + column * p->input_channels : border, inside};
     return found;
 }
@@ -40,12 +40,12 @@ void thimble_panel_scalar(const thimble_panel_scalar_params *params, const thimb
                           const thimble_pixel *low, const thimble_pixel *high, uint32_t *panel, int32_t step) {
     const thimble_panel_scalar_params *p = params;
     const int8_t border = (int8_t)p->input_zero_point;
-    const int32_t low_left = low->x * p->stride_width - p->pad_left;
-    const int32_t high_left = high->x * p->stride_width - p->pad_left;
+    const int32_t low_left = thimble_window_left(p->window, low->x);
+    const int32_t high_left = thimble_window_left(p->window, high->x);
     const int joined = is_joined(p, low_left) && is_joined(p, high_left);
-    const int32_t runs = joined ? 1 : p->kernel_width;
-    const int32_t length = joined ? p->kernel_width * p->input_channels : p->input_channels;
-    for (int32_t y = 0; y < p->kernel_height; y++) {
+    const int32_t runs = joined ? 1 : p->window.kernel_width;
+    const int32_t length = joined ? p->window.kernel_width * p->input_channels : p->input_channels;
+    for (int32_t y = 0; y < p->window.kernel_height; y++) {
         const int8_t *low_line = line_under(p, input, low, y);
         const int8_t *high_line = line_under(p, input, high, y);
         for (int32_t x = 0; x < runs; x++) {

@@ -6,23 +6,15 @@
 #include <stdint.h>
 
 #include "thimble_rows.h"
+#include "thimble_window.h"
 
 /* Sizes in elements; zero points and output limits in [-128, 127]. */
 typedef struct {
-    int32_t input_height;
-    int32_t input_width;
     int32_t input_channels;
-    int32_t kernel_height;
-    int32_t kernel_width;
-    int32_t stride_height;
-    int32_t stride_width;
+    int32_t output_channels;
+    thimble_window window;
     int32_t dilation_height;
     int32_t dilation_width;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t output_height;
-    int32_t output_width;
-    int32_t output_channels;
     int32_t input_zero_point;
     int32_t output_zero_point;
     int32_t output_min;
@@ -40,19 +32,18 @@ typedef struct {
 
 /* The first pixel of an output row. */
 static inline thimble_pixel thimble_first_pixel(const thimble_panel_scalar_params *p, int32_t row) {
-    const int32_t image = row / p->output_height;
-    const thimble_pixel pixel = {row, 0, row - image * p->output_height, image * p->input_height};
+    const thimble_pixel pixel = {row, 0, row % p->window.output_height, thimble_image(p->window, row)};
     return pixel;
 }
 
 /* The pixel behind another. */
 static inline thimble_pixel thimble_next_pixel(const thimble_panel_scalar_params *p, thimble_pixel pixel) {
-    if (++pixel.x == p->output_width) {
+    if (++pixel.x == p->window.output_width) {
         pixel.x = 0;
         pixel.row++;
-        if (++pixel.y == p->output_height) {
+        if (++pixel.y == p->window.output_height) {
             pixel.y = 0;
-            pixel.image += p->input_height;
+            pixel.image += p->window.input_height;
         }
     }
     return pixel;

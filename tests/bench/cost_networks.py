@@ -96,10 +96,33 @@ def pooled(rng: Rng, seed: int) -> bytes:
     return g.finish(g.average_pool(x), g.mean(x), g.mean(most), g.average_pool(most))
 
 
+def depthwise(rng: Rng, seed: int) -> bytes:
+    """Depthwise layers one behind the other: on images, on narrow ones, and on steps in time, one pixel wide."""
+    g = CalibratedBuilder(seed)
+    height, narrow, wide = (int(rng.integers(low, high)) for low, high in ((8, 48), (2, 6), (6, 48)))
+    width = (1, 1, narrow, wide, wide, wide, narrow, wide)[seed % 8]
+    x = g.input(1, height, width, _channels(rng, 128 if width < 6 else 48))
+    for _ in range(6):
+        side = int(rng.choice([3, 3, 5, 7]))
+        tall = min(int(rng.integers(3, 18)), g.shape(x)[1])
+        stride = 2 if rng.random() < 0.3 and width > 1 and g.shape(x)[1] > 5 else 1
+        x = g.depthwise(x, (tall, 1) if width == 1 else side, stride)
+    return g.finish(x)
+
+
+def converted(rng: Rng, seed: int) -> bytes:
+    """Inputs of real numbers."""
+    g = CalibratedBuilder(seed)
+    size = int(rng.integers(8, 32))
+    x = g.real_input(1, size, size, int(rng.choice([1, 3, 8])))
+    return g.finish(g.conv(x, 4))
+
+
 FAMILIES: tuple[Callable[[Rng, int], bytes], ...] = (mobile, residual, spoken, connected)
 
 
 ATTENTION_NETWORKS, POOLED_NETWORKS = range(1000, 1004), range(1100, 1108)
+DEPTHWISE_NETWORKS, CONVERTED_NETWORKS = range(1200, 1208), range(1300, 1307)
 """Numbers of networks of kinds that the families have too few of."""
 
 
@@ -110,4 +133,8 @@ def network(number: int) -> bytes:
         return attention(rng, number)
     if number in POOLED_NETWORKS:
         return pooled(rng, number)
+    if number in DEPTHWISE_NETWORKS:
+        return depthwise(rng, number)
+    if number in CONVERTED_NETWORKS:
+        return converted(rng, number)
     return FAMILIES[number % len(FAMILIES)](rng, number)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels
+from thimble.codegen.project import generate_project
+from thimble.compiler.driver import ram_cache
 from thimble.compiler.driver.build_folder import import_model, optimize
-from thimble.compiler.driver.layer_bench import measure_graph
+from thimble.compiler.driver.layer_bench import NAME, NodeCycles, measure_project
 from thimble.compiler.driver.options import Io
+from thimble.compiler.driver.tuned_cache import write_text
 from thimble.compiler.ir.errors import DoesNotFit
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.kernel_work import NodeWork, Work
+from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_layers
 from thimble.compiler.plan.row_graph import row_graph
 from thimble.compiler.plan.row_plan import plan_runs
 from thimble.compiler.plan.runs import Recipe, Run
 from thimble.targets.model import Target
+from thimble.targets.sim.cache import cache_dir
 
 ROUNDING = Rounding.TFLM
 
@@ -85,31 +91,58 @@ class Samples:
     step_cycles: float | None
 
 
-def load_graph(data: bytes, name: str) -> Graph:
-    """A model's graph, all passes done, with an int8 interface."""
-    return optimize(import_model(data, Path(f"{name}.tflite")), io=Io.INT8)[0]
+def load_graph(data: bytes, name: str, io: Io = Io.INT8) -> Graph:
+    """A model's graph, all passes done, by default with an int8 interface."""
+    return optimize(import_model(data, Path(f"{name}.tflite")), io=io)[0]
+
+
+def with_kernels(graph: Graph, target: Target, variant: Variant) -> Graph:
+    """A network with the kernels of a variant."""
+    settings = KernelSettings(variant.kernels, variant.winograd_bytes, variant.compact)
+    return choose_kernels(graph, target, settings, variant.limit_bytes)
+
+
+def kernels_of(graph: Graph, target: Target, variant: Variant) -> set[str]:
+    """The kernels that a network has in a variant."""
+    found = set()
+    for site in with_kernels(graph, target, variant).sites:
+        whole = variant.rows is None or site.op.rows(site) is None
+        found |= {call.kernel for call in (site.lower(ROUNDING) if whole else site.lower_rows(ROUNDING))}
+    return found
 
 
 def sample(graph: Graph, target: Target, variant: Variant) -> Samples:
     """Build and run a network. Raises DoesNotFit where it is too large for the chip."""
-    settings = KernelSettings(variant.kernels, variant.winograd_bytes, variant.compact)
-    graph = choose_kernels(graph, target, settings, variant.limit_bytes)
+    graph = with_kernels(graph, target, variant)
     if variant.rows is None:
         plan = plan_layers(graph, ROUNDING, 0.0)
     else:
         rows = row_graph(graph, ROUNDING, False)
         plan = plan_runs(rows, [Run(i, i + 1, Recipe(variant.rows)) for i in range(len(rows.nodes))], 0.0)
-    measured = measure_graph(graph, plan, target, ROUNDING)
+    cycles, nodes = measured_once(graph, plan, target)
     layers = []
-    for index, (site, node) in enumerate(zip(graph.sites, measured.nodes, strict=True)):
+    for index, (site, node) in enumerate(zip(graph.sites, nodes, strict=True)):
         if node is not None:
             work = NodeWork.of(site, ROUNDING)
             whole = variant.rows is None or not work.by_rows
             rows_a_call = None if whole else work.size.steps / node.calls
             output = str(site.outputs[0].type) if site.outputs else ""
             layers.append(Sample(graph.name, index, site.op.name, output, work, node.calls, rows_a_call, node.cycles))
-    own = measured.cycles - sum(node.cycles for node in measured.nodes if node is not None)
+    own = cycles - sum(node.cycles for node in nodes if node is not None)
     return Samples(tuple(layers), None if variant.rows is None else own / len(plan.steps))
+
+
+def measured_once(graph: Graph, plan: Plan, target: Target) -> tuple[int, tuple[NodeCycles | None, ...]]:
+    """Cycles of a plan's firmware and of its nodes; those of the very same firmware are kept, so that a fit that was
+    stopped goes on where it was."""
+    project = generate_project(graph, plan, target, NAME, ROUNDING)
+    file = cache_dir() / "cost_samples" / f"{ram_cache.key_of(project, target).replace(' ', '-')}.json"
+    if not file.is_file():
+        found = measure_project(project, graph, target)
+        nodes = [None if node is None else [node.cycles, node.calls] for node in found.nodes]
+        write_text(file, json.dumps({"cycles": found.cycles, "nodes": nodes}) + "\n")
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    return kept["cycles"], tuple(None if node is None else NodeCycles(*node) for node in kept["nodes"])
 
 
 def sample_all(jobs: Sequence[tuple[Graph, Target, Variant]], workers: int) -> Iterator[Samples | None]:

@@ -1,25 +1,33 @@
 """`make fit-costs`: measure random networks on the simulator, fit the cost model, write compiler/plan/costs.json.
 
-`python -m tests.bench.fit_costs [TARGET ...]` fits a chip of each core, or those named. The fit minimizes relative
-errors with costs that are not negative; layers that fit badly count less (iteratively reweighted least squares), so
-that it is the usual error that becomes small.
+`python -m tests.bench.fit_costs [TARGET ...] [--only ENTRY ...]` fits a chip of each core, or those named; with --only,
+these entries alone, to the layers that have them. What was measured is kept, so that a run that was stopped goes on
+where it was. The fit minimizes relative errors with costs that are not negative; layers that fit badly count less
+(iteratively reweighted least squares), so that it is the usual error that becomes small.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from rich.progress import track
 
-from tests.bench.cost_networks import ATTENTION_NETWORKS, POOLED_NETWORKS, network
-from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, load_graph, sample_all
+from tests.bench.cost_networks import (
+    ATTENTION_NETWORKS,
+    CONVERTED_NETWORKS,
+    DEPTHWISE_NETWORKS,
+    POOLED_NETWORKS,
+    network,
+)
+from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, kernels_of, load_graph, sample_all
 from thimble.codegen.kernels import KernelFamily
 from thimble.codegen.tuned import FAMILY
+from thimble.compiler.driver.options import Io
 from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, CycleModel
 from thimble.compiler.plan.kernel_work import COUNTS
 from thimble.targets.model import Target, list_targets, load_target
@@ -38,6 +46,16 @@ DENSE_RUNS = tuple(run for run in OWN if run.rows is None and (run.winograd_byte
 
 POOLED_RUNS = (PLAIN[0], PLAIN[1], OWN[0], OWN[5], OWN[6])
 ATTENTION_RUNS = (PLAIN[0], OWN[0], Variant(KernelFamily.AUTO, 1024), Variant(KernelFamily.AUTO, 256))
+
+CONVERTED_RUNS = (PLAIN[0], OWN[0])
+DEPTHWISE_RUNS = (
+    *(Variant(KernelFamily.AUTO, limit) for limit in (None, 0)),
+    *(Variant(KernelFamily.AUTO, 0, rows) for rows in (1, 3)),
+    Variant(KernelFamily.AUTO, None, 2),
+    Variant(KernelFamily.AUTO, compact=True),
+    *(Variant(KernelFamily.AUTO, None, rows, compact=True) for rows in (1, 4, 8)),
+)
+OTHER_DEPTHWISE_RUNS = (DEPTHWISE_RUNS[0], DEPTHWISE_RUNS[1], DEPTHWISE_RUNS[5], DEPTHWISE_RUNS[7])
 
 LEAST_SAMPLES = 6
 """Kernels with fewer samples have no entry of their own."""
@@ -112,10 +130,14 @@ def errors_of(fitted: dict[str, Any], samples: Sequence[Sample]) -> dict[str, fl
     return {entry: round(100 * float(np.median(found)), 1) for entry, found in sorted(by_entry.items())}
 
 
-def measure(target: Target, variants: Sequence[Variant], networks: Iterable[int]) -> list[Samples]:
-    """The samples of all networks in all variants on a chip."""
-    graphs = [load_graph(network(number), f"random_{number}") for number in networks]
+def measure(
+    target: Target, variants: Sequence[Variant], networks: Iterable[int], only: Sequence[str] = ()
+) -> list[Samples]:
+    """The samples of all networks in all variants on a chip; of those builds alone that have kernels of `only`."""
+    io = {number: Io.MODEL if number in CONVERTED_NETWORKS else Io.INT8 for number in networks}
+    graphs = [load_graph(network(number), f"random_{number}", io[number]) for number in io]
     jobs = [(graph, target, variant) for graph in graphs for variant in variants]
+    jobs = [job for job in jobs if not only or any(entry_of(kernel) in only for kernel in kernels_of(*job))]
     workers = os.cpu_count() or 1
     made = track(sample_all(jobs, workers), target.name, total=len(jobs))
     return [samples for samples in made if samples is not None]
@@ -126,29 +148,52 @@ def core_of(target: str) -> str:
     return load_target(target).core.partition("-max")[0].partition("-small")[0]
 
 
-def costs_of(target: Target) -> dict[str, Any]:
-    """What costs.json holds of a target."""
-    if target.name == REFERENCE:
-        made = measure(target, REFERENCE_RUNS, range(NETWORKS)) + measure(target, DENSE_RUNS, DENSE_NETWORKS)
-    else:
-        made = measure(target, OTHER_RUNS, range(OTHER_NETWORKS))
-    made += measure(target, ATTENTION_RUNS, ATTENTION_NETWORKS) + measure(target, POOLED_RUNS, POOLED_NETWORKS)
-    samples = [sample for run in made for sample in run.layers]
+def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
+    """What is measured on a chip: ways to build, and the networks that are built so."""
+    many = [(REFERENCE_RUNS, range(NETWORKS)), (DENSE_RUNS, DENSE_NETWORKS)]
+    some = [(OTHER_RUNS, range(OTHER_NETWORKS))]
+    kinds = [(ATTENTION_RUNS, ATTENTION_NETWORKS), (POOLED_RUNS, POOLED_NETWORKS)]
+    if target.name != REFERENCE:
+        return [*some, *kinds, (OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[:4]), (CONVERTED_RUNS[1:], CONVERTED_NETWORKS)]
+    return [*many, *kinds, (DEPTHWISE_RUNS, DEPTHWISE_NETWORKS), (CONVERTED_RUNS, CONVERTED_NETWORKS)]
+
+
+def costs_of(target: Target, known: dict[str, Any], only: Sequence[str] = ()) -> dict[str, Any]:
+    """What costs.json holds of a target, of which some entries alone may be fitted anew.
+
+    Those of kernels for fewer bits stay, which fit_narrow.py fits.
+    """
+    made = [found for variants, networks in runs_of(target) for found in measure(target, variants, networks, only)]
+    samples = [s for run in made for s in run.layers if not only or any(entry_of(k) in only for k, _ in s.amounts())]
     fitted = fit_kernels(samples)
+    errors = errors_of(fitted, samples)
+    kept = {entry: costs for entry, costs in known.get("kernels", {}).items() if only or entry.endswith("_packed")}
+    found = {
+        "kernels": kept | fitted["kernels"],
+        "samples": (known["samples"] if only else {}) | fitted["samples"],
+        "median_error_percent": (known["median_error_percent"] if only else {}) | errors,
+    }
+    if only:
+        return known | found
     steps = [run.step_cycles for run in made if run.step_cycles is not None]
-    return {"step": significant(float(np.median(steps))), **fitted, "median_error_percent": errors_of(fitted, samples)}
+    narrow = {key: value for key, value in known.items() if key.startswith("narrow")}
+    return narrow | found | {"step": significant(float(np.median(steps))), OTHERS: fitted[OTHERS]}
 
 
-def main(names: Sequence[str]) -> None:
-    """Fit, and write; costs of targets that are not named stay."""
+def main(names: Sequence[str], only: Sequence[str] = ()) -> None:
+    """Fit, and write; costs of targets, and with `only` of entries, that are not named stay."""
     record = json.loads(COSTS.read_text(encoding="utf-8")) if COSTS.is_file() else {"targets": {}}
     record["source"] = "random networks (tests/bench/cost_networks.py), one inference on zeros: `make fit-costs`"
     measured = {core_of(name): name for name in MEASURED}
     record["like"] = {name: measured[core_of(name)] for name in list_targets() if core_of(name) in measured}
     for name in names or MEASURED:
-        record["targets"][name] = costs_of(load_target(name))
+        record["targets"][name] = costs_of(load_target(name), record["targets"].get(name, {}), only)
         COSTS.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("targets", nargs="*", metavar="TARGET")
+    arguments.add_argument("--only", nargs="+", default=[], metavar="ENTRY")
+    given = arguments.parse_args()
+    main(given.targets, given.only)

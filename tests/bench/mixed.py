@@ -1,7 +1,9 @@
-"""`python -m tests.bench.mixed [vww ic] [--reduce F] [--weights int8] [--learned] [--vdqs]`: int8 models in fewer bits.
+"""`python -m tests.bench.mixed [vww ic] [--reduce F] [--weights int8] [--learned --jpegs N] [--vdqs [--dynamic]]`
+measures models in fewer bits.
 
 vww: four calibration sets of 250 images of vww01, which have none in common; each is scored on the other 750. ic: 1,000
-CIFAR training JPEGs, scored on ic01 and on 1,000 CIFAR test JPEGs drawn once, beside what the int8 model has there.
+CIFAR training JPEGs, or as many as `--jpegs` says, scored on ic01 and on 1,000 CIFAR test JPEGs drawn once, beside what
+the int8 model has there.
 Everything runs in the integer reference.
 """
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from tests.bench.quantization_data import SEED, arrays_of, decode, model_path
 from thimble.compiler.driver.build_folder import import_model, read_file
+from thimble.compiler.driver.quantize_search import LOW_WIDTHS
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array
 from thimble.quantize.calibration import Calibration
@@ -42,8 +45,8 @@ class Split:
     evaluations: tuple[tuple[str, Array, Array], ...]
 
 
-def splits_of(task: str) -> Iterator[Split]:
-    """The splits of a task; needs the data folder."""
+def splits_of(task: str, jpegs: int = JPEGS) -> Iterator[Split]:
+    """The splits of a task, for ic with so many calibration images; needs the data folder."""
     if task == "vww":
         data = arrays_of("eval/vww01_int8")
         inputs = ((data["x"].astype(np.float32) + 128) * np.float32(1 / 255))[:, None]
@@ -54,7 +57,7 @@ def splits_of(task: str) -> Iterator[Split]:
             yield Split(f"vww {part[0]}", inputs[np.sort(part)], ((name, inputs[scored], data["y"][scored]),))
         return
     train, test, clean = (arrays_of(n) for n in ("train/cifar10_jpg_train", "train/cifar10_jpg_test", "eval/ic01_int8"))
-    given = np.random.default_rng(SEED).permutation(len(train["y"]))[:JPEGS]
+    given = np.random.default_rng(SEED).permutation(len(train["y"]))[:jpegs]
     scored = np.random.default_rng(SEED).permutation(len(test["y"]))[:JPEGS]
     yield Split(
         "ic",
@@ -78,11 +81,14 @@ def search(graph: Graph, split: Split, arguments: argparse.Namespace) -> tuple[G
     before = bit_operations(graph)(Bits())
     calibration = Calibration((split.calibration,))
     if arguments.vdqs:
-        found = narrow_patches(graph, calibration, (4, 2), weight=arguments.entropy_weight, phi=arguments.phi)
+        asked = {"weight": arguments.entropy_weight, "phi": arguments.phi, "by_data": arguments.dynamic}
+        found = narrow_patches(graph, calibration, (4, 2), **asked)
         choice = found.choice
         text = f"{before / choice.chosen:.2f} x layers, {choice.by_patches / choice.chosen:.2f} x patches"
+        text += f" (at worst {before / choice.worst:.2f}, {choice.by_patches / choice.worst:.2f})"
         return found.graph, f"{text}, {sum(choice.outliers)} of {len(choice.outliers)} patches with outliers"
-    widths = Widths((4,), () if arguments.weights == "int8" else (4,))
+    low = LOW_WIDTHS[arguments.fewest_bits]
+    widths = Widths(low, () if arguments.weights == "int8" else low)
     limits = Limits(factor=arguments.reduce)
     made = Search(graph, calibration, limits, bit_operations(graph), widths, arguments.learned).run()
     constants, live = weight_bytes(graph), activation_bytes(graph)
@@ -97,8 +103,11 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", metavar="|".join(MODELS))
     parser.add_argument("--reduce", type=float, default=None)
     parser.add_argument("--weights", choices=["int8", "mixed"], default="mixed")
+    parser.add_argument("--fewest-bits", type=int, choices=list(LOW_WIDTHS), default=4)
     parser.add_argument("--learned", action="store_true")
+    parser.add_argument("--jpegs", type=int, default=JPEGS, help="calibration images of ic, at most 20,000")
     parser.add_argument("--vdqs", action="store_true")
+    parser.add_argument("--dynamic", action="store_true", help="patches classed by their values")
     parser.add_argument("--phi", type=float, default=PHI)
     parser.add_argument("--entropy-weight", type=float, default=LAMBDA)
     arguments = parser.parse_args()
@@ -108,7 +117,7 @@ def main() -> None:
         graph = reduced(given)
         factor = bit_operations(given)(Bits()) / bit_operations(graph)(Bits())
         print(f"{task}: constant channels removed, {factor:.2f} x fewer bit operations in 8 bits")
-        for split in splits_of(task):
+        for split in splits_of(task, arguments.jpegs):
             start = time.process_time()
             made, text = search(graph, split, arguments)
             print(f"{split.name}: {text}, {time.process_time() - start:.0f} CPU s", flush=True)

@@ -9,15 +9,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from thimble.compiler.driver.build_folder import import_model, read_file
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.ir.graph import Graph, Role
-from thimble.compiler.ir.types import DType, QuantParams
+from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.sigmoid import Logistic
 from thimble.compiler.ops.softmax import Softmax
-from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights
+from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights, on_fewer_levels
 from thimble.quantize.weights import has_weights
 
 
@@ -35,16 +33,9 @@ def narrowed(graph: Graph, weight_bits: int, activation_bits: int) -> Graph:
         for index, value in enumerate(graph.values):
             quant = value.type.quant
             if value.role is Role.ACTIVATION and value.type.dtype is DType.INT8 and quant and index not in fixed:
-                values[index] = on_fewer_levels(quant, DType(f"int{activation_bits}"))
+                dtype = DType(f"int{activation_bits}")
+                values[index] = NarrowValue(dtype, on_fewer_levels(quant, dtype))
     return narrow(graph, weights, values).graph
-
-
-def on_fewer_levels(quant: QuantParams, dtype: DType) -> NarrowValue:
-    """The same range in a narrower type."""
-    low, high = dtype.range
-    step = 256 // (high - low + 1)
-    zero = int(np.clip(round((quant.zero_point + 128) / step) + low, low, high))
-    return NarrowValue(dtype, QuantParams((float(np.float32(quant.scale * step)),), (zero,)))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The table of docs/memory.md: CPU seconds of planning for each MLPerf model, in all forms that can be asked for.
+"""The table of docs/memory.md: CPU seconds of planning for each MLPerf model, in every form.
 
 `python -m tests.bench.planning [NAME ...]` reads and plans all models, or those named, and writes their rows.
 """

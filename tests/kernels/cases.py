@@ -13,6 +13,7 @@ from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Site, Value
 from thimble.compiler.ir.operator import FirstRow, KernelCall, Rounding
 from thimble.compiler.ir.types import DType
+from thimble.compiler.passes.fuse_additions import fuse_additions
 
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
@@ -32,7 +33,7 @@ def draw_cases(operator: str, count: int, find: Find) -> list[Case]:
     cases: list[Case] = []
     for seed in range(20 * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        graph = import_tflite(DRAWS[operator](rng), f"{operator} {seed}")
+        graph = fuse_additions(import_tflite(DRAWS[operator](rng), f"{operator} {seed}"))
         (site,) = graph.sites
         whole = bool(rng.random() < 0.5)
         plain = plain_call(site, whole)

@@ -32,6 +32,29 @@ def _scaled_output(rng: Rng, x_scale: float, w_scales: np.ndarray, taps: int) ->
 
 def conv_2d(rng: Rng) -> bytes:
     """Convolution: pointwise, dense, with 1 or 3 input channels, of any stride, padding and number of channels."""
+    m = ModelBuilder()
+    x, y, _ = _convolution(m, rng)
+    m.interface([x], [y])
+    return m.build()
+
+
+def conv_2d_add(rng: Rng) -> bytes:
+    """The same, and ADD or SUB of its output and another tensor."""
+    m = ModelBuilder()
+    x, between, shape = _convolution(m, rng)
+    other = m.tensor(shape, np.int8, m.scale_of(between) * float(np.float32(10 ** rng.uniform(-1, 1))), zero_point(rng))
+    operands = [between, other] if rng.random() < 0.5 else [other, between]
+    larger = max(m.scale_of(between), m.scale_of(other))
+    y = m.tensor(shape, np.int8, larger * float(np.float32(10 ** rng.uniform(-0.3, 0.7))), zero_point(rng))
+    operator = str(rng.choice(["ADD", "ADD", "SUB"]))
+    options = {"ADD": "AddOptions", "SUB": "SubOptions"}[operator]
+    m.op(operator, operands, [y], options, fusedActivationFunction=activation_code(rng))
+    m.interface([x, other], [y])
+    return m.build()
+
+
+def _convolution(m: ModelBuilder, rng: Rng) -> tuple[int, int, tuple[int, ...]]:
+    """Input and output of a convolution that is drawn into a model, and the output's shape."""
     kernel_h, kernel_w = (1, 1) if rng.random() < 0.4 else (int(k) for k in rng.integers(1, 6, 2))
     depth = int(rng.choice([1, 3, 4, 8, 16, 32, int(rng.integers(1, 40))]))
     channels = int(rng.choice([2, 8, 16, int(rng.integers(1, 24))]))
@@ -41,7 +64,6 @@ def conv_2d(rng: Rng) -> bytes:
     width = _size(rng, (kernel_w - 1) * dilation + 1)
     padding, out_size = same_or_valid(rng)
     batch = int(rng.choice([1, 1, 2]))
-    m = ModelBuilder()
     x = m.tensor((batch, height, width, depth), np.int8, scale(rng), zero_point(rng))
     w, w_scales = weights(m, rng, (channels, kernel_h, kernel_w, depth), axis=0)
     b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
@@ -52,8 +74,7 @@ def conv_2d(rng: Rng) -> bytes:
         "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=stride_h, strideW=stride_w, padding=padding,
         dilationHFactor=dilation, dilationWFactor=dilation, fusedActivationFunction=activation_code(rng),
     )  # fmt: skip
-    m.interface([x], [y])
-    return m.build()
+    return x, y, (*shape, channels)
 
 
 def first_conv_2d(rng: Rng) -> bytes:
@@ -320,6 +341,7 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "average_pool_2d": partial(pool_2d, "AVERAGE_POOL_2D"),
     "batch_matmul": batch_matmul,
     "conv_2d": conv_2d,
+    "conv_2d_add": conv_2d_add,
     "first_conv_2d": first_conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,

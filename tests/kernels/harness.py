@@ -24,6 +24,7 @@ from thimble.compiler.ir.operator import (
     KernelCall,
     Output,
     OutputRows,
+    Overlap,
     Scratch,
     Table,
 )
@@ -79,18 +80,19 @@ class _CaseMaker:
         self._regions: list[Region] = []
         self._free: list[Region] = []
         self._contents: list[tuple[Region, np.ndarray | None, np.ndarray]] = []
-        self._over: Region | None = None  # where the output lies, over the input
-        self._input = Region(0, 0)
+        self._over: Region | None = None  # where the output lies, over the input number `_under`
+        self._input, self._under = Region(0, 0), 0
         self._lines: list[str] = []
         self._statics: list[str] = []
         self._next = ALIGN
 
     def make(self, call: KernelCall, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> Case:
         name = f"case_{self._number}"
-        if self._whole and call.overlaps and len(inputs) == 1 and self._site.overlaps():
-            self._put_over_input(inputs[0], outputs[0], call.ahead_bytes)
         operands = iter(inputs)
         data = [None if v is None or v.role is Role.CONSTANT else next(operands) for v in self._site.inputs]
+        overlaps = self._site.overlaps() if self._whole and call.overlaps else ()
+        if overlaps:  # of several the last one, such as that of a residual
+            self._put_over_input(overlaps[-1], data[overlaps[-1].input], outputs[0], call.ahead_bytes)
         arguments = [self._argument(argument, data, outputs, name) for argument in call.arguments]
         fields = ", ".join(f".{field} = {c_text.literal(value)}" for field, value in call.params)
         self._statics.append(f"static const thimble_{call.kernel}_params {name}_params = {{{fields}}};")
@@ -151,19 +153,19 @@ class _CaseMaker:
         assert data is not None
         raw = np.frombuffer(to_bytes(np.ascontiguousarray(data), value.type.dtype), np.uint8)
         if isinstance(argument, Input | Output):
-            region = self._put(raw, is_input)
+            region = self._put(raw, argument)
             const = "const " if is_input else ""
             return f"({const}{value.type.dtype.c_name} *)(void *)(memory + {region.offset})"
         rows, row_bytes = value.type.rows, value.type.row_bytes
         label = f"{'input' if is_input else 'output'}_{argument.index}"
         if self._whole:
-            region = self._put(raw, is_input)
+            region = self._put(raw, argument)
             fields = f".base = memory + {region.offset}, .row_bytes = {row_bytes}"
             self._lines.append(f"    const thimble_rows {label} = {{{fields}}};")
             return f"&{label}"
         regions: dict[int, Region] = {}
         for row in self._rng.permutation(rows):
-            regions[int(row)] = self._put(raw[row * row_bytes : (row + 1) * row_bytes], is_input)
+            regions[int(row)] = self._put(raw[row * row_bytes : (row + 1) * row_bytes], argument)
         offsets = ", ".join(str(regions[row].offset // 4) for row in range(rows))
         self._statics.append(f"static const uint16_t {name}_{label}[] = {{{offsets}}};")
         self._lines.append(f"    const thimble_rows {label} = {{.base = memory, .offsets = {name}_{label}}};")
@@ -174,10 +176,11 @@ class _CaseMaker:
         self._statics.append(f"static const {c_text.c_type(data)} {name}[] = {{{values}}};")
         return name
 
-    def _put_over_input(self, data: np.ndarray, output: np.ndarray, ahead: int) -> None:
+    def _put_over_input(self, overlap: Overlap, data: np.ndarray | None, output: np.ndarray, ahead: int) -> None:
         """Place the output over the input, as far as the operator's overlap allows; what is left of that is free."""
-        (overlap,) = self._site.overlaps()
-        raw = np.frombuffer(to_bytes(data, self._site.input(0).type.dtype), np.uint8)
+        assert data is not None
+        self._under = overlap.input
+        raw = np.frombuffer(to_bytes(data, self._site.input(overlap.input).type.dtype), np.uint8)
         made = np.frombuffer(to_bytes(output, self._site.output().type.dtype), np.uint8)
         behind = -(-(overlap.distance + ahead) // 4) * 4
         first, shift = max(-behind, 0), max(behind, 0)
@@ -190,8 +193,9 @@ class _CaseMaker:
         self._contents.append((self._input, raw, raw))
         self._contents.append((self._over, None, made))
 
-    def _put(self, raw: np.ndarray, is_input: bool) -> Region:
-        if self._over is not None:
+    def _put(self, raw: np.ndarray, argument: InputRows | OutputRows | Input | Output) -> Region:
+        is_input = isinstance(argument, InputRows | Input)
+        if self._over is not None and (not is_input or argument.index == self._under):
             return self._input if is_input else self._over
         region = self._place(raw.size)
         self._contents.append((region, raw if is_input else np.full(raw.size, GUARD, np.uint8), raw))

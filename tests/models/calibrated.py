@@ -43,6 +43,14 @@ class CalibratedBuilder:
         self._inputs.append(index)
         return index
 
+    def real_input(self, *shape: int) -> int:
+        """An input of real numbers, and QUANTIZE behind it."""
+        index = self.input(*shape)
+        given = self._model.tensor(shape, np.float32)
+        self._model.op("QUANTIZE", [given], [index])
+        self._inputs[-1] = given
+        return index
+
     def shape(self, tensor: int) -> tuple[int, ...]:
         """The shape of an activation."""
         return self._real[tensor].shape
@@ -55,10 +63,10 @@ class CalibratedBuilder:
         fields = {"padding": SAME, "strideH": stride, "strideW": stride, "dilationHFactor": 1, "dilationWFactor": 1}
         return self._weighted("CONV_2D", "Conv2DOptions", x, levels, sums, 0, activation, **fields)
 
-    def depthwise(self, x: int, kernel: int = 3, stride: int = 1, activation: int = RELU6) -> int:
-        """DEPTHWISE_CONV_2D of multiplier 1."""
-        channels = self.shape(x)[3]
-        levels = self._rng.integers(-127, 128, (1, kernel, kernel, channels))
+    def depthwise(self, x: int, kernel: int | tuple[int, int] = 3, stride: int = 1, activation: int = RELU6) -> int:
+        """DEPTHWISE_CONV_2D of multiplier 1; `kernel` is its side, or height and width."""
+        channels, sides = self.shape(x)[3], (kernel, kernel) if isinstance(kernel, int) else kernel
+        levels = self._rng.integers(-127, 128, (1, *sides, channels))
         sums = _convolve_depthwise(self._real[x], levels, stride)
         fields = {"padding": SAME, "strideH": stride, "strideW": stride, "depthMultiplier": 1}
         fields |= {"dilationHFactor": 1, "dilationWFactor": 1}
@@ -190,33 +198,35 @@ class CalibratedBuilder:
         return index
 
 
-def _padded(x: Float, kernel: int, stride: int) -> tuple[Float, int, int]:
+def _padded(x: Float, kernel: Sequence[int], stride: int) -> tuple[Float, int, int]:
     """x (1, H, W, C) with the zeros that SAME pads, and the output's height and width."""
     sides, outputs = [], []
-    for size in x.shape[1:3]:
+    for size, taps in zip(x.shape[1:3], kernel, strict=True):
         made = -(-size // stride)
-        missing = max((made - 1) * stride + kernel - size, 0)
+        missing = max((made - 1) * stride + taps - size, 0)
         sides.append((missing // 2, missing - missing // 2))
         outputs.append(made)
     return np.pad(x, ((0, 0), *sides, (0, 0))), outputs[0], outputs[1]
 
 
-def _taps(x: Float, kernel: int, stride: int) -> Sequence[tuple[int, int, Float]]:
+def _taps(x: Float, kernel: Sequence[int], stride: int) -> Sequence[tuple[int, int, Float]]:
     """Row and column of each tap of a window, with the inputs (H, W, C) that lie under it."""
     padded, height, width = _padded(x, kernel, stride)
     rows, columns = stride * (height - 1) + 1, stride * (width - 1) + 1
     return [
-        (i, j, padded[0, i : i + rows : stride, j : j + columns : stride]) for i in range(kernel) for j in range(kernel)
+        (i, j, padded[0, i : i + rows : stride, j : j + columns : stride])
+        for i in range(kernel[0])
+        for j in range(kernel[1])
     ]
 
 
 def _convolve(x: Float, weights: Float, stride: int) -> Float:
     """x (1, H, W, C) by weights (O, K, K, C): (1, H', W', O)."""
     real = weights.astype(np.float32)
-    return sum(part @ real[:, i, j].T for i, j, part in _taps(x, weights.shape[1], stride))[None]
+    return sum(part @ real[:, i, j].T for i, j, part in _taps(x, weights.shape[1:3], stride))[None]
 
 
 def _convolve_depthwise(x: Float, weights: Float, stride: int) -> Float:
     """x (1, H, W, C) by weights (1, K, K, C): (1, H', W', C)."""
     real = weights.astype(np.float32)
-    return sum(part * real[0, i, j] for i, j, part in _taps(x, weights.shape[1], stride))[None]
+    return sum(part * real[0, i, j] for i, j, part in _taps(x, weights.shape[1:3], stride))[None]

@@ -19,10 +19,10 @@ from thimble.compiler.importers.onnx import import_onnx
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.packing import pack
-from thimble.compiler.ir.types import DType, QuantParams
+from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.executor import Executor
 from thimble.compiler.passes.float_pipeline import prepare
-from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights
+from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights, on_fewer_levels
 from thimble.quantize.quantizer import Method, quantize_graph
 from thimble.quantize.weights import has_weights
 
@@ -39,15 +39,8 @@ def narrowed(weights: DType, activations: DType | None) -> Graph:
     for index, value in enumerate(graph.values):
         inner = value.role is Role.ACTIVATION and value.type.dtype is DType.INT8 and index not in graph.outputs
         if activations is not None and inner:
-            values[index] = NarrowValue(activations, _on_fewer_levels(value.type.quant, activations))
+            values[index] = NarrowValue(activations, on_fewer_levels(value.quant, activations))
     return narrow(graph, chosen, values).graph
-
-
-def _on_fewer_levels(quant: QuantParams | None, dtype: DType) -> QuantParams:
-    assert quant is not None
-    low, high = dtype.range
-    step = 256 // (high - low + 1)
-    return QuantParams((quant.scale * step,), ((quant.zero_point + 128) // step + low,))
 
 
 def _layers(graph: Graph) -> list[tuple[object, ...]]:

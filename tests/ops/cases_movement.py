@@ -395,6 +395,22 @@ def call_once(rng: np.random.Generator) -> bytes:
     return finish(m, [], [])
 
 
+def select(rng: np.random.Generator, dtype: Any = np.int8) -> bytes:
+    """One of two tensors, either of which may be constant."""
+    shape = shape_of(rng, 1, 4)
+    m = ModelBuilder()
+    condition = m.tensor([1] * int(rng.integers(1, 3)) if len(shape) > 1 else [1], np.bool_)
+    x, y, z = moved(m, rng, dtype, shape, shape, shape)
+    if rng.random() < 0.3:
+        type_ = np.dtype(dtype)
+        quant = (m.scale_of(x), m.zero_point_of(x)) if type_ in (np.int8, np.int16) else (None, 0)
+        x = m.tensor(shape, dtype, *quant, data=rng.integers(0, 100, shape))
+        m.op("SELECT_V2", [condition, y, x], [z], "SelectV2Options")
+        return finish(m, [condition, y], [z])
+    m.op("SELECT_V2", [condition, x, y], [z], "SelectV2Options")
+    return finish(m, [condition, x, y], [z])
+
+
 CASES = (
     OpCase("ASSIGN_VARIABLE", assign_twice),
     OpCase("BATCH_TO_SPACE_ND", batch_to_space_nd),
@@ -424,6 +440,8 @@ CASES = (
     OpCase("RESHAPE", reshape),
     OpCase("RESHAPE", partial(reshape, dtype=np.int16), "int16"),
     OpCase("RESHAPE", partial(reshape, dtype=np.int64), "int64"),
+    OpCase("SELECT_V2", select),
+    OpCase("SELECT_V2", partial(select, dtype=np.int16), "int16"),
     OpCase("SLICE", slice_),
     OpCase("SLICE", partial(slice_, dtype=np.int16), "int16"),
     OpCase("SPACE_TO_BATCH_ND", space_to_batch_nd),

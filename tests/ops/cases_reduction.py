@@ -10,6 +10,7 @@ import numpy as np
 from tests.ops.case import OpCase
 from tests.ops.draws import activation_code, same_or_valid, scale, zero_point
 from tests.tflite_builder import ModelBuilder
+from thimble.compiler.importers.tflite.file import read_model
 
 
 def zero_point_of(rng: np.random.Generator, dtype: Any) -> int:
@@ -106,11 +107,34 @@ def resize(rng: np.random.Generator, code: str, dtype: Any = np.int8) -> bytes:
     return m.build()
 
 
+def has_outliers(rng: np.random.Generator) -> bytes:
+    """A range about which single elements decide, or which nothing or everything lies outside of."""
+    shape = (1, *(int(d) for d in rng.integers(1, 7, int(rng.integers(0, 4)))))
+    m = ModelBuilder()
+    x, y = m.tensor(shape, np.int8, scale(rng), zero_point(rng)), m.tensor([1] * len(shape), np.bool_)
+    spread = int(rng.integers(0, 2 + 127 // prod(shape)))
+    low, high = -128 + int(rng.integers(0, spread + 1)), 127 - int(rng.integers(0, spread + 1))
+    if rng.random() < 0.2:
+        low, high = high, low
+    m.op("CUSTOM", [x, m.const([low, high])], [y], custom="thimble.has_outliers")
+    m.interface([x], [y])
+    return m.build()
+
+
+def outside(model: bytes, samples: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+    """What HAS_OUTLIERS is defined to say, from the range that stands in the file."""
+    constant = next(t for t in read_model(model).subgraphs[0].tensors if t.data is not None)
+    assert constant.data is not None
+    low, high = (int(x) for x in constant.data)
+    return [[np.any(~np.isin(x, np.arange(low, high + 1))).reshape([1] * x.ndim)] for (x,) in samples]
+
+
 CASES = (
     OpCase("ARG_MAX", lambda rng: arg_extreme(rng, "ARG_MAX")),
     OpCase("ARG_MIN", lambda rng: arg_extreme(rng, "ARG_MIN")),
     OpCase("AVERAGE_POOL_2D", lambda rng: pool(rng, "AVERAGE_POOL_2D")),
     OpCase("AVERAGE_POOL_2D", lambda rng: pool(rng, "AVERAGE_POOL_2D", np.int16), "int16"),
+    OpCase("HAS_OUTLIERS", has_outliers, oracle=outside),
     OpCase("MAX_POOL_2D", lambda rng: pool(rng, "MAX_POOL_2D")),
     OpCase("MAX_POOL_2D", lambda rng: pool(rng, "MAX_POOL_2D", np.int16), "int16"),
     OpCase("MEAN", lambda rng: reduction(rng, "MEAN")),

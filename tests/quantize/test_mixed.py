@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from click.testing import CliRunner
 
 import thimble
 from tests.quantize.networks import FloatNetwork, samples, small_classifier
+from thimble.compiler.driver import quantize
+from thimble.compiler.driver.build_folder import import_model
 from thimble.compiler.driver.cli import cli
 from thimble.compiler.driver.html_report import write_html
 from thimble.compiler.driver.options import CompileOptions, QuantizeOptions
@@ -29,7 +33,7 @@ from thimble.compiler.ops.pool_2d import AveragePool2D
 from thimble.compiler.ops.reshape import Reshape
 from thimble.compiler.ops.window import Padding
 from thimble.quantize.calibration import Calibration
-from thimble.quantize.choices import Bits, Losses, Tensors, frontier, lost, widened
+from thimble.quantize.choices import Bits, Losses, Tensors, exchanged, frontier, lost, widened
 from thimble.quantize.loss import run_values
 from thimble.quantize.mixed import Limits, Mixed, Search, settled_grids
 from thimble.quantize.patch_precision import narrow_patches
@@ -40,7 +44,7 @@ from thimble.quantize.quantizer import Method, quantize_graph
 from thimble.quantize.real_form import real_form
 from thimble.quantize.refit import refit
 from thimble.quantize.regression import from_matrices, is_linear, operand_rows, weight_matrices
-from thimble.quantize.sensitivity import Widths
+from thimble.quantize.sensitivity import Sensitivity, Widths
 from thimble.quantize.simulate import Precision, Simulation
 
 
@@ -161,6 +165,22 @@ def test_widened_choice_takes_what_the_price_leaves() -> None:
     assert widened(tensors, losses, price, everything, 32) == Bits()
 
 
+def test_exchanges_find_the_best_choice_between_those_of_the_frontier() -> None:
+    tensors = Tensors(((0,), (1,), (2,)), ())
+    losses = Losses({0: {4: 0.1, 2: 0.5}, 1: {4: 0.2, 2: 0.3}, 2: {4: 0.4, 2: 0.6}}, {})
+
+    def price(bits: Bits) -> float:
+        return float(bits.value(0) + 2 * bits.value(1) + bits.value(2))
+
+    for most in range(8, 33):
+        everything = [Bits({i: b for i, b in enumerate(chosen) if b != 8}) for chosen in product((8, 4, 2), repeat=3)]
+        allowed = [bits for bits in everything if price(bits) <= most]
+        start = Bits(dict.fromkeys(range(3), 2))
+        found = exchanged(tensors, losses, price, start, most)
+        assert price(found) <= most
+        assert lost(tensors, losses, found) == min(lost(tensors, losses, bits) for bits in allowed)
+
+
 def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
     one, other = searched(Limits(error=0.2)), searched(Limits(error=0.2))
     price = bit_operations(integers())
@@ -171,7 +191,7 @@ def test_search_is_cheaper_within_its_error_and_deterministic() -> None:
     assert DType.INT4 in narrow
 
 
-def test_learned_roundings_are_kept_where_they_lose_less() -> None:
+def test_distilled_choice_is_kept_where_it_loses_less() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     graph, given = windows()
     price = bit_operations(graph)
@@ -180,7 +200,7 @@ def test_learned_roundings_are_kept_where_they_lose_less() -> None:
     )
     assert learned.bits == plain.bits
     assert learned.error <= plain.error
-    assert "learned rounding and ranges" in learned.steps[-1]
+    assert "distillation" in learned.steps[-1]
     kept = "not kept" not in learned.steps[-1]
     assert kept == (export_tflite(learned.graph) != export_tflite(plain.graph))
 
@@ -318,12 +338,14 @@ def test_command_searches_float_and_int8_models(
 
 
 def test_searched_model_is_compiled_and_verified(files: dict[str, Path], tmp_path: Path) -> None:
-    given = ("--calibration", files["calibration"], "--search", "sensitivity", "--reduce", "2")
+    method = "fast" if importlib.util.find_spec("torch") is None else "best"
+    given = ("--quantize", method, "--calibration", files["calibration"], "--search", "sensitivity", "--reduce", "2")
     code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "-o", tmp_path / "out", *given)
     assert code == 0, text
     report = thimble.verify(tmp_path / "out", samples=4)
     assert report["verify"]["mismatched_values"] == 0
     assert {row["runtime"] for row in report["verify"]["runtimes"]} >= {"host", "target"}
+    assert any("distillation: " in step for step in report["quantization"]["steps"]) == (method == "best")
     tensors = report["quantization"]["precision"]["tensors"]
     assert all(row["saved_bit_operations"] > 0 for row in tensors)
     page = write_html(tmp_path / "out").read_text()
@@ -356,6 +378,26 @@ def test_flash_limit_counts_the_code_too(files: dict[str, Path], tmp_path: Path)
     assert json.loads((tmp_path / "same" / "report.json").read_text())["memory"]["flash_total_bytes"] <= flash
 
 
+@pytest.mark.parametrize("kind", ["float", "int8"])
+def test_attempts_share_what_limits_do_not_change(
+    kind: str, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = import_model(files[kind].read_bytes(), files[kind])
+    constants = int(weight_bytes(windows()[0])(Bits()))
+
+    def quantized(flash_bytes: int, attempts: quantize.Attempts) -> bytes:
+        search = SearchOptions(None, flash_bytes=flash_bytes)
+        options = QuantizeOptions(Method.FAST, files["calibration"], search=search)
+        return quantize.quantize_imported(graph, options, print, lambda items, *_: items, attempts=attempts).file
+
+    alone = quantized(constants * 3 // 4, quantize.Attempts())
+    attempts = quantize.Attempts()
+    assert quantized(constants * 9 // 10, attempts) != alone
+    monkeypatch.setattr(quantize, "quantize_graph", None)
+    monkeypatch.setattr(Sensitivity, "losses", None)
+    assert quantized(constants * 3 // 4, attempts) == alone
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -370,10 +412,3 @@ def test_options_that_need_each_other(files: dict[str, Path], arguments: tuple[s
     code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "--emit", "graph", *given)
     assert code == 2
     assert words in text
-
-
-def test_classes_told_at_run_time_are_refused_with_the_reason(files: dict[str, Path]) -> None:
-    given = ("--calibration", files["calibration"], "--search", "vdqs", "--vdpc", "dynamic")
-    code, text = run_cli("compile", files["int8"], "-t", "stm32l4r5zi", "--emit", "graph", *given)
-    assert code == 3
-    assert "fixed sequence of steps" in text

@@ -57,6 +57,7 @@ def report() -> Report:
             **CompileOptions().recorded(),
             "scratch_limits_bytes": [],
             "winograd_bytes": 0,
+            "additions_fused": False,
             "tuned": {},
         },
         "model": {
@@ -83,6 +84,8 @@ def report() -> Report:
             "state_bytes": 0,
             "stack_bytes": 208,
             "static_ram_bytes": 16,
+            "fast_weights_bytes": 0,
+            "fast_code_bytes": 0,
             "io_bytes": 266,
             "sram_total_bytes": 2272,
             "weights_bytes": 3001,
@@ -100,6 +103,7 @@ def report() -> Report:
                 buffer("output_9", "output", 0, 10, 2, 2),
             ],
         },
+        "in_ram": {"cycles_in_flash": None, "items": []},
         "latency": {"cycles": None, "instructions": None, "ms": None},
         "layers": [layer(0, "stem", "conv_2d", 4000), layer(1, "mix", "conv_2d", 1000), layer(2, "pool", "mean", 0)],
         "flash_symbols": [
@@ -403,7 +407,7 @@ def test_commands_are_ones_that_the_command_line_takes(report: Report, name: str
             rest = {"schedule": "patch", "objective": "sram", "io": "int8", "rounding": "litert", "kernels": "c"}
             rest["disabled_passes"] = ("fold-padding",)
             again = compile_options(**{k: v for k, v in given.items() if k not in rest}, **rest)
-            chosen = ("name", "scratch_limits_bytes", "winograd_bytes", "tuned")  # by the compiler
+            chosen = ("name", "scratch_limits_bytes", "winograd_bytes", "additions_fused", "tuned")  # by the compiler
             assert again.recorded() == {key: value for key, value in report["build"].items() if key not in chosen}
         if verb == "verify":
             assert context.params["data"] == Path("eval set.npz")

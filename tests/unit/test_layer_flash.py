@@ -27,9 +27,9 @@ OBJECTS = {"net_layer_00_packed": 512, "net_layer_01_packed": 256, "net_layer_10
 def test_each_layer_has_its_constants_and_all_code_of_its_kernel() -> None:
     symbols = [Symbol(name, ".text", 0, size, "function") for name, size in FUNCTIONS.items()]
     symbols += [Symbol(name, ".rodata", 0, size, "object") for name, size in OBJECTS.items()]
-    sizes = ElfSizes(0, 0, 0, 0, 0, 0, 0, tuple(symbols))
+    sizes = ElfSizes(0, 0, 0, 0, 0, 0, 0, 0, 0, tuple(symbols))
     kernels = {0: ("conv_2d_rows_dsp_x",), 1: ("conv_2d_rows_dsp_x",), 2: ("softmax_s8",)}
-    project = Project("net", FILES, 0, kernels)
+    project = Project("net", FILES, 0, kernels, {}, ())
     assert flash_by_layer(project, sizes, ["conv_2d", "conv_2d", "softmax", "reshape"]) == [
         LayerFlash(512, 60 + 924, 2),
         LayerFlash(256, 50 + 924, 2),

@@ -15,7 +15,7 @@ from thimble.codegen.candidates import candidate_key, layer_candidates
 from thimble.codegen.kernels import KernelSettings, choose_kernels
 from thimble.codegen.tuned import Measured, TunedKernels, kernel_stem
 from thimble.codegen.variants import DEFAULT, Variant, first_made
-from thimble.compiler.driver import tuned_cache, tuning
+from thimble.compiler.driver import ram_cache, tuned_cache, tuning
 from thimble.compiler.driver.build_folder import import_model, open_build
 from thimble.compiler.driver.html_report import repeat_commands
 from thimble.compiler.driver.kernel_choice import kernel_choices
@@ -48,6 +48,7 @@ def small_network() -> Graph:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user without measurements, and nothing that ships."""
     monkeypatch.setattr(tuned_cache, "user_file", lambda: tmp_path / "cache" / "tuned.json")
+    monkeypatch.setattr(ram_cache, "user_file", lambda: tmp_path / "cache" / "places.json")
     monkeypatch.setattr(tuned_cache, "SHIPPED", tmp_path / "absent.json")
 
 

@@ -8,7 +8,14 @@ import numpy as np
 from tflite.TensorType import TensorType as FileType
 
 from thimble.compiler.exporters.flatbuffer import Scalar, Table, write
-from thimble.compiler.exporters.tflite.operators import Operand, code_of, file_form, options_type, version_of
+from thimble.compiler.exporters.tflite.operators import (
+    Operand,
+    code_of,
+    custom_code,
+    file_form,
+    options_type,
+    version_of,
+)
 from thimble.compiler.exporters.tflite.paddings import spell_out_paddings
 from thimble.compiler.ir.errors import UnsupportedOp
 from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value, constant
@@ -38,7 +45,7 @@ class _Writer:
     graph: Graph
     tensors: list[Table] = field(default_factory=list)
     buffers: list[Table] = field(default_factory=lambda: [Table({})])
-    codes: list[tuple[int, int]] = field(default_factory=list)
+    codes: list[tuple[int, int, str]] = field(default_factory=list)  # code, version, name of one that is CUSTOM
     operators: list[Table] = field(default_factory=list)
 
     def run(self) -> bytes:
@@ -89,7 +96,7 @@ class _Writer:
         form = file_form(site)
         inputs = node.inputs if form.operands is None else tuple(self._operand(node, x) for x in form.operands)
         fields: dict[int, Scalar | Array | Table] = {
-            0: Scalar("uint", self._code(code_of(node.op), version_of(node.op))),
+            0: Scalar("uint", self._code(code_of(node.op), version_of(node.op), custom_code(node.op))),
             1: np.array([-1 if i is None else i for i in inputs], np.int32),
             2: np.array(node.outputs, np.int32),
         }
@@ -108,16 +115,18 @@ class _Writer:
         self.tensors.append(self._tensor(operand))
         return position
 
-    def _code(self, code: int, version: int) -> int:
-        if (code, version) not in self.codes:
-            self.codes.append((code, version))
-        return self.codes.index((code, version))
+    def _code(self, code: int, version: int, custom: str) -> int:
+        if (code, version, custom) not in self.codes:
+            self.codes.append((code, version, custom))
+        return self.codes.index((code, version, custom))
 
     def _operator_codes(self) -> list[Table]:
-        return [
-            Table({0: Scalar("byte", min(code, _LAST_OLD_CODE)), 2: Scalar("int", version), 3: Scalar("int", code)})
-            for code, version in self.codes
-        ]
+        tables = []
+        for code, version, custom in self.codes:
+            old = Scalar("byte", min(code, _LAST_OLD_CODE))
+            named: dict[int, Scalar | str] = {1: custom} if custom else {}
+            tables.append(Table({0: old, **named, 2: Scalar("int", version), 3: Scalar("int", code)}))
+        return tables
 
 
 def _quantization(quant: QuantParams) -> Table:

@@ -28,6 +28,7 @@ from thimble.compiler.ops.elu import Elu
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.gather import Gather
 from thimble.compiler.ops.hard_swish import HardSwish
+from thimble.compiler.ops.has_outliers import HasOutliers
 from thimble.compiler.ops.join import Concatenation, Pack
 from thimble.compiler.ops.leaky_relu import LeakyRelu
 from thimble.compiler.ops.minimum_maximum import Extremum
@@ -43,6 +44,7 @@ from thimble.compiler.ops.relu import Relu, Relu6
 from thimble.compiler.ops.reshape import ExpandDims, Reshape, Squeeze
 from thimble.compiler.ops.resize import ResizeBilinear, ResizeNearestNeighbor
 from thimble.compiler.ops.rsqrt import Rsqrt
+from thimble.compiler.ops.select import Select
 from thimble.compiler.ops.sigmoid import Logistic, Tanh
 from thimble.compiler.ops.slice import Slice, StridedSlice
 from thimble.compiler.ops.softmax import Softmax
@@ -76,9 +78,18 @@ _ACTIVATIONS = {
 }
 
 
+CUSTOM_PREFIX = "thimble."
+"""How the names of operators begin that the schema does not have; a file gives the name beside the code CUSTOM."""
+
+
 def code_of(op: Operator) -> int:
-    """The schema's number of an operator, whose name here is the schema's own in lower case."""
-    return int(getattr(BuiltinOperator, op.name.upper()))
+    """The schema's number of an operator, whose name here is the schema's own in lower case; CUSTOM for our own."""
+    return int(getattr(BuiltinOperator, "CUSTOM" if custom_code(op) else op.name.upper()))
+
+
+def custom_code(op: Operator) -> str:
+    """The name in a file of an operator that the schema does not have; empty for all others."""
+    return f"{CUSTOM_PREFIX}{op.name}" if isinstance(op, _CUSTOM) else ""
 
 
 def version_of(op: Operator) -> int:
@@ -223,6 +234,11 @@ def _mirror_pad(site: Site) -> FileForm:
     return _form("MirrorPadOptions", (("byte", int(op.symmetric)),), (0, _pairs(op.paddings)))
 
 
+def _has_outliers(site: Site) -> FileForm:
+    op = cast(HasOutliers, site.op)
+    return FileForm(None, Table({}), (0, _ints((op.low, op.high))))
+
+
 def _pack(site: Site) -> FileForm:
     return _form("PackOptions", (("int", len(site.inputs)), ("int", cast(Pack, site.op).axis)))
 
@@ -273,6 +289,7 @@ _FORMS: tuple[tuple[type[Operator], Callable[[Site], FileForm]], ...] = (
     (PadV2, _pad_v2),
     (MirrorPad, _mirror_pad),
     (Pack, _pack),
+    (HasOutliers, _has_outliers),
     (SplitV, _split_v),
     (StridedSlice, _strided_slice),
     (ResizeBilinear, _resize_bilinear),
@@ -305,10 +322,14 @@ _PLAIN: tuple[type[Operator], ...] = (
     Relu,
     Relu6,
     Rsqrt,
+    Select,
     SquaredDifference,
     Tanh,
 )
 """Operators without options that a reader needs."""
+
+_CUSTOM: tuple[type[Operator], ...] = (HasOutliers,)
+"""Thimble's own operators."""
 
 _VERSIONS = {"conv_2d": 3, "depthwise_conv_2d": 3, "fully_connected": 4, "softmax": 2, "average_pool_2d": 2}
 

@@ -16,6 +16,7 @@ _MOST_INPUTS: dict[int, int] = {
     **dict.fromkeys((Op.RESIZE_BILINEAR, Op.RESIZE_NEAREST_NEIGHBOR), 2),
     **dict.fromkeys((Op.RESHAPE, Op.EXPAND_DIMS, Op.GATHER, Op.PAD, Op.MIRROR_PAD, Op.SPLIT, Op.TRANSPOSE), 2),
     **dict.fromkeys((Op.PADV2, Op.SLICE, Op.SPLIT_V, Op.SPACE_TO_BATCH_ND, Op.BATCH_TO_SPACE_ND), 3),
+    Op.SELECT_V2: 3,
     Op.STRIDED_SLICE: 4,
 }
 

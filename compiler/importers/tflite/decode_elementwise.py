@@ -28,6 +28,7 @@ from thimble.compiler.ops.neg import Neg
 from thimble.compiler.ops.prelu import Prelu
 from thimble.compiler.ops.relu import Relu, Relu6
 from thimble.compiler.ops.rsqrt import Rsqrt
+from thimble.compiler.ops.select import Select
 from thimble.compiler.ops.sigmoid import Logistic, Tanh
 from thimble.compiler.ops.softmax import Softmax
 from thimble.compiler.ops.squared_difference import SquaredDifference
@@ -74,6 +75,10 @@ def _softmax(op: FileOp) -> Decoded:
     return Decoded(Softmax(float(op.options(SoftmaxOptions).Beta())), _inputs(op, 1))
 
 
+def _select(op: FileOp) -> Decoded:
+    return Decoded(Select(), _inputs(op, 3))
+
+
 DECODERS: dict[int, Decoder] = {
     BuiltinOperator.ABS: _unary(Abs),
     BuiltinOperator.ADD: _activated(Add, AddOptions),
@@ -95,6 +100,7 @@ DECODERS: dict[int, Decoder] = {
     BuiltinOperator.RELU: _unary(Relu),
     BuiltinOperator.RELU6: _unary(Relu6),
     BuiltinOperator.RSQRT: _unary(Rsqrt),
+    BuiltinOperator.SELECT_V2: _select,
     BuiltinOperator.SOFTMAX: _softmax,
     BuiltinOperator.SQUARED_DIFFERENCE: _binary(SquaredDifference),
     BuiltinOperator.SUB: _activated(Sub, SubOptions),

@@ -12,6 +12,7 @@ from thimble.compiler.importers.tflite.schema import BuiltinOperator
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.arg_min_max import ArgExtreme, ArgMax, ArgMin
+from thimble.compiler.ops.has_outliers import HasOutliers
 from thimble.compiler.ops.pool_2d import AveragePool2D, MaxPool2D, Pool2D
 from thimble.compiler.ops.reduce import Mean, ReduceMax, Reduction, Sum
 from thimble.compiler.ops.resize import Resize, ResizeBilinear, ResizeNearestNeighbor
@@ -48,6 +49,14 @@ def _arg_extreme(kind: type[ArgExtreme]) -> Decoder:
         return Decoded(kind(axes[0]), (0,))
 
     return decode
+
+
+def has_outliers(op: FileOp) -> Decoded:
+    """Thimble's own operator: its range is a row of two numbers, the least value and the greatest."""
+    limits = _int32(op, "range")
+    if len(limits) != 2 or len(op.inputs) != 2:
+        raise MalformedModel(f"{op.source} needs a tensor and two numbers.")
+    return Decoded(HasOutliers(*limits), (0,))
 
 
 def _resize(kind: type[Resize], schema: type[ResizeBilinearOptions] | type[ResizeNearestNeighborOptions]) -> Decoder:

@@ -22,3 +22,6 @@ _FAMILIES = (
 )
 
 DECODERS: dict[int, Decoder] = {code: decoder for family in _FAMILIES for code, decoder in family.DECODERS.items()}
+
+CUSTOM_DECODERS: dict[str, Decoder] = {"thimble.has_outliers": decode_reduction.has_outliers}
+"""Decoders of operators that the schema does not have, by their name in a file."""

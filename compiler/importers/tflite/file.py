@@ -71,6 +71,7 @@ class FileOperator:
     variable: tuple[str, str] = ("", "")  # VAR_HANDLE: container and shared name
     called_subgraph: int = -1  # CALL_ONCE
     options_type: int = 0  # which of the schema's options tables `options` is
+    custom: str = ""  # CUSTOM: the operator's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,11 @@ class _Reader:
             raise MalformedModel(f"The file claims {length} {what}, more than its {len(self._data)} bytes could hold.")
         return length
 
-    def _operator_codes(self) -> list[int]:
+    def _operator_codes(self) -> list[tuple[int, str]]:
+        """For each entry its builtin code, and the name that it has beside CUSTOM."""
         count = self._length(self._model.OperatorCodesLength(), "operator codes")
-        return [_builtin_code(_there(self._model.OperatorCodes(i))) for i in range(count)]
+        entries = [_there(self._model.OperatorCodes(i)) for i in range(count)]
+        return [(_builtin_code(entry), _text(entry.CustomCode())) for entry in entries]
 
     def _subgraph(self, graph: SubGraph, index: int) -> FileSubgraph:
         count = self._length(graph.TensorsLength(), "tensors")
@@ -217,8 +220,10 @@ class _Reader:
         code_index = operator.OpcodeIndex()
         if not 0 <= code_index < len(self._codes):
             raise MalformedModel(f"Operator {index} names operator code {code_index} of {len(self._codes)}.")
-        code = self._codes[code_index]
-        source = f"{prefix}operator {index} ({enum_name(BuiltinOperator, code)})"
+        code, custom = self._codes[code_index]
+        custom = custom if code == BuiltinOperator.CUSTOM else ""
+        name = enum_name(BuiltinOperator, code) + (f" {quoted(custom)}" if custom else "")
+        source = f"{prefix}operator {index} ({name})"
         inputs = [int(operator.Inputs(i)) for i in range(self._length(operator.InputsLength(), f"inputs of {source}"))]
         if any(not -1 <= i < tensors for i in inputs):
             raise MalformedModel(f"{source} reads a tensor that does not exist; there are {tensors}.")
@@ -240,6 +245,7 @@ class _Reader:
             variable,
             called,
             operator.BuiltinOptionsType(),
+            custom,
         )
 
 

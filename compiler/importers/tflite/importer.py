@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from thimble.compiler.importers.tflite.arity import check_input_count
-from thimble.compiler.importers.tflite.decoders import DECODERS
+from thimble.compiler.importers.tflite.decoders import CUSTOM_DECODERS, DECODERS
 from thimble.compiler.importers.tflite.decoding import Decoded, FileOp
 from thimble.compiler.importers.tflite.file import FileOperator, FileSubgraph, FileTensor, ModelFile, read_model
 from thimble.compiler.importers.tflite.schema import BuiltinOperator
@@ -99,7 +99,7 @@ class _Importer:
         check_input_count(operator)
         if operator.code in _VARIABLE_OPS:
             return
-        decoder = DECODERS.get(operator.code)
+        decoder = CUSTOM_DECODERS.get(operator.custom) if operator.custom else DECODERS.get(operator.code)
         if decoder is None:
             raise UnsupportedOp(
                 f"{operator.source}: this operator is not supported; `thimble ops` lists those that are."

@@ -89,6 +89,9 @@ void Reset_Handler(void) {
 #endif
     guard_stack();
     initialize_variables();
+#ifdef BOARD_FAST_CODE
+    __asm__ volatile("dsb\n\tisb" ::: "memory"); // code was written: nothing of it may have been fetched before
+#endif
     semihosting_exit(main());
 }
 

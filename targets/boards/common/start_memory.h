@@ -14,6 +14,7 @@
 extern uint32_t __stack_limit[], __stack_top[];
 extern uint32_t __data_start[], __data_end[], __data_load[];
 extern uint32_t __fast_start[], __fast_end[], __fast_load[];
+extern uint32_t __fast_code_start[], __fast_code_end[], __fast_code_load[];
 extern uint32_t __bss_start[], __bss_end[];
 
 /* Paints the stack below the stack pointer. */
@@ -30,10 +31,13 @@ static inline void copy_words(uint32_t *start, const uint32_t *end, const uint32
     }
 }
 
-/* Gives static variables and fast constants their first values. */
+/* Gives static variables, fast constants and code in RAM their first values. */
 static inline void initialize_variables(void) {
     copy_words(__data_start, __data_end, __data_load);
     copy_words(__fast_start, __fast_end, __fast_load);
+#ifdef BOARD_FAST_CODE
+    copy_words(__fast_code_start, __fast_code_end, __fast_code_load);
+#endif
     for (volatile uint32_t *word = __bss_start; word < __bss_end; word++) {
         *word = 0;
     }
