@@ -67,8 +67,9 @@ bench: setup ## Tables of memory and cycles beside what others reach
 cycles: setup ## Record simulated cycles anew (tests/bench/cycles.json); say why in the commit
 	$(BIN)/python -m tests.bench.cycles
 
-fit-costs: setup ## Fit the cost model to simulated cycles anew (compiler/plan/costs.json), and its error table
-	$(BIN)/python -m tests.bench.fit_costs
+fit-costs: setup ## Fit the cost model to simulated cycles anew, of all chips or of CHIPS="..."; goes on where it stopped
+	$(BIN)/python -m tests.bench.fit_costs $(CHIPS)
+	$(BIN)/python -m tests.bench.fit_narrow
 	$(BIN)/python -m tests.bench.cost_table
 
 tune-cache: setup ## Measure the kernels of MLPerf Tiny and MobileNet shapes anew (codegen/tuned_kernels.json)

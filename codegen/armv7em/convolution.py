@@ -8,7 +8,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
-from thimble.codegen.armv7em.packing import call_arguments, pair_words
+from thimble.codegen.armv7em.packing import PairsLayout, call_arguments, pair_words
 from thimble.codegen.armv7em.partial_matmul import PartialMatmulForm, conv_2d_partial_source
 from thimble.codegen.armv7em.pointwise import (
     MAX_ROWS,
@@ -179,7 +179,10 @@ def _by_columns(given: _Given, least: int) -> KernelCall | None:
     words = pair_words(weights, layer.start, given.constants, given.arithmetic.folded)
     params = _column_params(sizes, depth, columns, given.arithmetic)
     source = conv_2d_source(form, given.core.has_fpu)
-    return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch), source)
+    layout = PairsLayout(
+        given.arithmetic, channels, depth // 2, "{sizes}depth / 2", f"thimble_matmul_dsp_{form.name}", "columns"
+    )
+    return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch, layout), source)
 
 
 def _by_parts(given: _Given) -> KernelCall | None:
@@ -194,7 +197,8 @@ def _by_parts(given: _Given) -> KernelCall | None:
     words = pair_words(layer.weights.astype(np.int64), layer.start, given.constants, given.arithmetic.folded)
     params = _column_params(sizes, depth, 4, given.arithmetic)
     source = conv_2d_partial_source(form, given.core.has_fpu)
-    return KernelCall(f"conv_2d_partial_dsp_{form.name}", params, call_arguments(words, scratch), source)
+    layout = PairsLayout(given.arithmetic, channels, depth // 2, "{sizes}depth / 2")
+    return KernelCall(f"conv_2d_partial_dsp_{form.name}", params, call_arguments(words, scratch, layout), source)
 
 
 def _column_params(sizes: Sizes, depth: int, columns: int, arithmetic: Arithmetic) -> tuple[tuple[str, int], ...]:
@@ -327,7 +331,8 @@ def _by_flat_windows(given: _Given) -> KernelCall | None:
     )
     source = conv_2d_rows_source(form, given.core.has_fpu, window)
     name = f"conv_2d_windows_dsp_{form.name}_{window.name}"
-    return KernelCall(name, params, call_arguments(words, scratch), source)
+    layout = PairsLayout(given.arithmetic, channels, 2 * form.steps, "2 * {sizes}row_steps")
+    return KernelCall(name, params, call_arguments(words, scratch, layout), source)
 
 
 def _with_tails(form: RowMatmulForm, pixels: int) -> RowMatmulForm:
@@ -373,7 +378,15 @@ def _row_call(
         ("rows_at_once", rows),
         *_row_params(form),
     )
-    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, call_arguments(words, scratch_bytes), source)
+    layout = PairsLayout(
+        form.arithmetic,
+        form.channels,
+        2 * form.kernel_height * form.steps,
+        "2 * {sizes}kernel_height * {sizes}row_steps",
+        f"thimble_rows_matmul_dsp_{form.name}",
+        "wide_rows" if form.row_bytes else "flat_pixels",
+    )
+    return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, call_arguments(words, scratch_bytes, layout), source)
 
 
 def _pair_bytes(form: RowMatmulForm) -> int:

@@ -15,20 +15,17 @@ from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, la
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_of
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.codegen.variants import DEFAULT, Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
-    EndRow,
-    FirstRow,
     GeneratedKernel,
-    InputRows,
     KernelCall,
-    OutputRows,
     Scratch,
     Table,
 )
@@ -162,30 +159,9 @@ def _by_planes(
     if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) + form.unpacked_bytes > limit_bytes:
         return None
     packed = _packed(layer, form, shared or constants)
-    kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_top")
-    params = (
-        *((name, sizes[name]) for name in (*kept, "pad_left", "output_height", "output_width")),
-        ("channels", form.channels),
-        *((name, sizes[name]) for name in ("input_zero_point", "output_min", "output_max")),
-        ("row_words", row_words),
-        ("packed_height", form.kernel_height),
-        ("packed_width", form.kernel_width),
-        ("packed_pitch", form.row_bytes // WORD_BYTES),
-        ("rows_at_once", rows),
-        ("channel_words", packed.shape[1]),
-        ("total_shift", -1 if form.total_shift is None else form.total_shift),
-        ("scale_bits", form.scale_bits),
-        ("rounds_ties", int(form.rounds_ties)),
-        ("weight_bits", form.weight_bits),
-        ("tap_row_bytes", form.tap_row_bytes),
-        ("special_at", form.special_at),
-        ("constants_at", form.constants_at),
-        ("common_addend", _common_addend(layer, form)),
-        ("no_addend", int(form.no_addend)),
-        ("turned", int(form.is_turned)),
-    )
+    params = _plane_params(layer, sizes, form, row_words, rows, packed.shape[1])
     table, scratch = Table("packed", packed), Scratch(planes.bytes(rows) + form.unpacked_bytes, "uint32_t")
-    arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
+    arguments = row_arguments(table, scratch)
     ahead = rows * form.output_width * form.channels  # channels behind the first four are read when rows are written
     name, source = f"depthwise_conv_2d_dsp_{form.name}", depthwise_source(form)
     return KernelCall(name, params, arguments, source, overlaps=whole, ahead_bytes=ahead if whole else 0)
@@ -227,6 +203,33 @@ def _channel_cycles(form: DepthwiseForm, sizes: Sizes) -> float:
     """About the cycles of a channel of an image: its output rows, and its part of the planes."""
     filled = FILL_ROW_CYCLES + FILL_CYCLES * LANES * sizes["input_width"]
     return sizes["output_height"] * row_cycles(form) + sizes["input_height"] * filled / LANES
+
+
+def _plane_params(
+    layer: PlainLayer, sizes: Sizes, form: DepthwiseForm, row_words: int, rows: int, channel_words: int
+) -> tuple[tuple[str, int], ...]:
+    """The fields of thimble_planes_dsp_params."""
+    return (
+        *window_of(sizes),
+        ("channels", form.channels),
+        *((name, sizes[name]) for name in ("input_zero_point", "output_min", "output_max")),
+        ("row_words", row_words),
+        ("packed_height", form.kernel_height),
+        ("packed_width", form.kernel_width),
+        ("packed_pitch", form.row_bytes // WORD_BYTES),
+        ("rows_at_once", rows),
+        ("channel_words", channel_words),
+        ("total_shift", -1 if form.total_shift is None else form.total_shift),
+        ("scale_bits", form.scale_bits),
+        ("rounds_ties", int(form.rounds_ties)),
+        ("weight_bits", form.weight_bits),
+        ("tap_row_bytes", form.tap_row_bytes),
+        ("special_at", form.special_at),
+        ("constants_at", form.constants_at),
+        ("common_addend", _common_addend(layer, form)),
+        ("no_addend", int(form.no_addend)),
+        ("turned", int(form.is_turned)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

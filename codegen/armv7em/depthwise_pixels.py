@@ -16,18 +16,15 @@ import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import Requantization
-from thimble.codegen.kernel_tools.sizes import Sizes
+from thimble.codegen.kernel_tools.sizes import Sizes, window_of
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.operator import (
     Array,
-    EndRow,
-    FirstRow,
     GeneratedKernel,
-    InputRows,
     KernelCall,
-    OutputRows,
     Scratch,
     Table,
 )
@@ -212,9 +209,8 @@ def pixels_call(
         return None
     pixels = -(-sizes["output_width"] // -(-sizes["output_width"] // most))  # all portions of a row about equal
     packed = _packed(layer, form, constants)
-    kept = ("input_height", "input_width", "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_top")
     params = (
-        *((name, sizes[name]) for name in (*kept, "pad_left", "output_height", "output_width")),
+        *window_of(sizes),
         ("channels", channels),
         *((name, sizes[name]) for name in ("input_zero_point", "output_min", "output_max")),
         ("groups", form.groups),
@@ -225,7 +221,7 @@ def pixels_call(
         ("rounds_ties", int(form.rounds_ties)),
     )
     table, scratch = Table("packed", packed), Scratch(pixels * pixel_bytes + border_bytes)
-    arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
+    arguments = row_arguments(table, scratch)
     return KernelCall(f"depthwise_pixels_dsp_{form.name}", params, arguments, _source(form), overlaps=in_place)
 
 

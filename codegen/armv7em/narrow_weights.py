@@ -8,7 +8,6 @@ where unpacking takes the place of the copy that they make anyway, and for up to
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -19,18 +18,13 @@ import numpy as np
 from thimble.codegen.armv7em.around import declarations
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
+from thimble.codegen.armv7em.packing import BIASES, PairsLayout, PairsTable
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.codegen.variants import DEFAULT, Variant
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Argument, Array, GeneratedKernel, KernelCall, Scratch, Table
 from thimble.compiler.ir.types import DType
-
-_COLUMNS, _ROWS = re.compile(r"conv_2d_dsp_(\w+)"), re.compile(r"conv_2d_rows_dsp_(\w+)")
-_WINDOWS, _PARTS = re.compile(r"conv_2d_windows_dsp_(\w+)"), re.compile(r"conv_2d_partial_dsp_(\w+)")
-_POINTWISE = re.compile(r"conv_2d_rows_dsp_pointwise_(f|p\d+)t?c?(?:h(\d+))?(?:_packed(?:_pixels)?)?")
-_BIASES = 2
-"""Words of a pair's table before its weights."""
 
 _ONCE = "_once"
 _DECLARED = (
@@ -67,15 +61,14 @@ def specialise_by_pairs(site: Site, call: KernelCall, core: Core, whole: bool, l
     ways = (core.variant, Variant("rows"), Variant("columns")) if core.variant == DEFAULT else (core.variant,)
     wide = with_int8_weights(site)
     made = (specialise_conv_2d(wide, call, replace(core, variant=way), whole, limit_bytes) for way in ways)
-    having = (one for one in made if one and not _POINTWISE.fullmatch(one.kernel))
-    found = next((one for one in having if _COLUMNS.fullmatch(one.kernel) or _ROWS.fullmatch(one.kernel)), None)
-    if found is None:
+    tables = ((one, _pairs_of(one)) for one in made if one)
+    found, table = next(((one, table) for one, table in tables if table and table.layout.driver), (None, None))
+    if found is None or table is None or found.source is None:
         return None
-    sizes, dtype = sizes_of(found), site.input(1).type.dtype
-    extra_bytes = 4 * _pair_words(found.kernel, sizes) if _COLUMNS.fullmatch(found.kernel) else 0
-    assert found.source is not None
+    dtype, layout = site.input(1).type.dtype, table.layout
+    extra_bytes = 4 * layout.pair_words if layout.driver == "columns" else 0
     name = f"{found.kernel}_w{dtype.bits}"
-    return _narrowed(found, dtype, name, extra_bytes, _pairs_source(found.source, found.kernel, name, sizes["folded"]))
+    return _narrowed(found, table, dtype, name, extra_bytes, _pairs_source(found.source, found.kernel, name, layout))
 
 
 def least_unpacking(
@@ -83,16 +76,17 @@ def least_unpacking(
 ) -> KernelCall | None:
     """`by_pairs`, or what `find` makes for int8 weights within some bytes, all weights unpacked at once: the faster."""
     found = find(limit_bytes)
-    room = limit_bytes - _once_bytes(found) if found is not None and _has_pairs(found) else -1
+    table = None if found is None else _pairs_of(found)
+    room = limit_bytes - _once_bytes(table.layout) if table is not None else -1
     beside = find(room) if room >= 0 else None
-    once = None if beside is None or not _has_pairs(beside) else _unpacked_once(beside, site.input(1).type.dtype)
+    once = None if beside is None else _unpacked_once(beside, site.input(1).type.dtype)
     made = [made for made in (by_pairs, once) if made is not None and made.scratch_bytes <= limit_bytes]
     return min(made, key=lambda made: _overhead(made, site, whole), default=None)
 
 
-def _has_pairs(call: KernelCall) -> bool:
-    """Whether a kernel's table is one of pairs of channels."""
-    return any(form.fullmatch(call.kernel) for form in (_COLUMNS, _ROWS, _WINDOWS, _PARTS))
+def _pairs_of(call: KernelCall) -> PairsTable | None:
+    """A kernel's table of pairs of channels; None where it has another one."""
+    return next((argument for argument in call.arguments if isinstance(argument, PairsTable)), None)
 
 
 def _overhead(call: KernelCall, site: Site, whole: bool) -> float:
@@ -114,10 +108,9 @@ def _inner_sizes(call: KernelCall) -> dict[str, int]:
     return {name.rpartition(".")[2]: value for name, value in sizes_of(call).items()}
 
 
-def _once_bytes(call: KernelCall) -> int:
+def _once_bytes(layout: PairsLayout) -> int:
     """Scratch for all weights of an int8 kernel: thimble_unpack_pairs."""
-    sizes = _inner_sizes(call)
-    return 4 * ((-(-sizes["output_channels"] // 2) * _pair_words(call.kernel, sizes) + 15) // 8 * 8)
+    return 4 * ((layout.pairs * layout.pair_words + 15) // 8 * 8)
 
 
 def with_int8_weights(site: Site) -> Site:
@@ -127,61 +120,42 @@ def with_int8_weights(site: Site) -> Site:
     return replace(site, inputs=(site.inputs[0], wide, *site.inputs[2:]))
 
 
-def _unpacked_once(wide: KernelCall, dtype: DType) -> KernelCall:
-    """A kernel for int8 weights behind unpacking all of them to the beginning of its scratch."""
+def _unpacked_once(wide: KernelCall, dtype: DType) -> KernelCall | None:
+    """A kernel for int8 weights behind unpacking all of them to the beginning of its scratch; None without pairs."""
+    table = _pairs_of(wide)
+    if table is None or wide.source is None:
+        return None
     name = f"{wide.kernel}_w{dtype.bits}{_ONCE}"
-    assert wide.source is not None
-    folded, shift = _arithmetic(wide.kernel, _inner_sizes(wide))
-    inner = any(name.startswith("kernel.") for name, _ in wide.params)
-    source = _once_source(wide.source, wide.kernel, name, folded, shift, inner, declarations(wide.arguments))
-    return _narrowed(wide, dtype, name, _once_bytes(wide), source)
+    inner = any(param.startswith("kernel.") for param, _ in wide.params)
+    source = _once_source(wide.source, wide.kernel, name, table.layout, inner, declarations(wide.arguments))
+    return _narrowed(wide, table, dtype, name, _once_bytes(table.layout), source)
 
 
-def _narrowed(wide: KernelCall, dtype: DType, name: str, extra_bytes: int, source: GeneratedKernel) -> KernelCall:
+def _narrowed(
+    wide: KernelCall, table: PairsTable, dtype: DType, name: str, extra_bytes: int, source: GeneratedKernel
+) -> KernelCall:
     """The call of an int8 kernel with its table packed, and more scratch."""
-    sizes, first = _inner_sizes(wide), next(a for a in wide.arguments if isinstance(a, Scratch))
+    first = next(a for a in wide.arguments if isinstance(a, Scratch))
 
     def narrowed(argument: Argument) -> Argument:
-        if isinstance(argument, Table):
-            return Table(argument.name, _packed(argument.data, wide.kernel, sizes, dtype))
+        if argument is table:
+            return Table(table.name, _packed(table, dtype))
         return replace(first, bytes=first.bytes + extra_bytes) if argument is first else argument
 
     return replace(wide, kernel=name, arguments=tuple(map(narrowed, wide.arguments)), source=source)
 
 
-def _pair_words(kernel: str, sizes: dict[str, int]) -> int:
-    """Words of a pair's table with int8 weights."""
-    others = _BIASES + _constants(kernel, sizes)
-    if _POINTWISE.fullmatch(kernel):
-        return others + 2 * ceil(sizes["input_channels"] / 4)
-    if _COLUMNS.fullmatch(kernel) or _PARTS.fullmatch(kernel):
-        return others + sizes["depth"] // 2
-    rows = 1 if _WINDOWS.fullmatch(kernel) else sizes["kernel_height"]
-    return others + 2 * rows * sizes["row_steps"]
-
-
-def _arithmetic(kernel: str, sizes: dict[str, int]) -> tuple[int, int]:
-    """Whether a kernel's weights are folded, and the shift that its channels share, 0 where each has its own."""
-    named = _POINTWISE.fullmatch(kernel)
-    return (int(named[1] == "f"), int(named[2] or 0)) if named else (sizes["folded"], sizes["shift"])
-
-
-def _constants(kernel: str, sizes: dict[str, int]) -> int:
-    """Words of a pair's table behind its weights."""
-    return 2 if _arithmetic(kernel, sizes)[1] else 6
-
-
-def _packed(table: Array, kernel: str, sizes: dict[str, int], dtype: DType) -> Array:
+def _packed(table: PairsTable, dtype: DType) -> Array:
     """The table of packing.pair_words with its words of weights packed, int32, as thimble_unpack_dsp.h reads it."""
-    pairs = -(-sizes["output_channels"] // 2)
-    rows = table.reshape(-1)[: pairs * _pair_words(kernel, sizes)].reshape(pairs, -1)
-    behind = rows.shape[1] - _constants(kernel, sizes)
-    words = np.ascontiguousarray(rows[:, _BIASES:behind]).view(np.uint32)
-    shared = _shared_words(_fields(words, _arithmetic(kernel, sizes)[0], dtype), dtype)
-    return np.concatenate((rows[:, :_BIASES], shared, rows[:, behind:]), axis=1)
+    layout = table.layout
+    rows = table.data.reshape(-1)[: layout.pairs * layout.pair_words].reshape(layout.pairs, -1)
+    behind = rows.shape[1] - layout.constant_words
+    words = np.ascontiguousarray(rows[:, BIASES:behind]).view(np.uint32)
+    shared = _shared_words(_fields(words, layout.arithmetic.folded, dtype), dtype)
+    return np.concatenate((rows[:, :BIASES], shared, rows[:, behind:]), axis=1)
 
 
-def _fields(words: Array, folded: int, dtype: DType) -> Array:
+def _fields(words: Array, folded: bool, dtype: DType) -> Array:
     """Words of four weights as words of four bytes w + 2**(bits - 1)."""
     flipped = np.uint32(0x80008000 if folded else 0x80808080)
     offset = np.uint32(0x01010101 << (dtype.bits - 1))
@@ -197,17 +171,12 @@ def _shared_words(fields: Array, dtype: DType) -> Array:
 
 
 @lru_cache(maxsize=256)
-def _pairs_source(wide: GeneratedKernel, base: str, kernel: str, folded: int) -> GeneratedKernel:
+def _pairs_source(wide: GeneratedKernel, base: str, kernel: str, layout: PairsLayout) -> GeneratedKernel:
     """The files of the int8 kernel, whose matrix product is used, and those of the kernel that unpacks pairs."""
-    text = dict(wide.files)[f"thimble_{base}.c"]
-    columns = _COLUMNS.fullmatch(base)
-    matched = columns or _ROWS.fullmatch(base)
-    assert matched is not None
-    form = matched[1]
     context = {
-        "driver": "columns" if columns else "flat_pixels" if "thimble_flat_pixels_dsp(" in text else "wide_rows",
-        "function": f"thimble_{'matmul' if columns else 'rows_matmul'}_dsp_{form}",
-        "folded": folded,
+        "driver": layout.driver,
+        "function": layout.product,
+        "folded": int(layout.arithmetic.folded),
         "declared": _DECLARED,
     }
     return _with_own(wide, base, kernel, "narrow_pairs_dsp.c.j2", context)
@@ -218,8 +187,7 @@ def _once_source(
     wide: GeneratedKernel,
     base: str,
     kernel: str,
-    folded: int,
-    shift: int,
+    layout: PairsLayout,
     inner: bool,
     arguments: tuple[tuple[str, str], ...],
 ) -> GeneratedKernel:
@@ -227,10 +195,10 @@ def _once_source(
     instead = {"packed": "(const int32_t *)scratch", "scratch": "rest"}
     sizes = "params->kernel." if inner else "params->"
     context = {
-        "folded": folded,
-        "shift": shift,
+        "folded": int(layout.arithmetic.folded),
+        "shift": layout.arithmetic.shift,
         "sizes": sizes,
-        "words": _words_text(base, sizes),
+        "words": layout.words_text.format(sizes=sizes),
         "declared": [declared for declared, _ in arguments],
         "given": [instead.get(name, name) for _, name in arguments],
     }
@@ -246,13 +214,3 @@ def _with_own(
     templates = {"c": template, "h": "narrow_conv_2d_dsp.h.j2"}
     own = tuple((f"thimble_{kernel}.{end}", render(text, **named)) for end, text in templates.items())
     return GeneratedKernel((*wide.files, *own), (*wide.needs, f"unpack_w{bits}_dsp"))
-
-
-def _words_text(kernel: str, sizes: str) -> str:
-    """Words of a pair's weights by the parameters of a kernel, in C; `sizes` is where they are."""
-    if _POINTWISE.fullmatch(kernel):
-        return f"({sizes}input_channels + 3) / 4 * 2"
-    if _COLUMNS.fullmatch(kernel) or _PARTS.fullmatch(kernel):
-        return f"{sizes}depth / 2"
-    rows = "" if _WINDOWS.fullmatch(kernel) else f" * {sizes}kernel_height"
-    return f"2{rows} * {sizes}row_steps"

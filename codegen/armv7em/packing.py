@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from thimble.codegen.armv7em.shared_shift import SharedShift
+from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.words import int32_words, unsigned
-from thimble.compiler.ir.operator import Argument, Array, EndRow, FirstRow, InputRows, OutputRows, Scratch, Table
+from thimble.compiler.ir.operator import Argument, Array, Scratch, Table
+
+BIASES = 2
+"""Words of a pair's table before its weights."""
 
 
-def call_arguments(words: Array, scratch_bytes: int) -> tuple[Argument, ...]:
-    """Those of a kernel for output rows [first, end) with packed weights."""
-    table, scratch = Table("packed", words), Scratch(scratch_bytes, "uint32_t")
-    return (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
+@dataclass(frozen=True, slots=True)
+class PairsLayout:
+    """What pair_words made of a layer's `channels`.
+
+    `weight_words` are those of a pair; `words_text` says them in C by the kernel's parameters, which stand at {sizes}.
+    Kernels whose matrix product may be another one name its C function, and the `driver` in the runtime that calls it.
+    """
+
+    arithmetic: Arithmetic
+    channels: int
+    weight_words: int
+    words_text: str
+    product: str = ""
+    driver: str = ""
+
+    @property
+    def constant_words(self) -> int:
+        """Words of a pair's table behind its weights."""
+        return 2 if self.arithmetic.shift else 6
+
+    @property
+    def pairs(self) -> int:
+        """Of channels; the last one alone makes one too."""
+        return -(-self.channels // 2)
+
+    @property
+    def pair_words(self) -> int:
+        """All words of a pair's table."""
+        return BIASES + self.weight_words + self.constant_words
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairsTable(Table):
+    """A table of pair_words, maybe with more words behind it."""
+
+    layout: PairsLayout
+
+
+def call_arguments(words: Array, scratch_bytes: int, pairs: PairsLayout | None = None) -> tuple[Argument, ...]:
+    """Those of a kernel for output rows [first, end) with packed weights, which may be those of pair_words."""
+    table = Table("packed", words) if pairs is None else PairsTable("packed", words, pairs)
+    return row_arguments(table, Scratch(scratch_bytes, "uint32_t"))
 
 
 def channel_pairs(channels: int) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing
 from thimble.codegen.armv7em.matmul import multiply_turns
-from thimble.codegen.armv7em.packing import call_arguments, pair_words
+from thimble.codegen.armv7em.packing import PairsLayout, call_arguments, pair_words
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.row_matmul import stage_weights
 from thimble.codegen.armv7em.shared_shift import SharedShift
@@ -211,7 +211,8 @@ def pointwise_call(
     )
     source = pointwise_source(PointwiseForm(arithmetic), has_fpu)
     kernel = f"conv_2d_rows_dsp_{PointwiseForm(arithmetic).name}"
-    return KernelCall(kernel, params, call_arguments(words, scratch), source)
+    layout = PairsLayout(arithmetic, len(layer.weights), 2 * steps, "({sizes}input_channels + 3) / 4 * 2")
+    return KernelCall(kernel, params, call_arguments(words, scratch, layout), source)
 
 
 def _is_pointwise(sizes: Sizes) -> bool:

@@ -8,17 +8,14 @@ from thimble.codegen.armv81m.arithmetic import Arithmetic, arithmetic_of
 from thimble.codegen.armv81m.blocks import BLOCK_CHANNELS, LANES, packed_blocks
 from thimble.codegen.armv81m.rendering import render
 from thimble.codegen.armv81m.row_convolution import PIXELS_AT_ONCE, row_call, row_form
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
 from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
-    EndRow,
-    FirstRow,
     GeneratedKernel,
-    InputRows,
     KernelCall,
-    OutputRows,
     Scratch,
     Table,
 )
@@ -154,7 +151,7 @@ def _windows_call(layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, one_r
     scratch = Scratch(2 * BLOCK_CHANNELS * blocks + border_bytes + 2 * LANES * windows.steps * segments, "int8_t")
     rows = sizes["kernel_height"] if windows.row_parts else 1
     table = Table("packed", packed_blocks(layer, rows, LANES * windows.steps * max(windows.row_parts, 1)))
-    arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
+    arguments = row_arguments(table, scratch)
     return KernelCall(f"conv_2d_mve_{form.name}", params, arguments, _source(form))
 
 

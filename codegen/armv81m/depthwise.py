@@ -15,18 +15,15 @@ from thimble.codegen.armv81m.arithmetic import Arithmetic, arithmetic_of
 from thimble.codegen.armv81m.blocks import LANES, requantization
 from thimble.codegen.armv81m.convolution import windows_call
 from thimble.codegen.armv81m.rendering import render
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
     Array,
-    EndRow,
-    FirstRow,
     GeneratedKernel,
-    InputRows,
     KernelCall,
-    OutputRows,
     Scratch,
     Table,
 )
@@ -145,7 +142,7 @@ def _planes_call(
     dilation = sizes["dilation_height"], sizes["dilation_width"]
     table = Table("packed", _packed(layer, kernel, dilation, column_bytes, steps))
     scratch = Scratch(planes.scratch_bytes(channels))
-    arguments = (InputRows(0), table, scratch, OutputRows(0), FirstRow(), EndRow())
+    arguments = row_arguments(table, scratch)
     return KernelCall(
         f"depthwise_conv_2d_mve_{form.name}", params, arguments, _source(form), overlaps=channels == len(kernel)
     )

@@ -14,17 +14,14 @@ import numpy as np
 from thimble.codegen.armv81m.arithmetic import Arithmetic, requantization_lines
 from thimble.codegen.armv81m.blocks import LANES, requantization
 from thimble.codegen.armv81m.rendering import render
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.operator import (
     Array,
-    EndRow,
-    FirstRow,
     GeneratedKernel,
-    InputRows,
     KernelCall,
-    OutputRows,
     Scratch,
     Table,
 )
@@ -177,7 +174,7 @@ def row_call(
         ("row_bytes", row_bytes),
         ("portion", pixels if form.flat else sizes["output_width"]),
     )
-    arguments = (InputRows(0), Table("packed", packed), Scratch(scratch_bytes), OutputRows(0), FirstRow(), EndRow())
+    arguments = row_arguments(Table("packed", packed), Scratch(scratch_bytes))
     return KernelCall(f"conv_2d_rows_mve_{form.name}", params, arguments, _source(form))
 
 

@@ -15,6 +15,11 @@ def sizes_of(call: KernelCall) -> Sizes:
     return {name.removeprefix(WINDOW): value for name, value in call.params if isinstance(value, int)}
 
 
+def window_of(sizes: Sizes) -> tuple[tuple[str, int], ...]:
+    """The window alone as parameters of a kernel that has one."""
+    return tuple((WINDOW + name, sizes[name]) for name in WINDOW_FIELDS)
+
+
 def window_kernel_params(sizes: Sizes, dropped: Sequence[str]) -> tuple[tuple[str, int], ...]:
     """All sizes but the dropped ones as parameters of a kernel with a window."""
     kept = ((name, value) for name, value in sizes.items() if name not in dropped)

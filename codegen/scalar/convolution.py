@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.linear_sum import Residual, residual_of
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
@@ -14,7 +15,7 @@ from thimble.codegen.scalar.panel import panel_call
 from thimble.codegen.scalar.rendering import kernel_source
 from thimble.codegen.variants import Variant, first_made
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Argument, EndRow, FirstRow, InputRows, KernelCall, OutputRows
+from thimble.compiler.ir.operator import Argument, InputRows, KernelCall
 from thimble.compiler.ops.conv_2d_add import RESIDUAL
 
 PANEL, STRAIGHT = "panel", "straight"
@@ -111,7 +112,7 @@ def _straight_call(
     weights = blocked_weights(layer.weights, form.block)
     tables = constant_tables(layer.bias if form.has_borders else layer.start, constants, form.block)
     name = f"conv_2d_scalar_{form.name}"
-    arguments = (InputRows(0), weights, *tables, *added, OutputRows(0), FirstRow(), EndRow())
+    arguments = row_arguments(weights, *tables, *added)
     source = kernel_source("conv_2d_scalar", name, form=form, max_kernel_height=MAX_KERNEL_HEIGHT)
     return KernelCall(name, params, arguments, source)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.scalar.core import Core
@@ -13,7 +14,7 @@ from thimble.codegen.scalar.layer import Tail, blocked_weights, constant_tables,
 from thimble.codegen.scalar.rendering import kernel_source
 from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import EndRow, FirstRow, InputRows, KernelCall, OutputRows, Table
+from thimble.compiler.ir.operator import KernelCall, Table
 
 MAX_TAPS = 64
 """Largest window taken: the kernel keeps a pointer for each tap on the stack."""
@@ -75,7 +76,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     weights = blocked_weights(layer.weights, form.block)
     tables = constant_tables(layer.start, constants, form.block)
     name = f"depthwise_conv_2d_scalar_{form.name}"
-    arguments = (InputRows(0), border, weights, *tables, OutputRows(0), FirstRow(), EndRow())
+    arguments = row_arguments(border, weights, *tables)
     return KernelCall(name, params, arguments, kernel_source("depthwise_conv_2d_scalar", name, form=form))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.sizes import Sizes, window_kernel_params
@@ -18,7 +19,7 @@ from thimble.codegen.scalar.core import Core
 from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables
 from thimble.codegen.scalar.pair_sums import SEGMENT, pair_sums_listing
 from thimble.codegen.scalar.rendering import kernel_source
-from thimble.compiler.ir.operator import Array, EndRow, FirstRow, InputRows, KernelCall, OutputRows, Scratch, Table
+from thimble.compiler.ir.operator import Array, KernelCall, Scratch, Table
 
 MAX_PANEL_BYTES = 8192
 """Windows that need more are read where they lie."""
@@ -79,20 +80,13 @@ def panel_call(
         return None
     form = min(fitting, key=lambda form: _relative_cycles(form, pixels))
     depth = form.depth_of(taps)
-    weights = np.zeros((channels, depth), np.int8)
-    weights[:, :taps] = layer.weights
+    padded = np.zeros((channels, depth), np.int8)
+    padded[:, :taps] = layer.weights
     params = (*window_kernel_params(sizes, ("group_channels",)), ("depth", depth))
     tables = constant_tables(layer.start, constants, form.block)
-    table = blocked_weights(weights, form.block)
-    arguments = (
-        InputRows(0),
-        _weight_words(table) if form.in_assembly else table,
-        *tables,
-        Scratch(form.panel_bytes(taps), "uint32_t"),
-        OutputRows(0),
-        FirstRow(),
-        EndRow(),
-    )
+    table = blocked_weights(padded, form.block)
+    weights = _weight_words(table) if form.in_assembly else table
+    arguments = row_arguments(weights, *tables, Scratch(form.panel_bytes(taps), "uint32_t"))
     name = f"conv_2d_panel_scalar_{form.name}"
     source = kernel_source(
         "conv_2d_panel_scalar",

@@ -342,8 +342,9 @@ def _plan_graph(model: Model, limit_bytes: int, show: ShowProgress, plain: Graph
     """The model with a graph that it can be left to execute, its kernels, and its plan."""
     choices = kernel_choices(plain, model.target, model.options.rounding, model.settings)
     made = plan_with_kernels(plain, choices, model.options, limit_bytes, show, model.target)
-    limits, cycles = made.scratch_limits, made.cycles
-    return replace(model, plain=plain, graph=made.graph, scratch_limits=limits, predicted_cycles=cycles), made.plan
+    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits)
+    cycles = _predicted_cycles(planned, made.plan) if made.plan.guards else made.cycles  # the planner's: all branches
+    return replace(planned, predicted_cycles=cycles), made.plan
 
 
 def emit(model_path: Path, target_name: str, what: str, options: CompileOptions) -> str:

@@ -20,7 +20,7 @@ from thimble.compiler.plan.requests import Request
 ATTEMPT_WORK = 1500
 """Bodies put somewhere before an attempt is given up and another one begins, from the best placement again."""
 
-PATIENCE = 0.3
+PATIENCE = 0.32
 """Of the work of a search, how much may pass without a better placement, where that is enough for some attempts."""
 
 _CONFLICTS_PER_WORK = 500
@@ -35,13 +35,16 @@ _NOWHERE = -(1 << 40)
 
 
 class Ejection:
-    """The bodies to place, with what each must keep off and what it weighs at first."""
+    """The bodies to place, with what each must keep off and what it weighs at first; behind them one of no bytes and
+    no weight, at the start of the arena for ever."""
 
     def __init__(self, requests: Sequence[Request], conflicts: Sequence[Sequence[Conflict]]) -> None:
-        self._sizes = np.array([r.bytes for r in requests], np.int64)
-        self._near = [_Near.of(r, mine) for r, mine in zip(requests, conflicts, strict=True)]
+        least = min(r.alignment for r in requests)
+        ends = len(requests)
+        self._sizes = np.array([*(r.bytes for r in requests), 0], np.int64)
+        self._near = [_Near.of(r, mine, ends, least) for r, mine in zip(requests, conflicts, strict=True)]
         lives = np.array([r.last - r.first + 1 for r in requests], np.float64)
-        self._weights = [_scaled(self._sizes * lives**power) for power in (0.5, 1.0, 0.0)]
+        self._weights = [np.append(_scaled(self._sizes[:-1] * lives**power), 0) for power in (0.5, 1.0, 0.0)]
 
     def search(self, offsets: Sequence[int], bound: int, work: int) -> tuple[int, ...]:
         """The best placement found from a sound one; stops at `bound` bytes, when `work` is done, or when it
@@ -49,7 +52,7 @@ class Ejection:
         patience = max(int(PATIENCE * work), len(self._weights) * ATTEMPT_WORK)
         until = work - patience
         random = np.random.RandomState(0)  # numpy promises that its numbers never change
-        best = np.array(offsets, np.int64)
+        best = np.array([*offsets, 0], np.int64)
         failures = 0
         while work > max(until, 0):
             size = int((best + self._sizes).max())
@@ -62,7 +65,7 @@ class Ejection:
                 failures += 1
             else:
                 best, until = found, work - patience
-        return tuple(best.tolist())
+        return tuple(best[:-1].tolist())
 
     def _attempt(
         self, offsets: Array, limit: int, work: int, weights: Array, random: np.random.RandomState
@@ -89,9 +92,10 @@ class Ejection:
 class _Near:
     """What a body meets: it must not begin in the open range (low, high) behind the start of each of `others`.
 
-    The first half of `edges` is where these ranges have begun, low + 1, the second half where they end, high;
-    `places` are these edges moved outwards to where the body may begin, but for its alignment, and `bodies` is whose
-    they are. `work` is about how long it takes to look at them.
+    `edges` are where these ranges have begun, low + 1, and behind them where they end, high, of `bodies`; `signs` tell
+    one from the other. `places` are the edges moved outwards to where the body may begin; as far as their bodies lie
+    at multiples of other alignments, they are `moved` once more. The last two of each are the first and the last place
+    of the arena. `work` is about how long it takes to look at them.
     """
 
     bytes: int
@@ -99,21 +103,31 @@ class _Near:
     others: Array
     bodies: Array
     edges: Array
+    signs: Array
     places: Array
+    moved: bool
     work: int
 
     @classmethod
-    def of(cls, request: Request, conflicts: Sequence[Conflict]) -> _Near:
-        """What a body meets by its conflicts."""
+    def of(cls, request: Request, conflicts: Sequence[Conflict], ends: int, least_alignment: int) -> _Near:
+        """What a body meets by its conflicts; `ends` is the body that stands for the ends of the arena."""
         others, lows, highs = np.array(conflicts, np.int64).reshape(-1, 3).T
+        count, alignment = len(others), request.alignment
+        moved = alignment > least_alignment
+        if not moved:
+            lows_at, highs_at = lows // alignment * alignment, -(-highs // alignment) * alignment
+        else:
+            lows_at, highs_at = lows, highs + alignment - 1
         return cls(
             request.bytes,
-            request.alignment,
+            alignment,
             others,
-            np.concatenate([others, others]),
-            np.concatenate([lows + 1, highs]),
-            np.concatenate([lows, highs + request.alignment - 1]),
-            1 + len(others) // _CONFLICTS_PER_WORK,
+            np.concatenate([others, others, (ends, ends)]),
+            np.concatenate([lows + 1, highs, (0, 0)]),
+            np.repeat(np.array([1, -1, 0]), (count, count, 2)),
+            np.concatenate([lows_at, highs_at, (0, -_NOWHERE)]),
+            moved,
+            1 + count // _CONFLICTS_PER_WORK,
         )
 
     def lightest(self, offsets: Array, limit: int, weights: Array, random: np.random.RandomState) -> tuple[int, Array]:
@@ -121,23 +135,20 @@ class _Near:
 
         This is where a search spends its time: methods of arrays take half as long as numpy's functions.
         """
-        count, alignment = len(self.others), self.alignment
-        at, weight = offsets[self.bodies], weights[self.bodies]
-        top = (limit - self.bytes) // alignment * alignment
-        places = np.empty(len(at) + 2, np.int64)
-        places[0], places[1] = 0, top
-        np.floor_divide(at + self.places, alignment, out=places[2:])
-        places[2:] *= alignment
+        count, at = len(self.others), offsets[self.bodies]
+        places = at + self.places
+        if self.moved:
+            places -= places % self.alignment
         np.maximum(places, 0, out=places)
-        np.minimum(places, top, out=places)
+        np.minimum(places, (limit - self.bytes) // self.alignment * self.alignment, out=places)
         places = _distinct(places)
         # A body at a place meets those whose open range has begun there and has not ended.
-        begun = places.searchsorted(at + self.edges)
-        np.negative(weight[count:], out=weight[count:])
-        met = np.bincount(begun, weight, len(places) + 1)[:-1].cumsum()
+        at += self.edges
+        begun = places.searchsorted(at)
+        met = np.bincount(begun, weights[self.bodies] * self.signs, len(places) + 1)[:-1].cumsum()
         lightest = (met == met.min()).nonzero()[0]
-        chosen = lightest[random.randint(len(lightest))]
-        return int(places[chosen]), self.others[(begun[:count] <= chosen) & (begun[count:] > chosen)]
+        chosen = lightest[random.randint(len(lightest)) if len(lightest) > 1 else 0]
+        return int(places[chosen]), self.others[(begun[:count] <= chosen) & (begun[count:-2] > chosen)]
 
 
 def _scaled(weights: Array) -> Array:

@@ -33,6 +33,9 @@ PIXELS = 4
 WEIGHT_WORD = 4
 """Weights of a word: depths are made multiples of it."""
 
+PLACES = "depthwise_conv_2d_scalar"
+"""How the names of depthwise kernels begin that go by a table of places."""
+
 PLANE_REGISTERS = 6
 """Words of weights that kernels along planes keep in registers; more of them are loaded for each block."""
 
@@ -49,9 +52,9 @@ NARROW_COUNTS = ("unpacked", "packed", "fields", "pairs", "chunks")
 """What kernels for int8 do more on fewer bits: elements `unpacked` before and `packed` behind them, in so many
 `chunks`; weights that are unpacked (`fields`), by calls for single `pairs` of channels where not all at once."""
 
-PLANE_COUNTS = ("products", "loads", "blocks", "taps", "laid_rows")
+PLANE_COUNTS = ("products", "loads", "scattered", "taps", "laid_rows")
 """What only depthwise kernels along planes count: `products` of two taps at once, `loads` of two elements or weights,
-`blocks` of outputs that are made at once, `taps` that are unpacked one by one, `laid_rows` of four channels each."""
+outputs that are `scattered` by way of pointers, `taps` that are unpacked one by one, `laid_rows` of four channels."""
 
 COUNTS = (
     *("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs"),
@@ -194,12 +197,20 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
             return count(call, rows)
     if "columns_at_once" in n:
         return _by_matrices(n, plain)
+    if call.kernel.startswith(PLACES):
+        return _by_places(call, plain)
     if "kernel_height" in n and "pad_top" in n and not call.prepared:
         return _by_windows(n, plain)
     if n.get("direct"):  # a row is widened in registers for each block of channels
         words = plain["inputs"] / WEIGHT_WORD
         return {"runs": words * ceil(n["channels"] / n["block"]), "weights": float(call.table_bytes)}
     return {"laid_out": plain["inputs"], "weights": float(call.table_bytes)} if call.prepared else {}
+
+
+def _by_places(call: CallShape, plain: Work) -> dict[str, float]:
+    """Depthwise convolutions by a table of where the input under each tap lies, made for each pixel."""
+    pixels = plain["outputs"] / call.numbers["channels"]
+    return {"laid_out": plain["macs"] / call.numbers["channels"], "weights": float(call.table_bytes), "starts": pixels}
 
 
 def _by_windows(n: Mapping[str, int], plain: Work) -> dict[str, float]:
@@ -327,14 +338,15 @@ def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
     taps = height * width
     outputs = whole_rows * channels * n["output_width"]
     blocks = whole_rows * channels * ceil(n["output_width"] / PIXELS)
+    compact = n["tap_row_bytes"] > 0
     pairs = max(width - 1, 1)  # words of two weights that each row of the kernel has
     data = ((outputs - blocks) * n["stride_width"] + blocks * (width + 1)) / 2
     streamed = blocks * pairs * (pairs * height > PLANE_REGISTERS)
     return {
         "products": outputs * height * (width + 1) / 2,
         "loads": height * (data + streamed),
-        "blocks": float(blocks * height if streamed else blocks),
-        "taps": float(portions * channels * taps * (n["tap_row_bytes"] > 0)),
+        "scattered": float(outputs * compact),
+        "taps": float(portions * channels * taps * compact),
         "laid_rows": float(read_rows * ceil(channels / PIXELS)),
         "outputs": float(outputs),
         "macs": float(outputs * taps),

@@ -23,8 +23,8 @@ __all__ = ["Part", "Request", "Slide", "arena_bytes", "lower_bound", "place"]
 SIMPLE_WORK = 20_000_000
 """Conflicts looked at in the simple orders, of which at least two are tried: some ten seconds."""
 
-EJECTION_WORK = 30_000
-"""Bodies put elsewhere at an effort of 1: about a second."""
+EJECTION_WORK = 25_000
+"""Bodies put elsewhere at an effort of 1: about half a second."""
 
 
 _Key = Callable[[Request, int], tuple[int, ...]]

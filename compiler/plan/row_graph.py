@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from thimble.compiler.ir.graph import Graph, Role, Site
-from thimble.compiler.ir.operator import Array, KernelCall, Rounding, RowForm, Span
+from thimble.compiler.ir.operator import Array, KernelCall, Operator, Rounding, RowForm, Span
 from thimble.compiler.plan.views import find_views
 
 MAX_ROWS = 512
@@ -83,15 +83,21 @@ PartOfNode = tuple[int, Span, Span]
 """A node, steps of it and columns of its output."""
 
 
+PartShape = tuple[int, Operator, tuple[tuple[int, ...], ...]]
+"""A node, the operator that makes a part of it, and the shapes of what that reads and makes."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundParts:
     """What was found of parts of nodes, so that each is looked at once (runs.py): the distances of overlaps by home and
     the scratch; the rows and columns that it needs of each home, None where it cannot be split; and the distances and
-    scratch of whole layers by node."""
+    scratch of whole layers by node. `alike` holds the facts by what they follow from: parts far from the borders
+    differ in nothing but where they are."""
 
     facts: dict[PartOfNode, tuple[dict[int, int], int]] = field(default_factory=dict)
     needs: dict[PartOfNode, dict[int, tuple[Span, Span]] | None] = field(default_factory=dict)
     layers: dict[int, tuple[dict[int, int], int]] = field(default_factory=dict)
+    alike: dict[PartShape, tuple[dict[int, int], int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import Span
 from thimble.compiler.plan.row_graph import MAX_ROWS, Home, RowGraph, home_distances, scratch_bytes
 
@@ -260,10 +261,22 @@ class Parts:
         assert info.node is not None
         full = graph.graph.sites[info.node]
         site = full.op.restricted(full, steps, columns)
+        pairs = zip(full.inputs, site.inputs, strict=True)
+        if any(a is not None and a.role is Role.CONSTANT and a is not b for a, b in pairs):
+            return self._facts_of(info.node, site)
+        shapes = tuple(value.type.shape for value in (*site.inputs, *site.outputs) if value is not None)
+        key, known = (node, site.op, shapes), graph.found.alike
+        if key not in known:
+            known[key] = self._facts_of(info.node, site)
+        return known[key]
+
+    def _facts_of(self, node: int, site: Site) -> tuple[dict[int, int], int]:
+        """Distances by home and scratch of a part of a node of the graph."""
+        graph = self.graph
         form = site.op.rows(site)
         declared = {overlap.input: overlap.distance for overlap in site.row_overlaps(form)} if form else {}
         return (
-            home_distances(graph.graph, info.node, graph.views, declared),
+            home_distances(graph.graph, node, graph.views, declared),
             scratch_bytes(site.lower_rows(graph.rounding)),
         )
 

@@ -45,7 +45,7 @@ CAREFUL_LAYOUTS = 2
 EQUALLY_SMALL = 1.01
 """The second one gets none where it takes more than this of what the first one takes: it hardly ever gets below."""
 
-QUICK_EFFORT = 0.1
+QUICK_EFFORT = 0.12
 """Of the effort that one plan gets, what each quick layout gets: the simple orders alone say little of the best one."""
 
 FITTING_ATTEMPTS = 8
@@ -66,7 +66,7 @@ QUICK_PAIRS = 2_500_000
 FRONTIER_POINTS = 20
 """Points of the frontier that get a layout."""
 
-FRONTIER_EFFORT = 0.1
+FRONTIER_EFFORT = 0.12
 """Of the effort that one plan gets, what the layout of each point gets."""
 
 

@@ -12,35 +12,34 @@ static inline int8_t *at_distance(int8_t *base, int32_t bytes) {
 
 /* The input rows under the windows of one output row; null where they lie outside of the input. */
 static const int8_t *input_line(const thimble_pixels_dsp_params *p, const thimble_rows *input, int32_t y, int32_t ky) {
-    const int32_t image = y / p->output_height;
-    const int32_t line = (y - image * p->output_height) * p->stride_height - p->pad_top + ky;
-    const int inside = line >= 0 && line < p->input_height;
-    return inside ? (const int8_t *)thimble_row(input, image * p->input_height + line) : 0;
+    const int32_t line = thimble_window_top(p->window, y) + ky;
+    const int inside = line >= 0 && line < p->window.input_height;
+    return inside ? (const int8_t *)thimble_row(input, thimble_image(p->window, y) + line) : 0;
 }
 
 /* Notes the places of output pixels [x, x + count) of row y; the next free place. */
 static int32_t *note_pixels(const thimble_pixels_dsp_params *p, const thimble_rows *input, const int8_t *base,
                             int32_t border, int8_t *output, int32_t y, int32_t x, int32_t count, int32_t *places) {
-    const int32_t taps = p->kernel_height * p->kernel_width;
+    const int32_t taps = p->window.kernel_height * p->window.kernel_width;
     const int32_t pitch = 3 * p->groups + 1;
-    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+    for (int32_t ky = 0; ky < p->window.kernel_height; ky++) {
         const int8_t *line = input_line(p, input, y, ky);
         const int32_t start = line != 0 ? distance(line, base) : 0;
-        int32_t *to = places + ky * p->kernel_width;
-        int32_t left = x * p->stride_width - p->pad_left;
+        int32_t *to = places + ky * p->window.kernel_width;
+        int32_t left = thimble_window_left(p->window, x);
         for (int32_t i = 0; i < count; i++) {
-            const int all_inside = line != 0 && left >= 0 && left <= p->input_width - p->kernel_width;
+            const int all_inside = line != 0 && left >= 0 && left <= p->window.input_width - p->window.kernel_width;
             int32_t place = start + left * p->channels;
-            for (int32_t kx = 0; all_inside && kx < p->kernel_width; kx++) {
+            for (int32_t kx = 0; all_inside && kx < p->window.kernel_width; kx++) {
                 to[kx] = place;
                 place += p->channels;
             }
-            for (int32_t kx = 0; !all_inside && kx < p->kernel_width; kx++) {
-                const int inside = line != 0 && left + kx >= 0 && left + kx < p->input_width;
+            for (int32_t kx = 0; !all_inside && kx < p->window.kernel_width; kx++) {
+                const int inside = line != 0 && left + kx >= 0 && left + kx < p->window.input_width;
                 to[kx] = inside ? start + (left + kx) * p->channels : border;
             }
             to += pitch;
-            left += p->stride_width;
+            left += p->window.stride_width;
         }
     }
     for (int32_t i = 0; i < count; i++) {
@@ -115,13 +114,13 @@ void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_
     int32_t *places = scratch;
     int32_t room = p->pixels_at_once;
     for (int32_t y = first; y < end; y++) {
-        for (int32_t x = 0; x < p->output_width;) {
-            const int32_t rest = p->output_width - x;
+        for (int32_t x = 0; x < p->window.output_width;) {
+            const int32_t rest = p->window.output_width - x;
             const int32_t count = rest < room ? rest : room;
             places = note_pixels(p, input, base, border, thimble_row(output, y), y, x, count, places);
             x += count;
             room -= count;
-            if (room == 0 || (y + 1 == end && x == p->output_width)) {
+            if (room == 0 || (y + 1 == end && x == p->window.output_width)) {
                 job.places_end = places;
 #if defined(__ARM_FEATURE_DSP)
                 function(&job);

@@ -7,19 +7,11 @@
 
 #include "thimble_dsp.h"
 #include "thimble_rows.h"
+#include "thimble_window.h"
 
 /* Sizes in elements. */
 typedef struct {
-    int32_t input_height;
-    int32_t input_width;
-    int32_t kernel_height;
-    int32_t kernel_width;
-    int32_t stride_height;
-    int32_t stride_width;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t output_height;
-    int32_t output_width;
+    thimble_window window;
     int32_t channels; /* at least 4 */
     int32_t input_zero_point;
     int32_t output_min;

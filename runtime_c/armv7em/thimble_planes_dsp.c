@@ -21,11 +21,11 @@ static void put_borders(uint32_t *planes, int32_t at, int32_t end, uint32_t bord
 static void frame_planes(const thimble_planes_dsp_params *p, uint32_t *planes, int32_t begin, int32_t end,
                          int32_t held) {
     const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
-    const int32_t behind = (p->pad_left + p->input_width + 1) / 2;
+    const int32_t behind = (p->window.pad_left + p->window.input_width + 1) / 2;
     put_borders(planes, 0, begin * p->row_words, border);
     put_borders(planes, end * p->row_words, held * p->row_words, border);
     for (int32_t y = begin; y < end; y++) {
-        put_borders(planes, y * p->row_words, y * p->row_words + p->pad_left / 2, border);
+        put_borders(planes, y * p->row_words, y * p->row_words + p->window.pad_left / 2, border);
         put_borders(planes, y * p->row_words + behind, (y + 1) * p->row_words, border);
     }
 }
@@ -95,15 +95,15 @@ static void make_channel(const thimble_planes_dsp_params *p, const thimble_plane
     const thimble_tail tail = {p->output_min != -128 || p->output_max != 127, job->ceiling, job->offset};
     const int32_t *packed = job->packed + channel * p->channel_words;
     const channel_constants constants = load_constants(p, packed);
-    const int32_t step = p->turned ? p->output_height * p->channels : p->channels;
+    const int32_t step = p->turned ? p->window.output_height * p->channels : p->channels;
     for (int8_t *const *output = job->outputs; output < job->outputs_end; output++) {
-        for (int32_t x = 0; x < p->output_width; x++) {
-            const int32_t sum = window_sum(p, rows, x * p->stride_width, packed, constants.bias);
+        for (int32_t x = 0; x < p->window.output_width; x++) {
+            const int32_t sum = window_sum(p, rows, x * p->window.stride_width, packed, constants.bias);
             const int32_t tie = p->rounds_ties && sum < 0 ? 1 << (p->scale_bits - 1) : 0;
             const int32_t value = thimble_high_product(sum, constants.multiplier) + constants.addend - tie;
             (*output)[x * step + channel] = thimble_tail_byte(tail, value >> constants.shift);
         }
-        rows += THIMBLE_PLANE_LANES * p->stride_height * p->row_words;
+        rows += THIMBLE_PLANE_LANES * p->window.stride_height * p->row_words;
     }
 }
 
@@ -141,17 +141,17 @@ static void start_job(const thimble_planes_dsp_params *p, const int32_t *packed,
                       thimble_planes_job *job) {
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
-    const int32_t leads = p->pad_left % 2;
-    const int32_t pixels = p->input_width - leads;
+    const int32_t leads = p->window.pad_left % 2;
+    const int32_t pixels = p->window.input_width - leads;
     job->planes = scratch;
     job->packed = packed;
     job->channels = p->channels;
     job->ceiling = ceiling * 0x01010101u;
     job->offset = offset * 0x01010101u;
     job->common_addend = p->common_addend;
-    job->weights =
-        scratch + THIMBLE_PLANE_LANES * p->row_words * ((p->rows_at_once - 1) * p->stride_height + p->kernel_height);
-    job->pixel_bytes = p->turned ? p->input_height * p->channels : p->channels;
+    job->weights = scratch + THIMBLE_PLANE_LANES * p->row_words *
+                                 ((p->rows_at_once - 1) * p->window.stride_height + p->window.kernel_height);
+    job->pixel_bytes = p->turned ? p->window.input_height * p->channels : p->channels;
     job->border = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u;
     job->leads = leads;
     job->fours_bytes = pixels / 4 * 4 * job->pixel_bytes;
@@ -174,18 +174,18 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
     start_job(p, packed, scratch, &job);
     job.outputs = outputs;
     for (int32_t y = first; y < end;) {
-        const int32_t image = y / p->output_height;
-        const int32_t row = y - image * p->output_height;
-        const int32_t rest = p->output_height - row < end - y ? p->output_height - row : end - y;
+        const int32_t image = y / p->window.output_height;
+        const int32_t row = y - image * p->window.output_height;
+        const int32_t rest = p->window.output_height - row < end - y ? p->window.output_height - row : end - y;
         const int32_t rows = rest < p->rows_at_once ? rest : p->rows_at_once;
-        const int32_t held = (rows - 1) * p->stride_height + p->kernel_height;
-        const int32_t top = row * p->stride_height - p->pad_top;
+        const int32_t held = (rows - 1) * p->window.stride_height + p->window.kernel_height;
+        const int32_t top = row * p->window.stride_height - p->window.pad_top;
         const int32_t begin = top < 0 ? (-top < held ? -top : held) : 0;
-        const int32_t inside = p->input_height - top < held ? p->input_height - top : held;
+        const int32_t inside = p->window.input_height - top < held ? p->window.input_height - top : held;
         const int32_t inside_end = inside > begin ? inside : begin;
         frame_planes(p, scratch, begin, inside_end, held);
         for (int32_t i = begin; i < inside_end; i++) {
-            inputs[i - begin] = thimble_row(from, image * p->input_height + top + i);
+            inputs[i - begin] = thimble_row(from, image * p->window.input_height + top + i);
         }
         for (int32_t i = 0; i < rows; i++) {
             outputs[i] = thimble_row(to, y + i);
@@ -193,7 +193,7 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
         job.outputs_end = outputs + rows;
         job.inputs = inputs;
         job.inputs_end = inputs + (inside_end - begin);
-        job.to = scratch + THIMBLE_PLANE_LANES * (begin * p->row_words + p->pad_left / 2);
+        job.to = scratch + THIMBLE_PLANE_LANES * (begin * p->row_words + p->window.pad_left / 2);
         run(p, function, fill, &job);
         y += rows;
     }

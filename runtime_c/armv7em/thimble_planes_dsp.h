@@ -7,6 +7,7 @@
 
 #include "thimble_dsp.h"
 #include "thimble_rows.h"
+#include "thimble_window.h"
 
 /* Channels whose planes lie side by side. */
 #define THIMBLE_PLANE_LANES 4
@@ -17,16 +18,7 @@
 
 /* Sizes in elements. Where rows are the image's columns (`turned`), heights and widths are exchanged. */
 typedef struct {
-    int32_t input_height;
-    int32_t input_width;
-    int32_t kernel_height;
-    int32_t kernel_width;
-    int32_t stride_height;
-    int32_t stride_width;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t output_height;
-    int32_t output_width;
+    thimble_window window;
     int32_t channels;
     int32_t input_zero_point;
     int32_t output_min;

@@ -99,8 +99,8 @@ def pooled(rng: Rng, seed: int) -> bytes:
 def depthwise(rng: Rng, seed: int) -> bytes:
     """Depthwise layers one behind the other: on images, on narrow ones, and on steps in time, one pixel wide."""
     g = CalibratedBuilder(seed)
-    height, widths = int(rng.integers(8, 48)), (1, 1, int(rng.integers(2, 6)), int(rng.integers(6, 48)))
-    width = widths[seed % len(widths)]
+    height, narrow, wide = (int(rng.integers(low, high)) for low, high in ((8, 48), (2, 6), (6, 48)))
+    width = (1, 1, narrow, wide, wide, wide, narrow, wide)[seed % 8]
     x = g.input(1, height, width, _channels(rng, 128 if width < 6 else 48))
     for _ in range(6):
         side = int(rng.choice([3, 3, 5, 7]))

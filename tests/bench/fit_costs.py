@@ -55,6 +55,7 @@ DEPTHWISE_RUNS = (
     Variant(KernelFamily.AUTO, compact=True),
     *(Variant(KernelFamily.AUTO, None, rows, compact=True) for rows in (1, 4, 8)),
 )
+OTHER_DEPTHWISE_RUNS = (DEPTHWISE_RUNS[0], DEPTHWISE_RUNS[1], DEPTHWISE_RUNS[5], DEPTHWISE_RUNS[7])
 
 LEAST_SAMPLES = 6
 """Kernels with fewer samples have no entry of their own."""
@@ -151,13 +152,10 @@ def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
     """What is measured on a chip: ways to build, and the networks that are built so."""
     many = [(REFERENCE_RUNS, range(NETWORKS)), (DENSE_RUNS, DENSE_NETWORKS)]
     some = [(OTHER_RUNS, range(OTHER_NETWORKS))]
-    kinds = [
-        (ATTENTION_RUNS, ATTENTION_NETWORKS),
-        (POOLED_RUNS, POOLED_NETWORKS),
-        (DEPTHWISE_RUNS, DEPTHWISE_NETWORKS),
-        (CONVERTED_RUNS, CONVERTED_NETWORKS),
-    ]
-    return [*(many if target.name == REFERENCE else some), *kinds]
+    kinds = [(ATTENTION_RUNS, ATTENTION_NETWORKS), (POOLED_RUNS, POOLED_NETWORKS)]
+    if target.name != REFERENCE:
+        return [*some, *kinds, (OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[:4]), (CONVERTED_RUNS[1:], CONVERTED_NETWORKS)]
+    return [*many, *kinds, (DEPTHWISE_RUNS, DEPTHWISE_NETWORKS), (CONVERTED_RUNS, CONVERTED_NETWORKS)]
 
 
 def costs_of(target: Target, known: dict[str, Any], only: Sequence[str] = ()) -> dict[str, Any]:

@@ -27,7 +27,7 @@ REACHED = {
     (VWW, InputFeed.ROWS, Schedule.ROWS): 10060,
     (VWW, InputFeed.RESIDENT, Schedule.ROWS): 27752,
     (VWW, InputFeed.ROWS, Schedule.AUTO): 7000,
-    (MCUNET, InputFeed.ROWS, Schedule.ROWS): 12920,
+    (MCUNET, InputFeed.ROWS, Schedule.ROWS): 12840,
     (MCUNET, InputFeed.RESIDENT, Schedule.ROWS): 20336,
     (MCUNET, InputFeed.ROWS, Schedule.AUTO): 11520,
     (MOBILENET, InputFeed.ROWS, Schedule.ROWS): 18288,

@@ -12,8 +12,11 @@ import thimble
 from tests.host_batch import run_on_host
 from tests.quantize.test_mixed import run_cli, windows
 from thimble.compiler.driver.html_report import write_html
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.planning import check_limits
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.errors import TooSlow
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
@@ -30,6 +33,7 @@ from thimble.quantize.parameters import store
 from thimble.quantize.patch_precision import PatchMixed, narrow_patches
 from thimble.quantize.patched import Classing, patched
 from thimble.quantize.patches import patch_stage
+from thimble.targets.model import load_target
 
 PHI = 0.9999
 """Some patches of some samples have outliers, others none."""
@@ -154,6 +158,8 @@ def test_firmware_takes_the_branch_of_each_patch(tmp_path: Path, kernels: str) -
     worst = latency["worst_case"]
     assert latency["cycles"] < worst["cycles"]
     assert max(worst["cycles_if_all_true"], worst["cycles_if_all_false"]) <= worst["cycles"]
+    with pytest.raises(TooSlow, match="at worst"):
+        check_limits(report, load_target("stm32l4r5zi"), CompileOptions(max_ms=(latency["ms"] + worst["ms"]) / 2))
     assert {branch["layer"] for branch in worst["branches"]} == {guard["layer"] for guard in guards}
     assert f"{worst['cycles']:,} cycles" in write_html(out).read_text()
 

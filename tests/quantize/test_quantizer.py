@@ -307,6 +307,22 @@ def test_learning_lowers_the_loss_and_is_repeatable(monkeypatch: pytest.MonkeyPa
         assert np.abs(weights.data.astype(int) - parameters.weights[position].data).max() <= 1
 
 
+def test_learning_is_tried_with_samples_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from thimble.quantize import learned, quantizer
+
+    monkeypatch.setattr(learned, "FEWEST_STEPS", 20)
+    monkeypatch.setattr(learned, "MOST_STEPS", 20)
+    graph = small_classifier()
+    few = quantize_graph(graph, samples(graph, 40), Method.BEST).steps
+    assert few[-1] == "learned rounding and ranges left out: 30 samples are fewer than 200"
+    monkeypatch.setattr(quantizer, "LEARNED_SAMPLES", 30)
+    enough = quantize_graph(graph, samples(graph, 40), Method.BEST).steps
+    assert enough[:-2] == few[:-1]
+    assert enough[-2].startswith("learned ranges: loss")
+    assert enough[-1].startswith("learned rounding and ranges: loss")
+
+
 def test_best_works_without_pytorch_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     import builtins
     import importlib
@@ -321,4 +337,4 @@ def test_best_works_without_pytorch_and_says_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(importlib, "import_module", absent)
     graph = small_classifier()
     result = quantize_graph(graph, samples(graph), Method.BEST)
-    assert any("left out" in step and "thimble[torch]" in step for step in result.steps)
+    assert any(step.startswith("ranges by gradients left out") and "thimble[torch]" in step for step in result.steps)

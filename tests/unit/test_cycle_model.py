@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.bench.cost_networks import ATTENTION_NETWORKS, POOLED_NETWORKS, network
+from tests.bench import cost_samples, fit_costs
+from tests.bench.cost_networks import ATTENTION_NETWORKS, CONVERTED_NETWORKS, POOLED_NETWORKS, network
 from tests.bench.cost_samples import ROUNDING, Variant, load_graph, sample
 from tests.bench.cost_table import relative_errors
 from tests.bench.fit_costs import fit, non_negative_least_squares
+from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels, kernels_by_scratch
 from thimble.compiler.driver import demo
-from thimble.compiler.plan.cycles import OTHERS, REFERENCE, cycle_model, extra_cycles, kernel_entry
+from thimble.compiler.driver.options import Io
+from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, cycle_model, extra_cycles, kernel_entry
 from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
 from thimble.targets.model import load_target
 
 BOARD = load_target(REFERENCE)
 MODEL = cycle_model(REFERENCE)
+COMPACT = KernelSettings(compact=True)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +102,39 @@ def test_fit_finds_the_costs() -> None:
     rows[0] = (rows[0][0], 3 * rows[0][1])  # one that the work does not explain
     costs = fit(rows)
     assert costs == pytest.approx({"calls": 800, "macs": 1.25, "outputs": 7}, rel=0.02)
+
+
+def test_single_entries_are_fitted_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cost_samples, "cache_dir", lambda: tmp_path)
+    graph = load_graph(network(CONVERTED_NETWORKS[0]), "converted", Io.MODEL)
+    found = sample(graph, BOARD, Variant(KernelFamily.AUTO))
+    assert "quantize_dsp" in {kernel for layer in found.layers for kernel, _ in layer.amounts()}
+    monkeypatch.setattr(cost_samples, "measure_project", None)  # the same firmware is measured once
+    assert sample(graph, BOARD, Variant(KernelFamily.AUTO)).layers == found.layers
+
+    monkeypatch.setattr(fit_costs, "measure", lambda *_: [found] * fit_costs.LEAST_SAMPLES)
+    monkeypatch.setattr(fit_costs, "runs_of", lambda _: [((), ())])
+    known = json.loads(COSTS.read_text())["targets"][REFERENCE]
+    alone = fit_costs.costs_of(BOARD, known, ["quantize_dsp"])
+    changed = {entry for entry, costs in alone["kernels"].items() if costs != known["kernels"][entry]}
+    assert changed == {"quantize_dsp"}
+    assert {key for key in known if alone[key] != known[key]} <= {"kernels", "samples", "median_error_percent"}
+    steps = replace(found, step_cycles=70.0)
+    monkeypatch.setattr(fit_costs, "measure", lambda *_: [steps] * fit_costs.LEAST_SAMPLES)
+    whole = fit_costs.costs_of(BOARD, known)
+    packed = {entry for entry in known["kernels"] if entry.endswith("_packed")}
+    assert packed < set(whole["kernels"]) < set(known["kernels"])
+    assert all(whole["kernels"][entry] == known["kernels"][entry] for entry in packed)
+    assert whole["narrow"] == known["narrow"]
+    assert whole["step"] == 70.0
+
+
+def test_narrow_depthwise_rows_are_priced_as_they_are() -> None:
+    """A step in time at a time takes about three times as long as all of them as one row."""
+    g = CalibratedBuilder(1)
+    graph = choose_kernels(load_graph(g.finish(g.depthwise(g.input(1, 24, 1, 64), (5, 1))), "time"), BOARD, COMPACT)
+    work = NodeWork.of(graph.sites[0], ROUNDING)
+    assert 2.5 < 3 * MODEL.cycles(work, 8.0) / MODEL.cycles(work) < 5
 
 
 def test_least_squares_stay_above_zero() -> None:

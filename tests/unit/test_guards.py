@@ -36,8 +36,8 @@ class Net:
         self.nodes.append(Node(op, inputs, (made,), f"operator {len(self.nodes)}"))
         return made
 
-    def flag(self, x: int) -> int:
-        return self.add(HasOutliers(-100, 100), x, type_=BIT)
+    def flag(self, x: int, low: int = -100, high: int = 100) -> int:
+        return self.add(HasOutliers(low, high), x, type_=BIT)
 
     def graph(self, *outputs: int) -> Graph:
         graph = Graph("net", tuple(self.values), tuple(self.nodes), (0,), outputs)
