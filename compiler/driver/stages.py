@@ -283,12 +283,7 @@ def _compile_once(
 
 def build_in_ram(model: Model, plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
     """Build a plan's firmware with those constants and kernels in RAM that were measured to be worth it; the report."""
-    options = model.options
-    if options.measures_ram:
-        say("Measuring weights and code in RAM")
-        costs = measure_costs(lambda places: model.project_with(places, plan), model.graph, model.target)
-        model = replace(model, in_ram=choose_for_ram(costs, plan, model.target, options))
-        say(in_ram_text(model.in_ram))
+    model = with_ram(model, plan, say)
     report, in_flash = model.build(plan, folder, say), model.in_ram.cycles_in_flash
     cycles = report["latency"]["cycles"]
     if model.in_ram.items and in_flash is not None and (cycles is None or cycles >= in_flash):
@@ -296,6 +291,17 @@ def build_in_ram(model: Model, plan: Plan, folder: Path, say: Say) -> dict[str, 
         empty_folder(folder)
         report = replace(model, in_ram=InRam((), in_flash)).build(plan, folder, say)
     return report
+
+
+def with_ram(model: Model, plan: Plan, say: Say = lambda _: None) -> Model:
+    """The model with what is to lie in RAM beside a plan's arena, measured where the options say so."""
+    if not model.options.measures_ram:
+        return replace(model, in_ram=NOTHING_IN_RAM)
+    say("Measuring weights and code in RAM")
+    costs = measure_costs(lambda places: model.project_with(places, plan), model.graph, model.target)
+    model = replace(model, in_ram=choose_for_ram(costs, plan, model.target, model.options))
+    say(in_ram_text(model.in_ram))
+    return model
 
 
 def bits_bought(model: Model, plan: Plan, limit_bytes: int, show: ShowProgress) -> tuple[Bought, ...]:
@@ -363,7 +369,7 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
     model, plan = plan_model(model, sram_limit(model.target, options))
     if what == "plan":
         return print_plan(model.graph, plan)
-    project = model.project(plan)
+    project = with_ram(model, plan).project(plan)
     return "".join(f"/* ==== {file} ==== */\n{text}\n" for file, text in project.files.items())
 
 

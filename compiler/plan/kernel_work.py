@@ -52,9 +52,10 @@ NARROW_COUNTS = ("unpacked", "packed", "fields", "pairs", "chunks")
 """What kernels for int8 do more on fewer bits: elements `unpacked` before and `packed` behind them, in so many
 `chunks`; weights that are unpacked (`fields`), by calls for single `pairs` of channels where not all at once."""
 
-PLANE_COUNTS = ("products", "loads", "scattered", "taps", "laid_rows")
+PLANE_COUNTS = ("products", "loads", "ties", "scattered", "taps", "laid_rows")
 """What only depthwise kernels along planes count: `products` of two taps at once, `loads` of two elements or weights,
-outputs that are `scattered` by way of pointers, `taps` that are unpacked one by one, `laid_rows` of four channels."""
+outputs whose halves are rounded away from zero (`ties`) or that are `scattered` by way of pointers, `taps` that are
+unpacked one by one, `laid_rows` of four channels."""
 
 COUNTS = (
     *("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs"),
@@ -345,6 +346,7 @@ def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
     return {
         "products": outputs * height * (width + 1) / 2,
         "loads": height * (data + streamed),
+        "ties": float(outputs * n["rounds_ties"]),
         "scattered": float(outputs * compact),
         "taps": float(portions * channels * taps * compact),
         "laid_rows": float(read_rows * ceil(channels / PIXELS)),

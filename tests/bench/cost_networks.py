@@ -101,12 +101,13 @@ def depthwise(rng: Rng, seed: int) -> bytes:
     g = CalibratedBuilder(seed)
     height, narrow, wide = (int(rng.integers(low, high)) for low, high in ((8, 48), (2, 6), (6, 48)))
     width = (1, 1, narrow, wide, wide, wide, narrow, wide)[seed % 8]
+    activation = RELU6 if seed in DEPTHWISE_NETWORKS[:8] else NO_ACTIVATION
     x = g.input(1, height, width, _channels(rng, 128 if width < 6 else 48))
     for _ in range(6):
         side = int(rng.choice([3, 3, 5, 7]))
         tall = min(int(rng.integers(3, 18)), g.shape(x)[1])
         stride = 2 if rng.random() < 0.3 and width > 1 and g.shape(x)[1] > 5 else 1
-        x = g.depthwise(x, (tall, 1) if width == 1 else side, stride)
+        x = g.depthwise(x, (tall, 1) if width == 1 else side, stride, activation)
     return g.finish(x)
 
 
@@ -122,7 +123,7 @@ FAMILIES: tuple[Callable[[Rng, int], bytes], ...] = (mobile, residual, spoken, c
 
 
 ATTENTION_NETWORKS, POOLED_NETWORKS = range(1000, 1004), range(1100, 1108)
-DEPTHWISE_NETWORKS, CONVERTED_NETWORKS = range(1200, 1208), range(1300, 1307)
+DEPTHWISE_NETWORKS, CONVERTED_NETWORKS = range(1200, 1212), range(1300, 1307)
 """Numbers of networks of kinds that the families have too few of."""
 
 
