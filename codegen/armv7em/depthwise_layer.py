@@ -144,15 +144,16 @@ def _by_planes(
         weight_bits=weight_bits,
         no_addend=shared is not None,
     )
-    if one_image and not one_row and not compact:
+    if one_image and not one_row and not compact and not core.variant.at_once:
         form, sizes = _turn_if_faster(form, sizes, min(PLANE_BYTES, limit_bytes))
     all_rows = 1 if one_row else sizes["output_height"] if form.is_turned else site.output().type.rows
     row_words = _row_words(sizes, (form.kernel_height, form.kernel_width))
     planes = Planes.of(form, sizes)
-    most = min(all_rows, 1 if one_row else HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width)
+    worth = all_rows if form.is_turned else HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width
+    most = min(all_rows, worth)
     own = planes.rows_within(most, min(PLANE_BYTES, limit_bytes) - form.unpacked_bytes)
     rows = core.variant.at_once or own
-    if rows > min(all_rows, MAX_ROWS):
+    if rows > min(all_rows, MAX_ROWS) or (form.is_turned and rows < all_rows):
         return None
     if largest_offset(form) > MAX_OFFSET or form.stride_height * form.row_bytes > MAX_ROW_BYTES:
         return None

@@ -337,7 +337,12 @@ def without_lost_bits(options: CompileOptions, model: Model, bought: Sequence[Bo
 
 def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
     """The model with its kernels, and its plan."""
-    return least_plan(model.plain, model.options, partial(_plan_graph, model, limit_bytes, show), _predicted_cycles)
+    make = partial(_plan_graph, model, limit_bytes, show)
+    made, plan = least_plan(model.plain, model.options, make, _predicted_cycles)
+    allowed = model.options.max_ms
+    if allowed is not None and predicted_ms(made) > allowed and made.plain is not model.plain:
+        return make(model.plain)  # other forms of the graph save bytes, and take too long
+    return made, plan
 
 
 def _predicted_cycles(model: Model, plan: Plan) -> int:

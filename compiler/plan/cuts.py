@@ -92,14 +92,22 @@ class Cuts:
         self._arrays: list[tuple[Array, Array, Array, Array]] = []
         plain, repeating = [r for r in recipes if not r.repeats], [r for r in recipes if r.repeats]
         self._add([(end, recipe, None) for end in range(1, self._count + 1) for recipe in plain], progress)
-        self._add(self._worth_repeating(repeating), progress)
+        self._add_repeats(repeating, progress)
 
     def with_repeats(self, recipes: Sequence[Recipe], progress: Callable[[float], None] = lambda part: None) -> Cuts:
         """The same runs, and those by recipes that compute something twice, of which there are none yet."""
         more = copy(self)
         more._ending = [list(priced) for priced in self._ending]
-        more._add(more._worth_repeating([r for r in recipes if r.repeats]), progress)
+        more._add_repeats([r for r in recipes if r.repeats], progress)
         return more
+
+    def _add_repeats(self, recipes: Sequence[Recipe], progress: Callable[[float], None]) -> None:
+        """Runs that compute something twice, the fewest parts first: more of them cost cycles for nothing where they
+        take more bytes than fewer."""
+        work = 0
+        for parts in sorted({recipe.parts for recipe in recipes}):
+            asked, work = self._worth_repeating([recipe for recipe in recipes if recipe.parts == parts], work)
+            self._add(asked, progress)
 
     def _add(self, asked: Sequence[tuple[int, Recipe, int | None]], progress: Callable[[float], None]) -> None:
         """Price runs that end at a node by a recipe and, where that is given, take less than so many bytes."""
@@ -110,19 +118,21 @@ class Cuts:
                 self._ending[end].append(PricedRun(run, cost.peak_bytes, cost.cycles, cost.macs, cost.nodes))
         self._arrays = [_table(priced) for priced in self._ending]
 
-    def _worth_repeating(self, recipes: Sequence[Recipe]) -> list[tuple[int, Recipe, int | None]]:
-        """Where something may be computed twice to take less than all runs so far, by end: as many recipes as the work
-        allows, the first ones first."""
-        below, work = self.least_peak(), 0
+    def _worth_repeating(
+        self, recipes: Sequence[Recipe], work: int
+    ) -> tuple[list[tuple[int, Recipe, int | None]], int]:
+        """Where something may be computed twice to take less than all runs so far, by end, and all work: as many
+        recipes as that allows beside the work before, the first ones first."""
+        below = self.least_peak()
         if below <= WORTH_REPEATING * self._costs.whole_bytes:
-            return []
+            return [], work
         found: list[tuple[int, Recipe, int | None]] = []
         for recipe in recipes:
             for end in range(1, self._count + 1):
                 if self._least_of(end) < below:
                     work += self._steps_of(self._lowest(end), end, recipe)
                     found += [(end, recipe, below)] if work <= MAX_REPEATED_WORK else []
-        return sorted(found, key=lambda asked: asked[0])
+        return sorted(found, key=lambda asked: asked[0]), work
 
     def _lowest_of(self, end: int, recipe: Recipe) -> int:
         """The first node with which a run by a recipe may begin."""
@@ -130,7 +140,7 @@ class Cuts:
 
     def _steps_of(self, first: int, end: int, recipe: Recipe) -> int:
         """About how many calls a run takes, with what its nodes cost beside them."""
-        passes = recipe.row_parts * recipe.column_parts if recipe.gate is None else 2
+        passes = recipe.parts if recipe.gate is None else 2
         calls = sum(node.steps for node in self._graph.nodes[first:end]) // max(recipe.rows, 1)
         return passes * (calls + CALLS_PER_NODE * (end - first))
 

@@ -28,6 +28,11 @@ class Recipe:
     gate: int | None = None
 
     @property
+    def parts(self) -> int:
+        """Parts of the output, each computed for itself."""
+        return self.row_parts * self.column_parts
+
+    @property
     def repeats(self) -> bool:
         """Whether anything can be computed more than once."""
         return self.row_parts > 1 or self.column_parts > 1 or self.gate is not None

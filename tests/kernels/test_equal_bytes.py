@@ -11,6 +11,7 @@ import pytest
 from tests.kernels.cases import draw_cases, draw_input, plain_call
 from tests.kernels.draws import DRAWS, first_conv_2d
 from tests.kernels.harness import Case, make_case, run_on_host, run_on_target
+from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
 from thimble.compiler.importers.tflite import import_tflite
@@ -83,3 +84,15 @@ def beside_image(site: Site, pad: int) -> Site:
     (shape,) = op.shapes(replace(site, op=op))
     output = site.output()
     return replace(site, op=op, outputs=(replace(output, type=replace(output.type, shape=shape)),))
+
+
+@pytest.mark.parametrize("limit", [None, 4096, 2048])
+def test_columns_as_rows_come_from_one_filling(limit: int | None) -> None:
+    """Their outputs lie across the whole image, so that all of a channel must be read before any of it is written."""
+    g = CalibratedBuilder(1)
+    site = import_tflite(g.finish(g.depthwise(g.input(1, 28, 21, 4), 3)), "high").sites[0]
+    call = specialise(site, plain_call(site, True), True, CORES["fpu"], limit)
+    assert call is not None
+    params = dict(call.params)
+    assert params["turned"] == (limit is None)
+    assert not params["turned"] or params["rows_at_once"] == params["window.output_height"]
