@@ -42,7 +42,7 @@ SLACKS = (1.0, 1.01, 1.02, 1.04)
 CAREFUL_LAYOUTS = 2
 """Of the quick layouts, the smallest ones that are tried again with care, where they can get smaller than the best."""
 
-EQUALLY_SMALL = 1.01
+EQUALLY_SMALL = 1.012
 """The second one gets none where it takes more than this of what the first one takes: it hardly ever gets below."""
 
 QUICK_EFFORT = 0.12
