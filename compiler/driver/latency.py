@@ -14,6 +14,11 @@ VIEW = "view"
 """What a report gives as the kernel of a layer that only looks at another one's bytes."""
 
 
+def milliseconds(cycles: int, clock_hz: int) -> float:
+    """The time that cycles take at a clock."""
+    return round(cycles / clock_hz * 1000, 4)
+
+
 def merge_trace(report: dict[str, Any], trace: Trace) -> None:
     """Put what a simulated run measured into a report: stack, cycles of one inference, of its layers and functions.
 
@@ -31,7 +36,7 @@ def merge_trace(report: dict[str, Any], trace: Trace) -> None:
     report["latency"] = report["latency"] | {
         "cycles": cycles,
         "instructions": _mean(invoke.inclusive_instructions, invoke.calls),
-        "ms": None if cycles is None else round(cycles / report["target"]["clock_hz"] * 1000, 4),
+        "ms": None if cycles is None else milliseconds(cycles, report["target"]["clock_hz"]),
         "inferences": invoke.calls,
         "flash_misses": trace.flash_misses,
         "loads": dict(trace.loads),

@@ -260,11 +260,6 @@ def check_limits(report: dict[str, Any], target: Target, options: CompileOptions
         check_time(latency["ms"], options, "takes on the simulated chip")
 
 
-def milliseconds(cycles: int, target: Target) -> float:
-    """The time that cycles take at a target's clock."""
-    return round(cycles / target.clock_hz * 1000, 4)
-
-
 def check_time(ms: float, options: CompileOptions, how: str) -> None:
     """Raise TooSlow where an inference takes longer than is allowed; `how` says how that is known."""
     if options.max_ms is not None and ms > options.max_ms:

@@ -9,11 +9,12 @@ from typing import Any
 from thimble import __version__
 from thimble.codegen.kernels import KernelSettings
 from thimble.codegen.project import Project
+from thimble.compiler.driver.latency import milliseconds
 from thimble.compiler.driver.layer_flash import flash_by_layer
 from thimble.compiler.driver.memory_report import macs_by_layer, macs_executed, memory_report
 from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.options import CompileOptions
-from thimble.compiler.driver.planning import milliseconds, sram_bytes
+from thimble.compiler.driver.planning import sram_bytes
 from thimble.compiler.driver.ram_tuning import InRam
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.conv_2d_add import Conv2DAdd
@@ -81,7 +82,7 @@ def build_report(
             "instructions": None,
             "ms": None,
             "predicted_cycles": predicted_cycles,
-            "predicted_ms": None if predicted_cycles is None else milliseconds(predicted_cycles, target),
+            "predicted_ms": None if predicted_cycles is None else milliseconds(predicted_cycles, target.clock_hz),
         },
         "layers": _layers(graph, plan, project, sizes, macs),
         "narrow_tensors": narrow_tensors(graph, options.rounding, cycle_model(target.name)),

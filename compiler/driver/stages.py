@@ -27,7 +27,7 @@ from thimble.compiler.driver.build_folder import (
     write_report,
 )
 from thimble.compiler.driver.kernel_choice import kernel_choices, kernel_settings
-from thimble.compiler.driver.latency import merge_trace
+from thimble.compiler.driver.latency import merge_trace, milliseconds
 from thimble.compiler.driver.memory_report import macs_executed, peak_layer
 from thimble.compiler.driver.narrow_choice import Bought, Price, in_int8, kinds_of
 from thimble.compiler.driver.options import CompileOptions
@@ -38,7 +38,6 @@ from thimble.compiler.driver.planning import (
     check_ram,
     check_time,
     least_plan,
-    milliseconds,
     peak_text,
     plan_text,
     plan_with_kernels,
@@ -375,7 +374,7 @@ def emit(model_path: Path, target_name: str, what: str, options: CompileOptions)
 
 def predicted_ms(model: Model) -> float:
     """The time that an inference of a planned model is predicted to take."""
-    return milliseconds(model.predicted_cycles or 0, model.target)
+    return milliseconds(model.predicted_cycles or 0, model.target.clock_hz)
 
 
 def measure(report: dict[str, Any], sim_elf: Path, target: Target, say: Say) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thimble.codegen.project import Project
-from thimble.compiler.driver.latency import merge_trace
+from thimble.compiler.driver.latency import merge_trace, milliseconds
 from thimble.targets.build import build_firmware
 from thimble.targets.model import Target
 from thimble.targets.sim.simulate import simulate, time_limit_s
@@ -38,7 +38,7 @@ def merge_worst_case(report: Report, project: Project, target: Target) -> None:
     cycles = every["latency"]["cycles"] + more
     report["latency"]["worst_case"] = {
         "cycles": cycles,
-        "ms": round(cycles / target.clock_hz * 1000, 4),
+        "ms": milliseconds(cycles, target.clock_hz),
         "cycles_if_all_true": every["latency"]["cycles"],
         "cycles_if_all_false": none["latency"]["cycles"],
         "branches": branches,

@@ -20,7 +20,7 @@ import thimble
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.driver import cli, demo
 from thimble.compiler.driver.options import CompileOptions
-from thimble.compiler.driver.stages import check_limits
+from thimble.compiler.driver.planning import check_limits
 from thimble.compiler.ir.errors import TooSlow
 from thimble.targets.model import load_target
 
