@@ -95,7 +95,9 @@ def least_plan(
     if options.objective is not Objective.SRAM:
         return made, plan
     made, plan = _late_if_less(graph, make, made, plan)
-    fused = graph if FUSE_ADDITIONS.name in options.disabled_passes else with_fused_additions(graph)
+    # Patches gain nothing by it, and planning them twice takes long.
+    is_tried = FUSE_ADDITIONS.name not in options.disabled_passes and options.schedule is not Schedule.PATCH
+    fused = with_fused_additions(graph) if is_tried else graph
     if fused is not graph:
         other, other_plan = make(fused)
         if other_plan.bound_bytes < plan.arena_bytes:
