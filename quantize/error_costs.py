@@ -17,7 +17,7 @@ import numpy as np
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation
+from thimble.compiler.ops.activation import BOUNDS
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.convolution import WeightedOperator
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -204,12 +204,9 @@ def _weight_gain(site: Site, operand: Array, made: Array, gradient: Array) -> Ar
     """(outputs, channels): squared gradients of each sample to the weights, summed over samples and taps."""
     op = site.op
     assert isinstance(op, WeightedOperator)
-    low, high = {
-        Activation.RELU: (0.0, np.inf),
-        Activation.RELU6: (0.0, 6.0),
-        Activation.RELU_N1_TO_1: (-1.0, 1.0),
-    }.get(op.activation, (-np.inf, np.inf))
-    felt = _by_channels(gradient * ((made > low) & (made < high)))
+    low, high = BOUNDS[op.activation]
+    moves = (made > (-np.inf if low is None else low)) & (made < (np.inf if high is None else high))
+    felt = _by_channels(gradient * moves)
     channels = site.input(1).type.shape[-1]
     if isinstance(op, FullyConnected):
         rows = operand.reshape(*felt.shape[:2], channels).astype(np.float64)

@@ -11,7 +11,7 @@ from thimble.compiler.ir.errors import UnsupportedOp
 from thimble.compiler.ir.graph import Graph, Role, Site
 from thimble.compiler.ir.operator import Operator
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation
+from thimble.compiler.ops.activation import BOUNDS, Activation
 from thimble.compiler.ops.add_sub import Add, Sub
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.convolution import WindowConvolution
@@ -118,8 +118,7 @@ def clamp(torch: Any, x: Tensor, activation: Activation) -> Tensor:
     """A fused activation."""
     if activation is Activation.NONE:
         return x
-    low, high = {Activation.RELU: (0, None), Activation.RELU6: (0, 6), Activation.RELU_N1_TO_1: (-1, 1)}[activation]
-    return torch.clamp(x, low, high)
+    return torch.clamp(x, *BOUNDS[activation])
 
 
 def _padded(torch: Any, x: Tensor, rows: Axis, columns: Axis, fill: float = 0.0) -> Tensor:

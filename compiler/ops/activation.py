@@ -20,18 +20,19 @@ class Activation(Enum):
     RELU6 = "relu6"
 
 
-_BOUNDS: dict[Activation, tuple[float | None, float | None]] = {
+BOUNDS: dict[Activation, tuple[float | None, float | None]] = {
     Activation.NONE: (None, None),
     Activation.RELU: (0.0, None),
     Activation.RELU_N1_TO_1: (-1.0, 1.0),
     Activation.RELU6: (0.0, 6.0),
 }
+"""What real outputs are clamped to; None where there is no bound."""
 
 
 def quantized_range(activation: Activation, quant: QuantParams, dtype: DType) -> tuple[int, int]:
     """[low, high] of the quantized output under `activation` (CalculateActivationRangeQuantized, kernel_util.cc)."""
     low, high = dtype.range
-    bound_low, bound_high = _BOUNDS[activation]
+    bound_low, bound_high = BOUNDS[activation]
     if bound_low is not None:
         low = max(low, quantize_value(bound_low, quant))
     if bound_high is not None:
@@ -41,13 +42,13 @@ def quantized_range(activation: Activation, quant: QuantParams, dtype: DType) ->
 
 def activate(activation: Activation, x: Array) -> Array:
     """`x` clamped as `activation` says, in its own type."""
-    low, high = _BOUNDS[activation]
+    low, high = BOUNDS[activation]
     return x if low is None and high is None else np.clip(x, low, high).astype(x.dtype, copy=False)
 
 
 def bounds_fit(activation: Activation, quant: QuantParams) -> bool:
     """Whether the bounds divided by the scale stay within 32 bits; TFLite Micro refuses the operator otherwise."""
-    bounds = [np.float32(bound) for bound in _BOUNDS[activation] if bound is not None]
+    bounds = [np.float32(bound) for bound in BOUNDS[activation] if bound is not None]
     with np.errstate(over="ignore"):
         return all(abs(bound / np.float32(quant.scale)) <= 1 << 31 for bound in bounds)
 

@@ -21,7 +21,7 @@ from thimble.compiler.ir.operator import (
     Shape,
 )
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.activation import Activation, activate, bounds_fit, quantized_range
+from thimble.compiler.ops.activation import BOUNDS, Activation, activate, bounds_fit, quantized_range
 from thimble.compiler.ops.broadcast import broadcast_params, broadcast_shape
 from thimble.compiler.ops.constraints import NARROW, is_per_tensor
 from thimble.compiler.ops.fixed_point import Int64, has_multiplier, quantize_multiplier, requantize
@@ -140,12 +140,8 @@ def activated_limits(site: Site, activation: Activation) -> tuple[int, int]:
     if dtype is not DType.INT32:
         return quantized_range(activation, site.output().quant, dtype)
     low, high = dtype.range
-    return {
-        Activation.NONE: (low, high),
-        Activation.RELU: (0, high),
-        Activation.RELU_N1_TO_1: (-1, 1),
-        Activation.RELU6: (0, 6),
-    }[activation]
+    least, most = BOUNDS[activation]
+    return low if least is None else int(least), high if most is None else int(most)
 
 
 def same_operand_types(site: Site) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from thimble.compiler.exporters.onnx.draft import Layout, OnnxDraft, unsupported
 from thimble.compiler.ir.graph import Node, Role, Site
 from thimble.compiler.ir.operator import Operator
-from thimble.compiler.ops.activation import Activation
+from thimble.compiler.ops.activation import BOUNDS, Activation
 from thimble.compiler.ops.add_sub import Add, Sub
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.convolution import WindowConvolution
@@ -56,7 +56,7 @@ def _activated(draft: OnnxDraft, tensor: str, activation: Activation, name: str)
         return tensor
     if activation is Activation.RELU:
         return draft.node("Relu", [tensor], f"{name}/relu")
-    low, high = (0.0, 6.0) if activation is Activation.RELU6 else (-1.0, 1.0)
+    low, high = BOUNDS[activation]
     limits = [draft.constant(f"{name}/{what}", np.array(x, np.float32)) for what, x in (("low", low), ("high", high))]
     return draft.node("Clip", [tensor, *limits], f"{name}/clip")
 
