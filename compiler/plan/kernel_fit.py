@@ -31,6 +31,7 @@ from thimble.compiler.plan.search import (
     QUICK_EFFORT,
     FrontierPoint,
     Search,
+    in_time,
     undominated,
 )
 from thimble.compiler.plan.stages import stage_runs
@@ -119,11 +120,7 @@ class KernelFit:
             limits = [offer.draft.curve.scratch_limits(offer.limit_bytes) for offer in tried]
             effort = self._options.effort
             known += [self._laid_out(o.draft, scratch, effort) for o, scratch in zip(tried, limits, strict=True)]
-        fitting = [point for point in known if limit is None or point.arena_bytes <= limit] or known
-        within = [point for point in fitting if point.cycles <= most_cycles]
-        if not within:
-            return min(fitting, key=lambda point: point.cycles)
-        return min(within, key=lambda point: self._score_in_time(point.arena_bytes, point.cycles))
+        return in_time(known, limit, most_cycles, lambda p: self._score_in_time(p.arena_bytes, p.cycles))
 
     def _score_in_time(self, bytes: int, cycles: float) -> tuple[float, ...]:
         """What the objective makes as small as possible among plans that are fast enough."""

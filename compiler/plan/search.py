@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -151,9 +151,7 @@ class Search:
             fast = [choice for choice in self.choices(self.may_repeat) if choice.cycles <= most_cycles]
             made = (self._planned(choice, self._options.effort) for choice in fast[-FAST_LAYOUTS:])
             known += [point for point in made if point is not None]
-        fitting = [point for point in known if limit is None or point.arena_bytes <= limit] or known
-        within = [point for point in fitting if point.cycles <= most_cycles]
-        return min(within, key=_by_bytes) if within else min(fitting, key=_by_cycles)
+        return in_time(known, limit, most_cycles, _by_bytes)
 
     def frontier(self) -> tuple[FrontierPoint, ...]:
         """Points of falling bytes and rising cycles, none dominated, from layer by layer to the least bytes."""
@@ -297,6 +295,19 @@ def undominated(points: Iterable[FrontierPoint]) -> tuple[FrontierPoint, ...]:
         if not kept or point.arena_bytes < kept[-1].arena_bytes:
             kept.append(point)
     return tuple(kept)
+
+
+def in_time(
+    points: Sequence[FrontierPoint],
+    limit: int | None,
+    most_cycles: int,
+    score: Callable[[FrontierPoint], tuple[float, ...]],
+) -> FrontierPoint:
+    """The plan of the least score that takes no more cycles, else the fastest one; within a limit of bytes where any
+    of them is."""
+    fitting = [point for point in points if limit is None or point.arena_bytes <= limit] or points
+    within = [point for point in fitting if point.cycles <= most_cycles]
+    return min(within, key=score) if within else min(fitting, key=_by_cycles)
 
 
 def _by_bytes(point: FrontierPoint) -> tuple[int, int]:
