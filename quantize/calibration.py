@@ -23,7 +23,7 @@ OUTLYING = 10.0
 _BULK_PERCENT = 99.9
 
 COLOURS = 3
-"""Channels of a picture, by which it is told from a spectrogram or a table."""
+"""Channels of a picture, by which it is told from a spectrogram or a table: the model may never see these mirrored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,9 +42,8 @@ def join_channel_ranges(graph: Graph, calibration: Calibration) -> Graph:
 
 def scale_between(draft: Draft, first: int, second: int, factors: Array) -> None:
     """Multiply the channels that one layer writes by factors, which the layer that reads them takes back."""
-    channels = (
-        draft.site(second).input(1).constant.ndim - 1
-    )  # of a depthwise layer its channels, of the others the inputs
+    # The last axis of weights: of a depthwise layer its channels, of the others the inputs.
+    channels = draft.site(second).input(1).constant.ndim - 1
     scale_operand(draft, first, 1, factors, channel_axis(draft.site(first)))
     scale_operand(draft, first, 2, factors, 0)
     scale_operand(draft, second, 1, 1 / factors, channels)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thimble.compiler.ir.operator import Array
-from thimble.quantize.calibration import Calibration
+from thimble.quantize.calibration import COLOURS, Calibration
 from thimble.quantize.choices import DTYPES
 from thimble.quantize.learned import batches, import_torch, steps_for
 from thimble.quantize.loss import loss_values
@@ -32,9 +32,6 @@ _WARM_UP = 50
 
 _SHIFT = 16
 """Images are moved by up to this part of their size."""
-
-_COLOURS = 3
-"""Inputs with as many channels are images; whatever else a mirrored sample may be, the model may never see it."""
 
 _TINY = 1e-6
 
@@ -160,7 +157,7 @@ class _Student:
 
 def varied(x: Array, rng: np.random.Generator) -> Array:
     """Images (N, H, W, 3) each mirrored by chance and moved, its edges repeated; other samples as they are."""
-    if x.ndim != 4 or x.shape[3] != _COLOURS:
+    if x.ndim != 4 or x.shape[3] != COLOURS:
         return x
     count, height, width, _ = x.shape
     mirrored = np.where(rng.random(count)[:, None, None, None] < 0.5, x[:, :, ::-1], x)
