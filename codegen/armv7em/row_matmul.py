@@ -168,12 +168,7 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, name: str) -> Listing
     if form.turns > 1 and form.kernel_height > 1:
         add_constant(a, "r2", "r0", form.steps * 8)
         frame.store(a, "r2", "segment_end")
-    start_sums(a, frame, copies=not form.is_single_turn)
-    a.op(".balign", 4)
-    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
-    for step in range(form.unroll):
-        _step(a, form, step)
-    _end_turn(a, frame, form)
+    group_of_sums(a, frame, form)
     requantize(a, frame, form.arithmetic)
     join_channels(a, frame, form.arithmetic)
     _next(a, frame, form)
@@ -198,6 +193,16 @@ def stage_weights(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
     a.branch("blo", "stage")
     frame.load(a, "r2", "outputs")
     frame.load(a, "r0", "rows")
+
+
+def group_of_sums(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
+    """The sums of four pixels and two channels; r0 and r1 are at the pixels and the weights, and behind them then."""
+    start_sums(a, frame, copies=not form.is_single_turn)
+    a.op(".balign", 4)
+    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
+    for step in range(form.unroll):
+        _step(a, form, step)
+    _end_turn(a, frame, form)
 
 
 def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
@@ -257,7 +262,7 @@ def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     for pixel, total in enumerate(SUMS[::2]):
         a.op("strh.w", total, f"[r2, #{pixel * form.channels}]")
     a.op("add", "r2", "r2", f"#{4 * form.channels}")
-    _move_on(a, form)
+    move_on(a, form)
     frame.store(a, "r2", "output")
     a.op("cmp", "r2", "r3")
     a.branch("bls", "group")
@@ -317,7 +322,7 @@ def _tails(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.label("no_tails")
 
 
-def _move_on(a: Listing, form: RowMatmulForm) -> None:
+def move_on(a: Listing, form: RowMatmulForm) -> None:
     """r0 from behind the last row of a window to the window of four pixels on."""
     behind = form.row_bytes * form.kernel_height if form.kernel_height > 1 else form.steps * 8
     amount = 4 * form.column_bytes - behind

@@ -1,0 +1,171 @@
+"""A pointwise convolution and the depthwise one behind it on Armv7E-M: the first writes the planes of the second.
+
+For some groups of four channels at a time the matrix product of all pixels goes straight to planes of int16
+(planes_matmul.py), and from these the depthwise function makes its outputs (depthwise.py). Nothing is rounded less than
+in two layers; what they would store in between, and lay out anew, is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from thimble.codegen.armv7em.convolution import fuse_pixels, pair_bytes_of, row_params, spare_words
+from thimble.codegen.armv7em.core import Core
+from thimble.codegen.armv7em.depthwise import depthwise_listing
+from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES
+from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
+from thimble.codegen.armv7em.depthwise_layer import (
+    MAX_ROW_BYTES,
+    depthwise_scales,
+    is_taken_by_planes,
+    packed_channels,
+    plane_layer,
+    plane_params,
+    row_words_of,
+    turn_if_faster,
+)
+from thimble.codegen.armv7em.packing import pair_words
+from thimble.codegen.armv7em.planes_matmul import PIXELS, PlanesMatmulForm, planes_matmul_file
+from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.row_matmul import RowMatmulForm
+from thimble.codegen.armv7em.shared_shift import SharedShift
+from thimble.codegen.kernel_tools.arguments import row_arguments
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.requantize import Requantization
+from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall, Rounding, Scratch, Table
+from thimble.compiler.ops.conv_2d_depthwise import Conv2DDepthwise
+
+MAX_SCRATCH_BYTES = 1 << 16
+"""Layers whose widened pixels and planes would need more than this stay two."""
+
+MAX_ROWS = 64
+"""THIMBLE_MAX_FUSED_ROWS in the runtime."""
+
+MAX_OUTPUT_CHANNELS = 1 << 12
+"""Most channels between the two."""
+
+LANES = 4
+"""Channels whose planes lie side by side."""
+
+PLANE_BYTES = 4096
+"""Planes that are there at the same time, unless those of four channels alone need more: matrix product and depthwise
+function take turns in an instruction cache of 1 KB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Space:
+    """What is in scratch, in bytes: the weights of a pair, widened pixels, places, and planes of four channels."""
+
+    staged: int
+    pixels: int
+    places: int
+    quad: int
+
+    def total(self, quads: int) -> int:
+        """With the planes of some groups of four channels."""
+        return self.staged + self.pixels + self.places + quads * self.quad
+
+
+def specialise_conv_2d_depthwise(
+    site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
+) -> KernelCall | None:
+    """A kernel in place of thimble_conv_2d_depthwise_s8; None where the preconditions of either do not hold."""
+    assert isinstance(site.op, Conv2DDepthwise)
+    sites = site.op.convolution_site(site), site.op.depthwise_site(site)
+    calls = site.op.calls_apart(site, Rounding.TFLM)
+    first = plain_layer(sites[0], calls[0], channel_axis=0)
+    second = plain_layer(sites[1], calls[1], channel_axis=3)
+    fused = None if first is None else fuse_pixels(first)
+    scales = None if second is None else depthwise_scales(second)
+    if not whole or core.compact or first is None or second is None or fused is None or scales is None:
+        return None
+    product_sizes, sizes = sizes_of(calls[0]), sizes_of(calls[1])
+    pixels, channels = product_sizes["output_height"] * product_sizes["output_width"], len(first.weights)
+    if pixels < PIXELS or not 2 <= channels <= MAX_OUTPUT_CHANNELS or not is_taken_by_planes(sizes):
+        return None
+    pixel_bytes = 8 * -(-product_sizes["input_channels"] // 4)
+    product = RowMatmulForm(fused[0], 1, 1, 1, 1, pixel_bytes, 0, channels=0)
+    planned = plane_layer(second, sizes, *scales, core)
+    form, sizes = replace(planned.form, filled=True), sizes
+    if site.output().type.shape[0] == 1:
+        form, sizes = turn_if_faster(form, sizes, limit_bytes)
+        form = replace(form, fill=None)
+    plane_rows = max(
+        (sizes["output_height"] - 1) * sizes["stride_height"] + sizes["kernel_height"],
+        sizes["pad_top"] + sizes["input_height"],
+    )
+    row_words = row_words_of(sizes, (form.kernel_height, form.kernel_width))
+    run = _run(product_sizes["output_width"], form.is_turned)
+    space = _Space(
+        staged=pair_bytes_of(product) + 4 * spare_words(product),
+        pixels=pixels * pixel_bytes + product.spare_bytes,
+        places=4 * (pixels // run),
+        quad=plane_rows * row_words * WORD_BYTES,
+    )
+    quads = min(-(-channels // LANES), max(PLANE_BYTES // space.quad, 1))
+    limit = min(limit_bytes, MAX_SCRATCH_BYTES)
+    while quads > 1 and space.total(quads) > limit:
+        quads -= 1
+    is_near = largest_offset(form) <= MAX_OFFSET and form.stride_height * form.row_bytes <= MAX_ROW_BYTES
+    if not product.fits or not is_near or sizes["output_height"] > MAX_ROWS or space.total(quads) > limit:
+        return None
+    matmul = PlanesMatmulForm(product, run, run > 1 and sizes["pad_left"] % 2 > 0, pixels % PIXELS > 0)
+    words = _pair_table(first, product, fused[1])
+    packed = packed_channels(second, form, planned.constants)
+    flat = {name: value for name, value in product_sizes.items() if name not in _DROPPED}
+    params = (
+        *((f"convolution.{name}", value) for name, value in flat.items()),
+        ("convolution.row_pixels", pixels),
+        ("convolution.rows_at_once", 1),
+        *((f"convolution.{name}", value) for name, value in row_params(product)),
+        *(
+            (f"depthwise.{name}", value)
+            for name, value in plane_params(second, sizes, form, row_words, sizes["output_height"], packed.shape[1])
+        ),
+        ("plane_rows", plane_rows),
+        ("quads_at_once", quads),
+        ("run", run),
+    )
+    tables = Table("packed", words), Table("depthwise_packed", packed)
+    arguments = row_arguments(*tables, Scratch(space.total(quads), "uint32_t"))
+    name = f"conv_2d_depthwise_dsp_{matmul.name}_{form.name}"
+    return KernelCall(name, params, arguments, _source(matmul, form, core.has_fpu), overlaps=False)
+
+
+_DROPPED = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
+"""Sizes of a convolution that its kernel along rows does not take."""
+
+
+def _run(width: int, is_turned: bool) -> int:
+    """Pixels whose elements lie one behind the other, wherever a group of four begins."""
+    if is_turned or width % 2:
+        return 1
+    return 4 if width % 4 == 0 else 2
+
+
+def _pair_table(layer: PlainLayer, product: RowMatmulForm, constants: Requantization | SharedShift) -> Array:
+    """Words of pair_words for all channels, of an odd number the last one twice, and what the last copy reads behind."""
+    depth = product.steps * 4
+    weights = np.zeros((len(layer.weights), depth), np.int64)
+    weights[:, : layer.weights.shape[1]] = layer.weights
+    packed = pair_words(weights, layer.start, constants, product.arithmetic.folded, doubles_last=True)
+    return np.concatenate([packed.reshape(-1), np.zeros(spare_words(product), np.int32)])
+
+
+@lru_cache(maxsize=256)
+def _source(matmul: PlanesMatmulForm, form: DepthwiseForm, has_fpu: bool) -> GeneratedKernel:
+    """The files of kernel conv_2d_depthwise_dsp_<forms>: both functions, which layers may share, and what calls them."""
+    name = f"thimble_conv_2d_depthwise_dsp_{matmul.name}_{form.name}"
+    listing = depthwise_listing(form)
+    given = {"name": name, "product": matmul.function, "depthwise": listing.name}
+    files = (
+        *((f"{name}.{end}", render(f"conv_2d_depthwise_dsp.{end}.j2", **given)) for end in ("c", "h")),
+        planes_matmul_file(matmul, has_fpu),
+        (f"{listing.name}.c", render("planes_depthwise_dsp.c.j2", form=form, assembly=listing.text)),
+    )
+    return GeneratedKernel(files, needs=("conv_2d_depthwise_dsp", "planes_dsp", "wide_rows_dsp", "fill_lanes_dsp"))

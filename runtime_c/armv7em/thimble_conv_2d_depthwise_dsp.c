@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "thimble_conv_2d_depthwise_dsp.h"
+
+/* Where the elements of each run of pixels lie in a plane, in bytes; returns the place behind the table. */
+static uint32_t *make_places(const thimble_conv_2d_depthwise_dsp_params *p, uint32_t *places) {
+    const thimble_planes_dsp_params *planes = &p->depthwise;
+    for (int32_t y = 0; y < p->convolution.output_height; y++) {
+        for (int32_t x = 0; x < p->convolution.output_width; x += p->run) {
+            const int32_t row = (planes->turned ? x : y) + planes->window.pad_top;
+            const int32_t column = (planes->turned ? y : x) + planes->window.pad_left;
+            const int32_t words = THIMBLE_PLANE_LANES * (row * planes->row_words + column / 2);
+            *places++ = (uint32_t)(4 * words + 2 * (column % 2));
+        }
+    }
+    return places;
+}
+
+#if !defined(__ARM_FEATURE_DSP)
+
+/* An element so many bytes behind a channel's first word. */
+static void put_element(uint32_t *lane, uint32_t bytes, int32_t value) {
+    uint32_t *word = lane + bytes / 4;
+    *word = bytes % 4 == 0 ? thimble_pair(value, thimble_high(*word)) : thimble_pair(thimble_low(*word), value);
+}
+
+/* Element `pixel` of a run behind the first one, in bytes. */
+static uint32_t run_bytes(const thimble_conv_2d_depthwise_dsp_params *p, int32_t pixel) {
+    const int32_t leads = p->run > 1 ? p->depthwise.window.pad_left % 2 : 0;
+    const int32_t element = pixel + leads;
+    return (uint32_t)(4 * THIMBLE_PLANE_LANES * (element / 2) + 2 * (element % 2) - 2 * leads);
+}
+
+/* The output of a pixel and one of the two channels of the pair at `weights`. */
+static int32_t pointwise_output(const thimble_wide_rows_dsp_params *p, const uint32_t *pixel, const int32_t *weights,
+                                int32_t channel) {
+    const thimble_sums_form form = {p->folded, p->scale_bits, p->rounds_ties,
+                                    p->output_min != -128 || p->output_max != 127, p->shift};
+    const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
+    const thimble_tail tail = {form.clamps, ceiling, ((uint32_t)p->output_min - ceiling) & 0xFFu};
+    uint32_t sum = (uint32_t)weights[channel];
+    for (int32_t step = 0; step < (p->input_channels + 3) / 4; step++) {
+        const uint32_t word = (uint32_t)weights[2 + 2 * step + channel];
+        sum += thimble_sums_step(form, pixel[2 * step], pixel[2 * step + 1], word);
+    }
+    const int32_t *constants = weights + 2 + 2 * p->row_steps;
+    return thimble_sums_output(form, tail, sum, constants + channel * thimble_channel_constants(p->shift));
+}
+
+/* The portable twin of the generated matrix products. */
+static void product_portable(const thimble_conv_2d_depthwise_dsp_params *p, const thimble_planes_matmul_job *job) {
+    const int32_t pixel_words = 2 * ((p->convolution.input_channels + 3) / 4);
+    uint32_t *lane = job->lane;
+    for (int32_t pair = 0; pair < job->channels; pair += 2) {
+        const int32_t *weights = job->weights + pair / 2 * (job->pair_bytes / 4);
+        for (int32_t i = 0; i < p->convolution.row_pixels; i++) {
+            const uint32_t at = job->places[i / p->run] + run_bytes(p, i % p->run);
+            for (int32_t c = 0; c < 2; c++) {
+                const uint32_t *pixel = job->rows + i * pixel_words;
+                put_element(lane + c, at, pointwise_output(&p->convolution, pixel, weights, c));
+            }
+        }
+        lane += pair % 4 == 0 ? 2 : job->quad_step / 4;
+    }
+}
+
+#endif
+
+/* The channels from one on, as many as planes are there for. */
+static void run(const thimble_conv_2d_depthwise_dsp_params *p, thimble_planes_matmul_function product,
+                thimble_planes_function depthwise, thimble_planes_matmul_job *first, thimble_planes_job *second) {
+#if defined(__ARM_FEATURE_DSP)
+    (void)p;
+    product(first);
+    depthwise(second);
+#else
+    (void)product;
+    (void)depthwise;
+    product_portable(p, first);
+    thimble_planes_portable(&p->depthwise, second);
+#endif
+}
+
+/* All channels of an image whose pixels are widened. */
+static void make_image(const thimble_conv_2d_depthwise_dsp_params *p, thimble_planes_matmul_function product,
+                       thimble_planes_function depthwise, const thimble_planes_matmul_job *job,
+                       const int32_t *depthwise_packed, const thimble_rows *output, int32_t row) {
+    const thimble_planes_dsp_params *planes = &p->depthwise;
+    const thimble_rows columns = {output->base, 0, planes->channels};
+    const thimble_rows *to = planes->turned ? &columns : output;
+    int8_t *outputs[THIMBLE_MAX_FUSED_ROWS];
+    thimble_planes_matmul_job first = *job;
+    thimble_planes_job second;
+    thimble_start_planes_job(planes, depthwise_packed, job->lane, &second);
+    second.quad_bytes = 4 * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words;
+    second.outputs = outputs;
+    second.outputs_end = outputs + planes->rows_at_once;
+    second.inputs = 0;
+    second.inputs_end = 0;
+    for (int32_t channel = 0; channel < planes->channels; channel += THIMBLE_PLANE_LANES * p->quads_at_once) {
+        const int32_t left = planes->channels - channel;
+        const int32_t most = THIMBLE_PLANE_LANES * p->quads_at_once;
+        const int32_t count = left < most ? left : most;
+        for (int32_t i = 0; i < planes->rows_at_once; i++) {
+            outputs[i] = (int8_t *)thimble_row(to, row + i) + channel;
+        }
+        first.channels = (count + 1) / 2 * 2;
+        second.channels = count;
+        run(p, product, depthwise, &first, &second);
+        first.weights += most / 2 * (first.pair_bytes / 4);
+        second.packed += most * planes->channel_words;
+    }
+}
+
+void thimble_conv_2d_depthwise_dsp(const thimble_conv_2d_depthwise_dsp_params *params,
+                                   thimble_planes_matmul_function product, thimble_planes_function depthwise,
+                                   const thimble_rows *input, const int32_t *packed, const int32_t *depthwise_packed,
+                                   uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end) {
+    const thimble_conv_2d_depthwise_dsp_params *p = params;
+    const thimble_planes_dsp_params *planes = &p->depthwise;
+    const thimble_row_matmul_job product_job = thimble_make_row_matmul_job(&p->convolution, packed, scratch);
+    const int32_t pixels = p->convolution.row_pixels;
+    const int32_t pixel_words = 2 * ((p->convolution.input_channels + 3) / 4);
+    const int32_t inside = planes->window.pad_top + planes->window.input_height;
+    const uint32_t ceiling = 65535u - (uint32_t)(p->convolution.output_max - p->convolution.output_min);
+    const uint32_t offset = ((uint32_t)p->convolution.output_min - ceiling) & 0xFFFFu;
+    uint32_t *rows = scratch + (product_job.rows - scratch);
+    uint32_t *places = rows + pixels * pixel_words + 2 * (p->convolution.row_steps - pixel_words / 2);
+    uint32_t *places_end = make_places(p, places);
+    const thimble_planes_matmul_job job = {
+        .rows = rows,
+        .weights = packed,
+        .pair_bytes = product_job.pair_bytes,
+        .staged = scratch,
+        .places = places,
+        .last_place = places_end - 4 / p->run,
+        .channels = 0,
+        .ceiling = ceiling * 0x00010001u,
+        .offset = offset * 0x00010001u,
+        .last_column = (pixels - 4) * 4 * pixel_words,
+        .lane = places_end,
+        .quad_step = 4 * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words - 8,
+    };
+    for (int32_t quad = 0; quad < p->quads_at_once; quad++) {
+        uint32_t *at = places_end + quad * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words;
+        thimble_frame_planes_dsp(planes, at, planes->window.pad_top, inside, p->plane_rows);
+    }
+    for (int32_t row = first; row < end; row += planes->rows_at_once) {
+        const int32_t image = planes->turned ? 0 : row / planes->rows_at_once;
+        const int32_t line = image * p->convolution.output_height;
+        thimble_widen_pixels_dsp(&p->convolution, thimble_row(input, line), rows, pixels);
+        make_image(p, product, depthwise, &job, depthwise_packed, output, row);
+    }
+}
