@@ -25,7 +25,6 @@ from thimble.codegen.armv7em.depthwise_layer import (
     plane_layer,
     plane_params,
     row_words_of,
-    turn_if_faster,
 )
 from thimble.codegen.armv7em.packing import pair_words
 from thimble.codegen.armv7em.planes_matmul import PIXELS, PlanesMatmulForm, planes_matmul_file
@@ -59,16 +58,15 @@ function take turns in an instruction cache of 1 KB."""
 
 @dataclass(frozen=True, slots=True)
 class _Space:
-    """What is in scratch, in bytes: the weights of a pair, widened pixels, places, and planes of four channels."""
+    """What is in scratch, in bytes: the weights of a pair, widened pixels, and planes of four channels."""
 
     staged: int
     pixels: int
-    places: int
     quad: int
 
     def total(self, quads: int) -> int:
         """With the planes of some groups of four channels."""
-        return self.staged + self.pixels + self.places + quads * self.quad
+        return self.staged + self.pixels + quads * self.quad
 
 
 def specialise_conv_2d_depthwise(
@@ -86,35 +84,37 @@ def specialise_conv_2d_depthwise(
         return None
     product_sizes, sizes = sizes_of(calls[0]), sizes_of(calls[1])
     pixels, channels = product_sizes["output_height"] * product_sizes["output_width"], len(first.weights)
-    if pixels < PIXELS or not 2 <= channels <= MAX_OUTPUT_CHANNELS or not is_taken_by_planes(sizes):
+    groups = product_sizes["output_width"] % PIXELS == 0 and product_sizes["input_channels"] > 1
+    if not groups or not 2 <= channels <= MAX_OUTPUT_CHANNELS or not is_taken_by_planes(sizes):
         return None
     pixel_bytes = 8 * -(-product_sizes["input_channels"] // 4)
     product = RowMatmulForm(fused[0], 1, 1, 1, 1, pixel_bytes, 0, channels=0)
     planned = plane_layer(second, sizes, *scales, core)
-    form, sizes = replace(planned.form, filled=True), sizes
-    if site.output().type.shape[0] == 1:
-        form, sizes = turn_if_faster(form, sizes, limit_bytes)
-        form = replace(form, fill=None)
+    form = replace(planned.form, filled=True)
     plane_rows = max(
         (sizes["output_height"] - 1) * sizes["stride_height"] + sizes["kernel_height"],
         sizes["pad_top"] + sizes["input_height"],
     )
     row_words = row_words_of(sizes, (form.kernel_height, form.kernel_width))
-    run = _run(product_sizes["output_width"], form.is_turned)
     space = _Space(
         staged=pair_bytes_of(product) + 4 * spare_words(product),
         pixels=pixels * pixel_bytes + product.spare_bytes,
-        places=4 * (pixels // run),
         quad=plane_rows * row_words * WORD_BYTES,
     )
     quads = min(-(-channels // LANES), max(PLANE_BYTES // space.quad, 1))
     limit = min(limit_bytes, MAX_SCRATCH_BYTES)
     while quads > 1 and space.total(quads) > limit:
         quads -= 1
+    matmul = PlanesMatmulForm(
+        product,
+        height=product_sizes["output_height"],
+        row_groups=product_sizes["output_width"] // PIXELS,
+        row_bytes=row_words * WORD_BYTES,
+        leads=sizes["pad_left"] % 2 > 0,
+    )
     is_near = largest_offset(form) <= MAX_OFFSET and form.stride_height * form.row_bytes <= MAX_ROW_BYTES
-    if not product.fits or not is_near or sizes["output_height"] > MAX_ROWS or space.total(quads) > limit:
+    if not matmul.fits or not is_near or sizes["output_height"] > MAX_ROWS or space.total(quads) > limit:
         return None
-    matmul = PlanesMatmulForm(product, run, run > 1 and sizes["pad_left"] % 2 > 0, pixels % PIXELS > 0)
     words = _pair_table(first, product, fused[1])
     packed = packed_channels(second, form, planned.constants)
     flat = {name: value for name, value in product_sizes.items() if name not in _DROPPED}
@@ -129,7 +129,6 @@ def specialise_conv_2d_depthwise(
         ),
         ("plane_rows", plane_rows),
         ("quads_at_once", quads),
-        ("run", run),
     )
     tables = Table("packed", words), Table("depthwise_packed", packed)
     arguments = row_arguments(*tables, Scratch(space.total(quads), "uint32_t"))
@@ -139,13 +138,6 @@ def specialise_conv_2d_depthwise(
 
 _DROPPED = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
 """Sizes of a convolution that its kernel along rows does not take."""
-
-
-def _run(width: int, is_turned: bool) -> int:
-    """Pixels whose elements lie one behind the other, wherever a group of four begins."""
-    if is_turned or width % 2:
-        return 1
-    return 4 if width % 4 == 0 else 2
 
 
 def _pair_table(layer: PlainLayer, product: RowMatmulForm, constants: Requantization | SharedShift) -> Array:

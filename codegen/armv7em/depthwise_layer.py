@@ -134,7 +134,7 @@ def _by_planes(
     )
     form = replace(planned.form, fill=fill, weight_bits=weight_bits)
     if one_image and not one_row and not compact and not core.variant.at_once:
-        form, sizes = turn_if_faster(form, sizes, min(PLANE_BYTES, limit_bytes))
+        form, sizes = _turn_if_faster(form, sizes, min(PLANE_BYTES, limit_bytes))
     all_rows = 1 if one_row else sizes["output_height"] if form.is_turned else site.output().type.rows
     row_words = row_words_of(sizes, (form.kernel_height, form.kernel_width))
     planes = Planes.of(form, sizes)
@@ -208,7 +208,7 @@ def _geometry(sizes: Sizes, one_row: bool) -> dict[str, int]:
     }
 
 
-def turn_if_faster(form: DepthwiseForm, sizes: Sizes, most_bytes: int) -> tuple[DepthwiseForm, Sizes]:
+def _turn_if_faster(form: DepthwiseForm, sizes: Sizes, most_bytes: int) -> tuple[DepthwiseForm, Sizes]:
     """Form and sizes with the image's columns as rows, where these are the longer ones and make it faster.
 
     All of them must be made from one filling, since they lie between each other: then the output may lie as near to the

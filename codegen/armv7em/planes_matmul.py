@@ -1,15 +1,15 @@
 """The matrix product of a pointwise convolution whose outputs become planes of int16, as depthwise functions read them.
 
-All pixels of an image, widened, are one row as in row_matmul.py; where each pixel's element lies in a plane comes from a
-table, so that borders, rows of any length and rows that are columns take the same loop. Stores of 16 bits take the
-place of bytes that are put together: the end of a group takes about as long.
+All pixels of an image, widened, are one row as in row_matmul.py; image rows are whole groups of four pixels, so that
+where their elements lie in a plane is known from that of the first one, and only the end of an image row steps over
+borders. Stores of 16 bits take the place of bytes that are put together: the end of a group takes as long.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.codegen.armv7em.assembly import Frame, Listing, registers
+from thimble.codegen.armv7em.assembly import Frame, Listing, add_constant
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, group_of_sums, move_on, stage_weights
@@ -18,46 +18,50 @@ from thimble.codegen.armv7em.sums import CONSTANTS, SUMS, requantize
 PIXELS = 4
 """Pixels of a group."""
 
+GROUP_BYTES = PIXELS // 2 * WORD_BYTES
+"""Of a plane, that a group takes."""
+
 LANE_BYTES = 4
 """From a channel's word of a plane to the next channel's."""
 
-_PLACES = ("r2", "r3", "r4", "r5")
-
-_JOB = (
-    *("rows", "weights", "pair_bytes", "staged", "outputs", "last_place", "channels", "ceiling", "offset"),
-    *("last_column", "lane", "quad_step"),
-)
-_FAST = ("weights_end", "place", "last_place", "lane", "words", *CONSTANTS, "ceiling", "offset")
-_NAMES = (*_JOB, "done", "weights_end", "place", "words", *CONSTANTS)
+_JOB = ("rows", "weights", "pair_bytes", "staged", "outputs", "lane", "channels", "ceiling", "offset", "quad_step")
+_FAST = ("weights_end", "place", "row_end", "places_end", "lane", "words", *CONSTANTS, "ceiling", "offset")
+_NAMES = (*_JOB, "done", "weights_end", "place", "row_end", "places_end", "words", *CONSTANTS)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanesMatmulForm:
     """What one function is generated for.
 
-    `product` says how sums are made; its channels do not count. The elements of `run` pixels, 4, 2 or 1, lie one behind
-    the other in a plane, the first of them in the upper half of a word where it `leads`. `overlaps`: pixels are no whole
-    groups, so that the last one overlaps the one before.
+    `product` says how sums are made; its channels do not count. An image has `height` rows of `row_groups` groups of
+    pixels, `row_bytes` from one to the next in a plane; the first element of a row is in the upper half of a word where
+    it `leads`.
     """
 
     product: RowMatmulForm
-    run: int
+    height: int
+    row_groups: int
+    row_bytes: int
     leads: bool
-    overlaps: bool
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        flags = f"{'l' * self.leads}{'o' * self.overlaps}"
-        return f"p{self.product.pixel_bytes}_{self.product.arithmetic.name}_r{self.run}{flags}"
+        sizes = f"p{self.product.pixel_bytes}h{self.height}g{self.row_groups}r{self.row_bytes}"
+        return f"{sizes}{'l' * self.leads}_{self.product.arithmetic.name}"
 
     @property
     def function(self) -> str:
         """The C name of the function."""
         return f"thimble_planes_matmul_dsp_{self.name}"
 
+    @property
+    def fits(self) -> bool:
+        """Whether all immediates can be encoded."""
+        return self.product.fits and self.height * self.row_bytes < 1 << 16
+
     def element_bytes(self, pixel: int) -> int:
-        """Where the element of a run's pixel lies, from that of the first one."""
+        """Where the element of a group's pixel lies, from that of the first one."""
         element = pixel + self.leads
         return element // 2 * WORD_BYTES + element % 2 * 2 - self.leads * 2
 
@@ -76,7 +80,7 @@ def planes_matmul_listing(form: PlanesMatmulForm, has_fpu: bool) -> Listing:
     frame.store(a, "r0", "done")
     a.label("pair")
     stage_weights(a, frame, product.arithmetic)
-    frame.store(a, "r2", "place")
+    _start_rows(a, frame, form)
     a.op("subs", "r0", "#4", note="loads are 4 bytes ahead of their base")
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
     a.label("group", "4 pixels, 2 channels")
@@ -100,43 +104,41 @@ def _limit(a: Listing, frame: Frame, form: PlanesMatmulForm) -> None:
             a.op("uadd16", total, total, "r3")
 
 
+def _start_rows(a: Listing, frame: Frame, form: PlanesMatmulForm) -> None:
+    """Where the first image row begins and ends in the planes, and all rows end."""
+    frame.load(a, "r2", "lane")
+    a.op("movw", "r3", f"#{form.height * form.row_bytes}")
+    add_constant(a, "r4", "r2", form.row_groups * GROUP_BYTES)
+    a.op("add", "r3", "r3", "r2")
+    frame.store(a, "r2", "place")
+    frame.store(a, "r4", "row_end")
+    frame.store(a, "r3", "places_end")
+
+
 def _put(a: Listing, frame: Frame, form: PlanesMatmulForm) -> None:
-    """Both channels of four pixels to their lanes of the planes."""
-    places = _PLACES[: PIXELS // form.run]
-    frame.load(a, "r1", "place")
-    if len(places) == 1:
-        a.op("ldr", places[0], "[r1], #4")
-    else:
-        a.op("ldm", "r1!", registers(places))
-    frame.store(a, "r1", "place")
-    frame.load(a, "r1", "lane")
-    for register in places:
-        a.op("add.w", register, register, "r1")
+    """Both channels of four pixels to their lanes of the planes, at r2; r3 is where the image row ends."""
+    frame.load(a, "r2", "place")
+    frame.load(a, "r3", "row_end")
     for pixel in range(PIXELS):
-        run, at = divmod(pixel, form.run)
         for channel in range(2):
-            offset = form.element_bytes(at) + LANE_BYTES * channel
-            a.op("strh.w", SUMS[2 * pixel + channel], f"[{places[run]}, #{offset}]")
+            at = form.element_bytes(pixel) + LANE_BYTES * channel
+            a.op("strh.w", SUMS[2 * pixel + channel], f"[r2, #{at}]")
 
 
 def _next_group(a: Listing, frame: Frame, form: PlanesMatmulForm) -> None:
-    """The next four pixels, which at the end may overlap the last ones."""
-    frame.load(a, "r2", "place")
-    frame.load(a, "r3", "last_place")
+    """The next four pixels, of this image row or the next one."""
+    a.op("adds", "r2", f"#{GROUP_BYTES}")
     move_on(a, form.product)
+    frame.store(a, "r2", "place")
     a.op("cmp", "r2", "r3")
-    a.branch("bls", "group")
-    if form.overlaps:
-        a.op("subs", "r2", f"#{4 * PIXELS // form.run}")
-        frame.load(a, "r0", "rows")
-        a.op("cmp", "r2", "r3")
-        a.branch("beq", "pair_end")
-        frame.store(a, "r3", "place")
-        frame.load(a, "r3", "last_column")
-        a.op("subs", "r0", "#4", note="the last four pixels overlap the ones before")
-        a.op("add", "r0", "r0", "r3")
-        a.branch("b", "group")
-        a.label("pair_end")
+    a.branch("bne", "group")
+    frame.load(a, "r4", "places_end")
+    add_constant(a, "r2", "r2", form.row_bytes - form.row_groups * GROUP_BYTES, free="r5")
+    add_constant(a, "r3", "r3", form.row_bytes, free="r5")
+    frame.store(a, "r2", "place")
+    frame.store(a, "r3", "row_end")
+    a.op("cmp", "r2", "r4")
+    a.branch("bne", "group")
 
 
 def _next_pair(a: Listing, frame: Frame) -> None:

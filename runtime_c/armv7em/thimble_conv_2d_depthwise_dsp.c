@@ -1,33 +1,16 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_conv_2d_depthwise_dsp.h"
 
-/* Where the elements of each run of pixels lie in a plane, in bytes; returns the place behind the table. */
-static uint32_t *make_places(const thimble_conv_2d_depthwise_dsp_params *p, uint32_t *places) {
-    const thimble_planes_dsp_params *planes = &p->depthwise;
-    for (int32_t y = 0; y < p->convolution.output_height; y++) {
-        for (int32_t x = 0; x < p->convolution.output_width; x += p->run) {
-            const int32_t row = (planes->turned ? x : y) + planes->window.pad_top;
-            const int32_t column = (planes->turned ? y : x) + planes->window.pad_left;
-            const int32_t words = THIMBLE_PLANE_LANES * (row * planes->row_words + column / 2);
-            *places++ = (uint32_t)(4 * words + 2 * (column % 2));
-        }
-    }
-    return places;
-}
+#include <string.h>
 
 #if !defined(__ARM_FEATURE_DSP)
 
-/* An element so many bytes behind a channel's first word. */
-static void put_element(uint32_t *lane, uint32_t bytes, int32_t value) {
-    uint32_t *word = lane + bytes / 4;
-    *word = bytes % 4 == 0 ? thimble_pair(value, thimble_high(*word)) : thimble_pair(thimble_low(*word), value);
-}
-
-/* Element `pixel` of a run behind the first one, in bytes. */
-static uint32_t run_bytes(const thimble_conv_2d_depthwise_dsp_params *p, int32_t pixel) {
-    const int32_t leads = p->run > 1 ? p->depthwise.window.pad_left % 2 : 0;
-    const int32_t element = pixel + leads;
-    return (uint32_t)(4 * THIMBLE_PLANE_LANES * (element / 2) + 2 * (element % 2) - 2 * leads);
+/* Puts the element of pixel (y, x) into the plane of a channel, whose first pixel lies at `lane`. */
+static void put_element(const thimble_planes_dsp_params *p, uint8_t *lane, int32_t y, int32_t x, int32_t value) {
+    const int32_t leads = p->window.pad_left % 2;
+    const int32_t words = THIMBLE_PLANE_LANES * (y * p->row_words + (x + leads) / 2);
+    const int16_t element = (int16_t)value;
+    memcpy(lane + 4 * words + 2 * ((x + leads) % 2) - 2 * leads, &element, sizeof element);
 }
 
 /* The output of a pixel and one of the two channels of the pair at `weights`. */
@@ -48,18 +31,20 @@ static int32_t pointwise_output(const thimble_wide_rows_dsp_params *p, const uin
 
 /* The portable twin of the generated matrix products. */
 static void product_portable(const thimble_conv_2d_depthwise_dsp_params *p, const thimble_planes_matmul_job *job) {
-    const int32_t pixel_words = 2 * ((p->convolution.input_channels + 3) / 4);
-    uint32_t *lane = job->lane;
+    const thimble_wide_rows_dsp_params *convolution = &p->convolution;
+    const int32_t pixel_words = 2 * ((convolution->input_channels + 3) / 4);
+    uint8_t *lane = job->lane;
     for (int32_t pair = 0; pair < job->channels; pair += 2) {
         const int32_t *weights = job->weights + pair / 2 * (job->pair_bytes / 4);
-        for (int32_t i = 0; i < p->convolution.row_pixels; i++) {
-            const uint32_t at = job->places[i / p->run] + run_bytes(p, i % p->run);
+        for (int32_t i = 0; i < convolution->row_pixels; i++) {
+            const int32_t y = i / convolution->output_width;
+            const int32_t x = i % convolution->output_width;
             for (int32_t c = 0; c < 2; c++) {
-                const uint32_t *pixel = job->rows + i * pixel_words;
-                put_element(lane + c, at, pointwise_output(&p->convolution, pixel, weights, c));
+                const int32_t value = pointwise_output(convolution, job->rows + i * pixel_words, weights, c);
+                put_element(&p->depthwise, lane + 4 * c, y, x, value);
             }
         }
-        lane += pair % 4 == 0 ? 2 : job->quad_step / 4;
+        lane += pair % 4 == 0 ? 8 : job->quad_step;
     }
 }
 
@@ -80,17 +65,15 @@ static void run(const thimble_conv_2d_depthwise_dsp_params *p, thimble_planes_ma
 #endif
 }
 
-/* All channels of an image whose pixels are widened. */
+/* All channels of an image whose pixels are widened; the planes lie at `scratch`. */
 static void make_image(const thimble_conv_2d_depthwise_dsp_params *p, thimble_planes_matmul_function product,
                        thimble_planes_function depthwise, const thimble_planes_matmul_job *job,
-                       const int32_t *depthwise_packed, const thimble_rows *output, int32_t row) {
+                       const int32_t *depthwise_packed, uint32_t *scratch, const thimble_rows *output, int32_t row) {
     const thimble_planes_dsp_params *planes = &p->depthwise;
-    const thimble_rows columns = {output->base, 0, planes->channels};
-    const thimble_rows *to = planes->turned ? &columns : output;
     int8_t *outputs[THIMBLE_MAX_FUSED_ROWS];
     thimble_planes_matmul_job first = *job;
     thimble_planes_job second;
-    thimble_start_planes_job(planes, depthwise_packed, job->lane, &second);
+    thimble_start_planes_job(planes, depthwise_packed, scratch, &second);
     second.quad_bytes = 4 * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words;
     second.outputs = outputs;
     second.outputs_end = outputs + planes->rows_at_once;
@@ -101,7 +84,7 @@ static void make_image(const thimble_conv_2d_depthwise_dsp_params *p, thimble_pl
         const int32_t most = THIMBLE_PLANE_LANES * p->quads_at_once;
         const int32_t count = left < most ? left : most;
         for (int32_t i = 0; i < planes->rows_at_once; i++) {
-            outputs[i] = (int8_t *)thimble_row(to, row + i) + channel;
+            outputs[i] = (int8_t *)thimble_row(output, row + i) + channel;
         }
         first.channels = (count + 1) / 2 * 2;
         second.channels = count;
@@ -124,30 +107,28 @@ void thimble_conv_2d_depthwise_dsp(const thimble_conv_2d_depthwise_dsp_params *p
     const uint32_t ceiling = 65535u - (uint32_t)(p->convolution.output_max - p->convolution.output_min);
     const uint32_t offset = ((uint32_t)p->convolution.output_min - ceiling) & 0xFFFFu;
     uint32_t *rows = scratch + (product_job.rows - scratch);
-    uint32_t *places = rows + pixels * pixel_words + 2 * (p->convolution.row_steps - pixel_words / 2);
-    uint32_t *places_end = make_places(p, places);
+    uint32_t *to = rows + pixels * pixel_words + 2 * (p->convolution.row_steps - pixel_words / 2);
+    const int32_t first_word = planes->window.pad_top * planes->row_words + planes->window.pad_left / 2;
+    uint8_t *lane = (uint8_t *)(to + THIMBLE_PLANE_LANES * first_word) + 2 * (planes->window.pad_left % 2);
     const thimble_planes_matmul_job job = {
         .rows = rows,
         .weights = packed,
         .pair_bytes = product_job.pair_bytes,
         .staged = scratch,
-        .places = places,
-        .last_place = places_end - 4 / p->run,
+        .outputs = 0,
+        .lane = lane,
         .channels = 0,
         .ceiling = ceiling * 0x00010001u,
         .offset = offset * 0x00010001u,
-        .last_column = (pixels - 4) * 4 * pixel_words,
-        .lane = places_end,
         .quad_step = 4 * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words - 8,
     };
     for (int32_t quad = 0; quad < p->quads_at_once; quad++) {
-        uint32_t *at = places_end + quad * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words;
+        uint32_t *at = to + quad * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words;
         thimble_frame_planes_dsp(planes, at, planes->window.pad_top, inside, p->plane_rows);
     }
     for (int32_t row = first; row < end; row += planes->rows_at_once) {
-        const int32_t image = planes->turned ? 0 : row / planes->rows_at_once;
-        const int32_t line = image * p->convolution.output_height;
+        const int32_t line = row / planes->rows_at_once * p->convolution.output_height;
         thimble_widen_pixels_dsp(&p->convolution, thimble_row(input, line), rows, pixels);
-        make_image(p, product, depthwise, &job, depthwise_packed, output, row);
+        make_image(p, product, depthwise, &job, depthwise_packed, to, output, row);
     }
 }

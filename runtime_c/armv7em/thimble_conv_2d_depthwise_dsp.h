@@ -17,26 +17,23 @@ typedef struct {
     thimble_planes_dsp_params depthwise;      /* rows_at_once: all output rows of an image */
     int32_t plane_rows;                       /* rows of a plane, with those that no window reaches */
     int32_t quads_at_once;                    /* groups of four channels whose planes are there at the same time */
-    int32_t run;                              /* pixels, 4, 2 or 1, that lie one behind the other in a plane */
 } thimble_conv_2d_depthwise_dsp_params;
 
 /* Some channels of all pixels of an image; the generated assembly reads the fields in this order.
  * rows     (pixels, channels / 4, 2): widened pixels, see thimble_sums_dsp.h
  * weights  as in thimble_row_matmul_job; of an odd number of channels the last pair holds the last one twice
- * places   (pixels / run): bytes from a channel's first word to the element of the first of `run` pixels
- * lane     the first word of the first channel */
+ * outputs  null: planes take the place of output rows
+ * lane     the word of the first channel that holds its first pixel, or the upper half of it */
 typedef struct {
     const uint32_t *rows;
     const int32_t *weights;
     int32_t pair_bytes;
     uint32_t *staged;
-    const uint32_t *places;
-    const uint32_t *last_place; /* those of the last four pixels */
-    int32_t channels;           /* a multiple of 2 */
-    uint32_t ceiling;           /* where output limits are inside int8, both lanes: 65535 - (max - min) */
-    uint32_t offset;            /* and min - ceiling */
-    int32_t last_column;        /* bytes of widened pixels before the last four */
-    uint32_t *lane;
+    int8_t *const *outputs;
+    uint8_t *lane;
+    int32_t channels;  /* a multiple of 2 */
+    uint32_t ceiling;  /* where output limits are inside int8, both lanes: 65535 - (max - min) */
+    uint32_t offset;   /* and min - ceiling */
     int32_t quad_step; /* bytes from the third channel of planes to the first one of the next planes */
 } thimble_planes_matmul_job;
 
@@ -48,7 +45,7 @@ typedef void (*thimble_planes_matmul_function)(const thimble_planes_matmul_job *
  * packed            weights, bias and requantization of each pair of channels, and up to 24 bytes that are not used
  * depthwise_packed  as in thimble_planes_dsp
  * scratch           the weights of one pair in whole 32 bytes; the widened pixels of an image, and what the last turn
- *                   reads behind them; places; quads_at_once planes of 4 * plane_rows * row_words words */
+ *                   reads behind them; quads_at_once planes of 4 * plane_rows * row_words words */
 void thimble_conv_2d_depthwise_dsp(const thimble_conv_2d_depthwise_dsp_params *params,
                                    thimble_planes_matmul_function product, thimble_planes_function depthwise,
                                    const thimble_rows *input, const int32_t *packed, const int32_t *depthwise_packed,

@@ -10,10 +10,11 @@ import numpy as np
 from tests.kernels.draws import DRAWS
 from tests.kernels.harness import Case, make_case
 from thimble.compiler.importers.tflite import import_tflite
-from thimble.compiler.ir.graph import Site, Value
+from thimble.compiler.ir.graph import Graph, Site, Value
 from thimble.compiler.ir.operator import FirstRow, KernelCall, Rounding
 from thimble.compiler.ir.types import DType
 from thimble.compiler.passes.fuse_additions import fuse_additions
+from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
@@ -33,8 +34,7 @@ def draw_cases(operator: str, count: int, find: Find) -> list[Case]:
     cases: list[Case] = []
     for seed in range(20 * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        graph = fuse_additions(import_tflite(DRAWS[operator](rng), f"{operator} {seed}"))
-        (site,) = graph.sites
+        (site,) = fuse(import_tflite(DRAWS[operator](rng), f"{operator} {seed}")).sites
         whole = bool(rng.random() < 0.5)
         plain = plain_call(site, whole)
         limit = LIMITS[int(rng.integers(len(LIMITS)))]
@@ -50,6 +50,11 @@ def draw_cases(operator: str, count: int, find: Find) -> list[Case]:
         if len(cases) == count:
             return cases
     raise AssertionError(f"only {len(cases)} of {20 * count} drawn layers are taken")
+
+
+def fuse(graph: Graph) -> Graph:
+    """The graph with all nodes fused that may be."""
+    return fuse_depthwise(fuse_additions(graph), lambda position, site: True)
 
 
 def plain_call(site: Site, whole: bool) -> KernelCall:
