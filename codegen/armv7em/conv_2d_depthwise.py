@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from thimble.codegen.armv7em.convolution import fuse_pixels, pair_bytes_of, row_params, spare_words
+from thimble.codegen.armv7em.conv_layer import fuse_pixels
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES
@@ -30,6 +30,7 @@ from thimble.codegen.armv7em.packing import pair_words
 from thimble.codegen.armv7em.planes_matmul import PIXELS, PlanesMatmulForm, planes_matmul_file
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm
+from thimble.codegen.armv7em.rows_layer import pair_bytes_of, row_params, spare_words
 from thimble.codegen.armv7em.shared_shift import SharedShift
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
@@ -85,7 +86,7 @@ def specialise_conv_2d_depthwise(
     product_sizes, sizes = sizes_of(calls[0]), sizes_of(calls[1])
     pixels, channels = product_sizes["output_height"] * product_sizes["output_width"], len(first.weights)
     groups = product_sizes["output_width"] % PIXELS == 0 and product_sizes["input_channels"] > 1
-    if not groups or not 2 <= channels <= MAX_OUTPUT_CHANNELS or not is_taken_by_planes(sizes):
+    if site.output().type.shape[0] > 1 or not groups or not 2 <= channels <= MAX_OUTPUT_CHANNELS or not is_taken_by_planes(sizes):
         return None
     pixel_bytes = 8 * -(-product_sizes["input_channels"] // 4)
     product = RowMatmulForm(fused[0], 1, 1, 1, 1, pixel_bytes, 0, channels=0)

@@ -11,7 +11,8 @@ from thimble.compiler.ops.conv_2d_depthwise import Conv2DDepthwise
 from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 from thimble.compiler.passes.pipeline import REMOVE_DEAD, run_passes
 from thimble.compiler.plan.cycles import CycleModel, cycle_model
-from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
+from thimble.compiler.plan.call_shape import CallShape, NodeSize
+from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.targets.model import Target
 
 
@@ -46,4 +47,4 @@ def _cycles(
     _, calls = next(kernels_by_scratch(site, target, rounding, False, settings))
     if all(call.source is None or not call.source.files for call in calls):
         return None
-    return model.cycles(NodeWork(NodeSize.of(site, 1), tuple(CallShape.of(call, False) for call in calls)))
+    return model.cycles(NodeWork(NodeSize.of(site), tuple(CallShape.of(call, False) for call in calls)))

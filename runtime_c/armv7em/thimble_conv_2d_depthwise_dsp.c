@@ -65,70 +65,64 @@ static void run(const thimble_conv_2d_depthwise_dsp_params *p, thimble_planes_ma
 #endif
 }
 
-/* All channels of an image whose pixels are widened; the planes lie at `scratch`. */
-static void make_image(const thimble_conv_2d_depthwise_dsp_params *p, thimble_planes_matmul_function product,
-                       thimble_planes_function depthwise, const thimble_planes_matmul_job *job,
-                       const int32_t *depthwise_packed, uint32_t *scratch, const thimble_rows *output, int32_t row) {
+/* All channels of the image, whose pixels are widened; the planes lie at `scratch`. */
+static void make_channels(const thimble_conv_2d_depthwise_dsp_params *p, thimble_planes_matmul_function product,
+                          thimble_planes_function depthwise, thimble_planes_matmul_job *first,
+                          const int32_t *depthwise_packed, uint32_t *scratch, const thimble_rows *output) {
     const thimble_planes_dsp_params *planes = &p->depthwise;
+    const int32_t at_once = THIMBLE_PLANE_LANES * p->quads_at_once;
     int8_t *outputs[THIMBLE_MAX_FUSED_ROWS];
-    thimble_planes_matmul_job first = *job;
     thimble_planes_job second;
     thimble_start_planes_job(planes, depthwise_packed, scratch, &second);
-    second.quad_bytes = 4 * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words;
+    second.quad_bytes = first->quad_step + 8;
     second.outputs = outputs;
     second.outputs_end = outputs + planes->rows_at_once;
     second.inputs = 0;
     second.inputs_end = 0;
-    for (int32_t channel = 0; channel < planes->channels; channel += THIMBLE_PLANE_LANES * p->quads_at_once) {
+    for (int32_t channel = 0; channel < planes->channels; channel += at_once) {
         const int32_t left = planes->channels - channel;
-        const int32_t most = THIMBLE_PLANE_LANES * p->quads_at_once;
-        const int32_t count = left < most ? left : most;
-        for (int32_t i = 0; i < planes->rows_at_once; i++) {
-            outputs[i] = (int8_t *)thimble_row(output, row + i) + channel;
+        const int32_t count = left < at_once ? left : at_once;
+        for (int32_t row = 0; row < planes->rows_at_once; row++) {
+            outputs[row] = (int8_t *)thimble_row(output, row) + channel;
         }
-        first.channels = (count + 1) / 2 * 2;
+        first->channels = (count + 1) / 2 * 2;
         second.channels = count;
-        run(p, product, depthwise, &first, &second);
-        first.weights += most / 2 * (first.pair_bytes / 4);
-        second.packed += most * planes->channel_words;
+        run(p, product, depthwise, first, &second);
+        first->weights += at_once / 2 * (first->pair_bytes / 4);
+        second.packed += at_once * planes->channel_words;
     }
 }
 
 void thimble_conv_2d_depthwise_dsp(const thimble_conv_2d_depthwise_dsp_params *params,
                                    thimble_planes_matmul_function product, thimble_planes_function depthwise,
                                    const thimble_rows *input, const int32_t *packed, const int32_t *depthwise_packed,
-                                   uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end) {
-    const thimble_conv_2d_depthwise_dsp_params *p = params;
-    const thimble_planes_dsp_params *planes = &p->depthwise;
-    const thimble_row_matmul_job product_job = thimble_make_row_matmul_job(&p->convolution, packed, scratch);
-    const int32_t pixels = p->convolution.row_pixels;
-    const int32_t pixel_words = 2 * ((p->convolution.input_channels + 3) / 4);
-    const int32_t inside = planes->window.pad_top + planes->window.input_height;
-    const uint32_t ceiling = 65535u - (uint32_t)(p->convolution.output_max - p->convolution.output_min);
-    const uint32_t offset = ((uint32_t)p->convolution.output_min - ceiling) & 0xFFFFu;
-    uint32_t *rows = scratch + (product_job.rows - scratch);
-    uint32_t *to = rows + pixels * pixel_words + 2 * (p->convolution.row_steps - pixel_words / 2);
+                                   uint32_t *scratch, const thimble_rows *output) {
+    const thimble_wide_rows_dsp_params *p = &params->convolution;
+    const thimble_planes_dsp_params *planes = &params->depthwise;
+    const thimble_row_matmul_job rows_job = thimble_make_row_matmul_job(p, packed, scratch);
+    const uint32_t ceiling = 65535u - (uint32_t)(p->output_max - p->output_min);
+    const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFFFu;
+    const int32_t quad_words = THIMBLE_PLANE_LANES * params->plane_rows * planes->row_words;
     const int32_t first_word = planes->window.pad_top * planes->row_words + planes->window.pad_left / 2;
-    uint8_t *lane = (uint8_t *)(to + THIMBLE_PLANE_LANES * first_word) + 2 * (planes->window.pad_left % 2);
-    const thimble_planes_matmul_job job = {
+    const int32_t spare_words = 2 * (p->row_steps - (p->input_channels + 3) / 4);
+    uint32_t *rows = scratch + (rows_job.rows - scratch);
+    uint32_t *to = rows + 2 * p->row_pixels * ((p->input_channels + 3) / 4) + spare_words;
+    thimble_planes_matmul_job job = {
         .rows = rows,
         .weights = packed,
-        .pair_bytes = product_job.pair_bytes,
+        .pair_bytes = rows_job.pair_bytes,
         .staged = scratch,
         .outputs = 0,
-        .lane = lane,
+        .lane = (uint8_t *)(to + THIMBLE_PLANE_LANES * first_word) + 2 * (planes->window.pad_left % 2),
         .channels = 0,
         .ceiling = ceiling * 0x00010001u,
         .offset = offset * 0x00010001u,
-        .quad_step = 4 * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words - 8,
+        .quad_step = 4 * quad_words - 8,
     };
-    for (int32_t quad = 0; quad < p->quads_at_once; quad++) {
-        uint32_t *at = to + quad * THIMBLE_PLANE_LANES * p->plane_rows * planes->row_words;
-        thimble_frame_planes_dsp(planes, at, planes->window.pad_top, inside, p->plane_rows);
+    const int32_t inside = planes->window.pad_top + planes->window.input_height;
+    for (int32_t quad = 0; quad < params->quads_at_once; quad++) {
+        thimble_frame_planes_dsp(planes, to + quad * quad_words, planes->window.pad_top, inside, params->plane_rows);
     }
-    for (int32_t row = first; row < end; row += planes->rows_at_once) {
-        const int32_t line = row / planes->rows_at_once * p->convolution.output_height;
-        thimble_widen_pixels_dsp(&p->convolution, thimble_row(input, line), rows, pixels);
-        make_image(p, product, depthwise, &job, depthwise_packed, to, output, row);
-    }
+    thimble_widen_pixels_dsp(p, (const int8_t *)input->base, rows, p->row_pixels);
+    make_channels(params, product, depthwise, &job, depthwise_packed, to, output);
 }

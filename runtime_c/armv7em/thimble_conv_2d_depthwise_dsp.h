@@ -40,7 +40,7 @@ typedef struct {
 typedef void (*thimble_planes_matmul_function)(const thimble_planes_matmul_job *job);
 
 /* thimble_conv_2d_s8 with windows of one pixel and stride 1, and thimble_depthwise_conv_2d_s8 with a multiplier of 1
- * behind it: all output rows, [0, end), of whole tensors. Without DSP instructions portable twins take the place of
+ * behind it, on whole tensors of one image. Without DSP instructions portable twins take the place of
  * `product` and `depthwise`. The output must not lie over the input.
  * packed            weights, bias and requantization of each pair of channels, and up to 24 bytes that are not used
  * depthwise_packed  as in thimble_planes_dsp
@@ -49,6 +49,6 @@ typedef void (*thimble_planes_matmul_function)(const thimble_planes_matmul_job *
 void thimble_conv_2d_depthwise_dsp(const thimble_conv_2d_depthwise_dsp_params *params,
                                    thimble_planes_matmul_function product, thimble_planes_function depthwise,
                                    const thimble_rows *input, const int32_t *packed, const int32_t *depthwise_packed,
-                                   uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end);
+                                   uint32_t *scratch, const thimble_rows *output);
 
 #endif
