@@ -8,6 +8,7 @@ from functools import partial
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.latency import milliseconds
 from thimble.compiler.driver.open_model import Model
+from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import ShowProgress, least_plan, plan_with_kernels, silent
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.cycles import cycle_model
@@ -15,11 +16,13 @@ from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.plan_cycles import predicted_cycles
 
 
-def plan_model(model: Model, limit_bytes: int, show: ShowProgress = silent) -> tuple[Model, Plan]:
-    """The model with its kernels, and its plan."""
-    make = partial(_plan_graph, model, limit_bytes, show)
+def plan_model(
+    model: Model, limit_bytes: int, show: ShowProgress = silent, most_ms: float | None = None
+) -> tuple[Model, Plan]:
+    """The model with its kernels, and its plan; `most_ms` it may be predicted to take, if not what the options say."""
+    allowed = model.options.max_ms if most_ms is None else most_ms
+    make = partial(_plan_graph, model, replace(model.options, max_ms=allowed), limit_bytes, show)
     made, plan = least_plan(model.plain, model.options, make, _predicted_cycles)
-    allowed = model.options.max_ms
     if allowed is not None and predicted_ms(made) > allowed and made.plain is not model.plain:
         return make(model.plain)  # other forms of the graph save bytes, and take too long
     return made, plan
@@ -29,10 +32,12 @@ def _predicted_cycles(model: Model, plan: Plan) -> int:
     return predicted_cycles(model.graph, plan, model.options.rounding, cycle_model(model.target.name))
 
 
-def _plan_graph(model: Model, limit_bytes: int, show: ShowProgress, plain: Graph) -> tuple[Model, Plan]:
-    """The model with a graph that it can be left to execute, its kernels, and its plan."""
-    choices = kernel_choices(plain, model.target, model.options.rounding, model.settings)
-    made = plan_with_kernels(plain, choices, model.options, limit_bytes, show, model.target)
+def _plan_graph(
+    model: Model, options: CompileOptions, limit_bytes: int, show: ShowProgress, plain: Graph
+) -> tuple[Model, Plan]:
+    """The model with a graph that it can be left to execute, its kernels, and its plan by these options."""
+    choices = kernel_choices(plain, model.target, options.rounding, model.settings)
+    made = plan_with_kernels(plain, choices, options, limit_bytes, show, model.target)
     planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits)
     cycles = _predicted_cycles(planned, made.plan) if made.plan.guards else made.cycles  # the planner's: all branches
     return replace(planned, predicted_cycles=cycles), made.plan

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thimble.compiler.driver.build_folder import empty_folder, new_build_folder, write_report
-from thimble.compiler.driver.build_plan import build_in_ram, with_ram
+from thimble.compiler.driver.build_folder import new_build_folder, write_report
+from thimble.compiler.driver.build_limits import build_within_limits
+from thimble.compiler.driver.build_plan import with_ram
 from thimble.compiler.driver.fewer_bits import bits_bought, with_fewer_bytes, without_lost_bits
 from thimble.compiler.driver.open_model import Say, open_model, untracked
 from thimble.compiler.driver.options import CompileOptions
@@ -24,8 +26,21 @@ from thimble.compiler.driver.quantize import Attempts
 from thimble.compiler.ir.errors import DoesNotFit
 from thimble.quantize.quantizer import Progress
 
-ROOM_ATTEMPTS = 3
-"""Plans that may be built to make room for stack and static RAM, which only a build knows."""
+FEWER_BITS_ATTEMPTS = 3
+"""Searches that may be told anew what a firmware lacks, which only a build knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What one call of `compile_model` is about, whatever the options of an attempt, and who hears of its progress."""
+
+    model_path: Path
+    target_name: str
+    out: Path
+    say: Say
+    show: ShowProgress
+    track: Progress
+    attempts: Attempts
 
 
 def compile_model(
@@ -46,62 +61,41 @@ def compile_model(
     and the SRAM asked for.
     Raises the ThimbleError of whatever stops it; the build folder is then as it was before.
     """
-    options, attempts = options or CompileOptions(), Attempts()
-    for _ in range(ROOM_ATTEMPTS):
+    options = options or CompileOptions()
+    job = _Job(model_path, target_name, out, say, show, track, Attempts())
+    for _ in range(FEWER_BITS_ATTEMPTS):
         try:
-            return _compile_once(model_path, target_name, out, options, say, show, track, attempts)
+            return _compile_once(job, options)
         except DoesNotFit as error:
             smaller = with_fewer_bytes(options, error)
             if smaller is None:
                 raise
             say(f"Fewer bits: the firmware takes {error.need_bytes} bytes, {error.have_bytes} are allowed")
             options = smaller
-    return _compile_once(model_path, target_name, out, options, say, show, track, attempts)
+    return _compile_once(job, options)
 
 
-def _compile_once(
-    model_path: Path,
-    target_name: str,
-    out: Path,
-    options: CompileOptions,
-    say: Say,
-    show: ShowProgress,
-    track: Progress,
-    attempts: Attempts,
-) -> dict[str, Any]:
+def _compile_once(job: _Job, options: CompileOptions) -> dict[str, Any]:
+    say, show = job.say, job.show
     say("Reading the model")
-    model = open_model(model_path, target_name, options, say, track, show, attempts)
-    limit = sram_limit(model.target, options)
-    say(f"Planning {len(model.graph.nodes)} layers")
-    model, plan = plan_model(model, limit, show)
+    opened = open_model(job.model_path, job.target_name, options, say, job.track, show, job.attempts)
+    limit = sram_limit(opened.target, options)
+    say(f"Planning {len(opened.graph.nodes)} layers")
+    model, plan = plan_model(opened, limit, show)
     say(plan_text(plan))
     bought = bits_bought(model, plan, limit, show)
     wider = without_lost_bits(options, model, bought)
     if wider is not None:
         for lost in (found for found in bought if found.loses):
             say(f"{lost.text} They are left at 8.")
-        report = _compile_once(model_path, target_name, out, wider, say, show, track, attempts)
+        report = _compile_once(job, wider)
         report["narrow"] = [found.row(found.loses) for found in bought]
-        write_report(out, report)
+        write_report(job.out, report)
         return report
     check_ram(model.graph, plan, model.target, options)
     check_time(predicted_ms(model), options, "is predicted to take")
-    with new_build_folder(out) as folder:
-        report = build_in_ram(model, plan, folder, say)
-        limit = sram_limit(model.target, options, plan)
-        for _ in range(ROOM_ATTEMPTS):
-            beyond = report["memory"]["sram_total_bytes"] - plan.arena_bytes
-            if plan.arena_bytes <= limit - beyond or limit <= beyond:
-                break
-            say(f"Planning again: stack and static RAM take {beyond} bytes besides the arena")
-            model, smaller = plan_model(model, limit - beyond, show)
-            if smaller.arena_bytes >= plan.arena_bytes:
-                break
-            plan = smaller
-            limit = sram_limit(model.target, options, plan)
-            say(plan_text(plan))
-            empty_folder(folder)
-            report = build_in_ram(model, plan, folder, say)
+    with new_build_folder(job.out) as folder:
+        report = build_within_limits(opened, model, plan, folder, say, show)
         check_limits(report, model.target, options)
         report["narrow"] = [found.row(rejected=False) for found in bought]
         write_report(folder, report)
