@@ -86,7 +86,12 @@ def specialise_conv_2d_depthwise(
     product_sizes, sizes = sizes_of(calls[0]), sizes_of(calls[1])
     pixels, channels = product_sizes["output_height"] * product_sizes["output_width"], len(first.weights)
     groups = product_sizes["output_width"] % PIXELS == 0 and product_sizes["input_channels"] > 1
-    if site.output().type.shape[0] > 1 or not groups or not 2 <= channels <= MAX_OUTPUT_CHANNELS or not is_taken_by_planes(sizes):
+    if (
+        site.output().type.shape[0] > 1
+        or not groups
+        or not 2 <= channels <= MAX_OUTPUT_CHANNELS
+        or not is_taken_by_planes(sizes)
+    ):
         return None
     pixel_bytes = 8 * -(-product_sizes["input_channels"] // 4)
     product = RowMatmulForm(fused[0], 1, 1, 1, 1, pixel_bytes, 0, channels=0)

@@ -178,8 +178,9 @@ def plane_layer(
 ) -> PlaneLayer:
     """The form of a layer with weights of 8 bits, without what fills the planes."""
     shared = share_shift(layer)
+    geometry: dict[str, Any] = _geometry(sizes, one_row)
     form = DepthwiseForm(
-        **_geometry(sizes, one_row),
+        **geometry,
         channels=sizes["output_channels"],
         total_shift=shared.shift if shared is not None else int(constants.shifts[0]) if equal_shifts else None,
         scale_bits=MAX_SCALE_BITS if shared is not None else constants.uniform_bits,

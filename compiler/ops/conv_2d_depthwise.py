@@ -59,9 +59,7 @@ class Conv2DDepthwise(Operator):
 
     def reference(self, site: Site, inputs: Sequence[Array], rounding: Rounding) -> tuple[Array, ...]:
         first = self.convolution.reference(self.convolution_site(site), inputs[:CONVOLUTION_INPUTS], rounding)
-        return self.depthwise.reference(
-            self.depthwise_site(site), (*first, *inputs[CONVOLUTION_INPUTS:]), rounding
-        )
+        return self.depthwise.reference(self.depthwise_site(site), (*first, *inputs[CONVOLUTION_INPUTS:]), rounding)
 
     def calls_apart(self, site: Site, rounding: Rounding) -> tuple[KernelCall, KernelCall]:
         """The plain calls of both convolutions, as those of two nodes."""

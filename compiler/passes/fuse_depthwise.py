@@ -16,7 +16,12 @@ Chooses = Callable[[int, Site], bool]
 """Whether a depthwise convolution, by its position in the graph, becomes a part of this node."""
 
 
-def fuse_depthwise(graph: Graph, chooses: Chooses) -> Graph:
+def everywhere(position: int, site: Site) -> bool:
+    """Chooses all of them."""
+    return True
+
+
+def fuse_depthwise(graph: Graph, chooses: Chooses = everywhere) -> Graph:
     """The graph with each int8 depthwise convolution that alone reads a pointwise one, and is chosen, made one node
     with that."""
     draft = Draft(graph)

@@ -54,7 +54,7 @@ def draw_cases(operator: str, count: int, find: Find) -> list[Case]:
 
 def fuse(graph: Graph) -> Graph:
     """The graph with all nodes fused that may be."""
-    return fuse_depthwise(fuse_additions(graph), lambda position, site: True)
+    return fuse_depthwise(fuse_additions(graph))
 
 
 def plain_call(site: Site, whole: bool) -> KernelCall:
