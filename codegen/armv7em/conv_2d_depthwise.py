@@ -85,13 +85,7 @@ def specialise_conv_2d_depthwise(
         return None
     product_sizes, sizes = sizes_of(calls[0]), sizes_of(calls[1])
     pixels, channels = product_sizes["output_height"] * product_sizes["output_width"], len(first.weights)
-    groups = product_sizes["output_width"] % PIXELS == 0 and product_sizes["input_channels"] > 1
-    if (
-        site.output().type.shape[0] > 1
-        or not groups
-        or not 2 <= channels <= MAX_OUTPUT_CHANNELS
-        or not is_taken_by_planes(sizes)
-    ):
+    if not _is_taken(product_sizes, site.output().type.shape[0]) or not is_taken_by_planes(sizes):
         return None
     pixel_bytes = 8 * -(-product_sizes["input_channels"] // 4)
     product = RowMatmulForm(fused[0], 1, 1, 1, 1, pixel_bytes, 0, channels=0)
@@ -146,8 +140,15 @@ _DROPPED = ("group_channels", "output_zero_point", "dilation_height", "dilation_
 """Sizes of a convolution that its kernel along rows does not take."""
 
 
+def _is_taken(sizes: Sizes, images: int) -> bool:
+    """Whether the pixels of one image fill groups, and words of their channels may reach into the next pixel."""
+    in_groups = sizes["output_width"] % PIXELS == 0 and sizes["input_channels"] > 1
+    return images == 1 and in_groups and 2 <= sizes["output_channels"] <= MAX_OUTPUT_CHANNELS
+
+
 def _pair_table(layer: PlainLayer, product: RowMatmulForm, constants: Requantization | SharedShift) -> Array:
-    """Words of pair_words for all channels, of an odd number the last one twice, and what the last copy reads behind."""
+    """Words of pair_words for all channels, of an odd number the last one twice, and what the last copy reads
+    behind."""
     depth = product.steps * 4
     weights = np.zeros((len(layer.weights), depth), np.int64)
     weights[:, : layer.weights.shape[1]] = layer.weights
@@ -157,7 +158,7 @@ def _pair_table(layer: PlainLayer, product: RowMatmulForm, constants: Requantiza
 
 @lru_cache(maxsize=256)
 def _source(matmul: PlanesMatmulForm, form: DepthwiseForm, has_fpu: bool) -> GeneratedKernel:
-    """The files of kernel conv_2d_depthwise_dsp_<forms>: both functions, which layers may share, and what calls them."""
+    """The files of kernel conv_2d_depthwise_dsp_<forms>: both functions, which layers may share, and their caller."""
     name = f"thimble_conv_2d_depthwise_dsp_{matmul.name}_{form.name}"
     listing = depthwise_listing(form)
     given = {"name": name, "product": matmul.function, "depthwise": listing.name}

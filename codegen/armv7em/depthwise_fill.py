@@ -23,8 +23,8 @@ FOUR = 4
 
 JOB = (
     "planes", "packed", "outputs", "outputs_end", "channels", "ceiling", "offset", "common_addend",
-    "weights", "quad_bytes", "inputs", "inputs_end", "to", "pixel_bytes", "border", "leads", "fours_bytes", "twos", "ones",
-    "next_bytes",
+    "weights", "quad_bytes", "inputs", "inputs_end", "to", "pixel_bytes", "border", "leads", "fours_bytes", "twos",
+    "ones", "next_bytes",
 )  # fmt: skip
 """The fields of thimble_planes_job, words all."""
 

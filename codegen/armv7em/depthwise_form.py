@@ -75,8 +75,8 @@ class DepthwiseForm:
     2**scale_bits, and `rounds_ties` is possible. With `no_addend` they are too, and sums begin with all that is to be
     added (shared_shift.py). `clamps`: the output limits lie inside those of int8. `joined`: the rows of the output lie
     one behind the other. `fill`: what rows of the planes are made of, where that is compiled in. Of whole images rows
-    may be columns (`is_turned`), whose pixels lie `across` pixels apart. Planes may be `filled` before, those of each four
-    channels (planes_matmul.py).
+    may be columns (`is_turned`), whose pixels lie `across` pixels apart. Planes may be
+    `filled` before, those of each four channels (planes_matmul.py).
     """
 
     kernel_height: int

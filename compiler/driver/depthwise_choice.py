@@ -1,4 +1,4 @@
-"""Which depthwise convolutions become parts of the pointwise ones before them: those that are predicted to take less."""
+"""Which depthwise convolutions become parts of the pointwise ones before them: those that then take fewer cycles."""
 
 from __future__ import annotations
 
