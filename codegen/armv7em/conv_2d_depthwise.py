@@ -108,7 +108,7 @@ def specialise_conv_2d_depthwise(
     matmul = PlanesMatmulForm(
         product,
         height=product_sizes["output_height"],
-        row_groups=product_sizes["output_width"] // PIXELS,
+        width=product_sizes["output_width"],
         row_bytes=row_words * WORD_BYTES,
         leads=sizes["pad_left"] % 2 > 0,
     )
@@ -141,9 +141,8 @@ _DROPPED = ("group_channels", "output_zero_point", "dilation_height", "dilation_
 
 
 def _is_taken(sizes: Sizes, images: int) -> bool:
-    """Whether the pixels of one image fill groups, and words of their channels may reach into the next pixel."""
-    in_groups = sizes["output_width"] % PIXELS == 0 and sizes["input_channels"] > 1
-    return images == 1 and in_groups and 2 <= sizes["output_channels"] <= MAX_OUTPUT_CHANNELS
+    """Whether there is one image, whose words of channels may reach into the next pixel."""
+    return images == 1 and sizes["input_channels"] > 1 and 2 <= sizes["output_channels"] <= MAX_OUTPUT_CHANNELS
 
 
 def _pair_table(layer: PlainLayer, product: RowMatmulForm, constants: Requantization | SharedShift) -> Array:

@@ -1,15 +1,14 @@
 """The matrix product of a pointwise convolution whose outputs become planes of int16, as depthwise functions read them.
 
-All pixels of an image, widened, are one row as in row_matmul.py; image rows are whole groups of four pixels, so that
-where their elements lie in a plane is known from that of the first one, and only the end of an image row steps over
-borders. Stores of 16 bits take the place of bytes that are put together: the end of a group takes as long.
+Image rows, widened, lie one behind the other and are whole groups of pixels, so that where the elements of a group lie
+in a plane is known from that of the first one, and only the end of an image row steps over borders. Stores of 16 bits take the place of bytes that are put together: the end of a group takes as long.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.codegen.armv7em.assembly import Frame, Listing, add_constant
+from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm, group_of_sums, move_on, stage_weights
@@ -17,9 +16,6 @@ from thimble.codegen.armv7em.sums import CONSTANTS, SUMS, requantize
 
 PIXELS = 4
 """Pixels of a group."""
-
-GROUP_BYTES = PIXELS // 2 * WORD_BYTES
-"""Of a plane, that a group takes."""
 
 LANE_BYTES = 4
 """From a channel's word of a plane to the next channel's."""
@@ -33,22 +29,58 @@ _NAMES = (*_JOB, "done", "weights_end", "place", "row_end", "places_end", "words
 class PlanesMatmulForm:
     """What one function is generated for.
 
-    `product` says how sums are made; its channels do not count. An image has `height` rows of `row_groups` groups of
-    pixels, `row_bytes` from one to the next in a plane; the first element of a row is in the upper half of a word where
-    it `leads`.
+    `product` says how sums are made; its channels do not count. An image has `height` rows of `width` pixels,
+    `row_bytes` from one to the next in a plane; the first element of a row is in the upper half of a word where it
+    `leads`. A group is four pixels of a row, or two of each of two rows where four do not divide it.
     """
 
     product: RowMatmulForm
     height: int
-    row_groups: int
+    width: int
     row_bytes: int
     leads: bool
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        sizes = f"p{self.product.pixel_bytes}h{self.height}g{self.row_groups}r{self.row_bytes}"
+        sizes = f"p{self.product.pixel_bytes}h{self.height}w{self.width}r{self.row_bytes}"
         return f"{sizes}{'l' * self.leads}_{self.product.arithmetic.name}"
+
+    @property
+    def group_rows(self) -> int:
+        """Rows of a group."""
+        return 1 if self.width % PIXELS == 0 else 2
+
+    @property
+    def group_columns(self) -> int:
+        """Columns of a group."""
+        return PIXELS // self.group_rows
+
+    @property
+    def group_bytes(self) -> int:
+        """From a group to the next one in a plane."""
+        return self.group_columns // 2 * WORD_BYTES
+
+    @property
+    def row_end(self) -> int:
+        """From the first group of a row to behind its last one in a plane."""
+        return self.width // self.group_columns * self.group_bytes
+
+    @property
+    def pixels_at(self) -> tuple[int, ...]:
+        """Where a group's pixels lie in widened rows, from the first one, in bytes."""
+        places = (divmod(pixel, self.group_columns) for pixel in range(PIXELS))
+        return tuple((row * self.width + column) * self.product.pixel_bytes for row, column in places)
+
+    @property
+    def elements_at(self) -> tuple[int, ...]:
+        """Where their elements lie in a plane, from the first one, in bytes."""
+        places = (divmod(pixel, self.group_columns) for pixel in range(PIXELS))
+        return tuple(row * self.row_bytes + self._element_bytes(column) for row, column in places)
+
+    def _element_bytes(self, column: int) -> int:
+        element = column + self.leads
+        return element // 2 * WORD_BYTES + element % 2 * 2 - self.leads * 2
 
     @property
     def function(self) -> str:
@@ -57,13 +89,11 @@ class PlanesMatmulForm:
 
     @property
     def fits(self) -> bool:
-        """Whether all immediates can be encoded."""
-        return self.product.fits and self.height * self.row_bytes < 1 << 16
-
-    def element_bytes(self, pixel: int) -> int:
-        """Where the element of a group's pixel lies, from that of the first one."""
-        element = pixel + self.leads
-        return element // 2 * WORD_BYTES + element % 2 * 2 - self.leads * 2
+        """Whether rows are made of groups, and all offsets and immediates can be encoded."""
+        in_groups = self.width % self.group_columns == 0 and self.height % self.group_rows == 0
+        furthest = max(self.pixels_at) + 8 * self.product.unroll + 8
+        bytes_moved = max(self.height * self.row_bytes, self.width * self.product.pixel_bytes)
+        return in_groups and self.product.fits and furthest <= MAX_OFFSET and bytes_moved < 1 << 16
 
 
 def planes_matmul_listing(form: PlanesMatmulForm, has_fpu: bool) -> Listing:
@@ -85,7 +115,7 @@ def planes_matmul_listing(form: PlanesMatmulForm, has_fpu: bool) -> Listing:
     a.op(".balign", 4, note="so that no 32-bit instruction of the loop crosses a word")
     a.label("group", "4 pixels, 2 channels")
     frame.load(a, "r1", "words")
-    group_of_sums(a, frame, product)
+    group_of_sums(a, frame, product, form.pixels_at)
     requantize(a, frame, product.arithmetic)
     _limit(a, frame, form)
     _put(a, frame, form)
@@ -108,7 +138,7 @@ def _start_rows(a: Listing, frame: Frame, form: PlanesMatmulForm) -> None:
     """Where the first image row begins and ends in the planes, and all rows end."""
     frame.load(a, "r2", "lane")
     a.op("movw", "r3", f"#{form.height * form.row_bytes}")
-    add_constant(a, "r4", "r2", form.row_groups * GROUP_BYTES)
+    add_constant(a, "r4", "r2", form.row_end)
     a.op("add", "r3", "r3", "r2")
     frame.store(a, "r2", "place")
     frame.store(a, "r4", "row_end")
@@ -121,20 +151,22 @@ def _put(a: Listing, frame: Frame, form: PlanesMatmulForm) -> None:
     frame.load(a, "r3", "row_end")
     for pixel in range(PIXELS):
         for channel in range(2):
-            at = form.element_bytes(pixel) + LANE_BYTES * channel
+            at = form.elements_at[pixel] + LANE_BYTES * channel
             a.op("strh.w", SUMS[2 * pixel + channel], f"[r2, #{at}]")
 
 
 def _next_group(a: Listing, frame: Frame, form: PlanesMatmulForm) -> None:
-    """The next four pixels, of this image row or the next one."""
-    a.op("adds", "r2", f"#{GROUP_BYTES}")
-    move_on(a, form.product)
+    """The next four pixels, of these image rows or the next ones."""
+    a.op("adds", "r2", f"#{form.group_bytes}")
+    move_on(a, form.product, form.group_columns)
     frame.store(a, "r2", "place")
     a.op("cmp", "r2", "r3")
     a.branch("bne", "group")
     frame.load(a, "r4", "places_end")
-    add_constant(a, "r2", "r2", form.row_bytes - form.row_groups * GROUP_BYTES, free="r5")
-    add_constant(a, "r3", "r3", form.row_bytes, free="r5")
+    add_constant(a, "r2", "r2", form.group_rows * form.row_bytes - form.row_end, free="r5")
+    add_constant(a, "r3", "r3", form.group_rows * form.row_bytes, free="r5")
+    if form.group_rows > 1:
+        add_constant(a, "r0", "r0", form.width * form.product.pixel_bytes, free="r5")
     frame.store(a, "r2", "place")
     frame.store(a, "r3", "row_end")
     a.op("cmp", "r2", "r4")

@@ -7,6 +7,7 @@ copied to scratch once for all pixels of some output rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -195,13 +196,14 @@ def stage_weights(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
     frame.load(a, "r0", "rows")
 
 
-def group_of_sums(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
-    """The sums of four pixels and two channels; r0 and r1 are at the pixels and the weights, and behind them then."""
+def group_of_sums(a: Listing, frame: Frame, form: RowMatmulForm, pixels_at: Sequence[int] = ()) -> None:
+    """The sums of two channels and four pixels, which lie `pixels_at` if not one behind the other; r0 and r1 are at the
+    pixels and the weights, and behind them then."""
     start_sums(a, frame, copies=not form.is_single_turn)
     a.op(".balign", 4)
     a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
     for step in range(form.unroll):
-        _step(a, form, step)
+        _step(a, form, step, pixels_at or range(0, 4 * form.column_bytes, form.column_bytes))
     _end_turn(a, frame, form)
 
 
@@ -219,14 +221,14 @@ def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.op("sub", "r0", "r0", "#4", note="loads are 4 bytes ahead of their base")
 
 
-def _step(a: Listing, form: RowMatmulForm, step: int) -> None:
+def _step(a: Listing, form: RowMatmulForm, step: int, pixels_at: Sequence[int]) -> None:
     """32 products: r2, r3 weights of two channels, r4, r5 two pixels; the turn's last loads move r0 and r1 on."""
     last = step == form.unroll - 1
     for half in range(2):
         load_weights(a, form.arithmetic, step, half, ends=last)
         for pair in ((2, 3), (1, 0)):
             for register, pixel in zip(PIXELS, pair, strict=True):
-                at = pixel * form.column_bytes + 8 * step + 4 * half + 4
+                at = pixels_at[pixel] + 8 * step + 4 * half + 4
                 ends = last and half == 1 and pixel == 0
                 a.op("ldr.w", register, f"[r0, #{at}]" + "!" * ends)
             if pair == (2, 3):
@@ -262,7 +264,7 @@ def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     for pixel, total in enumerate(SUMS[::2]):
         a.op("strh.w", total, f"[r2, #{pixel * form.channels}]")
     a.op("add", "r2", "r2", f"#{4 * form.channels}")
-    move_on(a, form)
+    move_on(a, form, 4)
     frame.store(a, "r2", "output")
     a.op("cmp", "r2", "r3")
     a.branch("bls", "group")
@@ -322,10 +324,10 @@ def _tails(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.label("no_tails")
 
 
-def move_on(a: Listing, form: RowMatmulForm) -> None:
-    """r0 from behind the last row of a window to the window of four pixels on."""
+def move_on(a: Listing, form: RowMatmulForm, pixels: int) -> None:
+    """r0 from behind the last row of a window to the window of so many pixels on."""
     behind = form.row_bytes * form.kernel_height if form.kernel_height > 1 else form.steps * 8
-    amount = 4 * form.column_bytes - behind
+    amount = pixels * form.column_bytes - behind
     if amount >= 0:
         add_constant(a, "r0", "r0", amount, free="r4")
     else:
