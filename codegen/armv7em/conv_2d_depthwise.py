@@ -27,7 +27,7 @@ from thimble.codegen.armv7em.depthwise_layer import (
     row_words_of,
 )
 from thimble.codegen.armv7em.packing import pair_words
-from thimble.codegen.armv7em.planes_matmul import PIXELS, PlanesMatmulForm, planes_matmul_file
+from thimble.codegen.armv7em.planes_matmul import PlanesMatmulForm, planes_matmul_file
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm
 from thimble.codegen.armv7em.rows_layer import pair_bytes_of, row_params, spare_words

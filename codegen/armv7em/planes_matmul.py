@@ -1,7 +1,8 @@
 """The matrix product of a pointwise convolution whose outputs become planes of int16, as depthwise functions read them.
 
 Image rows, widened, lie one behind the other and are whole groups of pixels, so that where the elements of a group lie
-in a plane is known from that of the first one, and only the end of an image row steps over borders. Stores of 16 bits take the place of bytes that are put together: the end of a group takes as long.
+in a plane is known from that of the first one, and only the end of an image row steps over borders. Stores of 16 bits
+take the place of bytes that are put together: the end of a group takes as long.
 """
 
 from __future__ import annotations
