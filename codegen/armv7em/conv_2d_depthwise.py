@@ -15,7 +15,7 @@ import numpy as np
 from thimble.codegen.armv7em.conv_layer import fuse_pixels
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
-from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES
+from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES
 from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
 from thimble.codegen.armv7em.depthwise_layer import (
     MAX_ROW_BYTES,
@@ -24,7 +24,6 @@ from thimble.codegen.armv7em.depthwise_layer import (
     packed_channels,
     plane_layer,
     plane_params,
-    row_words_of,
 )
 from thimble.codegen.armv7em.packing import pair_words
 from thimble.codegen.armv7em.planes_matmul import PlanesMatmulForm, planes_matmul_file
@@ -32,6 +31,7 @@ from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm
 from thimble.codegen.armv7em.rows_layer import pair_bytes_of, row_params, spare_words
 from thimble.codegen.armv7em.shared_shift import SharedShift
+from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
@@ -49,12 +49,9 @@ MAX_ROWS = 64
 MAX_OUTPUT_CHANNELS = 1 << 12
 """Most channels between the two."""
 
-LANES = 4
-"""Channels whose planes lie side by side."""
-
-PLANE_BYTES = 4096
-"""Planes that are there at the same time, unless those of four channels alone need more: matrix product and depthwise
-function take turns in an instruction cache of 1 KB."""
+PLANE_BYTES, MAX_QUADS = 16384, 8
+"""Planes that are there at the same time, of four channels each, unless those of the first four need more: matrix
+product and depthwise function drive each other out of an instruction cache of 1 KB, so that they take turns seldom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +62,22 @@ class _Space:
     pixels: int
     quad: int
 
-    def total(self, quads: int) -> int:
+    @classmethod
+    def of(cls, matmul: PlanesMatmulForm, sizes: Sizes) -> _Space:
+        """What a product and the depthwise convolution of some `sizes` behind it need."""
+        product = matmul.product
+        staged = pair_bytes_of(product) + 4 * spare_words(product)
+        pixels = matmul.height * matmul.width * product.pixel_bytes + product.spare_bytes
+        return cls(staged, pixels, _plane_rows(sizes) * matmul.row_bytes)
+
+    def bytes_of(self, quads: int) -> int:
         """With the planes of some groups of four channels."""
         return self.staged + self.pixels + quads * self.quad
+
+    def quads_within(self, limit_bytes: int, channels: int) -> int:
+        """Groups of four channels at a time; 0 where there is no room for one."""
+        most = min(-(-channels // LANES), max(PLANE_BYTES // self.quad, 1), MAX_QUADS)
+        return max(min(most, (limit_bytes - self.staged - self.pixels) // self.quad), 0)
 
 
 def specialise_conv_2d_depthwise(
@@ -75,74 +85,74 @@ def specialise_conv_2d_depthwise(
 ) -> KernelCall | None:
     """A kernel in place of thimble_conv_2d_depthwise_s8; None where the preconditions of either do not hold."""
     assert isinstance(site.op, Conv2DDepthwise)
-    sites = site.op.convolution_site(site), site.op.depthwise_site(site)
     calls = site.op.calls_apart(site, Rounding.TFLM)
-    first = plain_layer(sites[0], calls[0], channel_axis=0)
-    second = plain_layer(sites[1], calls[1], channel_axis=3)
+    first = plain_layer(site.op.convolution_site(site), calls[0], channel_axis=0)
+    second = plain_layer(site.op.depthwise_site(site), calls[1], channel_axis=3)
     fused = None if first is None else fuse_pixels(first)
     scales = None if second is None else depthwise_scales(second)
     if not whole or core.compact or first is None or second is None or fused is None or scales is None:
         return None
-    product_sizes, sizes = sizes_of(calls[0]), sizes_of(calls[1])
-    pixels, channels = product_sizes["output_height"] * product_sizes["output_width"], len(first.weights)
-    if not _is_taken(product_sizes, site.output().type.shape[0]) or not is_taken_by_planes(sizes):
+    image, sizes = sizes_of(calls[0]), sizes_of(calls[1])
+    if not _is_taken(image, sizes, site.output().type.shape[0]):
         return None
-    pixel_bytes = 8 * -(-product_sizes["input_channels"] // 4)
-    product = RowMatmulForm(fused[0], 1, 1, 1, 1, pixel_bytes, 0, channels=0)
     planned = plane_layer(second, sizes, *scales, core)
     form = replace(planned.form, filled=True)
-    plane_rows = max(
-        (sizes["output_height"] - 1) * sizes["stride_height"] + sizes["kernel_height"],
-        sizes["pad_top"] + sizes["input_height"],
-    )
-    row_words = row_words_of(sizes, (form.kernel_height, form.kernel_width))
-    space = _Space(
-        staged=pair_bytes_of(product) + 4 * spare_words(product),
-        pixels=pixels * pixel_bytes + product.spare_bytes,
-        quad=plane_rows * row_words * WORD_BYTES,
-    )
-    quads = min(-(-channels // LANES), max(PLANE_BYTES // space.quad, 1))
-    limit = min(limit_bytes, MAX_SCRATCH_BYTES)
-    while quads > 1 and space.total(quads) > limit:
-        quads -= 1
-    matmul = PlanesMatmulForm(
-        product,
-        height=product_sizes["output_height"],
-        width=product_sizes["output_width"],
-        row_bytes=row_words * WORD_BYTES,
-        leads=sizes["pad_left"] % 2 > 0,
-    )
+    matmul = _matmul_form(fused[0], image, sizes, form)
+    space = _Space.of(matmul, sizes)
+    quads = space.quads_within(min(limit_bytes, MAX_SCRATCH_BYTES), len(first.weights))
     is_near = largest_offset(form) <= MAX_OFFSET and form.stride_height * form.row_bytes <= MAX_ROW_BYTES
-    if not matmul.fits or not is_near or sizes["output_height"] > MAX_ROWS or space.total(quads) > limit:
+    if not matmul.fits or not is_near or not quads:
         return None
-    words = _pair_table(first, product, fused[1])
     packed = packed_channels(second, form, planned.constants)
-    flat = {name: value for name, value in product_sizes.items() if name not in _DROPPED}
+    row_words = form.row_bytes // WORD_BYTES
     params = (
-        *((f"convolution.{name}", value) for name, value in flat.items()),
-        ("convolution.row_pixels", pixels),
-        ("convolution.rows_at_once", 1),
-        *((f"convolution.{name}", value) for name, value in row_params(product)),
+        *((f"convolution.{name}", value) for name, value in _product_params(matmul, image)),
         *(
             (f"depthwise.{name}", value)
             for name, value in plane_params(second, sizes, form, row_words, sizes["output_height"], packed.shape[1])
         ),
-        ("plane_rows", plane_rows),
+        ("plane_rows", _plane_rows(sizes)),
         ("quads_at_once", quads),
     )
-    tables = Table("packed", words), Table("depthwise_packed", packed)
-    arguments = row_arguments(*tables, Scratch(space.total(quads), "uint32_t"))
+    tables = Table("packed", _pair_table(first, matmul.product, fused[1])), Table("depthwise_packed", packed)
+    arguments = row_arguments(*tables, Scratch(space.bytes_of(quads), "uint32_t"))
     name = f"conv_2d_depthwise_dsp_{matmul.name}_{form.name}"
     return KernelCall(name, params, arguments, _source(matmul, form, core.has_fpu), overlaps=False)
 
 
-_DROPPED = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
-"""Sizes of a convolution that its kernel along rows does not take."""
+def _is_taken(image: Sizes, sizes: Sizes, images: int) -> bool:
+    """Whether there is one image, whose words of channels may reach into the next pixel, and planes suit the rest."""
+    near = image["input_channels"] > 1 and 2 <= image["output_channels"] <= MAX_OUTPUT_CHANNELS
+    return images == 1 and near and sizes["output_height"] <= MAX_ROWS and is_taken_by_planes(sizes)
 
 
-def _is_taken(sizes: Sizes, images: int) -> bool:
-    """Whether there is one image, whose words of channels may reach into the next pixel."""
-    return images == 1 and sizes["input_channels"] > 1 and 2 <= sizes["output_channels"] <= MAX_OUTPUT_CHANNELS
+def _matmul_form(arithmetic: Arithmetic, image: Sizes, sizes: Sizes, form: DepthwiseForm) -> PlanesMatmulForm:
+    """The form of the product of an `image` whose outputs a depthwise convolution of some `sizes` reads."""
+    pixel_bytes = 8 * -(-image["input_channels"] // 4)
+    return PlanesMatmulForm(
+        RowMatmulForm(arithmetic, 1, 1, 1, 1, pixel_bytes, 0, channels=0),
+        height=image["output_height"],
+        width=image["output_width"],
+        row_bytes=form.row_bytes,
+        leads=sizes["pad_left"] % 2 > 0,
+    )
+
+
+def _plane_rows(sizes: Sizes) -> int:
+    """Rows of a plane: under all windows, and of the image."""
+    under_windows = (sizes["output_height"] - 1) * sizes["stride_height"] + sizes["kernel_height"]
+    return max(under_windows, sizes["pad_top"] + sizes["input_height"])
+
+
+def _product_params(matmul: PlanesMatmulForm, image: Sizes) -> tuple[tuple[str, int], ...]:
+    """The fields of thimble_wide_rows_dsp_params: all pixels are widened at once."""
+    dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
+    return (
+        *((name, value) for name, value in image.items() if name not in dropped),
+        ("row_pixels", matmul.height * matmul.width),
+        ("rows_at_once", 1),
+        *row_params(matmul.product),
+    )
 
 
 def _pair_table(layer: PlainLayer, product: RowMatmulForm, constants: Requantization | SharedShift) -> Array:

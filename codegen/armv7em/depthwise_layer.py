@@ -99,7 +99,7 @@ def _defaults(sizes: Sizes, whole: bool, compact: bool) -> tuple[str, ...]:
     if not whole and not compact and sizes["output_width"] <= PIXELS_WIDTH:
         return ("apart", "planes")
     kernel = sizes["kernel_height"], sizes["kernel_width"]
-    least_bytes = WORD_BYTES * sizes["kernel_height"] * row_words_of(sizes, kernel)
+    least_bytes = WORD_BYTES * sizes["kernel_height"] * _row_words(sizes, kernel)
     return ("planes",) if least_bytes <= PIXELS_BYTES else ("planes", "pixels" if whole else "apart")
 
 
@@ -136,7 +136,7 @@ def _by_planes(
     if one_image and not one_row and not compact and not core.variant.at_once:
         form, sizes = _turn_if_faster(form, sizes, min(PLANE_BYTES, limit_bytes))
     all_rows = 1 if one_row else sizes["output_height"] if form.is_turned else site.output().type.rows
-    row_words = row_words_of(sizes, (form.kernel_height, form.kernel_width))
+    row_words = _row_words(sizes, (form.kernel_height, form.kernel_width))
     planes = Planes.of(form, sizes)
     worth = all_rows if form.is_turned else HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width
     most = min(all_rows, worth)
@@ -199,7 +199,7 @@ def plane_layer(
 def _geometry(sizes: Sizes, one_row: bool) -> dict[str, int]:
     """The fields of a form that say how kernels and rows lie."""
     kernel = _packed_kernel(sizes, one_row)
-    words = row_words_of(sizes, kernel) if kernel[0] == sizes["kernel_height"] else kernel[1] // 2
+    words = _row_words(sizes, kernel) if kernel[0] == sizes["kernel_height"] else kernel[1] // 2
     kept = ("stride_height", "stride_width", "output_width")
     return {
         "kernel_height": kernel[0],
@@ -272,7 +272,7 @@ class Planes:
     @classmethod
     def of(cls, form: DepthwiseForm, sizes: Sizes) -> Planes:
         """The planes of a form."""
-        words = row_words_of(sizes, (form.kernel_height, form.kernel_width))
+        words = _row_words(sizes, (form.kernel_height, form.kernel_width))
         return cls(form.stride_height, sizes["kernel_height"], WORD_BYTES * words)
 
     def height(self, rows: int) -> int:
@@ -344,7 +344,7 @@ def depthwise_scales(layer: PlainLayer) -> tuple[Requantization, bool] | None:
     return None if constants is None else (constants, equal is not None)
 
 
-def row_words_of(sizes: Sizes, kernel: tuple[int, int]) -> int:
+def _row_words(sizes: Sizes, kernel: tuple[int, int]) -> int:
     """Words of a plane's row: all input columns behind the left border, and all taps of the last output."""
     taps = kernel[1] if kernel[0] == sizes["kernel_height"] else kernel[0] * kernel[1]
     reach = (sizes["output_width"] - 1) * sizes["stride_width"] + taps

@@ -83,17 +83,19 @@ PARTS = (("convolution.", "conv_2d_rows_dsp"), ("depthwise.", "depthwise_conv_2d
 """Of the kernels of two convolutions in one: how their numbers begin, and the kernels that do about the same."""
 
 FILLED = "filled"
-"""A number of a part whose planes are filled by the other, and of that one."""
+"""A number of both parts: for how many groups of four channels at once one of them fills the planes of the other."""
 
 
 def _parts(call: KernelCall) -> tuple[CallShape, ...]:
     if not call.kernel.startswith("conv_2d_depthwise_dsp"):
         return ()
     tables = [a.data.nbytes for a in call.arguments if isinstance(a, Table)]
+    at_once = next(value for name, value in call.params if name == "quads_at_once" and isinstance(value, int))
     found = []
     for (prefix, kernel), table_bytes in zip(PARTS, tables, strict=True):
         own = {name: value for name, value in call.params if name.startswith(prefix) and isinstance(value, int)}
-        numbers = {name.rpartition(".")[2]: value for name, value in own.items()} | {FILLED: 1}
+        numbers = {name.rpartition(".")[2]: value for name, value in own.items()}
+        numbers[FILLED] = at_once
         found.append(CallShape(kernel, numbers, table_bytes, False, True))
     return tuple(found)
 
