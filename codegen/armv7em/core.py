@@ -17,7 +17,8 @@ class Core:
     `compact`: flash counts as much as cycles; layers share functions, and weights are packed closer, where that costs
     few cycles.
     `variant`: how kernels are made where there is a choice. `pipeline`: what instructions are put in order for; None
-    for the order in which kernels are written, which is that of the Cortex-M4.
+    for the order in which kernels are written, which is that of the Cortex-M4. `cache_bytes`: of instructions, by which
+    loops are as long as they may be.
     """
 
     has_fpu: bool
@@ -26,6 +27,12 @@ class Core:
     variant: Variant = DEFAULT
     pipeline: Pipeline | None = None
     has_floats: bool = True
+    cache_bytes: int = 0
+
+    @property
+    def code_cache_bytes(self) -> int:
+        """The cache that code may be made longer for; none where flash counts as much as cycles."""
+        return 0 if self.compact else self.cache_bytes
 
 
 def core_of(target: Target) -> Core | None:
@@ -38,4 +45,6 @@ def core_of(target: Target) -> Core | None:
     if "dsp" not in extensions:
         return None
     pipeline, has_fpu = pipeline_of(target.core), any(e.startswith("fp") for e in extensions)
-    return Core(has_fpu and pipeline is None, pipeline=pipeline, has_floats=has_fpu)
+    cache = target.flash_cache
+    cache_bytes = cache.instruction_lines * cache.line_bytes if cache else 0
+    return Core(has_fpu and pipeline is None, pipeline=pipeline, has_floats=has_fpu, cache_bytes=cache_bytes)
