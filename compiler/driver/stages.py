@@ -178,9 +178,11 @@ def open_model(
     check_input_feed(passed, options)
     name = c_text.identifier(options.name or model_path.stem)
     settings = kernel_settings(passed, target, options)
-    if options.tune and settings.family is KernelFamily.AUTO:
+    if options.tune and settings.family is KernelFamily.C:
+        say("--tune has no kernels to choose from: --kernels c keeps plain C")
+    elif options.tune:
         say("Measuring kernels")
-        settings = replace(settings, tuned=tuned_kernels(passed, target, options, settings.compact, show))
+        settings = replace(settings, tuned=tuned_kernels(passed, target, options, settings.compact, show, say))
     return Model(stored, kind, source, passed, passed, (), settings, target, name, options, origin)
 
 
@@ -297,7 +299,7 @@ def with_ram(model: Model, plan: Plan, say: Say = lambda _: None) -> Model:
     if not model.options.measures_ram:
         return replace(model, in_ram=NOTHING_IN_RAM)
     say("Measuring weights and code in RAM")
-    costs = measure_costs(lambda places: model.project_with(places, plan), model.graph, model.target)
+    costs = measure_costs(lambda places: model.project_with(places, plan), model.graph, model.target, say)
     model = replace(model, in_ram=choose_for_ram(costs, plan, model.target, model.options))
     say(in_ram_text(model.in_ram))
     return model
