@@ -1,4 +1,4 @@
-"""CONV_2D by Winograd's F(4x4, 3x3) on Armv7E-M: which layers can, their transformed weights and their kernel call."""
+"""CONV_2D by Winograd's F(4x4, 3x3) on Armv7E-M: which layers can, their transformed weights, kernel and call."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.packing import call_arguments, channel_pairs, lanes
-from thimble.codegen.armv7em.winograd import POSITIONS, SCALE_BITS, TILE_BYTES, WinogradForm, winograd_source
+from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.winograd import POSITIONS, SCALE_BITS, TILE_BYTES, WinogradForm
+from thimble.codegen.armv7em.winograd_products import products_listing
+from thimble.codegen.armv7em.winograd_transforms import input_listing, output_listing
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import plain_requantization
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Graph, Site
-from thimble.compiler.ir.operator import Array, KernelCall
+from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall
 from thimble.compiler.ops.conv_2d import Conv2D
 
 MAX_BATCH_BYTES = 28 << 10
@@ -73,6 +76,18 @@ def winograd_call(layer: PlainLayer, sizes: Sizes, core: Core, limit_bytes: int)
     words = _words(layer.weights.reshape(form.outputs, 3, 3, form.channels), tail)
     arguments = call_arguments(words, _batch_bytes(form))
     return KernelCall(f"conv_2d_winograd_dsp_{form.name}", params, arguments, winograd_source(form, core.has_fpu))
+
+
+def winograd_source(form: WinogradForm, has_fpu: bool) -> GeneratedKernel:
+    """The files of kernel conv_2d_winograd_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
+    name = f"thimble_conv_2d_winograd_dsp_{form.name}"
+    makers = (input_listing, products_listing, output_listing)
+    assembly = "\n\n".join(make(form, has_fpu).text for make in makers)
+    files = (
+        (f"{name}.c", render("conv_2d_winograd_dsp.c.j2", form=form, assembly=assembly)),
+        (f"{name}.h", render("conv_2d_winograd_dsp.h.j2", form=form)),
+    )
+    return GeneratedKernel(files, needs=("winograd_dsp",))
 
 
 def _form(sizes: Sizes, tile_rows: int, rounds_ties: bool) -> WinogradForm:

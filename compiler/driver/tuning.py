@@ -24,8 +24,9 @@ from thimble.compiler.driver.planning import ShowProgress, silent
 from thimble.compiler.ir.errors import DoesNotFit
 from thimble.compiler.ir.graph import Graph, Node, Role, Site, Value
 from thimble.compiler.ir.operator import KernelCall, Rounding
+from thimble.compiler.plan.call_shape import CallShape, NodeSize
 from thimble.compiler.plan.cycles import CycleModel, cycle_model
-from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
+from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, Schedule
 from thimble.compiler.plan.plan import Block, Plan
@@ -163,8 +164,8 @@ class _Tuner:
 
     def _predicted(self, found: Candidates, call: KernelCall) -> float:
         """Cycles of a layer with a kernel: of one call, or of one row."""
-        form, shapes = found.site.op.rows(found.site), (CallShape.of(call, not found.whole),)
-        work = NodeWork(NodeSize.of(found.site, form.steps if form else 1), shapes, shapes)
+        shapes = (CallShape.of(call, not found.whole),)
+        work = NodeWork(NodeSize.of(found.site), shapes, shapes)
         return self._model.cycles(work, None if found.whole else 1.0)
 
     def _cycles(self, site: Site, kernels: Sequence[Candidate], whole: bool) -> list[int]:
