@@ -37,9 +37,6 @@ second without a loop in it, which saves more than the last lines of the cache."
 TAILS_CODE_BYTES = 936
 """The same with single pixels behind the groups, which run once a pair: what they drive out is little."""
 
-CACHE_SHARE = 4
-"""Of larger instruction caches this part may be code of a group: all kernels of a network then have room there."""
-
 TAIL_STEP_BYTES, TAIL_END_BYTES = 36, 112
 """Code of 8 products of a single pixel, and of what is around them."""
 
@@ -71,8 +68,8 @@ class RowMatmulForm:
 
     `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
     windows have one row and calls make one. `channels` are the output's. With `tails`, one or two pixels behind the
-    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code, which
-    may be a part of an instruction cache of `cache_bytes`.
+    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code, for
+    which there are at least `loop_bytes`.
     """
 
     arithmetic: Arithmetic
@@ -85,7 +82,7 @@ class RowMatmulForm:
     channels: int
     tails: bool = False
     max_unroll: int = 0
-    cache_bytes: int = 0
+    loop_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -126,7 +123,7 @@ class RowMatmulForm:
 
     def _room_bytes(self, least_bytes: int) -> int:
         """Most code from the first instruction of a group to its last."""
-        return max(least_bytes, self.cache_bytes // CACHE_SHARE)
+        return max(least_bytes, self.loop_bytes)
 
     @property
     def steps(self) -> int:
