@@ -97,7 +97,7 @@ def specialise_conv_2d_depthwise(
         return None
     planned = plane_layer(second, sizes, *scales, core)
     form = replace(planned.form, filled=True)
-    matmul = _matmul_form(fused[0], image, sizes, form)
+    matmul = _matmul_form(fused[0], core.loop_bytes, image, sizes, form)
     space = _Space.of(matmul, sizes)
     quads = space.quads_within(min(limit_bytes, MAX_SCRATCH_BYTES), len(first.weights))
     is_near = largest_offset(form) <= MAX_OFFSET and form.stride_height * form.row_bytes <= MAX_ROW_BYTES
@@ -126,11 +126,13 @@ def _is_taken(image: Sizes, sizes: Sizes, images: int) -> bool:
     return images == 1 and near and sizes["output_height"] <= MAX_ROWS and is_taken_by_planes(sizes)
 
 
-def _matmul_form(arithmetic: Arithmetic, image: Sizes, sizes: Sizes, form: DepthwiseForm) -> PlanesMatmulForm:
+def _matmul_form(
+    arithmetic: Arithmetic, loop_bytes: int, image: Sizes, sizes: Sizes, form: DepthwiseForm
+) -> PlanesMatmulForm:
     """The form of the product of an `image` whose outputs a depthwise convolution of some `sizes` reads."""
     pixel_bytes = 8 * -(-image["input_channels"] // 4)
     return PlanesMatmulForm(
-        RowMatmulForm(arithmetic, 1, 1, 1, 1, pixel_bytes, 0, channels=0),
+        RowMatmulForm(arithmetic, 1, 1, 1, 1, pixel_bytes, 0, channels=0, loop_bytes=loop_bytes),
         height=image["output_height"],
         width=image["output_width"],
         row_bytes=form.row_bytes,
