@@ -1,4 +1,4 @@
-"""Which depthwise convolutions become parts of the pointwise ones before them: those that then take fewer cycles."""
+"""Which depthwise convolutions become parts of the convolutions before them: those that then take fewer cycles."""
 
 from __future__ import annotations
 

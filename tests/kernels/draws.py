@@ -175,28 +175,36 @@ def _kernel(rng: Rng) -> tuple[int, int]:
 
 
 def conv_2d_depthwise(rng: Rng) -> bytes:
-    """A pointwise convolution, mostly of rows that fill groups of pixels, and a depthwise one that reads it."""
+    """A pointwise convolution, or one of an image with few channels, and a depthwise one that reads it.
+
+    Mostly of even sizes, so that what lies between is made of whole groups of pixels.
+    """
     m = ModelBuilder()
-    kernel_h, kernel_w = _kernel(rng)
     depth, channels = (int(rng.choice([1, 2, 3, 4, 8, 16, int(rng.integers(1, 40))])) for _ in range(2))
-    stride, batch = int(rng.integers(1, 3)), int(rng.choice([1, 1, 2]))
-    height, width = _size(rng, kernel_h, 16), _size(rng, kernel_w, 20)
-    width = -(-width // 4) * 4 if rng.random() < 0.5 else width
-    height, width = (-(-height // 2) * 2, -(-width // 2) * 2) if rng.random() < 0.8 else (height, width)
-    x = m.tensor((batch, height, width, depth), np.int8, scale(rng), zero_point(rng))
-    w, w_scales = weights(m, rng, (channels, 1, 1, depth), axis=0)
+    kernel, stride, padding = (1, 1), 1, 0
+    if rng.random() < 0.4:
+        depth, stride, padding = int(rng.integers(1, 4)), int(rng.integers(1, 3)), int(rng.integers(2))
+        kernel = int(rng.integers(1, 6)), int(rng.integers(1, 6))
+    wanted_h, wanted_w = _kernel(rng)
+    height, width = _even_size(rng, wanted_h, 16), _even_size(rng, wanted_w, 20)
+    sizes = height, width
+    taken = [size * stride if padding == 0 else (size - 1) * stride + k for size, k in zip(sizes, kernel, strict=True)]
+    batch = int(rng.choice([1, 1, 1, 2]))
+    x = m.tensor((batch, *taken, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, *kernel, depth), axis=0)
     b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
-    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, depth)
+    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, kernel[0] * kernel[1] * depth)
     y = m.tensor((batch, height, width, channels), np.int8, y_scale, zero_point(rng))
     m.op(
-        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=1, strideW=1, padding=0, dilationHFactor=1,
-        dilationWFactor=1, fusedActivationFunction=activation_code(rng),
+        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=stride, strideW=stride, padding=padding,
+        dilationHFactor=1, dilationWFactor=1, fusedActivationFunction=activation_code(rng),
     )  # fmt: skip
+    stride = int(rng.integers(1, 3))
     padding, out_size = same_or_valid(rng)
-    w, w_scales = weights(m, rng, (1, kernel_h, kernel_w, channels), axis=3)
+    w, w_scales = weights(m, rng, (1, wanted_h, wanted_w, channels), axis=3)
     b = bias_for(m, rng, m.scale_of(y) * w_scales, channels)
-    z_scale = _scaled_output(rng, m.scale_of(y), w_scales, kernel_h * kernel_w)
-    shape = (batch, out_size(height, kernel_h, stride, 1), out_size(width, kernel_w, stride, 1), channels)
+    z_scale = _scaled_output(rng, m.scale_of(y), w_scales, wanted_h * wanted_w)
+    shape = (batch, out_size(height, wanted_h, stride, 1), out_size(width, wanted_w, stride, 1), channels)
     z = m.tensor(shape, np.int8, z_scale, zero_point(rng))
     m.op(
         "DEPTHWISE_CONV_2D", [y, w, b], [z], "DepthwiseConv2DOptions", strideH=stride, strideW=stride,
@@ -204,6 +212,12 @@ def conv_2d_depthwise(rng: Rng) -> bytes:
     )  # fmt: skip
     m.interface([x], [z])
     return m.build()
+
+
+def _even_size(rng: Rng, kernel: int, most: int) -> int:
+    """Mostly even, often a multiple of four."""
+    size = _size(rng, kernel, most)
+    return -(-size // (unit := int(rng.choice([1, 2, 2, 4, 4])))) * unit
 
 
 def fully_connected(rng: Rng) -> bytes:
