@@ -36,6 +36,9 @@ WEIGHT_WORD = 4
 PLACES = "depthwise_conv_2d_scalar"
 """How the names of depthwise kernels begin that go by a table of places."""
 
+SINGLES = "_singles"
+"""How the names of compact pointwise kernels end that make one or two pixels alone."""
+
 PLANE_REGISTERS = 6
 """Words of weights that kernels along planes keep in registers; more of them are loaded for each block."""
 
@@ -275,10 +278,12 @@ def _by_side_by_side(call: CallShape, rows: float) -> dict[str, float]:
     depth = ceil(n["input_channels"] / WEIGHT_WORD) * WEIGHT_WORD
     full, rest = divmod(n["output_width"], n["pixels_at_once"])
     portions = ceil(rows / min(n["rows_at_once"], max(rows, 1))) * (full + (rest > 0))
-    groups = rows * (full * ceil(n["pixels_at_once"] / PIXELS) + ceil(rest / PIXELS))
+    laid_out = rows * (full * ceil(n["pixels_at_once"] / PIXELS) + ceil(rest / PIXELS))
+    alone = 2 if call.kernel.endswith(SINGLES) else 0
+    groups = rows * (full * _groups(n["pixels_at_once"], alone) + _groups(rest, alone))
     return {
         "macs": groups * PIXELS * 2.0 * pairs * depth,
-        "laid_out": groups * PIXELS * depth,
+        "laid_out": laid_out * PIXELS * depth,
         "weights": float(portions * call.table_bytes),
         "portions": float(portions),
         "starts": float(portions * pairs),
@@ -361,6 +366,25 @@ def _by_planes(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def _by_direct_rows(call: CallShape, rows: float) -> dict[str, float]:
+    """Depthwise convolutions straight from rows: a channel of some rows at a time; those at borders are begun anew."""
+    n = call.numbers
+    channels, portions = n["channels"], float(ceil(rows / n["rows_at_once"]))
+    if rows > 1:
+        below = (n["output_height"] - 1) * n["stride_height"] - n["pad_top"] + n["kernel_height"] > n["input_height"]
+        portions += min(rows / n["output_height"], 1.0) * ((n["pad_top"] > 0) + below)
+    outputs = rows * channels * n["output_width"]
+    return {
+        "outputs": float(outputs),
+        "loads": float(rows * channels * n["kernel_height"] * n["input_width"]),
+        "weights": portions * call.table_bytes,
+        "portions": portions,
+        "starts": portions * channels,
+        "runs": float(rows * channels),
+        "ties": float(outputs * (n["total_shift"] < 0)),
+    }
+
+
 def _by_tiles(call: CallShape, rows: float) -> dict[str, float]:
     """Winograd's F(4x4, 3x3): 36 products where 144 would be; some rows of tiles at once, in groups of four tiles."""
     n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)
@@ -408,6 +432,7 @@ _CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_
 _PLANES = frozenset({"rows_at_once", "channels", "row_words", "packed_height", "packed_width", "stride_height"})
 _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, float]]], ...] = (
     (_IMAGE | _PLANES, _by_planes),
+    (_IMAGE | {"rows_at_once", "channels", "channel_words", "input_width"}, _by_direct_rows),
     (frozenset({"windows", "depth", "output_channels", "output_width"}), _by_window_pixels),
     (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), _by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, _by_pixels),
