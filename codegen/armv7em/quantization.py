@@ -21,7 +21,7 @@ def specialise_quantize(site: Site, call: KernelCall, core: Core, whole: bool, l
         inverse, largest = np.float32(1) / scale, np.float32(LARGEST_QUOTIENT) * scale
     tiny, huge = np.finfo(np.float32).tiny, np.finfo(np.float32).max
     raised = inverse * np.float32(1 << 16)
-    if not core.has_fpu or not all(tiny <= value <= huge for value in (scale, inverse, raised, largest)):
+    if not core.has_floats or not all(tiny <= value <= huge for value in (scale, inverse, raised, largest)):
         return None
     params = (*call.params, ("inverse", float(raised)), ("largest_bits", int(largest.view(np.uint32))))
     return replace(call, kernel="quantize_dsp", params=params)

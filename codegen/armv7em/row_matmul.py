@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant
+from thimble.codegen.armv7em.assembly import MAX_MOVE, MAX_OFFSET, Frame, Listing, add_constant
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import (
     CONSTANTS,
@@ -40,6 +40,12 @@ TAILS_CODE_BYTES = 936
 TAIL_STEP_BYTES, TAIL_END_BYTES = 36, 112
 """Code of 8 products of a single pixel, and of what is around them."""
 
+SHORT_TURN = 5
+"""Steps in the longest turn that a cache of 1 KB holds: others are not made longer where offsets do not reach."""
+
+LONGEST_TURN = MAX_MOVE // 8
+"""Steps over which the last loads of a turn can move their bases on."""
+
 MIN_TAILS_UNROLL = 3
 """Steps in a turn with single pixels behind the groups, however much code that is."""
 
@@ -62,7 +68,8 @@ class RowMatmulForm:
 
     `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
     windows have one row and calls make one. `channels` are the output's. With `tails`, one or two pixels behind the
-    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code.
+    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code, for
+    which there are at least `loop_bytes`.
     """
 
     arithmetic: Arithmetic
@@ -75,6 +82,7 @@ class RowMatmulForm:
     channels: int
     tails: bool = False
     max_unroll: int = 0
+    loop_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -95,7 +103,8 @@ class RowMatmulForm:
         if self.max_unroll:
             return min(self.max_unroll, self.filled_steps, self._most_steps if self.tails else self.max_unroll)
         code_bytes = self.filled_steps * self.arithmetic.step_bytes + self.arithmetic.end_bytes
-        if self.kernel_height == 1 and not self.tails and code_bytes <= SINGLE_TURN_CODE_BYTES:
+        is_short = self.filled_steps <= LONGEST_TURN and code_bytes <= self._room_bytes(SINGLE_TURN_CODE_BYTES)
+        if self.kernel_height == 1 and not self.tails and is_short:
             return self.filled_steps
         turns = range(1, self._most_steps + 1)
         return min(turns, key=lambda n: -(-self.filled_steps // n) * (n * self.arithmetic.step_cycles + 5))
@@ -105,9 +114,16 @@ class RowMatmulForm:
         """Steps whose code stays in an instruction cache."""
         end_bytes, step_bytes = self.arithmetic.end_bytes, self.arithmetic.step_bytes
         if not self.tails:
-            return (CODE_BYTES - end_bytes) // step_bytes
-        room_bytes = TAILS_CODE_BYTES - end_bytes - TAIL_END_BYTES
-        return max(room_bytes // (step_bytes + TAIL_STEP_BYTES), MIN_TAILS_UNROLL)
+            found = (self._room_bytes(CODE_BYTES) - end_bytes) // step_bytes
+        else:
+            room_bytes = self._room_bytes(TAILS_CODE_BYTES) - end_bytes - TAIL_END_BYTES
+            found = max(room_bytes // (step_bytes + TAIL_STEP_BYTES), MIN_TAILS_UNROLL)
+        reached = (MAX_OFFSET - 3 * self.column_bytes) // 8 - 1
+        return min(found, max(reached, SHORT_TURN), LONGEST_TURN)
+
+    def _room_bytes(self, least_bytes: int) -> int:
+        """Most code from the first instruction of a group to its last."""
+        return max(least_bytes, self.loop_bytes)
 
     @property
     def steps(self) -> int:

@@ -27,6 +27,7 @@ from thimble.codegen.armv7em.pixel_sums import (
     specialise_sum,
 )
 from thimble.codegen.armv7em.quantization import specialise_quantize
+from thimble.codegen.armv7em.reorder import reordered
 from thimble.codegen.armv7em.vector_matmul import fully_connected_variants, specialise_fully_connected
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels
@@ -96,6 +97,7 @@ def specialise(
         return None
 
     def make(variant: Variant, limit_bytes: int) -> KernelCall | None:
-        return find(site, call, replace(core, variant=variant), whole, limit_bytes)
+        made = find(site, call, replace(core, variant=variant), whole, limit_bytes)
+        return None if made is None else reordered(made, core.pipeline)
 
     return tuned.call_of(site, call, whole, scratch_limit_bytes, make, core.variant, core.compact)

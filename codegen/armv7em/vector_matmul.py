@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
-from thimble.codegen.armv7em.convolution import fuse_sums
+from thimble.codegen.armv7em.conv_layer import fuse_sums
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.narrow_vector import (
     add_fields,

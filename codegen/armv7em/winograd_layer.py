@@ -1,4 +1,4 @@
-"""CONV_2D by Winograd's F(4x4, 3x3) on Armv7E-M: which layers can, their transformed weights and their kernel call."""
+"""CONV_2D by Winograd's F(4x4, 3x3) on Armv7E-M: which layers can, their transformed weights, kernel and call."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.packing import call_arguments, channel_pairs, lanes
-from thimble.codegen.armv7em.winograd import POSITIONS, SCALE_BITS, TILE_BYTES, WinogradForm, winograd_source
+from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.winograd import POSITIONS, SCALE_BITS, TILE_BYTES, WinogradForm
+from thimble.codegen.armv7em.winograd_products import products_listing
+from thimble.codegen.armv7em.winograd_transforms import input_listing, output_listing
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import plain_requantization
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.graph import Graph, Site
-from thimble.compiler.ir.operator import Array, KernelCall
+from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall
 from thimble.compiler.ops.conv_2d import Conv2D
 
 MAX_BATCH_BYTES = 28 << 10
@@ -57,10 +60,10 @@ def takes_winograd(sizes: Sizes, layer: PlainLayer) -> bool:
 def winograd_call(layer: PlainLayer, sizes: Sizes, core: Core, limit_bytes: int) -> KernelCall | None:
     """The call for a whole layer; None where its sums could leave 25 bits or no batch of tiles fits the scratch."""
     constants = plain_requantization(layer).with_bits(SCALE_BITS) if takes_winograd(sizes, layer) else None
-    tile_rows = _tile_rows_at_once(sizes, limit_bytes)
+    tile_rows = _tile_rows_at_once(sizes, limit_bytes, core.loop_bytes)
     if constants is None or not tile_rows:
         return None
-    form = _form(sizes, tile_rows, layer.rounds_ties)
+    form = _form(sizes, tile_rows, layer.rounds_ties, core.loop_bytes)
     dropped = ("group_channels", "output_zero_point", "output_min", "output_max")
     ones = ("kernel_height", "kernel_width", "stride_height", "stride_width", "dilation_height", "dilation_width")
     params = (
@@ -75,10 +78,22 @@ def winograd_call(layer: PlainLayer, sizes: Sizes, core: Core, limit_bytes: int)
     return KernelCall(f"conv_2d_winograd_dsp_{form.name}", params, arguments, winograd_source(form, core.has_fpu))
 
 
-def _form(sizes: Sizes, tile_rows: int, rounds_ties: bool) -> WinogradForm:
+def winograd_source(form: WinogradForm, has_fpu: bool) -> GeneratedKernel:
+    """The files of kernel conv_2d_winograd_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
+    name = f"thimble_conv_2d_winograd_dsp_{form.name}"
+    makers = (input_listing, products_listing, output_listing)
+    assembly = "\n\n".join(make(form, has_fpu).text for make in makers)
+    files = (
+        (f"{name}.c", render("conv_2d_winograd_dsp.c.j2", form=form, assembly=assembly)),
+        (f"{name}.h", render("conv_2d_winograd_dsp.h.j2", form=form)),
+    )
+    return GeneratedKernel(files, needs=("winograd_dsp",))
+
+
+def _form(sizes: Sizes, tile_rows: int, rounds_ties: bool, loop_bytes: int) -> WinogradForm:
     tiles = -(-tile_rows * -(-sizes["output_width"] // 4) // 4) * 4
     outputs = sizes["output_channels"]
-    return WinogradForm(sizes["input_channels"], outputs, sizes["output_width"], tiles, rounds_ties)
+    return WinogradForm(sizes["input_channels"], outputs, sizes["output_width"], tiles, rounds_ties, loop_bytes)
 
 
 def _batch_bytes(form: WinogradForm) -> int:
@@ -86,7 +101,7 @@ def _batch_bytes(form: WinogradForm) -> int:
     return POSITIONS * form.position_bytes + form.tiles * TILE_BYTES + 6 * form.window_bytes
 
 
-def _tile_rows_at_once(sizes: Sizes, limit_bytes: int) -> int:
+def _tile_rows_at_once(sizes: Sizes, limit_bytes: int, loop_bytes: int) -> int:
     """Rows of tiles in a batch, by the fewest cycles; 0 where none fits.
 
     A position of four tiles takes about 8 cycles a channel and 25 more, its weights from flash 3.5 a channel and batch.
@@ -94,7 +109,7 @@ def _tile_rows_at_once(sizes: Sizes, limit_bytes: int) -> int:
     rows, depth = -(-sizes["output_height"] // 4), sizes["input_channels"]
     best = (0.0, 0)
     for count in range(1, rows + 1):
-        form = _form(sizes, count, False)
+        form = _form(sizes, count, False, loop_bytes)
         if not form.fits or _batch_bytes(form) > min(MAX_BATCH_BYTES, limit_bytes):
             break
         cycles = -(-rows // count) * (form.tiles / 4 * (8 * depth + 25) + 3.5 * depth)

@@ -11,8 +11,9 @@ from thimble.compiler.driver.narrow_report import call_bytes
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import plan_request, sram_limit
 from thimble.compiler.ir.graph import Graph, Site
+from thimble.compiler.plan.call_shape import CallShape, NodeSize
 from thimble.compiler.plan.cycles import REFERENCE, cycle_model
-from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
+from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_priced
 from thimble.quantize.firmware_cost import Planned
@@ -41,8 +42,7 @@ class ChipFirmware:
 
     def site_cycles(self, site: Site) -> float:
         """Estimated cycles of a whole node with the fastest kernels that it has."""
-        model, form = cycle_model(self.target.name), site.op.rows(site)
-        size = NodeSize.of(site, form.steps if form else 1)
+        model, size = cycle_model(self.target.name), NodeSize.of(site)
         found = kernels_by_scratch(site, self.target, self.options.rounding, False, self.settings)
         shapes = (tuple(CallShape.of(call, False) for call in calls) for _, calls in found)
         return min(model.cycles(NodeWork(size, shape)) for shape in shapes)

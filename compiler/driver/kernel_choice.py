@@ -15,8 +15,9 @@ from thimble.codegen.kernels import (
 from thimble.compiler.driver.options import CompileOptions, is_compact
 from thimble.compiler.ir.graph import Graph, Role, Site
 from thimble.compiler.ir.operator import KernelCall, Rounding
+from thimble.compiler.plan.call_shape import CallShape, NodeSize
 from thimble.compiler.plan.cycles import CycleModel, cycle_model
-from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
+from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.kernels import KernelChoices, KernelOption
 from thimble.compiler.plan.options import Objective
 from thimble.targets.model import Target
@@ -50,10 +51,9 @@ def kernel_choices(graph: Graph, target: Target, rounding: Rounding, settings: K
     model = cycle_model(target.name)
 
     def options_of(site: Site, by_rows: bool) -> tuple[KernelOption, ...]:
-        form = site.op.rows(site)
-        if by_rows and form is None:
+        if by_rows and site.op.rows(site) is None:
             return ()
-        size = NodeSize.of(site, form.steps if form else 1)
+        size = NodeSize.of(site)
         found = kernels_by_scratch(site, target, rounding, by_rows, settings)
         tuned = settings.tuned
         key = candidate_key(site, target, rounding, not by_rows, settings.compact) if tuned.layers else None

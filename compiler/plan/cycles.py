@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from thimble.compiler.plan.kernel_work import NodeWork, Work, packed_entry
+from thimble.compiler.plan.call_shape import Work, packed_entry
+from thimble.compiler.plan.kernel_work import NodeWork
 
 COSTS = Path(__file__).parent / "costs.json"
 REFERENCE = "stm32l4r5zi"

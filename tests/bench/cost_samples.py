@@ -18,8 +18,9 @@ from thimble.compiler.driver.tuned_cache import write_text
 from thimble.compiler.ir.errors import DoesNotFit
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
+from thimble.compiler.plan.call_shape import Work
 from thimble.compiler.plan.cycles import CycleModel
-from thimble.compiler.plan.kernel_work import NodeWork, Work
+from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_layers
 from thimble.compiler.plan.row_graph import row_graph

@@ -25,6 +25,8 @@ from tests.bench.cost_networks import (
     network,
 )
 from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, kernels_of, load_graph, sample_all
+from thimble.codegen.armv7em.core import core_of as dsp_core_of
+from thimble.codegen.armv81m.select import has_mve
 from thimble.codegen.kernels import KernelFamily
 from thimble.codegen.tuned import FAMILY
 from thimble.compiler.driver.options import Io
@@ -42,7 +44,8 @@ OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5], *(Variant(KernelFamily.AUTO, limit) for 
 
 DENSE_NETWORKS = range(13, 42, 4)
 DENSE_RUNS = tuple(run for run in OWN if run.rows is None and (run.winograd_bytes or run.limit_bytes in (2048, 1024)))
-"""More networks of dense convolutions, whose kernels differ the most with scratch, on the chip of reference."""
+"""More networks of dense convolutions, whose kernels differ the most with scratch, on chips that have these kernels:
+others than the one of reference measure them here alone."""
 
 POOLED_RUNS = (PLAIN[0], PLAIN[1], OWN[0], OWN[5], OWN[6])
 ATTENTION_RUNS = (PLAIN[0], OWN[0], Variant(KernelFamily.AUTO, 1024), Variant(KernelFamily.AUTO, 256))
@@ -148,14 +151,21 @@ def core_of(target: str) -> str:
     return load_target(target).core.partition("-max")[0].partition("-small")[0]
 
 
+def transforms_weights(target: Target) -> bool:
+    """Whether a chip's own kernels of dense convolutions are those for DSP instructions, Winograd's among them."""
+    return dsp_core_of(target) is not None and not has_mve(target)
+
+
 def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
     """What is measured on a chip: ways to build, and the networks that are built so."""
     many = [(REFERENCE_RUNS, range(NETWORKS)), (DENSE_RUNS, DENSE_NETWORKS)]
     some = [(OTHER_RUNS, range(OTHER_NETWORKS))]
     kinds = [(ATTENTION_RUNS, ATTENTION_NETWORKS), (POOLED_RUNS, POOLED_NETWORKS)]
     if target.name != REFERENCE:
+        dense = [(DENSE_RUNS, DENSE_NETWORKS)] if transforms_weights(target) else []
         return [
             *some,
+            *dense,
             *kinds,
             (OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[::3]),
             (CONVERTED_RUNS[1:], CONVERTED_NETWORKS),

@@ -28,8 +28,9 @@ from tests.bench.fit_costs import (
 from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.ir.types import DType
+from thimble.compiler.plan.call_shape import packed_entry
 from thimble.compiler.plan.cycles import COSTS, REFERENCE, cycle_model
-from thimble.compiler.plan.kernel_work import NARROW_COUNTS, packed_entry
+from thimble.compiler.plan.kernel_work import NARROW_COUNTS
 from thimble.quantize.narrow import NarrowValue, narrow, narrow_weights, on_fewer_levels
 from thimble.quantize.weights import has_weights
 from thimble.targets.model import load_target

@@ -20,8 +20,9 @@ from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels, kernels_by_scratch
 from thimble.compiler.driver import demo
 from thimble.compiler.driver.options import Io
+from thimble.compiler.plan.call_shape import CallShape, NodeSize
 from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, cycle_model, extra_cycles, kernel_entry
-from thimble.compiler.plan.kernel_work import CallShape, NodeSize, NodeWork
+from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.targets.model import load_target
 
 BOARD = load_target(REFERENCE)
@@ -54,8 +55,7 @@ def test_every_kernel_was_measured(number: int) -> None:
 def works_by_scratch() -> Iterator[tuple[str, list[float]]]:
     """For layers of a network the predicted cycles of its kernels, from the most scratch to the least."""
     for site in load_graph(network(0), "random").sites:
-        form = site.op.rows(site)
-        size = NodeSize.of(site, form.steps if form else 1)
+        size = NodeSize.of(site)
         by_kernel: dict[str, list[float]] = {}
         for _, calls in kernels_by_scratch(site, BOARD, ROUNDING, False, KernelSettings()):
             work = NodeWork(size, tuple(CallShape.of(call, False) for call in calls))

@@ -1,0 +1,83 @@
+"""What the work of a node and of its kernel calls is counted from: sizes, names and numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from thimble.compiler.ir.graph import Role, Site
+from thimble.compiler.ir.operator import Accumulator, EndRow, FirstRow, Input, InputRows, KernelCall, OutputRows, Table
+
+Work = Mapping[str, float]
+"""Amounts by name, as COUNTS lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSize:
+    """Elements of all inputs and outputs of a node, its multiply-accumulates and its steps by rows.
+
+    Of inputs, weights and outputs the `narrow_` ones are elements below 8 bits.
+    """
+
+    inputs: int
+    outputs: int
+    macs: int
+    steps: int
+    narrow_inputs: int = 0
+    narrow_weights: int = 0
+    narrow_outputs: int = 0
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether anything has fewer than 8 bits."""
+        return bool(self.narrow_inputs or self.narrow_weights or self.narrow_outputs)
+
+    @classmethod
+    def of(cls, site: Site) -> NodeSize:
+        """The size of a node; one that cannot run by rows makes its output in one step."""
+        form = site.op.rows(site)
+        given = [v.type for v in site.inputs if v is not None and v.role is not Role.CONSTANT]
+        constants = [v.type for v in site.inputs if v is not None and v.role is Role.CONSTANT]
+        made = [v.type for v in site.outputs]
+        return cls(
+            inputs=sum(t.elements for t in given),
+            outputs=sum(t.elements for t in made),
+            macs=site.op.macs(site),
+            steps=max(form.steps, 1) if form else 1,
+            narrow_inputs=sum(t.elements for t in given if t.dtype.is_packed),
+            narrow_weights=sum(t.elements for t in constants if t.dtype.is_packed),
+            narrow_outputs=sum(t.elements for t in made if t.dtype.is_packed),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CallShape:
+    """What is left of a kernel call to count its work: its name, its numbers, and the bytes of its tables.
+
+    `for_one_row`: it is called once for each row. `prepared`: its weights were laid out for it offline.
+    """
+
+    kernel: str
+    numbers: Mapping[str, int]
+    table_bytes: int
+    for_one_row: bool
+    prepared: bool
+
+    @classmethod
+    def of(cls, call: KernelCall, by_rows: bool) -> CallShape:
+        """The shape of a call; `by_rows` where it is one of a row form."""
+        # Kernels around others hold the parameters of these as "kernel.<name>".
+        numbers = {name.rpartition(".")[2]: value for name, value in call.params if isinstance(value, int)}
+        tables = sum(a.data.nbytes for a in call.arguments if isinstance(a, Table))
+        kinds = (InputRows, OutputRows, FirstRow, EndRow, Accumulator)
+        one_row = by_rows and not any(isinstance(argument, kinds) for argument in call.arguments)
+        as_given = packed_entry(call.kernel) != call.kernel or Input(1) in call.arguments
+        prepared = call.source is not None and tables > 0 and not as_given
+        return cls(call.kernel, numbers, tables, one_row, prepared)
+
+
+def packed_entry(kernel: str) -> str:
+    """The entry of a plain kernel for elements below 8 bits among the costs; of any other kernel its name."""
+    found = re.fullmatch(r"(.+?)((?:_[sw][248])+)", kernel)
+    return f"{found[1]}_packed" if found and re.search("[24]", found[2]) else kernel
