@@ -49,6 +49,13 @@ def by_rows(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def by_filling(call: CallShape) -> dict[str, float]:
+    """A pointwise convolution of a whole image that goes to the planes of a depthwise one."""
+    n, rows = call.numbers, call.numbers["output_height"]
+    outputs = rows * n["output_width"] * n["output_channels"]
+    return by_rows(call, rows) | {"outputs": float(outputs), "rows": float(rows)}
+
+
 def _groups(pixels: int, most_alone: int) -> float:
     """Groups of four pixels; up to so many that are left over are made alone, in less than half the time of a group."""
     whole, left = divmod(pixels, PIXELS)
