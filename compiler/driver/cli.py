@@ -11,12 +11,13 @@ import click
 
 import thimble
 from thimble.compiler.driver import tables
+from thimble.compiler.driver.analyze import analyze_model
 from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.cli_options import compile_options, model_options, place_options, verb
 from thimble.compiler.driver.options import CompileOptions, parse_input_shape
 from thimble.compiler.driver.planning import check_time
 from thimble.compiler.driver.quantize_options import quantization, quantize_options, search_options
-from thimble.compiler.driver.stages import analyze_model, compile_model, emit
+from thimble.compiler.driver.stages import compile_model, emit
 from thimble.compiler.driver.ui import Ui
 from thimble.compiler.ir.errors import AccuracyMissed, DoesNotFit, OutputsDiffer, ThimbleError, UnsupportedOp
 
@@ -322,7 +323,8 @@ def main() -> None:
     """Entry point: errors become one sentence on stderr and the documented exit code."""
     try:
         cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("thimble: interrupted", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -334,8 +336,6 @@ def main() -> None:
         for blocker in getattr(error, "blockers", ())[:1000]:
             click.echo(f"  {blocker}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

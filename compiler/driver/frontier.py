@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from thimble.compiler.driver.build_plan import build_plan
 from thimble.compiler.driver.frontier_chart import draw_frontier
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.memory_report import macs_executed
+from thimble.compiler.driver.open_model import Model, open_model
 from thimble.compiler.driver.options import CompileOptions, Regions
 from thimble.compiler.driver.planning import Progress, ShowProgress, plan_options, silent, sram_limit
 from thimble.compiler.driver.rendering import render
-from thimble.compiler.driver.stages import Model, open_model
 from thimble.compiler.ir.errors import ThimbleError, UsageError
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.plan import Plan
@@ -85,7 +86,7 @@ def run_plan(model: Model, plan: Plan, limit_bytes: int) -> Point:
     """Build and simulate one plan."""
     check_plan(model.graph, plan)
     with tempfile.TemporaryDirectory() as name:
-        report = model.build(plan, Path(name), lambda _: None)
+        report = build_plan(model, plan, Path(name), lambda _: None)
     latency, sram = report["latency"], report["memory"]["sram_total_bytes"]
     if latency["cycles"] is None:
         raise ThimbleError(f"The simulator of {model.target.name} counts no cycles, so there is no frontier.")

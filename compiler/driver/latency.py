@@ -9,7 +9,6 @@ from thimble.targets.sim.trace import FunctionCost, Trace
 
 TOP_FUNCTIONS = 40
 
-
 VIEW = "view"
 """What a report gives as the kernel of a layer that only looks at another one's bytes."""
 
@@ -49,6 +48,13 @@ def merge_trace(report: dict[str, Any], trace: Trace) -> None:
         owned = [f for f in trace.functions if is_of_layer(f.name, layer["index"], layer["op"])]
         _merge_layer(layer, owned, invoke.calls)
     report["functions"] = _functions(trace.functions, invoke.calls)
+
+
+def measured_ms(report: dict[str, Any]) -> float | None:
+    """What an inference took on the simulated chip, at worst where a model has flags; None where it is not known."""
+    latency = report["latency"]
+    taken: float | None = latency["worst_case"]["ms"] if "worst_case" in latency else latency["ms"]
+    return taken
 
 
 def is_of_layer(function: str, index: int, op: str) -> bool:

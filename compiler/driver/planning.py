@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from thimble.codegen.ram_places import ALL_IN_FLASH, RamPlaces
+from thimble.compiler.driver.latency import measured_ms
 from thimble.compiler.driver.memory_report import macs_executed
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, TooSlow, UsageError, quoted
@@ -255,17 +256,20 @@ def check_limits(report: dict[str, Any], target: Target, options: CompileOptions
                 need,
                 limit,
             )
-    latency = report["latency"]
-    if "worst_case" in latency:
-        check_time(latency["worst_case"]["ms"], options, "takes at worst, on the simulated chip,")
-    elif latency["ms"] is not None:
-        check_time(latency["ms"], options, "takes on the simulated chip")
+    taken = measured_ms(report)
+    if taken is not None:
+        at_worst = " at worst," if "worst_case" in report["latency"] else ""
+        check_time(taken, options, f"takes{at_worst} on the simulated chip{',' if at_worst else ''}")
 
 
 def check_time(ms: float, options: CompileOptions, how: str) -> None:
     """Raise TooSlow where an inference takes longer than is allowed; `how` says how that is known."""
     if options.max_ms is not None and ms > options.max_ms:
-        raise TooSlow(f"The model is too slow: an inference {how} {ms:g} ms, {options.max_ms:g} ms are allowed.")
+        hints = ["--objective latency"] * (options.objective is not Objective.LATENCY) + ["--tune"] * (not options.tune)
+        raise TooSlow(
+            f"The model is too slow: an inference {how} {ms:g} ms, {options.max_ms:g} ms are allowed; "
+            f"try {' or '.join([*hints, 'a faster chip'])}."
+        )
 
 
 def limit_text(limit: int, have: int) -> str:

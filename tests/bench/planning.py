@@ -15,9 +15,10 @@ from tests.bench.memory import PAGE
 from tests.bench.models import model_file
 from tests.bench.page import PageTable
 from thimble.codegen.kernels import KernelFamily
+from thimble.compiler.driver.open_model import open_model
 from thimble.compiler.driver.options import CompileOptions, InputFeed
+from thimble.compiler.driver.plan_model import plan_model
 from thimble.compiler.driver.planning import sram_limit
-from thimble.compiler.driver.stages import open_model, plan_model
 from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.plan.options import Objective, Schedule
 

@@ -16,9 +16,10 @@ from rich.console import Console
 from tests.bench.memory import PAGE
 from tests.bench.models import model_file
 from tests.bench.page import PageTable
+from thimble.compiler.driver.build_plan import build_plan
+from thimble.compiler.driver.open_model import Model, open_model
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Io
 from thimble.compiler.driver.planning import make_plan, plan_options
-from thimble.compiler.driver.stages import Model, open_model
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.options import Schedule
 from thimble.compiler.plan.plan import Plan
@@ -46,7 +47,7 @@ def simulated_cycles(model: Model, plan: Plan) -> int:
     """Cycles of one inference on zeros."""
     check_plan(model.graph, plan)
     with tempfile.TemporaryDirectory() as name:
-        cycles = model.build(plan, Path(name), lambda _: None)["latency"]["cycles"]
+        cycles = build_plan(model, plan, Path(name), lambda _: None)["latency"]["cycles"]
     if not isinstance(cycles, int):
         raise RuntimeError(f"cycles of {TARGET} were not counted: its simulator is missing")
     return cycles

@@ -9,11 +9,12 @@ import pytest
 
 import thimble
 from tests.models.branched import build_u_net
-from thimble.compiler.driver import ram_cache, ram_tuning, stages, tuned_cache
+from thimble.compiler.driver import build_plan, ram_cache, ram_costs, stages, tuned_cache
 from thimble.compiler.driver.build_folder import open_build
 from thimble.compiler.driver.html_report import render_html
 from thimble.compiler.driver.options import CompileOptions
-from thimble.compiler.driver.ram_tuning import Item, RamCosts
+from thimble.compiler.driver.ram_costs import RamCosts
+from thimble.compiler.driver.ram_items import Item
 from thimble.compiler.driver.tables import in_ram_table
 from thimble.compiler.plan.options import Objective, Schedule
 from thimble.targets.elf import read_sizes
@@ -59,7 +60,7 @@ def test_weights_and_code_in_ram(chip: str, model: Path, tmp_path: Path, monkeyp
     verified = thimble.verify(tmp_path / "out", samples=2)
     assert verified["verify"]["mismatched_values"] == 0
 
-    monkeypatch.setattr(ram_tuning, "measure_project", None)  # a second build measures nothing
+    monkeypatch.setattr(ram_costs, "measure_project", None)  # a second build measures nothing
     again = tuned(model, chip, tmp_path / "again")
     assert again["in_ram"] == in_ram
     assert again["latency"]["cycles"] == report["latency"]["cycles"]
@@ -118,7 +119,7 @@ def test_what_saves_nothing_after_all_stays_in_flash(
     def wrong(make: Any, graph: Any, target: Any) -> RamCosts:
         return RamCosts(cycles // 2, 6000, 500, ((Item("code", (0,), {"thimble_softmax_s8.c": 500}), 9000),))
 
-    monkeypatch.setattr(stages, "measure_costs", wrong)
+    monkeypatch.setattr(build_plan, "measure_costs", wrong)
     options = CompileOptions(objective=Objective.LATENCY, schedule=Schedule.LAYER, tune=True)
     report = stages.compile_model(model, "stm32l4r5zi", tmp_path / "out", options, said.append)
     assert any("they stay there" in line for line in said)

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from tests.quantize.networks import FloatNetwork, samples, small_classifier
 from thimble.compiler.driver.bit_costs import chip_firmware
 from thimble.compiler.driver.cli import cli
+from thimble.compiler.driver.fewer_bits import with_fewer_bytes
 from thimble.compiler.driver.options import CompileOptions, QuantizeOptions
 from thimble.compiler.driver.quantize_search import SearchKind, SearchOptions, Unit
-from thimble.compiler.driver.stages import with_fewer_bytes
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.ir.errors import DoesNotFit
 from thimble.compiler.ir.graph import Graph, Site

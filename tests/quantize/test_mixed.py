@@ -18,10 +18,10 @@ from tests.quantize.networks import FloatNetwork, samples, small_classifier
 from thimble.compiler.driver import quantize
 from thimble.compiler.driver.build_folder import import_model
 from thimble.compiler.driver.cli import cli
+from thimble.compiler.driver.fewer_bits import with_fewer_bytes
 from thimble.compiler.driver.html_report import write_html
 from thimble.compiler.driver.options import CompileOptions, QuantizeOptions
 from thimble.compiler.driver.quantize_search import SearchOptions
-from thimble.compiler.driver.stages import with_fewer_bytes
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import DoesNotFit, ThimbleError, UnsupportedOp

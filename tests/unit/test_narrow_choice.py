@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from tests.models.calibrated import CalibratedBuilder
-from thimble.compiler.driver import stages
+from thimble.compiler.driver.fewer_bits import bits_bought
 from thimble.compiler.driver.narrow_choice import Bought, NarrowKind, Price, in_int8, kinds_of
+from thimble.compiler.driver.open_model import open_model
 from thimble.compiler.driver.options import CompileOptions, QuantizeOptions
+from thimble.compiler.driver.plan_model import plan_model
 from thimble.compiler.driver.planning import silent, sram_limit
 from thimble.compiler.driver.quantize_search import SearchKind, SearchOptions, Unit, Weights
+from thimble.compiler.driver.stages import compile_model
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph, Role
@@ -58,10 +61,10 @@ def bought(graph: Graph, objective: Objective, folder: Path) -> dict[NarrowKind,
     path = folder / "model.tflite"
     path.write_bytes(export_tflite(graph))
     options = CompileOptions(objective=objective)
-    model = stages.open_model(path, "stm32l4r5zi", options)
+    model = open_model(path, "stm32l4r5zi", options)
     limit = sram_limit(model.target, options)
-    model, plan = stages.plan_model(model, limit)
-    return {found.kind: found for found in stages.bits_bought(model, plan, limit, silent)}
+    model, plan = plan_model(model, limit)
+    return {found.kind: found for found in bits_bought(model, plan, limit, silent)}
 
 
 def test_weights_and_activations_are_priced_apart(tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_activations_that_lose_are_left_in_8_bits_by_a_search(tmp_path: Path) ->
     np.savez(samples, x=np.random.default_rng(0).normal(size=(16, 14, 8, 1)).astype(np.float32))
     search = SearchOptions(SearchKind.SENSITIVITY, weights=Weights.INT8, reduce=1.2, unit=Unit.BITOPS)
     options = CompileOptions(objective=Objective.LATENCY, quantize=QuantizeOptions(Method.FAST, samples, search=search))
-    report = stages.compile_model(path, "stm32l4r5zi", tmp_path / "out", options)
+    report = compile_model(path, "stm32l4r5zi", tmp_path / "out", options)
     (row,) = report["narrow"]
     larger = row["arena_bytes"] + row["constant_bytes"] > row["arena_bytes_in_int8"] + row["constant_bytes_in_int8"]
     slower = row["cycles_estimate"] > row["cycles_estimate_in_int8"]

@@ -11,7 +11,10 @@ from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels
 from thimble.codegen.layers import lower_graph
 from thimble.codegen.project import generate_project
 from thimble.codegen.ram_places import RamPlaces
-from thimble.compiler.driver.ram_tuning import Item, RamCosts, Room, choose, code_items, room_of, weights_items
+from thimble.compiler.driver.ram_choice import choose
+from thimble.compiler.driver.ram_costs import RamCosts, code_items, weights_items
+from thimble.compiler.driver.ram_items import Item
+from thimble.compiler.driver.ram_room import Room, room_of
 from thimble.compiler.ir.errors import ThimbleError
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.layer_plan import plan_layers

@@ -51,8 +51,8 @@ def quantize_model(
 
 def analyze(model: str | Path, target: str, **options: Any) -> dict[str, Any]:
     """Whether a model fits a target, by how many bytes, and every blocker. Writes nothing."""
+    from thimble.compiler.driver.analyze import analyze_model
     from thimble.compiler.driver.options import CompileOptions
-    from thimble.compiler.driver.stages import analyze_model
 
     return analyze_model(Path(model), target, CompileOptions(**options))
 

@@ -1,0 +1,48 @@
+"""The plan of an opened model with the kernels that the plan chose, and the time that it is predicted to take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from thimble.compiler.driver.kernel_choice import kernel_choices
+from thimble.compiler.driver.latency import milliseconds
+from thimble.compiler.driver.open_model import Model
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.planning import ShowProgress, least_plan, plan_with_kernels, silent
+from thimble.compiler.ir.graph import Graph
+from thimble.compiler.plan.cycles import cycle_model
+from thimble.compiler.plan.plan import Plan
+from thimble.compiler.plan.plan_cycles import predicted_cycles
+
+
+def plan_model(
+    model: Model, limit_bytes: int, show: ShowProgress = silent, most_ms: float | None = None
+) -> tuple[Model, Plan]:
+    """The model with its kernels, and its plan; `most_ms` it may be predicted to take, if not what the options say."""
+    allowed = model.options.max_ms if most_ms is None else most_ms
+    make = partial(_plan_graph, model, replace(model.options, max_ms=allowed), limit_bytes, show)
+    made, plan = least_plan(model.plain, model.options, make, _predicted_cycles)
+    if allowed is not None and predicted_ms(made) > allowed and made.plain is not model.plain:
+        return make(model.plain)  # other forms of the graph save bytes, and take too long
+    return made, plan
+
+
+def _predicted_cycles(model: Model, plan: Plan) -> int:
+    return predicted_cycles(model.graph, plan, model.options.rounding, cycle_model(model.target.name))
+
+
+def _plan_graph(
+    model: Model, options: CompileOptions, limit_bytes: int, show: ShowProgress, plain: Graph
+) -> tuple[Model, Plan]:
+    """The model with a graph that it can be left to execute, its kernels, and its plan by these options."""
+    choices = kernel_choices(plain, model.target, options.rounding, model.settings)
+    made = plan_with_kernels(plain, choices, options, limit_bytes, show, model.target)
+    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits)
+    cycles = _predicted_cycles(planned, made.plan) if made.plan.guards else made.cycles  # the planner's: all branches
+    return replace(planned, predicted_cycles=cycles), made.plan
+
+
+def predicted_ms(model: Model) -> float:
+    """The time that an inference of a planned model is predicted to take."""
+    return milliseconds(model.predicted_cycles or 0, model.target.clock_hz)
