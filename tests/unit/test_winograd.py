@@ -110,7 +110,7 @@ def test_every_chip_prices_transformed_weights_as_the_fastest(chip: str, side: i
     target, model, site = load_target(chip), cycle_model(chip), graph.sites[0]
     prices = {}
     for _, calls in kernels_by_scratch(site, target, Rounding.TFLM, False, KernelSettings(winograd_bytes=1 << 20)):
-        work = NodeWork(NodeSize.of(site, side), tuple(CallShape.of(call, False) for call in calls))
+        work = NodeWork(NodeSize.of(site), tuple(CallShape.of(call, False) for call in calls))
         prices[calls[0].kernel] = model.cycles(work)
     fastest = min(prices, key=prices.__getitem__)
     assert fastest.startswith("conv_2d_winograd_dsp")
