@@ -9,11 +9,14 @@ from functools import partial
 from typing import Protocol
 
 from thimble.codegen.armv7em.core import core_of
+from thimble.codegen.armv7em.select import KERNELS as ARMV7EM_KERNELS
 from thimble.codegen.armv7em.select import specialise as specialise_armv7em
 from thimble.codegen.armv7em.winograd_layer import winograd_limit
+from thimble.codegen.armv81m.select import KERNELS as ARMV81M_KERNELS
 from thimble.codegen.armv81m.select import has_mve
 from thimble.codegen.armv81m.select import specialise as specialise_armv81m
 from thimble.codegen.scalar.core import core_of as scalar_core_of
+from thimble.codegen.scalar.select import KERNELS as SCALAR_KERNELS
 from thimble.codegen.scalar.select import specialise as specialise_scalar
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels
 from thimble.compiler.ir.graph import Graph, Site
@@ -81,6 +84,23 @@ def kernels_by_scratch(
         yield limit, calls
         limit = max(better.scratch_bytes for better in found if better is not None) - 1
     yield -1, plain
+
+
+def own_call(
+    site: Site, call: KernelCall, whole: bool, target: Target, settings: KernelSettings, limit_bytes: int = NO_LIMIT
+) -> KernelCall | None:
+    """The call that a target takes in place of a plain one within a limit of scratch; None where plain C stays."""
+    own = _own_kernels(target, settings)
+    return None if own is None else own(site, call, whole, scratch_limit_bytes=limit_bytes)
+
+
+def kernels_with_own_form(target: Target) -> frozenset[str]:
+    """The plain kernels in whose place a target has others, for some layers at least."""
+    if has_mve(target):
+        return frozenset(ARMV81M_KERNELS)
+    dsp = ARMV7EM_KERNELS if core_of(target) is not None else {}
+    scalar = SCALAR_KERNELS if scalar_core_of(target) is not None else {}
+    return frozenset((*dsp, *scalar))
 
 
 class _OwnKernels(Protocol):

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from thimble.codegen.armv7em.assembly import Frame, Listing, registers
+from thimble.codegen.armv7em.assembly import MAX_MOVE, Frame, Listing, registers
 from thimble.codegen.armv7em.depthwise_fill import JOB, LANES, NAMES, WORD_BYTES, fill_function
 from thimble.codegen.armv7em.depthwise_form import (
-    MAX_MOVE,
     MAX_OFFSET,
     MAX_SHORT_OFFSET,
     RESIDENT,

@@ -14,9 +14,6 @@ DATA = ("r1", "r2", "r3")
 MAX_OFFSET = 4095
 """Largest immediate offset of a load or a store."""
 
-MAX_MOVE = 255
-"""How far a load may move its base on."""
-
 MAX_SHORT_OFFSET = 124
 """Largest offset of a load of 16 bits."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant
+from thimble.codegen.armv7em.assembly import MAX_MOVE, MAX_OFFSET, Frame, Listing, add_constant
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import (
     CONSTANTS,
@@ -37,14 +37,14 @@ second without a loop in it, which saves more than the last lines of the cache."
 TAILS_CODE_BYTES = 936
 """The same with single pixels behind the groups, which run once a pair: what they drive out is little."""
 
-CACHE_SHARE = 4
-"""Of larger instruction caches this part may be code of a group: all kernels of a network then have room there."""
-
 TAIL_STEP_BYTES, TAIL_END_BYTES = 36, 112
 """Code of 8 products of a single pixel, and of what is around them."""
 
 SHORT_TURN = 5
 """Steps in the longest turn that a cache of 1 KB holds: others are not made longer where offsets do not reach."""
+
+LONGEST_TURN = MAX_MOVE // 8
+"""Steps over which the last loads of a turn can move their bases on."""
 
 MIN_TAILS_UNROLL = 3
 """Steps in a turn with single pixels behind the groups, however much code that is."""
@@ -68,8 +68,8 @@ class RowMatmulForm:
 
     `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
     windows have one row and calls make one. `channels` are the output's. With `tails`, one or two pixels behind the
-    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code, which
-    may be a part of an instruction cache of `cache_bytes`.
+    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code, for
+    which there are at least `loop_bytes`.
     """
 
     arithmetic: Arithmetic
@@ -82,7 +82,7 @@ class RowMatmulForm:
     channels: int
     tails: bool = False
     max_unroll: int = 0
-    cache_bytes: int = 0
+    loop_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -103,7 +103,8 @@ class RowMatmulForm:
         if self.max_unroll:
             return min(self.max_unroll, self.filled_steps, self._most_steps if self.tails else self.max_unroll)
         code_bytes = self.filled_steps * self.arithmetic.step_bytes + self.arithmetic.end_bytes
-        if self.kernel_height == 1 and not self.tails and code_bytes <= self._room_bytes(SINGLE_TURN_CODE_BYTES):
+        is_short = self.filled_steps <= LONGEST_TURN and code_bytes <= self._room_bytes(SINGLE_TURN_CODE_BYTES)
+        if self.kernel_height == 1 and not self.tails and is_short:
             return self.filled_steps
         turns = range(1, self._most_steps + 1)
         return min(turns, key=lambda n: -(-self.filled_steps // n) * (n * self.arithmetic.step_cycles + 5))
@@ -118,11 +119,11 @@ class RowMatmulForm:
             room_bytes = self._room_bytes(TAILS_CODE_BYTES) - end_bytes - TAIL_END_BYTES
             found = max(room_bytes // (step_bytes + TAIL_STEP_BYTES), MIN_TAILS_UNROLL)
         reached = (MAX_OFFSET - 3 * self.column_bytes) // 8 - 1
-        return min(found, max(reached, SHORT_TURN))
+        return min(found, max(reached, SHORT_TURN), LONGEST_TURN)
 
     def _room_bytes(self, least_bytes: int) -> int:
         """Most code from the first instruction of a group to its last."""
-        return max(least_bytes, self.cache_bytes // CACHE_SHARE)
+        return max(least_bytes, self.loop_bytes)
 
     @property
     def steps(self) -> int:

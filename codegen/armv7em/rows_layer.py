@@ -62,7 +62,7 @@ def by_rows(given: ConvLayer) -> KernelCall | None:
         row_bytes,
         len(layer.weights),
         max_unroll=given.core.variant.unroll,
-        cache_bytes=given.core.code_cache_bytes,
+        loop_bytes=given.core.loop_bytes,
     )
     rows = given.core.variant.at_once or _rows_at_once(
         form, given.site.output().type.rows, sizes["output_width"], limit
@@ -80,8 +80,8 @@ def by_flat_pixels(given: ConvLayer) -> KernelCall | None:
     if not given.keeps_pixels or depth == 1 or pixels < MIN_PIXELS:
         return None
     unroll = given.core.variant.unroll
-    cache = given.core.code_cache_bytes
-    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 8 * -(-depth // 4), 0, len(layer.weights), False, unroll, cache)
+    pixel_bytes, room = 8 * -(-depth // 4), given.core.loop_bytes
+    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, pixel_bytes, 0, len(layer.weights), False, unroll, room)
     form = _with_tails(form, pixels)
     spare = _rows_bytes(form, 1)
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes
@@ -108,8 +108,7 @@ def by_flat_windows(given: ConvLayer) -> KernelCall | None:
         return None
     if sizes["pad_left"] * sizes["input_channels"] > window.pitch:  # all windows lie left of the image
         return None
-    cache = given.core.code_cache_bytes
-    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, cache_bytes=cache)
+    form = RowMatmulForm(given.arithmetic, 1, 1, 1, 1, 2 * depth, 0, channels, loop_bytes=given.core.loop_bytes)
     form = _with_tails(form, pixels)
     spare = _rows_bytes(form, 1) + held_bytes
     most = (min(ROWS_BYTES, limit) - spare) // form.pixel_bytes

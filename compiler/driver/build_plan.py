@@ -60,7 +60,7 @@ def with_ram(model: Model, plan: Plan, say: Say = lambda _: None) -> Model:
     if not model.options.measures_ram:
         return replace(model, in_ram=NOTHING_IN_RAM)
     say("Measuring weights and code in RAM")
-    costs = measure_costs(lambda places: model.project_with(places, plan), model.graph, model.target)
+    costs = measure_costs(lambda places: model.project_with(places, plan), model.graph, model.target, say)
     model = replace(model, in_ram=choose_for_ram(costs, plan, model.target, model.options))
     say(in_ram_text(model.in_ram))
     return model

@@ -323,7 +323,8 @@ def main() -> None:
     """Entry point: errors become one sentence on stderr and the documented exit code."""
     try:
         cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("thimble: interrupted", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -335,8 +336,6 @@ def main() -> None:
         for blocker in getattr(error, "blockers", ())[:1000]:
             click.echo(f"  {blocker}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

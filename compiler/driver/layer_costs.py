@@ -21,7 +21,7 @@ class Layer:
     """A row of the layer table; `cycles` is None where they were not measured, and so is what follows from them.
 
     `own_cycles` are those of the layer's function without its kernels. `cycle_share` is in percent of the inference,
-    `mac_share` of all MACs, `mac_bar` of the layer with the most.
+    `mac_share` of all MACs, `mac_bar` of the layer with the most. `why_plain`: why its kernel is plain C.
     """
 
     index: int
@@ -37,6 +37,7 @@ class Layer:
     cycle_share: float | None
     macs_per_cycle: float | None
     colour: str
+    why_plain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def _layer(row: Report, all_macs: int, most_macs: int, all_cycles: int, colour: 
         cycle_share=None if cycles is None else percent(cycles, all_cycles),
         macs_per_cycle=macs / cycles if cycles else None,
         colour=colour,
+        why_plain=row.get("why_plain"),
     )
 
 

@@ -113,7 +113,9 @@ def open_model(
     check_input_feed(passed, options)
     name = c_text.identifier(options.name or model_path.stem)
     settings = kernel_settings(passed, target, options)
-    if options.tune and settings.family is KernelFamily.AUTO:
+    if options.tune and settings.family is KernelFamily.C:
+        say("--tune has no kernels to choose from: --kernels c keeps plain C")
+    elif options.tune:
         say("Measuring kernels")
-        settings = replace(settings, tuned=tuned_kernels(passed, target, options, settings.compact, show))
+        settings = replace(settings, tuned=tuned_kernels(passed, target, options, settings.compact, show, say))
     return Model(stored, kind, source, passed, passed, (), settings, target, name, options, origin)

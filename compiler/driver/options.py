@@ -147,7 +147,7 @@ def parse_bytes(text: str) -> int:
     """A size as the command line takes it: 65536, 64K or 1M (powers of 1024). Raises UsageError."""
     factors = {"K": 1 << 10, "M": 1 << 20}
     digits, factor = (text[:-1], factors[text[-1].upper()]) if text and text[-1].upper() in factors else (text, 1)
-    if not digits.isdigit() or int(digits) == 0:
+    if not digits.isdecimal() or int(digits) == 0:
         raise UsageError(f"'{text}' is no size: write bytes, or K or M behind the number, as 64K.")
     return int(digits) * factor
 

@@ -37,8 +37,9 @@ def load(key: str) -> Mapping[str, Any] | None:
 
 
 def save(key: str, row: Mapping[str, Any]) -> None:
-    """Keep what was measured of a firmware; the oldest is forgotten."""
-    content = {k: v for k, v in tuned_cache.read_tables(user_file()).items() if k != key} | {key: row}
-    kept = list(content.items())[-MOST_KEPT:]
-    lines = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in kept]
-    tuned_cache.write_text(user_file(), "{\n" + ",\n".join(lines) + "\n}\n")
+    """Keep what was measured of a firmware; the oldest is forgotten. Raises OSError where that cannot be written."""
+    with tuned_cache.locked(user_file()):
+        content = {k: v for k, v in tuned_cache.read_tables(user_file()).items() if k != key} | {key: row}
+        kept = list(content.items())[-MOST_KEPT:]
+        lines = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in kept]
+        tuned_cache.write_text(user_file(), "{\n" + ",\n".join(lines) + "\n}\n")

@@ -14,7 +14,7 @@ from typing import Any
 
 from thimble.codegen.project import Project
 from thimble.codegen.ram_places import RamPlaces, aligned
-from thimble.compiler.driver import ram_cache
+from thimble.compiler.driver import ram_cache, tuned_cache
 from thimble.compiler.driver.layer_bench import GraphCycles, measure_project
 from thimble.compiler.driver.ram_items import KINDS, Item, places_of
 from thimble.compiler.driver.ram_room import Room, room_of
@@ -58,7 +58,9 @@ class RamCosts:
         return cls(int(row["cycles"]), int(row["static"]), int(row["stack"]), tuple(items))
 
 
-def measure_costs(make: MakeProject, graph: Graph, target: Target) -> RamCosts:
+def measure_costs(
+    make: MakeProject, graph: Graph, target: Target, say: Callable[[str], None] = lambda _: None
+) -> RamCosts:
     """What constants and code of a firmware are worth in RAM; looked up where the same firmware was measured before.
 
     Raises DoesNotFit where the firmware itself is too large, ToolMissing where the simulator or the compiler is.
@@ -76,7 +78,8 @@ def measure_costs(make: MakeProject, graph: Graph, target: Target) -> RamCosts:
         measured = pool.map(lambda run: measure_project(make(places_of(run)), graph, target), runs)
         saved = [(item, _saved(item, flash, ram)) for run, ram in zip(runs, measured, strict=True) for item in run]
     costs = RamCosts(flash.cycles, flash.sizes.ram_static_bytes, flash.stack_bytes, tuple(saved))
-    ram_cache.save(key, costs.row)
+    with tuned_cache.as_far_as_possible(say):
+        ram_cache.save(key, costs.row)
     return costs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from thimble import __version__
@@ -12,6 +13,7 @@ from thimble.compiler.driver.layer_flash import flash_by_layer
 from thimble.compiler.driver.memory_report import macs_by_layer, macs_executed, memory_report
 from thimble.compiler.driver.narrow_report import narrow_tensors
 from thimble.compiler.driver.open_model import Model
+from thimble.compiler.driver.plain_layers import plain_reasons
 from thimble.compiler.driver.planning import sram_bytes
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.conv_2d_add import Conv2DAdd
@@ -42,7 +44,7 @@ def build_report(model: Model, plan: Plan, project: Project, sizes: ElfSizes) ->
         "memory": memory_report(graph, plan, target, project, sizes),
         "in_ram": model.in_ram.report(project),
         "latency": _latency(model.predicted_cycles, target),
-        "layers": _layers(graph, plan, project, sizes, macs),
+        "layers": _layers(graph, plan, project, sizes, macs, plain_reasons(model, plan, project)),
         "narrow_tensors": narrow_tensors(graph, options.rounding, cycle_model(target.name)),
         "functions": [],
         "flash_symbols": _flash_symbols(sizes),
@@ -88,8 +90,11 @@ def _latency(predicted_cycles: int | None, target: Target) -> dict[str, Any]:
     }
 
 
-def _layers(graph: Graph, plan: Plan, project: Project, sizes: ElfSizes, macs: list[int]) -> list[dict[str, Any]]:
-    """One row a node of the graph; a view is one that calls no kernel. `guard` says by which flag a layer runs."""
+def _layers(
+    graph: Graph, plan: Plan, project: Project, sizes: ElfSizes, macs: list[int], reasons: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """One row a node of the graph; a view is one that calls no kernel. `guard` says by which flag a layer runs,
+    `why_plain` the reason where its kernel is plain C."""
     flash = flash_by_layer(project, sizes, [site.op.name for site in graph.sites])
     guards = _guards(graph, plan)
     return [
@@ -98,6 +103,7 @@ def _layers(graph: Graph, plan: Plan, project: Project, sizes: ElfSizes, macs: l
             "name": site.outputs[0].name if site.outputs else site.source,
             "op": site.op.name,
             "kernel": "view" if any(map(plan.is_view, node.outputs)) else ", ".join(project.kernels.get(index, ())),
+            "why_plain": reasons.get(index),
             "output": str(site.outputs[0].type) if site.outputs else "",
             "macs": macs[index],
             "cycles": None,

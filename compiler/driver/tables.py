@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -9,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from thimble.compiler.driver.plain_layers import LEAST_PERCENT, plain_layers
 from thimble.targets.model import list_targets, load_target
 from thimble.targets.sim.trace import Trace
 
@@ -52,7 +54,35 @@ def compile_view(report: dict[str, Any]) -> Group:
     quantization = report.get("quantization")
     before = [] if quantization is None else [quantization_view(quantization)]
     behind = [in_ram_table(report)] if report["in_ram"]["items"] else []
-    return Group(*before, memory_table(report), *behind)
+    plain = plain_table(report)
+    return Group(*before, memory_table(report), *behind, *([] if plain is None else [plain]))
+
+
+def plain_table(report: dict[str, Any]) -> Table | None:
+    """Layers that run in plain C, and why; None where they take next to nothing of the cycles."""
+    groups = plain_layers(report)
+    shown = [group for group in groups if group.percent is None or group.percent >= LEAST_PERCENT]
+    if not shown:
+        return None
+    table = _table("Layers in plain C", "layers", "of the cycles", "why", right=("of the cycles",))
+    for group in shown:
+        share = "not measured" if group.percent is None else f"{group.percent:.1f}%"
+        table.add_row(_numbers_text(group.layers), share, group.why)
+    if len(groups) > len(shown):
+        rest = sum(len(group.layers) for group in groups[len(shown) :])
+        table.caption = f"report.json has the reason of {rest} more, which take less than {LEAST_PERCENT:g}%"
+    return table
+
+
+def _numbers_text(numbers: Sequence[int]) -> str:
+    """Numbers in order, neighbours as a range: 0-3, 7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def in_ram_table(report: dict[str, Any]) -> Table:

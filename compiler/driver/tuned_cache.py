@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,11 +82,36 @@ def load(file: Path, where: str) -> dict[str, tuple[Measured, ...]]:
 
 
 def save(file: Path, where: str, layers: Layers) -> None:
-    """Add layers to a file, in one step. Measurements for older kernels or compilers of the same chip are dropped."""
+    """Add layers to a file, in one step. Measurements for older kernels or compilers of the same chip are dropped.
+
+    Raises OSError where the file cannot be written.
+    """
     chip = where.split(" ", 1)[0] + " "
-    content = {key: value for key, value in read_tables(file).items() if not key.startswith(chip) or key == where}
-    content[where] = dict(content.get(where, {})) | TunedKernels(layers).rows
-    write_text(file, _text(content))
+    with locked(file):
+        content = {key: value for key, value in read_tables(file).items() if not key.startswith(chip) or key == where}
+        content[where] = dict(content.get(where, {})) | TunedKernels(layers).rows
+        write_text(file, _text(content))
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """One run at a time adds to the files of a folder, which is made: so none loses what another has added."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def as_far_as_possible(say: Callable[[str], None]) -> Iterator[None]:
+    """Around what keeps measurements: where the cache cannot be written, say so and go on."""
+    try:
+        yield
+    except OSError as error:
+        say(f"What was measured is not kept: {error.filename or cache_dir()}: {error.strerror}")
 
 
 def write_text(file: Path, text: str) -> None:

@@ -8,8 +8,9 @@ measured, all of a layer in one firmware, which runs the layer once with each. W
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -51,11 +52,18 @@ MOST_MEASURED = 16
 
 
 def tune_graph(
-    graph: Graph, target: Target, rounding: Rounding, by_rows: bool, compact: bool = False, show: ShowProgress = silent
+    graph: Graph,
+    target: Target,
+    rounding: Rounding,
+    by_rows: bool,
+    compact: bool = False,
+    show: ShowProgress = silent,
+    say: Callable[[str], None] = lambda _: None,
 ) -> TunedKernels:
     """The measured kernels of all layers of a graph that have a choice; `by_rows` where they may run by rows too.
 
-    Layers that were measured before are looked up. Raises ToolMissing where the simulator or the compiler is.
+    Layers that were measured before are looked up; those of a run that is interrupted are kept for the next one. Raises
+    ToolMissing where the simulator or the compiler is.
     """
     where = tuned_cache.context(target)
     known = tuned_cache.load(tuned_cache.SHIPPED, where) | tuned_cache.load(tuned_cache.user_file(), where)
@@ -63,24 +71,43 @@ def tune_graph(
     keyed = tuner.layers(graph, by_rows)
     layers = {key: known[key] for key in keyed if key in known}
     missing = {key: layer for key, layer in keyed.items() if key not in known}
-    with show() as progress, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        jobs = {pool.submit(tuner.measure, *layer): key for key, layer in missing.items()}
-        for count, job in enumerate(as_completed(jobs), start=1):
-            layers[jobs[job]] = job.result()
-            progress(f"Measured kernels of {count} of {len(jobs)} layers", count / len(jobs))
-    if missing:
-        tuned_cache.save(tuned_cache.user_file(), where, {key: layers[key] for key in missing})
+    try:
+        with show() as progress, _cancelling_pool() as pool:
+            jobs = {pool.submit(tuner.measure, *layer): key for key, layer in missing.items()}
+            for count, job in enumerate(as_completed(jobs), start=1):
+                layers[jobs[job]] = job.result()
+                progress(f"Measured kernels of {count} of {len(jobs)} layers", count / len(jobs))
+    finally:
+        found = {key: layers[key] for key in missing if key in layers}
+        if found:
+            with tuned_cache.as_far_as_possible(say):
+                tuned_cache.save(tuned_cache.user_file(), where, found)
     return TunedKernels(dict(sorted(layers.items())))
 
 
+@contextmanager
+def _cancelling_pool() -> Iterator[ThreadPoolExecutor]:
+    """A worker for each core. What has not begun is given up where the caller is interrupted."""
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def tuned_kernels(
-    graph: Graph, target: Target, options: CompileOptions, compact: bool, show: ShowProgress
+    graph: Graph,
+    target: Target,
+    options: CompileOptions,
+    compact: bool,
+    show: ShowProgress,
+    say: Callable[[str], None] = lambda _: None,
 ) -> TunedKernels:
     """What `--tune` finds for a graph with plain kernels; rows are measured where a plan may run by rows."""
     layers = options.schedule is Schedule.LAYER
     layers = layers or (options.schedule is Schedule.AUTO and options.objective is Objective.LATENCY)
     by_rows = not layers or options.input is InputFeed.ROWS
-    return tune_graph(graph, target, options.rounding, by_rows, compact, show)
+    return tune_graph(graph, target, options.rounding, by_rows, compact, show, say)
 
 
 def in_fast_ram(plan: Plan, target: Target) -> Plan:

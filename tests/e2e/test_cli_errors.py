@@ -174,6 +174,7 @@ def test_bad_model_leaves_an_earlier_build_as_it_was(run: Run, build: Path, tmp_
         (["compile", "MODEL", "-o", "out"], ["--target"]),
         (["compile", "MODEL", "-t", TARGET, "-o", "out", "--max-sram", "many"], ["many"]),
         (["compile", "MODEL", "-t", TARGET, "-o", "out", "--max-sram", "-4K"], ["-4K"]),
+        (["compile", "MODEL", "-t", TARGET, "-o", "out", "--fast-weights", "\u00b3"], ["is no size"]),
         (["compile", "MODEL", "-t", TARGET, "-o", "out", "--rounding", "up"], ["up"]),
         (["compile", "notes.txt", "-t", TARGET, "-o", "out"], [".txt"]),
         (["compile", ".", "-t", TARGET, "-o", "out"], ["no such file"]),

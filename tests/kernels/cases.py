@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from tests.kernels.draws import DRAWS
+from tests.kernels.draws import DRAWS, Rng
 from tests.kernels.harness import Case, make_case
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Site, Value
 from thimble.compiler.ir.operator import FirstRow, KernelCall, Rounding
 from thimble.compiler.ir.types import DType
+from thimble.compiler.ops.convolution import WeightedOperator
+from thimble.compiler.ops.support import limit_broken
 from thimble.compiler.passes.fuse_additions import fuse_additions
 
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
+
+Draw = Callable[[Rng], bytes]
+"""Draws a model of one layer."""
 
 Find = Callable[[Site, KernelCall, bool, int | None], KernelCall | None]
 """The specialised call for a site, its plain call, whether rows lie one behind the other, and a limit of scratch."""
@@ -28,13 +33,15 @@ def operators_of(kernels: Iterable[str]) -> list[str]:
     return sorted({"mean" if name == "reduce_sum" else name for name in drawn})
 
 
-def draw_cases(operator: str, count: int, find: Find) -> list[Case]:
+def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] = DRAWS) -> list[Case]:
     """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input."""
     cases: list[Case] = []
     for seed in range(20 * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        graph = fuse_additions(import_tflite(DRAWS[operator](rng), f"{operator} {seed}"))
+        graph = fuse_additions(import_tflite(draws[operator](rng), f"{operator} {seed}"))
         (site,) = graph.sites
+        if limit_broken(site) is not None:
+            continue
         whole = bool(rng.random() < 0.5)
         plain = plain_call(site, whole)
         limit = LIMITS[int(rng.integers(len(LIMITS)))]
@@ -60,7 +67,8 @@ def plain_call(site: Site, whole: bool) -> KernelCall:
 
 
 def draw_input(rng: np.random.Generator, site: Site, value: Value, sample: int) -> np.ndarray:
-    """Integers: sample 1 all lowest, 2 all highest, 3 only extremes, others random. float: near halves of a unit."""
+    """Integers: sample 1 all lowest, 2 all highest, 3 only extremes, 4 those with the largest sum that a channel has,
+    others random. float: near halves of a unit."""
     shape = value.type.shape
     if value.type.dtype is DType.FLOAT32:
         return draw_floats(rng, shape, site.output().quant.scale)
@@ -69,7 +77,16 @@ def draw_input(rng: np.random.Generator, site: Site, value: Value, sample: int) 
         return np.full(shape, (low, high)[sample - 1], np.int8)
     if sample == 3:
         return np.where(rng.random(shape) < 0.5, low, high).astype(np.int8)
+    if sample == 4 and isinstance(site.op, WeightedOperator) and site.input(1).type.dtype is DType.INT8:
+        return np.resize(_worst(rng, site.input(1), low, high), shape).astype(np.int8)
     return rng.integers(low, high + 1, shape).astype(np.int8)
+
+
+def _worst(rng: np.random.Generator, weights: Value, low: int, high: int) -> np.ndarray:
+    """Inputs of one window that add up to the most, or to the least, that the weights of a drawn channel can make."""
+    levels = np.moveaxis(weights.constant, weights.quant.axis, 0).reshape(weights.type.shape[weights.quant.axis], -1)
+    signs = levels[int(rng.integers(len(levels)))] >= 0
+    return np.where(signs == (rng.random() < 0.5), low, high)
 
 
 def draw_floats(rng: np.random.Generator, shape: tuple[int, ...], unit: float) -> np.ndarray:

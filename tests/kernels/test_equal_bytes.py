@@ -65,8 +65,8 @@ def test_assembly_equals_the_reference(operator: str, core: str, target: str, la
     chip = load_target(target)
     made_for = core_of(chip)
     assert made_for is not None
-    ordered = replace(CORES[core], pipeline=made_for.pipeline)
-    run_on_target(dsp_cases(operator, layers, ordered), tmp_path, chip)
+    own = replace(CORES[core], pipeline=made_for.pipeline, cache_bytes=made_for.cache_bytes)
+    run_on_target(dsp_cases(operator, layers, own), tmp_path, chip)
 
 
 @pytest.mark.parametrize("pad", [1, 20, 60])

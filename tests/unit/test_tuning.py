@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,41 @@ def test_broken_files_hold_nothing(content: str, tmp_path: Path) -> None:
     file = tmp_path / "tuned.json"
     file.write_text(content)
     assert tuned_cache.load(file, "where") == {}
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(tuned_cache, "user_file", lambda: tmp_path / "file" / "tuned.json")
+    monkeypatch.setattr(tuning._Tuner, "measure", lambda self, site, whole: ())
+    said: list[str] = []
+    tuned = tuning.tune_graph(small_network(), BOARD, TFLM, by_rows=False, say=said.append)
+    assert len(tuned.layers) == 4
+    assert len(said) == 1
+    assert "not kept" in said[0]
+
+
+def test_an_interrupted_run_keeps_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, measured = small_network(), (Measured(DEFAULT, "k", 0, True, 7), Measured(FAST, "k", 8, True, 5))
+
+    def measure(tuner: Any, site: Any, whole: bool) -> tuple[Measured, ...]:
+        if site.output().type.shape != (1, 10):
+            return measured
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning._Tuner, "measure", measure)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.tune_graph(graph, BOARD, TFLM, by_rows=False)
+    kept = tuned_cache.load(tuned_cache.user_file(), tuned_cache.context(BOARD))
+    assert len(kept) == 3
+    assert set(kept.values()) == {measured}
+
+
+def test_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    file, layers = tmp_path / "tuned.json", table((DEFAULT, 100, True, 1000)).layers["layer"]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: tuned_cache.save(file, "chip x", {name: layers}), map(str, range(40))))
+    assert len(tuned_cache.load(file, "chip x")) == 40
 
 
 def test_files_drop_what_older_kernels_took(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thimble.compiler.ir.errors import ThimbleError
 from thimble.targets import tools
-from thimble.targets.sim.cache import cache_dir
+from thimble.targets.sim.cache import cache_dir, made_cache_dir
 
 PLUGIN_DIR = Path(__file__).parent / "plugin"
 FLAGS = ("-std=gnu99", "-O2", "-flto", "-shared", "-fPIC", "-fvisibility=hidden")
@@ -18,7 +18,8 @@ FLAGS = ("-std=gnu99", "-O2", "-flto", "-shared", "-fPIC", "-fvisibility=hidden"
 def plugin_path() -> Path:
     """Path of the built plugin, which is compiled first if these sources have not been yet.
 
-    Raises ToolMissing without a C compiler and ThimbleError, with the compiler's words, where it fails.
+    Raises ToolMissing without a C compiler, UsageError where the cache folder cannot be written, and ThimbleError, with
+    the compiler's words, where it fails.
     """
     sources = sorted(PLUGIN_DIR.glob("*.c"))
     digest = hashlib.sha256(" ".join(FLAGS).encode())
@@ -29,9 +30,8 @@ def plugin_path() -> Path:
     if library.is_file():
         return library
     compiler = tools.require("cc")
-    library.parent.mkdir(parents=True, exist_ok=True)
     # Built beside its place and moved there, so that two first uses at once do no harm.
-    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=made_cache_dir()) as folder:
         built = Path(folder) / "plugin.so"
         run = subprocess.run(
             [str(compiler), *FLAGS, "-o", str(built), *map(str, sources)],

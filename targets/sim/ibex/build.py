@@ -16,7 +16,7 @@ from pathlib import Path
 
 from thimble.compiler.ir.errors import ThimbleError, ToolMissing
 from thimble.targets import tools
-from thimble.targets.sim.cache import cache_dir
+from thimble.targets.sim.cache import cache_dir, made_cache_dir
 
 RTL_DIR = Path(__file__).parent / "rtl"
 TESTBENCH_DIR = Path(__file__).parent / "testbench"
@@ -72,8 +72,7 @@ def simulator_path(configuration: str) -> Path:
     simulator = folder / f"ibex-{configuration}-{_digest(sources)}"
     if simulator.is_file():
         return simulator
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder / "ibex.lock"):
+    with _only_one(made_cache_dir() / "ibex.lock"):
         if not simulator.is_file():
             with tempfile.TemporaryDirectory(prefix="thimble-ibex-build-") as scratch:
                 built = _build(verilator, make, sources, configuration, Path(scratch))
