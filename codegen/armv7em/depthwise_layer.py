@@ -10,6 +10,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
+from thimble.codegen.armv7em.depthwise_direct import direct_call
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES, FillShape, fill_file
 from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset, row_cycles
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
@@ -60,6 +61,13 @@ PIXELS_WIDTH = 2
 PIXELS_BYTES = 640
 """Where planes of one output row need no more than this, pixels are not worth while: they need less and take longer."""
 
+DIRECT_WIDTH, STRIDED_WIDTH = 16, 5
+"""Rows of so many outputs of whole images take less time straight from rows than compact planes do; with a stride they
+do than any planes."""
+
+SMALL_IMAGE = 64
+"""Outputs of a channel that are made in one call even in schedules by rows."""
+
 PLANE_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 28)
 """Output rows from one filling of planes that are tried by `--tune`."""
 
@@ -86,6 +94,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
         return _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
     makers: dict[str, Maker] = {
         "planes": lambda: _by_planes(site, layer, sizes, *found, core, whole, limit_bytes),
+        "direct": lambda: direct_call(layer, sizes, core.has_fpu, whole),
         "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
         "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
     }
@@ -100,13 +109,27 @@ def _defaults(sizes: Sizes, whole: bool, compact: bool) -> tuple[str, ...]:
         return ("apart", "planes")
     kernel = sizes["kernel_height"], sizes["kernel_width"]
     least_bytes = WORD_BYTES * sizes["kernel_height"] * _row_words(sizes, kernel)
-    return ("planes",) if least_bytes <= PIXELS_BYTES else ("planes", "pixels" if whole else "apart")
+    pixels = () if least_bytes <= PIXELS_BYTES else ("pixels",) if whole else ("apart",)
+    if _is_better_direct(sizes, whole, compact):
+        return ("direct", "planes", *pixels)
+    return ("planes", "direct", *pixels) if pixels else ("planes",)
+
+
+def _is_better_direct(sizes: Sizes, whole: bool, compact: bool) -> bool:
+    """Whether rows of 3x3 windows are better made without planes: one by one, and those of wide images.
+
+    Small images are made in one call, mostly, and those of one size share a function for planes.
+    """
+    strided = sizes["stride_width"] > 1
+    if not whole and sizes["output_height"] * sizes["output_width"] > SMALL_IMAGE:
+        return True
+    return (compact or strided) and sizes["output_width"] >= (STRIDED_WIDTH if strided else DIRECT_WIDTH)
 
 
 def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     """Ways to make a depthwise convolution that may be faster than the default one."""
     planes = (Variant("planes", rows) for rows in PLANE_ROWS if rows <= sizes["output_height"])
-    return (*planes, Variant("pixels"), Variant("apart"))
+    return (*planes, Variant("direct"), Variant("pixels"), Variant("apart"))
 
 
 def _by_planes(

@@ -19,7 +19,6 @@ from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.options import Objective, Schedule
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.plan_cycles import predicted_cycles
 
 Planned = tuple[Model, Plan]
 
@@ -37,13 +36,13 @@ def fused_if_faster(model: Model, make: Callable[[Graph], Planned], planned: Pla
     while found is not None:
         fewer = _fused(model, make, _without_largest(found[0])) or planned
         saved_bytes = found[1].arena_bytes - fewer[1].arena_bytes
-        if saved_bytes <= 0 or _cycles_of(*fewer) - _cycles_of(*found) > LEAST_CYCLES_A_BYTE * saved_bytes:
+        if saved_bytes <= 0 or _predicted(fewer) - _predicted(found) > LEAST_CYCLES_A_BYTE * saved_bytes:
             break
         found = None if fewer is planned else fewer
     if found is None:
         return planned
     fits = found[1].arena_bytes <= max(limit_bytes, planned[1].arena_bytes)
-    return found if fits and _cycles_of(*found) < _cycles_of(*planned) else planned
+    return found if fits and _predicted(found) < _predicted(planned) else planned
 
 
 def _fused(model: Model, make: Callable[[Graph], Planned], positions: tuple[int, ...]) -> Planned | None:
@@ -118,5 +117,6 @@ def _cycles(model: Model, site: Site, calls: tuple[KernelCall, ...]) -> float:
     return cycle_model(model.target.name).cycles(work)
 
 
-def _cycles_of(model: Model, plan: Plan) -> int:
-    return predicted_cycles(model.graph, plan, model.options.rounding, cycle_model(model.target.name))
+def _predicted(planned: Planned) -> int:
+    """The cycles that a plan is predicted to take."""
+    return planned[0].predicted_cycles or 0

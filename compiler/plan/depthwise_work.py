@@ -1,4 +1,4 @@
-"""What kernels of depthwise convolutions have to do: along planes, straight from pixels, by a table of places."""
+"""What depthwise kernels have to do: along planes, straight from rows or pixels, by a table of places."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ def by_planes(call: CallShape, rows: float) -> dict[str, float]:
         "starts": float(portions * channels),
         "runs": float(whole_rows * channels * ceil(n["output_width"] / PIXELS) * max(n["packed_height"] / 3, 1)),
         "rows": float(whole_rows * channels),
+    }
+
+
+def by_direct_rows(call: CallShape, rows: float) -> dict[str, float]:
+    """Depthwise convolutions straight from rows: a channel of some rows at a time; those at borders are begun anew."""
+    n = call.numbers
+    channels, portions = n["channels"], float(ceil(rows / n["rows_at_once"]))
+    if rows > 1:
+        below = (n["output_height"] - 1) * n["stride_height"] - n["pad_top"] + n["kernel_height"] > n["input_height"]
+        portions += min(rows / n["output_height"], 1.0) * ((n["pad_top"] > 0) + below)
+    outputs = rows * channels * n["output_width"]
+    return {
+        "outputs": float(outputs),
+        "loads": float(rows * channels * n["kernel_height"] * n["input_width"]),
+        "weights": portions * call.table_bytes,
+        "portions": portions,
+        "starts": portions * channels,
+        "runs": float(rows * channels),
+        "ties": float(outputs * (n["total_shift"] < 0)),
     }
 
 

@@ -14,7 +14,14 @@ from math import ceil
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.call_shape import FILLED, CallShape, NodeSize, Work
-from thimble.compiler.plan.depthwise_work import PLACES, by_filled_planes, by_pixels, by_places, by_planes
+from thimble.compiler.plan.depthwise_work import (
+    PLACES,
+    by_direct_rows,
+    by_filled_planes,
+    by_pixels,
+    by_places,
+    by_planes,
+)
 from thimble.compiler.plan.matrix_work import (
     WEIGHT_WORD,
     by_columns,
@@ -110,7 +117,7 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
 
     Of kernels that do not say in what portions they work, all is counted as if it were one.
     """
-    n, vectors = call.numbers, by_vectors(call, rows)
+    n, vectors = call.numbers, by_vectors(call, plain, rows)
     if vectors is not None:
         return vectors
     if FILLED in n:
@@ -129,7 +136,7 @@ def _counted_at_once(call: CallShape, plain: Work) -> dict[str, float]:
     if call.kernel.startswith(PLACES):
         return by_places(call, plain)
     if "kernel_height" in n and "pad_top" in n and not call.prepared:
-        return by_windows(n, plain)
+        return by_windows(call, plain)
     if n.get("direct"):  # a row is widened in registers for each block of channels
         words = plain["inputs"] / WEIGHT_WORD
         return {"runs": words * ceil(n["channels"] / n["block"]), "weights": float(call.table_bytes)}
@@ -141,6 +148,7 @@ _CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_
 _PLANES = frozenset({"rows_at_once", "channels", "row_words", "packed_height", "packed_width", "stride_height"})
 _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, float]]], ...] = (
     (_IMAGE | _PLANES, by_planes),
+    (_IMAGE | {"rows_at_once", "channels", "channel_words", "input_width", "pad_top"}, by_direct_rows),
     (frozenset({"windows", "depth", "output_channels", "output_width"}), by_window_pixels),
     (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, by_pixels),
