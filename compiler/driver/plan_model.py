@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from thimble.compiler.driver.depthwise_choice import fused_if_faster
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.latency import milliseconds
 from thimble.compiler.driver.open_model import Model
@@ -23,6 +24,7 @@ def plan_model(
     allowed = model.options.max_ms if most_ms is None else most_ms
     make = partial(_plan_graph, model, replace(model.options, max_ms=allowed), limit_bytes, show)
     made, plan = least_plan(model.plain, model.options, make, _predicted_cycles)
+    made, plan = fused_if_faster(model, make, (made, plan), limit_bytes)
     if allowed is not None and predicted_ms(made) > allowed and made.plain is not model.plain:
         return make(model.plain)  # other forms of the graph save bytes, and take too long
     return made, plan
@@ -38,7 +40,7 @@ def _plan_graph(
     """The model with a graph that it can be left to execute, its kernels, and its plan by these options."""
     choices = kernel_choices(plain, model.target, options.rounding, model.settings)
     made = plan_with_kernels(plain, choices, options, limit_bytes, show, model.target)
-    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits)
+    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits, fused_depthwise=())
     cycles = _predicted_cycles(planned, made.plan) if made.plan.guards else made.cycles  # the planner's: all branches
     return replace(planned, predicted_cycles=cycles), made.plan
 
