@@ -61,6 +61,7 @@ def data_op(rng: Rng) -> Op:
         "ssat": (f"ssat {to}, #8, {a}, asr #10", to, (a,), False),
         "sxtb16": (f"sxtb16 {to}, {a}, ror #8", to, (a,), False),
         "bfi": (f"bfi {to}, {a}, #8, #8", to, (to, a), False),
+        "bfc": (f"bfc {to}, #0, #16", to, (to,), False),
         "vmov": (f"vmov s{rng.integers(4)}, {a}", "", (a,), False),
     }
     text, written, read, sets = shapes[str(rng.choice(list(shapes)))]
@@ -184,7 +185,7 @@ def kernel_lines(chip: str) -> Iterator[str]:
 
 def test_kernels_have_nothing_that_is_not_known() -> None:
     stays = re.compile(
-        r"\.|b(l|x|eq|ne|lt|ls|lo|hi|gt)? |it+ |(mov|add|sub)(lt|gt|hi|ne|eq) |push|pop|(add|sub) sp, |adr"
+        r"\.|b(l|x|eq|ne|lt|ls|lo|hi|gt|cc)? |it+ |(mov|add|sub)(lt|gt|hi|ne|eq) |push|pop|(add|sub) sp, |adr"
     )
     unknown = {code for code in kernel_lines("stm32h743zi") if parse(code, code) is None and not stays.match(code)}
     assert not unknown
