@@ -19,7 +19,6 @@ from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.options import Objective, Schedule
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.plan_cycles import predicted_cycles
 
 Planned = tuple[Model, Plan]
 
@@ -33,7 +32,7 @@ def fused_if_faster(model: Model, make: Callable[[Graph], Planned], planned: Pla
         kept = _with_own_kernels(fused, positions)
         if kept == positions:
             fits = plan.arena_bytes <= max(limit_bytes, planned[1].arena_bytes)
-            is_faster = _cycles_of(fused, plan) < _cycles_of(*planned)
+            is_faster = (fused.predicted_cycles or 0) < (planned[0].predicted_cycles or 0)
             made = replace(fused, plain=model.plain, fused_depthwise=positions)
             return (made, plan) if fits and is_faster else planned
         positions = kept
@@ -92,7 +91,3 @@ def _cycles(model: Model, site: Site, calls: tuple[KernelCall, ...]) -> float:
     """Of these kernels of a node, as predicted."""
     work = NodeWork(NodeSize.of(site), tuple(CallShape.of(call, False) for call in calls))
     return cycle_model(model.target.name).cycles(work)
-
-
-def _cycles_of(model: Model, plan: Plan) -> int:
-    return predicted_cycles(model.graph, plan, model.options.rounding, cycle_model(model.target.name))

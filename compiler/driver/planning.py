@@ -85,7 +85,7 @@ def least_plan(
     graph: Graph,
     options: CompileOptions,
     make: Callable[[Graph], tuple[T, Plan]],
-    cycles_of: Callable[[T, Plan], int] = lambda made, plan: 0,
+    cycles_of: Callable[[T], int] = lambda made: 0,
 ) -> tuple[T, Plan]:
     """What `make` makes of a graph.
 
@@ -105,8 +105,8 @@ def least_plan(
         if other_plan.bound_bytes < plan.arena_bytes:
             other, other_plan = _late_if_less(fused, make, other, other_plan)
         saved = 1 - other_plan.arena_bytes / plan.arena_bytes
-        most_cycles = (1 + CYCLES_FOR_BYTES * saved) * cycles_of(made, plan)
-        if saved > 0 and cycles_of(other, other_plan) <= most_cycles:
+        most_cycles = (1 + CYCLES_FOR_BYTES * saved) * cycles_of(made)
+        if saved > 0 and cycles_of(other) <= most_cycles:
             return other, other_plan
     return made, plan
 

@@ -117,7 +117,7 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
 
     Of kernels that do not say in what portions they work, all is counted as if it were one.
     """
-    n, vectors = call.numbers, by_vectors(call, rows)
+    n, vectors = call.numbers, by_vectors(call, plain, rows)
     if vectors is not None:
         return vectors
     if FILLED in n:
@@ -136,7 +136,7 @@ def _counted_at_once(call: CallShape, plain: Work) -> dict[str, float]:
     if call.kernel.startswith(PLACES):
         return by_places(call, plain)
     if "kernel_height" in n and "pad_top" in n and not call.prepared:
-        return by_windows(n, plain)
+        return by_windows(call, plain)
     if n.get("direct"):  # a row is widened in registers for each block of channels
         words = plain["inputs"] / WEIGHT_WORD
         return {"runs": words * ceil(n["channels"] / n["block"]), "weights": float(call.table_bytes)}
