@@ -155,6 +155,16 @@ def test_a_frame_whose_address_is_taken_may_be_reached_otherwise() -> None:
     assert taken[2:] == [f'    "{code}\\n"' for code in block]
 
 
+@pytest.mark.parametrize(("function", "moves"), [("depthwise_dsp_3x3", True), ("depthwise_direct_dsp_s1", False)])
+def test_loads_pass_stores_of_bytes_where_outputs_lie_apart(function: str, moves: bool) -> None:
+    pipeline = pipeline_of("cortex-m7")
+    assert pipeline is not None
+    codes = [f".global thimble_{function}", "    smmul r4, r4, r4", "    strb r4, [r3]", "    ldr r5, [r6]"]
+    made = reordered_lines([f'    "{code}\\n"' for code in [*codes, "    smlad r7, r5, r5, r7"]], pipeline)
+    order = [line.split()[1] for line in made[1:]]
+    assert (order.index("ldr") < order.index("strb")) == moves
+
+
 def test_products_stand_beside_loads() -> None:
     pipeline = pipeline_of("cortex-m7")
     assert pipeline is not None
