@@ -14,6 +14,7 @@ from thimble.codegen.armv7em.depthwise_direct import direct_call
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES, FillShape, fill_file
 from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset, row_cycles
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
+from thimble.codegen.armv7em.depthwise_steps import steps_call
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.kernel_tools.arguments import row_arguments
@@ -95,6 +96,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     makers: dict[str, Maker] = {
         "planes": lambda: _by_planes(site, layer, sizes, *found, core, whole, limit_bytes),
         "direct": lambda: direct_call(layer, sizes, core.has_fpu, whole),
+        "steps": lambda: steps_call(layer, sizes, core.has_fpu),
         "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
         "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
     }
@@ -105,6 +107,8 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
 
 def _defaults(sizes: Sizes, whole: bool, compact: bool) -> tuple[str, ...]:
     """What is taken where nothing was measured, the first that can be made. Weights of planes take less flash."""
+    if compact and _is_column(sizes):
+        return ("planes", "steps") if whole else ("steps", "planes")
     if not whole and not compact and sizes["output_width"] <= PIXELS_WIDTH:
         return ("apart", "planes")
     kernel = sizes["kernel_height"], sizes["kernel_width"]
@@ -129,7 +133,7 @@ def _is_better_direct(sizes: Sizes, whole: bool, compact: bool) -> bool:
 def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     """Ways to make a depthwise convolution that may be faster than the default one."""
     planes = (Variant("planes", rows) for rows in PLANE_ROWS if rows <= sizes["output_height"])
-    return (*planes, Variant("direct"), Variant("pixels"), Variant("apart"))
+    return (*planes, Variant("direct"), Variant("steps"), Variant("pixels"), Variant("apart"))
 
 
 def _by_planes(

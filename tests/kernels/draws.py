@@ -150,6 +150,25 @@ def depthwise_conv_2d(rng: Rng) -> bytes:
     if rng.random() < 0.2:  # steps in time
         kernel_h, kernel_w, width = int(rng.integers(1, 20)), 1, 1
         height = _size(rng, kernel_h, 30)
+    return _depthwise(rng, (kernel_h, kernel_w), (height, width), stride, channels)
+
+
+def depthwise_3x3(rng: Rng) -> bytes:
+    """Depthwise 3 x 3 convolution of rows of all lengths, few channels or many."""
+    channels = int(rng.choice([1, 2, 7, 8, 64, int(rng.integers(1, 300))]))
+    width = int(rng.choice([3, 4, 5, 6, 7, 8, int(rng.integers(3, 40))]))
+    return _depthwise(rng, (3, 3), (_size(rng, 3, 16), width), int(rng.integers(1, 3)), channels)
+
+
+def depthwise_steps(rng: Rng) -> bytes:
+    """Depthwise convolution over steps in time."""
+    taps = int(rng.integers(2, 17))
+    return _depthwise(rng, (taps, 1), (_size(rng, taps, 30), 1), int(rng.integers(1, 3)), 4 * int(rng.integers(1, 12)))
+
+
+def _depthwise(rng: Rng, kernel: tuple[int, int], size: tuple[int, int], stride: int, channels: int) -> bytes:
+    """A depthwise convolution of a kernel and an input of these heights and widths."""
+    (kernel_h, kernel_w), (height, width) = kernel, size
     padding, out_size = same_or_valid(rng)
     batch = int(rng.choice([1, 1, 2]))
     m = ModelBuilder()
@@ -391,7 +410,9 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "conv_2d_depthwise": conv_2d_depthwise,
     "first_conv_2d": first_conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
+    "depthwise_3x3": depthwise_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
+    "depthwise_steps": depthwise_steps,
     "fully_connected": fully_connected,
     "max_pool_2d": partial(pool_2d, "MAX_POOL_2D"),
     "mean": mean,
