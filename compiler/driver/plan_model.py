@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from thimble.compiler.driver.depthwise_choice import fused_if_faster
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.latency import milliseconds
 from thimble.compiler.driver.open_model import Model
@@ -23,8 +24,10 @@ def plan_model(
     allowed = model.options.max_ms if most_ms is None else most_ms
     make = partial(_plan_graph, model, replace(model.options, max_ms=allowed), limit_bytes, show)
     made, plan = least_plan(model.plain, model.options, make, lambda made: made.predicted_cycles or 0)
+    made, plan = fused_if_faster(model, make, (made, plan), limit_bytes)
     if allowed is not None and predicted_ms(made) > allowed and made.plain is not model.plain:
-        return make(model.plain)  # other forms of the graph save bytes, and take too long
+        # Other forms of the graph may save bytes, and take too long.
+        return min((made, plan), make(model.plain), key=lambda found: predicted_ms(found[0]))
     return made, plan
 
 
@@ -37,8 +40,8 @@ def _plan_graph(
     cycles = made.cycles
     if made.plan.guards:  # the planner counts all branches
         cycles = cycles_at_worst(made.graph, made.plan, options.rounding, cycle_model(model.target.name))
-    limits = made.scratch_limits
-    return replace(model, plain=plain, graph=made.graph, scratch_limits=limits, predicted_cycles=cycles), made.plan
+    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits, fused_depthwise=())
+    return replace(planned, predicted_cycles=cycles), made.plan
 
 
 def predicted_ms(model: Model) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from thimble.compiler.driver.memory_report import macs_executed
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, TooSlow, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
+from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 from thimble.compiler.passes.pipeline import FUSE_ADDITIONS, REMOVE_DEAD, run_passes
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cycles import cycle_model
@@ -124,6 +125,13 @@ def with_fused_additions(graph: Graph) -> Graph:
     there are none."""
     fused = run_passes(graph, (FUSE_ADDITIONS,))
     return graph if fused is graph else reorder(run_passes(fused, (REMOVE_DEAD,)))
+
+
+def with_fused_depthwise(graph: Graph, positions: Collection[int]) -> Graph:
+    """The graph with the depthwise convolutions that stand there as parts of the pointwise ones before them; itself
+    where there are none."""
+    fused = fuse_depthwise(graph, lambda position, site: position in positions)
+    return graph if fused is graph else run_passes(fused, (REMOVE_DEAD,))
 
 
 def plan_with_kernels(

@@ -32,6 +32,7 @@ def sample_report() -> Report:
             "scratch_limits_bytes": [],
             "winograd_bytes": 0,
             "additions_fused": False,
+            "depthwise_fused": [],
             "tuned": {},
         },
         "model": {
