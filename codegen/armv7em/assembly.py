@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 MAX_OFFSET = 4095
 """Largest offset of a load or store, and largest immediate of an addition."""
 
+MAX_MOVE = 255
+"""How far a load may move its base on."""
+
 FPU_REGISTERS = 16
 """s0 to s15 are the caller's to save, so that a function may use them freely."""
 

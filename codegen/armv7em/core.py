@@ -8,6 +8,9 @@ from thimble.codegen.armv7em.pipeline import Pipeline, pipeline_of
 from thimble.codegen.variants import DEFAULT, Variant
 from thimble.targets.model import Target
 
+CACHE_SHARE = 4
+"""This part of an instruction cache may be one loop: what is around it stays there too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Core:
@@ -17,8 +20,8 @@ class Core:
     `compact`: flash counts as much as cycles; layers share functions, and weights are packed closer, where that costs
     few cycles.
     `variant`: how kernels are made where there is a choice. `pipeline`: what instructions are put in order for; None
-    for the order in which kernels are written, which is that of the Cortex-M4. `cache_bytes`: of instructions, by which
-    loops are as long as they may be.
+    for the order in which kernels are written, which is that of the Cortex-M4. `cache_bytes`: of the instruction
+    cache, which says how long loops may be.
     """
 
     has_fpu: bool
@@ -30,9 +33,9 @@ class Core:
     cache_bytes: int = 0
 
     @property
-    def code_cache_bytes(self) -> int:
-        """The cache that code may be made longer for; none where flash counts as much as cycles."""
-        return 0 if self.compact else self.cache_bytes
+    def loop_bytes(self) -> int:
+        """Code that a loop may have beyond what suits the smallest caches; 0 where flash counts as much as cycles."""
+        return 0 if self.compact else self.cache_bytes // CACHE_SHARE
 
 
 def core_of(target: Target) -> Core | None:

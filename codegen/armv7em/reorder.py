@@ -23,6 +23,10 @@ from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 _ASSEMBLY = re.compile(r"^__asm__\(\n(.*?)\);$", re.MULTILINE | re.DOTALL)
 _LINE = re.compile(r'^    "(.*)\\n"(?: /\*.*\*/)?$')
 
+_OUTPUT_APART = re.compile(r"\.global thimble_(?:depthwise|winograd_output)_dsp_")
+"""Functions that store bytes to the output alone, and load from scratch, tables and their frames alone, beside which
+no output lies (docs/kernels.md, output over input): planes are filled by other functions."""
+
 Dependences = Sequence[dict[int, int]]
 """For each instruction of a block the earlier ones that it must follow, and by how many cycles at least."""
 
@@ -49,7 +53,7 @@ def _of_source(source: GeneratedKernel, pipeline: Pipeline) -> GeneratedKernel:
 def reordered_lines(lines: Sequence[str], pipeline: Pipeline) -> list[str]:
     """The lines of a listing, as they stand in C, with each basic block in a new order."""
     codes = [found[1] if (found := _LINE.match(line)) else "" for line in lines]
-    private_frame = not any(map(frame_address_is_taken, codes))
+    memory = Memory(not any(map(frame_address_is_taken, codes)), any(map(_OUTPUT_APART.match, codes)))
     made: list[str] = []
     block: list[Instruction] = []
     for line, code in zip(lines, codes, strict=True):
@@ -57,17 +61,48 @@ def reordered_lines(lines: Sequence[str], pipeline: Pipeline) -> list[str]:
         if instruction is not None:
             block.append(instruction)
             continue
-        made += (moved.line for moved in schedule(block, pipeline, private_frame))
+        made += (moved.line for moved in schedule(block, pipeline, memory))
         made.append(line)
         block = []
-    return made + [moved.line for moved in schedule(block, pipeline, private_frame)]
+    return made + [moved.line for moved in schedule(block, pipeline, memory)]
 
 
-def schedule(block: Sequence[Instruction], pipeline: Pipeline, private_frame: bool = False) -> list[Instruction]:
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is known of the memory that a function accesses.
+
+    `private_frame`: what lies at the stack pointer is reached by no other register. `output_apart`: bytes and halfwords
+    are stored where nothing is loaded from.
+    """
+
+    private_frame: bool = False
+    output_apart: bool = False
+
+    def may_meet(self, first: Instruction, second: Instruction, one_base: bool) -> bool:
+        """Whether two accesses must keep their order; `one_base`: a base that both have has one value for both."""
+        if first.loads and second.loads:
+            return False
+        a, b = first.place, second.place
+        if one_base and a is not None and b is not None and a.base == b.base:
+            return a.offset < b.offset + b.bytes and b.offset < a.offset + a.bytes
+        if self.private_frame and _in_frame(first) != _in_frame(second):
+            return False
+        return not (self.output_apart and any(map(_is_narrow_store, (first, second))) and first.loads != second.loads)
+
+
+def _in_frame(instruction: Instruction) -> bool:
+    return "sp" in instruction.addresses
+
+
+def _is_narrow_store(instruction: Instruction) -> bool:
+    return instruction.stores and instruction.place is not None and instruction.place.bytes < 4
+
+
+def schedule(block: Sequence[Instruction], pipeline: Pipeline, memory: Memory = Memory()) -> list[Instruction]:
     """A basic block in the order of the fewest cycles of those that were tried; its own where none takes fewer."""
     if len(block) < 2:
         return list(block)
-    before = dependences(block, pipeline, private_frame)
+    before = dependences(block, pipeline, memory)
     urgency = _path_cycles(before)
     orders: list[Sequence[int]] = [range(len(block))]
     ranks: tuple[Callable[[int], tuple[int, ...]], ...] = (lambda i: (i,), lambda i: (-urgency[i], i))
@@ -76,11 +111,8 @@ def schedule(block: Sequence[Instruction], pipeline: Pipeline, private_frame: bo
     return [block[i] for i in best]
 
 
-def dependences(block: Sequence[Instruction], pipeline: Pipeline, private_frame: bool = False) -> Dependences:
-    """What each instruction of a block must follow.
-
-    `private_frame`: what lies at the stack pointer is reached by no other register.
-    """
+def dependences(block: Sequence[Instruction], pipeline: Pipeline, memory: Memory = Memory()) -> Dependences:
+    """What each instruction of a block must follow."""
     before: list[dict[int, int]] = [{} for _ in block]
     writer: dict[str, int] = {}
     readers: dict[str, list[int]] = {}
@@ -102,10 +134,7 @@ def dependences(block: Sequence[Instruction], pipeline: Pipeline, private_frame:
         if instruction.loads or instruction.stores:
             version = versions.get(instruction.place.base, -1) if instruction.place else -1
             for earlier, its_version in accesses:
-                both_load = instruction.loads and block[earlier].loads
-                one_base = version == its_version and _apart(block[earlier], instruction)
-                one_in_frame = private_frame and _in_frame(block[earlier]) != _in_frame(instruction)
-                if not (both_load or one_base or one_in_frame):
+                if memory.may_meet(block[earlier], instruction, version == its_version):
                     follows(i, earlier, 0 if block[earlier].loads else 1)
             accesses.append((i, version))
         for register in instruction.writes:
@@ -113,18 +142,6 @@ def dependences(block: Sequence[Instruction], pipeline: Pipeline, private_frame:
         for register in instruction.reads - instruction.writes:
             readers.setdefault(register, []).append(i)
     return before
-
-
-def _apart(first: Instruction, second: Instruction) -> bool:
-    """Whether two accesses do not meet, where their base has one value for both."""
-    a, b = first.place, second.place
-    if a is None or b is None or a.base != b.base:
-        return False
-    return a.offset + a.bytes <= b.offset or b.offset + b.bytes <= a.offset
-
-
-def _in_frame(instruction: Instruction) -> bool:
-    return "sp" in instruction.addresses
 
 
 def _path_cycles(before: Dependences) -> list[int]:

@@ -7,10 +7,11 @@ copied to scratch once for all pixels of some output rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant
+from thimble.codegen.armv7em.assembly import MAX_MOVE, MAX_OFFSET, Frame, Listing, add_constant
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.sums import (
     CONSTANTS,
@@ -37,14 +38,14 @@ second without a loop in it, which saves more than the last lines of the cache."
 TAILS_CODE_BYTES = 936
 """The same with single pixels behind the groups, which run once a pair: what they drive out is little."""
 
-CACHE_SHARE = 4
-"""Of larger instruction caches this part may be code of a group: all kernels of a network then have room there."""
-
 TAIL_STEP_BYTES, TAIL_END_BYTES = 36, 112
 """Code of 8 products of a single pixel, and of what is around them."""
 
 SHORT_TURN = 5
 """Steps in the longest turn that a cache of 1 KB holds: others are not made longer where offsets do not reach."""
+
+LONGEST_TURN = MAX_MOVE // 8
+"""Steps over which the last loads of a turn can move their bases on."""
 
 MIN_TAILS_UNROLL = 3
 """Steps in a turn with single pixels behind the groups, however much code that is."""
@@ -68,8 +69,8 @@ class RowMatmulForm:
 
     `pixel_bytes` and `row_bytes` are those of widened rows: 8 bytes for each four channels; `row_bytes` is 0 where
     windows have one row and calls make one. `channels` are the output's. With `tails`, one or two pixels behind the
-    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code, which
-    may be a part of an instruction cache of `cache_bytes`.
+    last four are made one by one. `max_unroll` bounds the steps of a turn; 0 leaves them to the size of the code, for
+    which there are at least `loop_bytes`.
     """
 
     arithmetic: Arithmetic
@@ -82,7 +83,7 @@ class RowMatmulForm:
     channels: int
     tails: bool = False
     max_unroll: int = 0
-    cache_bytes: int = 0
+    loop_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -103,7 +104,8 @@ class RowMatmulForm:
         if self.max_unroll:
             return min(self.max_unroll, self.filled_steps, self._most_steps if self.tails else self.max_unroll)
         code_bytes = self.filled_steps * self.arithmetic.step_bytes + self.arithmetic.end_bytes
-        if self.kernel_height == 1 and not self.tails and code_bytes <= self._room_bytes(SINGLE_TURN_CODE_BYTES):
+        is_short = self.filled_steps <= LONGEST_TURN and code_bytes <= self._room_bytes(SINGLE_TURN_CODE_BYTES)
+        if self.kernel_height == 1 and not self.tails and is_short:
             return self.filled_steps
         turns = range(1, self._most_steps + 1)
         return min(turns, key=lambda n: -(-self.filled_steps // n) * (n * self.arithmetic.step_cycles + 5))
@@ -118,11 +120,11 @@ class RowMatmulForm:
             room_bytes = self._room_bytes(TAILS_CODE_BYTES) - end_bytes - TAIL_END_BYTES
             found = max(room_bytes // (step_bytes + TAIL_STEP_BYTES), MIN_TAILS_UNROLL)
         reached = (MAX_OFFSET - 3 * self.column_bytes) // 8 - 1
-        return min(found, max(reached, SHORT_TURN))
+        return min(found, max(reached, SHORT_TURN), LONGEST_TURN)
 
     def _room_bytes(self, least_bytes: int) -> int:
         """Most code from the first instruction of a group to its last."""
-        return max(least_bytes, self.cache_bytes // CACHE_SHARE)
+        return max(least_bytes, self.loop_bytes)
 
     @property
     def steps(self) -> int:
@@ -183,12 +185,7 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, name: str) -> Listing
     if form.turns > 1 and form.kernel_height > 1:
         add_constant(a, "r2", "r0", form.steps * 8)
         frame.store(a, "r2", "segment_end")
-    start_sums(a, frame, copies=not form.is_single_turn)
-    a.op(".balign", 4)
-    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
-    for step in range(form.unroll):
-        _step(a, form, step)
-    _end_turn(a, frame, form)
+    group_of_sums(a, frame, form)
     requantize(a, frame, form.arithmetic)
     join_channels(a, frame, form.arithmetic)
     _next(a, frame, form)
@@ -215,6 +212,17 @@ def stage_weights(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
     frame.load(a, "r0", "rows")
 
 
+def group_of_sums(a: Listing, frame: Frame, form: RowMatmulForm, pixels_at: Sequence[int] = ()) -> None:
+    """The sums of two channels and four pixels, which lie `pixels_at` if not one behind the other; r0 and r1 are at the
+    pixels and the weights, and behind them then."""
+    start_sums(a, frame, copies=not form.is_single_turn)
+    a.op(".balign", 4)
+    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
+    for step in range(form.unroll):
+        _step(a, form, step, pixels_at or range(0, 4 * form.column_bytes, form.column_bytes))
+    _end_turn(a, frame, form)
+
+
 def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     """r0 is the first widened row of the output row, r2 where the output row's pointer is."""
     a.op("ldr", "r3", "[r2], #4", note="the output row")
@@ -229,14 +237,14 @@ def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.op("sub", "r0", "r0", "#4", note="loads are 4 bytes ahead of their base")
 
 
-def _step(a: Listing, form: RowMatmulForm, step: int) -> None:
+def _step(a: Listing, form: RowMatmulForm, step: int, pixels_at: Sequence[int]) -> None:
     """32 products: r2, r3 weights of two channels, r4, r5 two pixels; the turn's last loads move r0 and r1 on."""
     last = step == form.unroll - 1
     for half in range(2):
         load_weights(a, form.arithmetic, step, half, ends=last)
         for pair in ((2, 3), (1, 0)):
             for register, pixel in zip(PIXELS, pair, strict=True):
-                at = pixel * form.column_bytes + 8 * step + 4 * half + 4
+                at = pixels_at[pixel] + 8 * step + 4 * half + 4
                 ends = last and half == 1 and pixel == 0
                 a.op("ldr.w", register, f"[r0, #{at}]" + "!" * ends)
             if pair == (2, 3):
@@ -272,7 +280,7 @@ def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     for pixel, total in enumerate(SUMS[::2]):
         a.op("strh.w", total, f"[r2, #{pixel * form.channels}]")
     a.op("add", "r2", "r2", f"#{4 * form.channels}")
-    _move_on(a, form)
+    move_on(a, form, 4)
     frame.store(a, "r2", "output")
     a.op("cmp", "r2", "r3")
     a.branch("bls", "group")
@@ -332,10 +340,10 @@ def _tails(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.label("no_tails")
 
 
-def _move_on(a: Listing, form: RowMatmulForm) -> None:
-    """r0 from behind the last row of a window to the window of four pixels on."""
+def move_on(a: Listing, form: RowMatmulForm, pixels: int) -> None:
+    """r0 from behind the last row of a window to the window of so many pixels on."""
     behind = form.row_bytes * form.kernel_height if form.kernel_height > 1 else form.steps * 8
-    amount = 4 * form.column_bytes - behind
+    amount = pixels * form.column_bytes - behind
     if amount >= 0:
         add_constant(a, "r0", "r0", amount, free="r4")
     else:

@@ -30,7 +30,11 @@ INVERSE_OF_9 = 0x38E38E39
 OUTPUT_BITS = (0, 1, 2, 2)
 """f: what each row of A lacks to 24 times the output, as a power of 2."""
 
-MAX_UNROLL = 8
+MAX_UNROLL, LONGEST_UNROLL = 8, 32
+"""Pairs of input channels in a turn, and where the instruction cache has room for more, which are STEP_BYTES each."""
+
+STEP_BYTES, GROUP_BYTES = 52, 160
+"""Code of a pair of input channels, and of what is around all of them."""
 
 TILE_BYTES = 2 * POSITIONS * 4
 """Products of one tile and two channels."""
@@ -41,7 +45,7 @@ class WinogradForm:
     """What the functions of a layer are generated for.
 
     `channels` are the input's, `outputs` the output's; `width` of the output in pixels; `tiles` are transformed and
-    multiplied at once.
+    multiplied at once. A turn of the products' loop has room for `loop_bytes` of code.
     """
 
     channels: int
@@ -49,6 +53,7 @@ class WinogradForm:
     width: int
     tiles: int
     rounds_ties: bool
+    loop_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -73,7 +78,8 @@ class WinogradForm:
     @property
     def unroll(self) -> int:
         """Pairs of input channels in one turn of the inner loop."""
-        return next(n for n in range(MAX_UNROLL, 0, -1) if self.channels // 2 % n == 0)
+        most = min(max((self.loop_bytes - GROUP_BYTES) // STEP_BYTES, MAX_UNROLL), LONGEST_UNROLL)
+        return next(n for n in range(most, 0, -1) if self.channels // 2 % n == 0)
 
     @property
     def row_cycles(self) -> int:

@@ -60,10 +60,10 @@ def takes_winograd(sizes: Sizes, layer: PlainLayer) -> bool:
 def winograd_call(layer: PlainLayer, sizes: Sizes, core: Core, limit_bytes: int) -> KernelCall | None:
     """The call for a whole layer; None where its sums could leave 25 bits or no batch of tiles fits the scratch."""
     constants = plain_requantization(layer).with_bits(SCALE_BITS) if takes_winograd(sizes, layer) else None
-    tile_rows = _tile_rows_at_once(sizes, limit_bytes)
+    tile_rows = _tile_rows_at_once(sizes, limit_bytes, core.loop_bytes)
     if constants is None or not tile_rows:
         return None
-    form = _form(sizes, tile_rows, layer.rounds_ties)
+    form = _form(sizes, tile_rows, layer.rounds_ties, core.loop_bytes)
     dropped = ("group_channels", "output_zero_point", "output_min", "output_max")
     ones = ("kernel_height", "kernel_width", "stride_height", "stride_width", "dilation_height", "dilation_width")
     params = (
@@ -90,10 +90,10 @@ def winograd_source(form: WinogradForm, has_fpu: bool) -> GeneratedKernel:
     return GeneratedKernel(files, needs=("winograd_dsp",))
 
 
-def _form(sizes: Sizes, tile_rows: int, rounds_ties: bool) -> WinogradForm:
+def _form(sizes: Sizes, tile_rows: int, rounds_ties: bool, loop_bytes: int) -> WinogradForm:
     tiles = -(-tile_rows * -(-sizes["output_width"] // 4) // 4) * 4
     outputs = sizes["output_channels"]
-    return WinogradForm(sizes["input_channels"], outputs, sizes["output_width"], tiles, rounds_ties)
+    return WinogradForm(sizes["input_channels"], outputs, sizes["output_width"], tiles, rounds_ties, loop_bytes)
 
 
 def _batch_bytes(form: WinogradForm) -> int:
@@ -101,7 +101,7 @@ def _batch_bytes(form: WinogradForm) -> int:
     return POSITIONS * form.position_bytes + form.tiles * TILE_BYTES + 6 * form.window_bytes
 
 
-def _tile_rows_at_once(sizes: Sizes, limit_bytes: int) -> int:
+def _tile_rows_at_once(sizes: Sizes, limit_bytes: int, loop_bytes: int) -> int:
     """Rows of tiles in a batch, by the fewest cycles; 0 where none fits.
 
     A position of four tiles takes about 8 cycles a channel and 25 more, its weights from flash 3.5 a channel and batch.
@@ -109,7 +109,7 @@ def _tile_rows_at_once(sizes: Sizes, limit_bytes: int) -> int:
     rows, depth = -(-sizes["output_height"] // 4), sizes["input_channels"]
     best = (0.0, 0)
     for count in range(1, rows + 1):
-        form = _form(sizes, count, False)
+        form = _form(sizes, count, False, loop_bytes)
         if not form.fits or _batch_bytes(form) > min(MAX_BATCH_BYTES, limit_bytes):
             break
         cycles = -(-rows // count) * (form.tiles / 4 * (8 * depth + 25) + 3.5 * depth)

@@ -7,28 +7,33 @@ what they do in vain: four pixels at a time are four where only one is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-import numpy as np
-
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Rounding
-from thimble.compiler.plan.call_shape import CallShape, NodeSize, Work
-from thimble.compiler.plan.depthwise_work import PLACES, by_pixels, by_places, by_planes
+from thimble.compiler.plan.call_shape import FILLED, CallShape, NodeSize, Work
+from thimble.compiler.plan.depthwise_work import (
+    PLACES,
+    by_direct_rows,
+    by_filled_planes,
+    by_pixels,
+    by_places,
+    by_planes,
+)
 from thimble.compiler.plan.matrix_work import (
     WEIGHT_WORD,
     by_columns,
+    by_filling,
     by_matrices,
     by_rows,
     by_side_by_side,
     by_tiles,
     by_window_pixels,
 )
-
-MAX_TAPS_COUNTED = 1 << 16
-"""Along one side of an image; borders of larger ones do not count."""
+from thimble.compiler.plan.scalar_work import by_blocks, by_windows
+from thimble.compiler.plan.vector_work import by_vectors
 
 NARROW_COUNTS = ("unpacked", "packed", "fields", "pairs", "chunks")
 """What kernels for int8 do more on fewer bits: elements `unpacked` before and `packed` behind them, in so many
@@ -39,9 +44,15 @@ PLANE_COUNTS = ("products", "loads", "ties", "scattered", "taps", "laid_rows")
 outputs whose halves are rounded away from zero (`ties`) or that are `scattered` by way of pointers, `taps` that are
 unpacked one by one, `laid_rows` of four channels."""
 
+BLOCK_COUNTS = ("lines", "rests", "moved", "made")
+"""What only kernels for MVE and those of blocks of channels count: `lines` of a window, or turns of a loop over taps,
+that inner loops go over; `rests` of channels that fill no vector; vectors of weights `moved` on by a row; outputs
+`made`, those in vain too."""
+
 COUNTS = (
     *("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs"),
     *PLANE_COUNTS,
+    *BLOCK_COUNTS,
 )
 """`calls` of the layer's function; calls of its `kernels`; `rows` of the output, or pieces of rows that a kernel takes
 one by one; output elements; multiply-accumulates, those in vain too; input elements; elements `laid_out` in scratch;
@@ -67,7 +78,8 @@ class NodeWork:
     def calls(self, rows: float | None) -> tuple[tuple[str, Work], ...]:
         """Kernel and work of each kernel call: of the whole node, or of one call of its function on some rows."""
         shapes, count = (self.whole, self.size.steps) if rows is None else (self.by_rows, rows)
-        return tuple((shape.kernel, _work(shape, self.size, count)) for shape in shapes)
+        calls = [part for shape in shapes for part in shape.parts or (shape,)]
+        return tuple((part.kernel, _work(part, self.size, count)) for part in calls)
 
 
 def _work(call: CallShape, node: NodeSize, rows: float) -> Work:
@@ -105,39 +117,30 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
 
     Of kernels that do not say in what portions they work, all is counted as if it were one.
     """
-    n = call.numbers
+    n, vectors = call.numbers, by_vectors(call, plain, rows)
+    if vectors is not None:
+        return vectors
+    if FILLED in n:
+        return by_filled_planes(call) if "packed_height" in n else by_filling(call)
     for needed, count in _PORTIONED:
         if n.keys() >= needed:
             return count(call, rows)
+    return _counted_at_once(call, plain) | by_blocks(call, plain, rows)
+
+
+def _counted_at_once(call: CallShape, plain: Work) -> dict[str, float]:
+    """The amounts of a kernel that is counted as one portion."""
+    n = call.numbers
     if "columns_at_once" in n:
         return by_matrices(n, plain)
     if call.kernel.startswith(PLACES):
         return by_places(call, plain)
     if "kernel_height" in n and "pad_top" in n and not call.prepared:
-        return _by_windows(n, plain)
+        return by_windows(call, plain)
     if n.get("direct"):  # a row is widened in registers for each block of channels
         words = plain["inputs"] / WEIGHT_WORD
         return {"runs": words * ceil(n["channels"] / n["block"]), "weights": float(call.table_bytes)}
     return {"laid_out": plain["inputs"], "weights": float(call.table_bytes)} if call.prepared else {}
-
-
-def _by_windows(n: Mapping[str, int], plain: Work) -> dict[str, float]:
-    """Kernels that go over each output's window tap by tap, a run over the input channels under each."""
-    taps = plain["outputs"] * n["kernel_height"] * n["kernel_width"] * _inside(n)
-    return {"macs": taps * n.get("group_channels", 1), "runs": taps}
-
-
-def _inside(n: Mapping[str, int]) -> float:
-    """The share of a window's taps that lie inside of the input, over all windows."""
-    share = 1.0
-    for side, pad in (("height", "pad_top"), ("width", "pad_left")):
-        size, kernel, stride = n[f"input_{side}"], n[f"kernel_{side}"], n.get(f"stride_{side}", 1)
-        dilation, outputs = n.get(f"dilation_{side}", 1), n[f"output_{side}"]
-        if kernel * outputs > MAX_TAPS_COUNTED:
-            continue
-        at = stride * np.arange(outputs)[:, None] - n[pad] + dilation * np.arange(kernel)
-        share *= float(((at >= 0) & (at < size)).mean())
-    return share
 
 
 _IMAGE = frozenset({"kernel_height", "output_width", "output_height"})
@@ -145,6 +148,7 @@ _CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_
 _PLANES = frozenset({"rows_at_once", "channels", "row_words", "packed_height", "packed_width", "stride_height"})
 _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, float]]], ...] = (
     (_IMAGE | _PLANES, by_planes),
+    (_IMAGE | {"rows_at_once", "channels", "channel_words", "input_width", "pad_top"}, by_direct_rows),
     (frozenset({"windows", "depth", "output_channels", "output_width"}), by_window_pixels),
     (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, by_pixels),

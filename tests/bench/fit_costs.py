@@ -22,6 +22,7 @@ from tests.bench.cost_networks import (
     CONVERTED_NETWORKS,
     DEPTHWISE_NETWORKS,
     POOLED_NETWORKS,
+    PRUNED_NETWORKS,
     network,
 )
 from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, kernels_of, load_graph, sample_all
@@ -49,6 +50,8 @@ others than the one of reference measure them here alone."""
 
 POOLED_RUNS = (PLAIN[0], PLAIN[1], OWN[0], OWN[5], OWN[6])
 ATTENTION_RUNS = (PLAIN[0], OWN[0], Variant(KernelFamily.AUTO, 1024), Variant(KernelFamily.AUTO, 256))
+
+PRUNED_RUNS = tuple(Variant(KernelFamily.AUTO, limit, rows) for limit, rows in ((None, None), (0, None), (None, 1)))
 
 CONVERTED_RUNS = (PLAIN[0], OWN[0])
 DEPTHWISE_RUNS = (
@@ -160,7 +163,11 @@ def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
     """What is measured on a chip: ways to build, and the networks that are built so."""
     many = [(REFERENCE_RUNS, range(NETWORKS)), (DENSE_RUNS, DENSE_NETWORKS)]
     some = [(OTHER_RUNS, range(OTHER_NETWORKS))]
-    kinds = [(ATTENTION_RUNS, ATTENTION_NETWORKS), (POOLED_RUNS, POOLED_NETWORKS)]
+    kinds = [
+        (ATTENTION_RUNS, ATTENTION_NETWORKS),
+        (POOLED_RUNS, POOLED_NETWORKS),
+        (PRUNED_RUNS, PRUNED_NETWORKS),
+    ]
     if target.name != REFERENCE:
         dense = [(DENSE_RUNS, DENSE_NETWORKS)] if transforms_weights(target) else []
         return [

@@ -15,7 +15,9 @@ from tests.e2e.graph_draw import Choices
 from tests.e2e.graph_ops import draw_model
 from tests.graphs import graph_of
 from tests.host_batch import run_on_host
-from tests.ops.test_ops import assert_same_bytes, draw_input, run_oracle
+from tests.ops.equal_bytes import assert_same_bytes
+from tests.ops.samples import draw_input
+from tests.ops.tflm_oracle import run_oracle
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import ThimbleError
 from thimble.compiler.ir.graph import Graph

@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.graphs import graph_of
 from tests.host_batch import run_on_host
-from tests.ops.test_ops import draw_input
+from tests.ops.samples import draw_input
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.types import DType, TensorType
 from thimble.compiler.ops.executor import Executor

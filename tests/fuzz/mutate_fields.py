@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 Rng = np.random.Generator
+T = TypeVar("T")
 
 INTEGERS = (0, 1, -1, 2, 3, 7, 16, 127, -128, 128, 255, 256, 32767, -32768, 65535, 65536, 1 << 20, 1 << 26, 1 << 30)
 LIMITS = ((1 << 31) - 1, -(1 << 31), (1 << 31) - 2, (1 << 63) - 1, -(1 << 63), 1 << 31, 1 << 32)
@@ -131,12 +132,16 @@ def _table_field(rng: Rng, table: Any) -> None:
     setattr(table, field, _value(rng, getattr(table, field)))
 
 
+def _one_changed(rng: Rng, items: list[T], change: Callable[[Rng, T], T]) -> list[T]:
+    """The list with one of its elements changed."""
+    at = int(rng.integers(len(items)))
+    items[at] = change(rng, items[at])
+    return items
+
+
 def _dimension(rng: Rng, model: Any) -> None:
     tensor = _tensor(rng, model)
-    shape = [int(d) for d in tensor.shape]
-    at = int(rng.integers(len(shape)))
-    shape[at] = _integer(rng, shape[at])
-    tensor.shape = shape
+    tensor.shape = _one_changed(rng, [int(d) for d in tensor.shape], _integer)
 
 
 def _all_dimensions(rng: Rng, model: Any) -> None:
@@ -177,10 +182,7 @@ def _element_types(rng: Rng, model: Any) -> None:
 
 def _scale(rng: Rng, model: Any) -> None:
     quantization = _quantized(rng, model)
-    scales = [float(s) for s in quantization.scale]
-    at = int(rng.integers(len(scales)))
-    scales[at] = _real(rng, scales[at])
-    quantization.scale = scales
+    quantization.scale = _one_changed(rng, [float(s) for s in quantization.scale], _real)
 
 
 def _scales(rng: Rng, model: Any) -> None:
@@ -193,10 +195,7 @@ def _scales(rng: Rng, model: Any) -> None:
 
 def _zero_point(rng: Rng, model: Any) -> None:
     quantization = _quantized(rng, model)
-    zeros = [int(z) for z in quantization.zeroPoint]
-    at = int(rng.integers(len(zeros)))
-    zeros[at] = _integer(rng, zeros[at])
-    quantization.zeroPoint = zeros
+    quantization.zeroPoint = _one_changed(rng, [int(z) for z in quantization.zeroPoint], _integer)
 
 
 def _quantization(rng: Rng, model: Any) -> None:

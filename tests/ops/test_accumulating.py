@@ -8,7 +8,7 @@ from time import process_time
 import numpy as np
 import pytest
 
-from tests.ops.test_ops import assert_same_bytes
+from tests.ops.equal_bytes import assert_same_bytes
 from tests.row_host import RowRun, run_rows_on_host
 from thimble.compiler.ir.graph import Site, Value, constant
 from thimble.compiler.ir.operator import Operator, Rounding, RowForm

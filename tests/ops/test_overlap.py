@@ -16,8 +16,9 @@ from tests.forced_overlap import element_bytes, over_first_operand, over_last_op
 from tests.graphs import graph_of
 from tests.host_batch import run_on_host
 from tests.ops.case import OpCase
+from tests.ops.equal_bytes import assert_same_bytes
+from tests.ops.samples import draw_samples
 from tests.ops.table import CASES
-from tests.ops.test_ops import assert_same_bytes, draw_samples
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding

@@ -14,7 +14,7 @@ from tests.host_batch import run_on_host
 from tests.kernels.draws import narrower
 from tests.ops import cases_convolution, cases_movement, cases_reduction
 from tests.ops.draws import activation_code, scale, zero_point
-from tests.ops.test_ops import draw_input
+from tests.ops.samples import draw_input
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph, Role

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ops.equal_bytes import assert_same_bytes
 from tests.ops.table import CASES
-from tests.ops.test_ops import assert_same_bytes
 from tests.ops.test_rows import ROW_FORMS, nodes_of, operands
 from tests.row_host import RowRun, run_rows_on_host
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.ops.case import OpCase
+from tests.ops.samples import draw_samples
 from tests.ops.table import CASES
-from tests.ops.test_ops import draw_samples
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph, Node, Role, Site
 from thimble.compiler.ir.operator import Rounding, RowForm, Span

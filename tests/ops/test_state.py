@@ -10,7 +10,7 @@ import pytest
 
 from tests.ops import cases_sequence
 from tests.ops.case import OpCase
-from tests.ops.test_ops import draw_input
+from tests.ops.samples import draw_input
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.errors import MalformedModel, UnsupportedOp

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.ops.test_ops import run_oracle
+from tests.ops.tflm_oracle import run_oracle
 from tests.quantize.networks import FloatNetwork, many_operators, samples, small_classifier
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.ops.case import OpCase
+from tests.ops.samples import draw_samples
 from tests.ops.table import CASES
-from tests.ops.test_ops import draw_samples, run_oracle
+from tests.ops.tflm_oracle import run_oracle
 from tests.quantize.networks import FloatNetwork
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
