@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from tests.bench.cost_samples import Sample, Samples, Variant, load_graph, sample_all
+from tests.bench.fit_costs import MEASURED
 from tests.bench.models import BOARD, MLPERF_TINY, model_file
 from tests.bench.page import PageTable
 from tests.models.catalogue import MODELS
@@ -29,7 +30,7 @@ HEAD = """| network | kernels | layers | median error | 90th percentile | whole 
 |---|---|---:|---:|---:|---:|
 """
 TABLE = PageTable(PAGE, "costs", HEAD)
-OTHER_HEAD = """| chip | network | layers | median error | 90th percentile | whole | by rows: median | 90th percentile | whole |
+OTHER_HEAD = """| chip | network | layers | median error | 90th percentile | whole | by rows: median | 90th | whole |
 |---|---|---:|---:|---:|---:|---:|---:|---:|
 """
 OTHER_TABLE = PageTable(PAGE, "costs of other chips", OTHER_HEAD)
@@ -41,7 +42,7 @@ VARIANTS = {
     "own, 2,048 bytes of scratch": Variant(KernelFamily.AUTO, 2048),
     "own, row by row": Variant(KernelFamily.AUTO, rows=1),
 }
-OTHER_CHIPS = ("stm32g0b1re", "stm32f207zg", "mps3-an547", "ibex")
+OTHER_CHIPS = MEASURED[1:]
 OTHER_VARIANTS = (VARIANTS["own"], VARIANTS["own, row by row"])
 
 
@@ -116,7 +117,9 @@ def write_chips(chips: Sequence[str]) -> None:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("names", nargs="*", metavar="NAME")
-    arguments.add_argument("--targets", nargs="+", default=[], choices=OTHER_CHIPS, metavar="TARGET")
+    arguments.add_argument(
+        "--targets", nargs="+", default=[], choices=OTHER_CHIPS, metavar="TARGET", help=", ".join(OTHER_CHIPS)
+    )
     given = arguments.parse_args()
     if given.targets:
         write_chips(given.targets)
