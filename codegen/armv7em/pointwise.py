@@ -25,6 +25,7 @@ from thimble.codegen.armv7em.sums import (
     SUMS,
     Arithmetic,
     join_channels,
+    multiply_single,
     next_pair,
     requantize,
     start_sums,
@@ -34,8 +35,8 @@ from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 
-UNROLL = 6
-"""Steps of four products in one turn of the inner loop."""
+UNROLL, SINGLES_UNROLL = 6, 4
+"""Steps of four products in one turn of the inner loop; fewer where code for single pixels shares the cache."""
 
 ROWS_BYTES = 20 << 10
 """Most scratch for widened pixels and one pair's weights."""
@@ -49,6 +50,13 @@ MIN_PIXELS = 4
 SINGLE_TURN_CYCLES, OWN_CODE_CYCLES = 20, 150_000
 """What a function for one shape saves for four pixels and two channels where its inner loop is a single turn, and what
 it has to save in an inference to be worth its 700 bytes and 1.4 KB of C around it, which other layers may not need."""
+
+MAX_SINGLES, SINGLES_CYCLES = 2, 10_000
+"""So many pixels behind the last four are made one by one where that saves at least so many cycles of an inference, by
+a function of 250 bytes more."""
+
+GROUP_STEP_CYCLES, SINGLE_STEP_CYCLES = 33, 14
+"""A step of four pixels, and of one."""
 
 MAX_REPEATED_SHARE = 3
 """Rows of which more than a third of the pixels would be made twice become columns."""
@@ -64,20 +72,27 @@ _FAST = ("words", "weights_end", "entry", "skipped_bytes", "output", "last_outpu
 _NAMES = (
     *_JOB,
     *("channel", "pairs_done", "words", "weights_end", "entry", "skipped_bytes", "output", "last_output", "next_row"),
+    *("single", "singles_end"),
     *CONSTANTS,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PointwiseForm:
-    """What one function is generated for: nothing but how sums are made."""
+    """What one function is generated for: how sums are made, and whether pixels behind the last four are `singles`."""
 
     arithmetic: Arithmetic
+    singles: bool
+
+    @property
+    def unroll(self) -> int:
+        """Steps in a turn of the inner loop."""
+        return SINGLES_UNROLL if self.singles else UNROLL
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        return f"pointwise_{self.arithmetic.name}"
+        return f"pointwise_{self.arithmetic.name}{'_singles' * self.singles}"
 
 
 def pointwise_listing(form: PointwiseForm, has_fpu: bool) -> Listing:
@@ -99,13 +114,13 @@ def pointwise_listing(form: PointwiseForm, has_fpu: bool) -> Listing:
     a.op("subs", "r0", "r0", "r2")
     start_sums(a, frame)
     a.op("bx", "r3")
-    multiply_turns(a, frame, form.arithmetic, UNROLL, {step: f"step_{step}" for step in range(UNROLL)})
+    multiply_turns(a, frame, form.arithmetic, form.unroll, {step: f"step_{step}" for step in range(form.unroll)})
     requantize(a, frame, form.arithmetic)
     join_channels(a, frame, form.arithmetic)
-    _write(a, frame)
+    _write(a, frame, form)
     next_pair(a, frame, "pair")
     a.label("entries")
-    for step in range(UNROLL):
+    for step in range(form.unroll):
         a.op(".hword", f"{a.local(f'step_{step}')} - {a.local('turn')} + 1")
     return a
 
@@ -139,7 +154,7 @@ def _start_row(a: Listing, frame: Frame) -> None:
     frame.store(a, "r4", "last_output")
 
 
-def _write(a: Listing, frame: Frame) -> None:
+def _write(a: Listing, frame: Frame, form: PointwiseForm) -> None:
     """Four pixels, and on to the next four, some of which may be those before at the end of a row; the next row."""
     frame.load(a, "r2", "output")
     frame.load(a, "r3", "last_output")
@@ -153,11 +168,73 @@ def _write(a: Listing, frame: Frame) -> None:
     a.op("sub", "r4", "r2", "r4", "lsl #2")
     frame.store(a, "r3", "output")
     a.op("cmp", "r4", "r3")
-    a.branch("bne", "group", note="the last four pixels overlap the ones before")
+    if form.singles:
+        a.branch("beq", "row_end")
+        _singles(a, frame, form)
+        a.label("row_end")
+    else:
+        a.branch("bne", "group", note="the last four pixels overlap the ones before")
     frame.load(a, "r2", "next_row")
     frame.load(a, "r3", "outputs_end")
     a.op("cmp", "r2", "r3")
     a.branch("bne", "row")
+
+
+def _singles(a: Listing, frame: Frame, form: PointwiseForm) -> None:
+    """One or two pixels, the last ones of four that are laid out as a group; r3 is the group's first output, r4 that
+    of the group before."""
+    frame.load(a, "r5", "channels")
+    a.op("subs", "r4", "r3", "r4", note="outputs that are left")
+    a.op("cmp", "r4", "r5", "lsl #1")
+    a.branch("bhi", "group", note="three: the last four pixels overlap the ones before")
+    a.op("add", "r2", "r3", "r5", "lsl #2")
+    frame.store(a, "r2", "singles_end")
+    a.op("sub", "r2", "r2", "r4")
+    a.op("adds", "r0", "#12", note="the last of four pixels")
+    a.op("cmp", "r4", "r5")
+    a.op("it", "ne")
+    a.op("subne", "r0", "r0", "#4", note="or the one before")
+    a.label("single", "1 pixel, 2 channels")
+    frame.store(a, "r2", "output")
+    frame.store(a, "r0", "single")
+    frame.load(a, "r1", "staged")
+    frame.load(a, "r8", "weights_end")
+    a.op("adds", "r1", "#4")
+    start_sums(a, frame, copies=False)
+    _multiply_single_pixel(a, form)
+    requantize(a, frame, form.arithmetic, pixels=1)
+    join_channels(a, frame, form.arithmetic, pixels=1)
+    frame.load(a, "r2", "output")
+    frame.load(a, "r3", "channels")
+    frame.load(a, "r4", "singles_end")
+    a.op("strh.w", SUMS[0], "[r2]")
+    a.op("add", "r2", "r2", "r3")
+    a.op("cmp", "r2", "r4")
+    a.branch("beq", "singles_made")
+    frame.load(a, "r0", "single")
+    a.op("adds", "r0", "#4")
+    a.branch("b", "single")
+    a.label("singles_made")
+    a.op("subs", "r0", "#12")
+
+
+def _multiply_single_pixel(a: Listing, form: PointwiseForm) -> None:
+    """All steps of the pixel whose words lie 32 bytes apart from r0 on, two a turn; r8 is the end of the weights."""
+    a.op("sub", "r2", "r8", "r1", note="8 bytes a step")
+    a.op("lsls", "r2", "r2", "#29")
+    a.branch("bcc", "single_turn")
+    a.op("subs", "r0", "#32", note="an odd number of steps begins in the middle of a turn")
+    a.op("subs", "r1", "#8")
+    a.branch("b", "odd_step")
+    a.op(".balign", 4)
+    a.label("single_turn", "27 cycles, 16 products")
+    multiply_single(a, form.arithmetic, 0, 0, 16)
+    a.label("odd_step")
+    multiply_single(a, form.arithmetic, 1, 32, 48)
+    a.op("adds", "r0", "#64")
+    a.op("adds", "r1", "#16")
+    a.op("cmp", "r1", "r8")
+    a.branch("bne", "single_turn")
 
 
 @lru_cache(maxsize=64)
@@ -202,17 +279,27 @@ def pointwise_call(
     words = np.concatenate([table, np.zeros((spare - 8 * steps - arithmetic.pair_bytes) // 4, np.int32)])
     kept = ("input_height", "input_channels", "stride_height", "stride_width", "output_height", "output_width")
     limits = ("output_channels", "output_min", "output_max")
+    form = PointwiseForm(arithmetic, _saved_by_singles(sizes, pixels, len(layer.weights)) >= SINGLES_CYCLES)
     params = (
         *((name, sizes[name]) for name in (*kept, *limits)),
         ("pixels_at_once", pixels),
         ("rows_at_once", at_once),
         ("flat", sizes["flat"]),
-        ("skipped_steps", -steps % UNROLL),
+        ("skipped_steps", -steps % form.unroll),
     )
-    source = pointwise_source(PointwiseForm(arithmetic), has_fpu)
-    kernel = f"conv_2d_rows_dsp_{PointwiseForm(arithmetic).name}"
+    source = pointwise_source(form, has_fpu)
+    kernel = f"conv_2d_rows_dsp_{form.name}"
     layout = PairsLayout(arithmetic, len(layer.weights), 2 * steps, "({sizes}input_channels + 3) / 4 * 2")
     return KernelCall(kernel, params, call_arguments(words, scratch, layout), source)
+
+
+def _saved_by_singles(sizes: Sizes, pixels: int, channels: int) -> int:
+    """Cycles of an inference that it saves to make one or two pixels behind the last four alone."""
+    full, rest = divmod(sizes["output_width"], pixels)
+    singles = [n % 4 for n in (*(pixels,) * full, rest) if 0 < n % 4 <= MAX_SINGLES]
+    steps = -(-sizes["input_channels"] // 4)
+    saved = len(singles) * GROUP_STEP_CYCLES * steps - sum(singles) * SINGLE_STEP_CYCLES * steps
+    return sizes["output_height"] * -(-channels // 2) * saved
 
 
 def _is_pointwise(sizes: Sizes) -> bool:

@@ -1,10 +1,10 @@
-"""What kernels of depthwise convolutions have to do: along planes, straight from pixels, by a table of places."""
+"""What depthwise kernels have to do: along planes, straight from rows or pixels, by a table of places."""
 
 from __future__ import annotations
 
 from math import ceil
 
-from thimble.compiler.plan.call_shape import CallShape, Work
+from thimble.compiler.plan.call_shape import FILLED, CallShape, Work
 from thimble.compiler.plan.matrix_work import PIXELS
 
 PLACES = "depthwise_conv_2d_scalar"
@@ -45,6 +45,33 @@ def by_planes(call: CallShape, rows: float) -> dict[str, float]:
         "runs": float(whole_rows * channels * ceil(n["output_width"] / PIXELS) * max(n["packed_height"] / 3, 1)),
         "rows": float(whole_rows * channels),
     }
+
+
+def by_direct_rows(call: CallShape, rows: float) -> dict[str, float]:
+    """Depthwise convolutions straight from rows: a channel of some rows at a time; those at borders are begun anew."""
+    n = call.numbers
+    channels, portions = n["channels"], float(ceil(rows / n["rows_at_once"]))
+    if rows > 1:
+        below = (n["output_height"] - 1) * n["stride_height"] - n["pad_top"] + n["kernel_height"] > n["input_height"]
+        portions += min(rows / n["output_height"], 1.0) * ((n["pad_top"] > 0) + below)
+    outputs = rows * channels * n["output_width"]
+    return {
+        "outputs": float(outputs),
+        "loads": float(rows * channels * n["kernel_height"] * n["input_width"]),
+        "weights": portions * call.table_bytes,
+        "portions": portions,
+        "starts": portions * channels,
+        "runs": float(rows * channels),
+        "ties": float(outputs * (n["total_shift"] < 0)),
+    }
+
+
+def by_filled_planes(call: CallShape) -> dict[str, float]:
+    """The same from planes of the whole image, which a convolution before it laid out, for some groups of channels."""
+    n = call.numbers
+    portions = ceil(n["channels"] / (PIXELS * n[FILLED]))
+    nothing = dict.fromkeys(("laid_rows", "laid_out", "inputs"), 0.0)
+    return by_planes(call, n["output_height"]) | nothing | {"portions": float(portions)}
 
 
 def by_pixels(call: CallShape, rows: float) -> dict[str, float]:

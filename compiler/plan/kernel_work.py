@@ -13,11 +13,19 @@ from math import ceil
 
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Rounding
-from thimble.compiler.plan.call_shape import CallShape, NodeSize, Work
-from thimble.compiler.plan.depthwise_work import PLACES, by_pixels, by_places, by_planes
+from thimble.compiler.plan.call_shape import FILLED, CallShape, NodeSize, Work
+from thimble.compiler.plan.depthwise_work import (
+    PLACES,
+    by_direct_rows,
+    by_filled_planes,
+    by_pixels,
+    by_places,
+    by_planes,
+)
 from thimble.compiler.plan.matrix_work import (
     WEIGHT_WORD,
     by_columns,
+    by_filling,
     by_matrices,
     by_rows,
     by_side_by_side,
@@ -71,7 +79,8 @@ class NodeWork:
     def calls(self, rows: float | None) -> tuple[tuple[str, Work], ...]:
         """Kernel and work of each kernel call: of the whole node, or of one call of its function on some rows."""
         shapes, count = (self.whole, self.size.steps) if rows is None else (self.by_rows, rows)
-        return tuple((shape.kernel, _work(shape, self.size, count)) for shape in shapes)
+        calls = [part for shape in shapes for part in shape.parts or (shape,)]
+        return tuple((part.kernel, _work(part, self.size, count)) for part in calls)
 
 
 def _work(call: CallShape, node: NodeSize, rows: float) -> Work:
@@ -112,6 +121,8 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
     n, vectors = call.numbers, by_vectors(call, plain, rows)
     if vectors is not None:
         return vectors
+    if FILLED in n:
+        return by_filled_planes(call) if "packed_height" in n else by_filling(call)
     for needed, count in _PORTIONED:
         if n.keys() >= needed:
             return count(call, rows)
@@ -138,6 +149,7 @@ _CHANNELS = frozenset({"input_channels", "output_channels", "input_width", "pad_
 _PLANES = frozenset({"rows_at_once", "channels", "row_words", "packed_height", "packed_width", "stride_height"})
 _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, float]]], ...] = (
     (_IMAGE | _PLANES, by_planes),
+    (_IMAGE | {"rows_at_once", "channels", "channel_words", "input_width", "pad_top"}, by_direct_rows),
     (frozenset({"windows", "depth", "output_channels", "output_width"}), by_window_pixels),
     (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, by_pixels),

@@ -13,6 +13,9 @@ PIXELS = 4
 WEIGHT_WORD = 4
 """Weights of a word: depths are made multiples of it."""
 
+SINGLES, MAX_ALONE = "_singles", 2
+"""How the names of compact pointwise kernels end that make so many pixels alone."""
+
 ALONE = 0.4
 """Of the time of four pixels what one takes that is made alone."""
 
@@ -46,6 +49,13 @@ def by_rows(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def by_filling(call: CallShape) -> dict[str, float]:
+    """A pointwise convolution of a whole image that goes to the planes of a depthwise one."""
+    n, rows = call.numbers, call.numbers["output_height"]
+    outputs = rows * n["output_width"] * n["output_channels"]
+    return by_rows(call, rows) | {"outputs": float(outputs), "rows": float(rows)}
+
+
 def _groups(pixels: int, most_alone: int) -> float:
     """Groups of four pixels; up to so many that are left over are made alone, in less than half the time of a group."""
     whole, left = divmod(pixels, PIXELS)
@@ -59,10 +69,12 @@ def by_side_by_side(call: CallShape, rows: float) -> dict[str, float]:
     depth = ceil(n["input_channels"] / WEIGHT_WORD) * WEIGHT_WORD
     full, rest = divmod(n["output_width"], n["pixels_at_once"])
     portions = ceil(rows / min(n["rows_at_once"], max(rows, 1))) * (full + (rest > 0))
-    groups = rows * (full * ceil(n["pixels_at_once"] / PIXELS) + ceil(rest / PIXELS))
+    laid_out = rows * (full * ceil(n["pixels_at_once"] / PIXELS) + ceil(rest / PIXELS))
+    alone = MAX_ALONE if call.kernel.endswith(SINGLES) else 0
+    groups = rows * (full * _groups(n["pixels_at_once"], alone) + _groups(rest, alone))
     return {
         "macs": groups * PIXELS * 2.0 * pairs * depth,
-        "laid_out": groups * PIXELS * depth,
+        "laid_out": laid_out * PIXELS * depth,
         "weights": float(portions * call.table_bytes),
         "portions": float(portions),
         "starts": float(portions * pairs),

@@ -174,6 +174,38 @@ def _kernel(rng: Rng) -> tuple[int, int]:
     return int(rng.integers(1, 8)), int(rng.integers(1, 8))
 
 
+def conv_2d_depthwise(rng: Rng) -> bytes:
+    """A pointwise convolution, mostly of rows that fill groups of pixels, and a depthwise one that reads it."""
+    m = ModelBuilder()
+    kernel_h, kernel_w = _kernel(rng)
+    depth, channels = (int(rng.choice([1, 2, 3, 4, 8, 16, int(rng.integers(1, 40))])) for _ in range(2))
+    stride, batch = int(rng.integers(1, 3)), int(rng.choice([1, 1, 2]))
+    height, width = _size(rng, kernel_h, 16), _size(rng, kernel_w, 20)
+    width = -(-width // 4) * 4 if rng.random() < 0.5 else width
+    height, width = (-(-height // 2) * 2, -(-width // 2) * 2) if rng.random() < 0.8 else (height, width)
+    x = m.tensor((batch, height, width, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, 1, 1, depth), axis=0)
+    b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
+    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, depth)
+    y = m.tensor((batch, height, width, channels), np.int8, y_scale, zero_point(rng))
+    m.op(
+        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=1, strideW=1, padding=0, dilationHFactor=1,
+        dilationWFactor=1, fusedActivationFunction=activation_code(rng),
+    )  # fmt: skip
+    padding, out_size = same_or_valid(rng)
+    w, w_scales = weights(m, rng, (1, kernel_h, kernel_w, channels), axis=3)
+    b = bias_for(m, rng, m.scale_of(y) * w_scales, channels)
+    z_scale = _scaled_output(rng, m.scale_of(y), w_scales, kernel_h * kernel_w)
+    shape = (batch, out_size(height, kernel_h, stride, 1), out_size(width, kernel_w, stride, 1), channels)
+    z = m.tensor(shape, np.int8, z_scale, zero_point(rng))
+    m.op(
+        "DEPTHWISE_CONV_2D", [y, w, b], [z], "DepthwiseConv2DOptions", strideH=stride, strideW=stride,
+        padding=padding, depthMultiplier=1, fusedActivationFunction=activation_code(rng),
+    )  # fmt: skip
+    m.interface([x], [z])
+    return m.build()
+
+
 def fully_connected(rng: Rng) -> bytes:
     """Matrix product of a few rows, with weights of one scale or one for each output."""
     depth = int(rng.choice([int(rng.integers(1, 40)), 4 * int(rng.integers(1, 60))]))
@@ -342,6 +374,7 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "batch_matmul": batch_matmul,
     "conv_2d": conv_2d,
     "conv_2d_add": conv_2d_add,
+    "conv_2d_depthwise": conv_2d_depthwise,
     "first_conv_2d": first_conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,

@@ -149,7 +149,8 @@ def test_parts_lie_off_their_input_where_their_kernels_must(parts: int, monkeypa
         return found[-1]
 
     monkeypatch.setattr(KernelFit, "_leaning", leaning)
-    graph, options = chain(32, 24, (2, 2, 1, 1)), PlanOptions(objective=Objective.SRAM, input_by_rows=True, effort=0)
+    graph = chain(32, 24, (2, 2, 1, 1), kernel=2)
+    options = PlanOptions(objective=Objective.SRAM, input_by_rows=True, effort=0)
     search = Search(graph, Rounding.TFLM, options, None, by_node=True)
     layers = (Run(node, node + 1, LAYER) for node in range(5, len(search.graph.nodes)))
     runs = (Run(0, 5, Recipe(1, column_parts=parts)), *layers)

@@ -48,13 +48,13 @@ def weights(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).integers(-127, 128, shape)
 
 
-def chain(size: int = 16, channels: int = 8, strides: tuple[int, ...] = (1, 2, 1)) -> Graph:
-    """Depthwise and pointwise convolutions in turn, as in MobileNet."""
+def chain(size: int = 16, channels: int = 8, strides: tuple[int, ...] = (1, 2, 1), kernel: int = 3) -> Graph:
+    """Depthwise and pointwise convolutions in turn, as in MobileNet; `kernel` is the size of the depthwise ones."""
     n = Network()
     x = n.input((1, size, size, 2))
     x = n.conv(x, weights(channels, 3, 3, 2), padding=Padding.SAME)
     for stride in strides:
-        x = n.conv(x, weights(1, 3, 3, channels), padding=Padding.SAME, depthwise=True, stride=stride)
+        x = n.conv(x, weights(1, kernel, kernel, channels), padding=Padding.SAME, depthwise=True, stride=stride)
         x = n.conv(x, weights(channels, 1, 1, channels))
     return n.graph(n.node(Mean((1, 2), False), x))
 
