@@ -30,7 +30,8 @@ HEAD = """| network | kernels | layers | median error | 90th percentile | whole 
 |---|---|---:|---:|---:|---:|
 """
 TABLE = PageTable(PAGE, "costs", HEAD)
-OTHER_HEAD = """| chip | network | layers | median error | 90th percentile | whole | by rows: median | 90th | whole |
+OTHER_HEAD = """\
+| chip | network | layers | median error | 90th percentile | whole | by rows: median | 90th percentile | whole |
 |---|---|---:|---:|---:|---:|---:|---:|---:|
 """
 OTHER_TABLE = PageTable(PAGE, "costs of other chips", OTHER_HEAD)
