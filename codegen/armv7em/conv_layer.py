@@ -45,14 +45,14 @@ def conv_layer(site: Site, call: KernelCall, core: Core, limit_bytes: int) -> Co
     sizes = sizes_of(call)
     if layer is None or sizes["group_channels"] != sizes["input_channels"] or len(layer.weights) < 2:
         return None
-    found = _fuse_pixels(layer)
+    found = fuse_pixels(layer)
     if found is None:
         return None
     arithmetic, constants = found
     return ConvLayer(site, layer, sizes, arithmetic, constants, core, limit_bytes)
 
 
-def _fuse_pixels(layer: PlainLayer) -> tuple[Arithmetic, Requantization | SharedShift] | None:
+def fuse_pixels(layer: PlainLayer) -> tuple[Arithmetic, Requantization | SharedShift] | None:
     """What fuse_sums says, with one last shift for all channels where that gives the same bytes."""
     found = fuse_sums(layer)
     shared = share_shift(layer) if found is not None and found[0].folded else None

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from thimble.codegen.armv7em.assembly import MAX_MOVE, Frame, Listing, registers
-from thimble.codegen.armv7em.depthwise_fill import JOB, LANES, NAMES, WORD_BYTES, fill_function
+from thimble.codegen.armv7em.depthwise_fill import FILLED_JOB, JOB, LANES, NAMES, WORD_BYTES, fill_function
 from thimble.codegen.armv7em.depthwise_form import (
     MAX_OFFSET,
     MAX_SHORT_OFFSET,
@@ -47,8 +47,9 @@ class _Writer:
         a = self._a
         a.op("push", registers(["r4-r11", "lr"]))
         a.op("sub", "sp", "sp", f"#{self._frame.bytes}")
-        for at in range(0, len(JOB), 8):
-            names = JOB[at : at + 8]
+        job = FILLED_JOB if self._form.filled else JOB
+        for at in range(0, len(job), 8):
+            names = job[at : at + 8]
             a.op("ldm", "r0!", registers([f"r{i}" for i in range(1, len(names) + 1)]), note="the job's fields")
             for register, name in enumerate(names, start=1):
                 self._frame.store(a, f"r{register}", name)
@@ -66,6 +67,10 @@ class _Writer:
         """Fill the planes of the next four channels; of the last ones behind whole fours, the last lanes count."""
         a, frame = self._a, self._frame
         a.label("quad", "four channels")
+        if self._form.filled:
+            frame.load(a, "r3", "planes")
+            frame.store(a, "r3", "x")
+            return
         frame.load(a, "r1", "channel")
         frame.load(a, "r2", "channels")
         frame.load(a, "r3", "planes")
@@ -369,10 +374,28 @@ class _Writer:
         a.op("adds", "r1", f"#{WORD_BYTES}")
         frame.store(a, "r0", "x")
         frame.store(a, "r2", "channel")
-        a.op("cmp", "r0", "r1")
-        a.branch("bne", "channel")
-        frame.load(a, "r3", "channels")
-        a.op("cmp", "r2", "r3")
-        a.branch("bne", "quad")
+        if form.filled:
+            self._next_filled()
+        else:
+            a.op("cmp", "r0", "r1")
+            a.branch("bne", "channel")
+            frame.load(a, "r3", "channels")
+            a.op("cmp", "r2", "r3")
+            a.branch("bne", "quad")
         a.op("add", "sp", "sp", f"#{frame.bytes}")
         a.op("pop", registers(["r4-r11", "pc"]))
+
+    def _next_filled(self) -> None:
+        """The next channel, r2, whose lane is r0, before the end of the planes, r1, or that of the next planes."""
+        a, frame = self._a, self._frame
+        frame.load(a, "r3", "channels")
+        a.op("cmp", "r2", "r3")
+        a.branch("beq", "end")
+        a.op("cmp", "r0", "r1")
+        a.branch("bne", "channel")
+        frame.load(a, "r2", "quad_bytes")
+        a.op("subs", "r1", f"#{WORD_BYTES}")
+        a.op("add", "r1", "r1", "r2")
+        frame.store(a, "r1", "planes")
+        a.branch("b", "quad")
+        a.label("end")

@@ -23,16 +23,19 @@ FOUR = 4
 
 JOB = (
     "planes", "packed", "outputs", "outputs_end", "channels", "ceiling", "offset", "common_addend",
-    "weights", "inputs", "inputs_end", "to", "pixel_bytes", "border", "leads", "fours_bytes", "twos", "ones",
-    "next_bytes",
+    "weights", "quad_bytes", "inputs", "inputs_end", "to", "pixel_bytes", "border", "leads", "fours_bytes", "twos",
+    "ones", "next_bytes",
 )  # fmt: skip
 """The fields of thimble_planes_job, words all."""
+
+FILLED_JOB = JOB[: JOB.index("quad_bytes") + 1]
+"""Those that are read where the planes are there."""
 
 NAMES = (
     "bias", "multiplier", "addend", "shift", "output", "row_end", "rows_end", "next_row", "outputs_end", "weights",
     "weights_end", "row_weights", "data_end", "channel", "x", "outputs", "fours_bytes", "pixel_bytes", "from",
     "next_bytes", "border", "ceiling", "offset", "common_addend", "planes", "packed", "channels", "inputs",
-    "inputs_end", "to", "leads", "twos", "ones", "back",
+    "inputs_end", "to", "leads", "twos", "ones", "back", "quad_bytes",
 )  # fmt: skip
 """What a depthwise function and this one keep outside of core registers, the most used first: FPU registers have room
 for so many."""

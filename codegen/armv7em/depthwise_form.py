@@ -72,7 +72,8 @@ class DepthwiseForm:
     2**scale_bits, and `rounds_ties` is possible. With `no_addend` they are too, and sums begin with all that is to be
     added (shared_shift.py). `clamps`: the output limits lie inside those of int8. `joined`: the rows of the output lie
     one behind the other. `fill`: what rows of the planes are made of, where that is compiled in. Of whole images rows
-    may be columns (`is_turned`), whose pixels lie `across` pixels apart.
+    may be columns (`is_turned`), whose pixels lie `across` pixels apart. Planes may be
+    `filled` before, those of each four channels (planes_matmul.py).
     """
 
     kernel_height: int
@@ -94,6 +95,7 @@ class DepthwiseForm:
     weight_bits: int = 8
     no_addend: bool = False
     across: int = 1
+    filled: bool = False
 
     @property
     def name(self) -> str:
@@ -104,7 +106,7 @@ class DepthwiseForm:
         channels += f"x{self.across}" if self.is_turned else ""
         sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
         flags = f"{'h' * self.no_addend}{'t' * self.rounds_ties}{'c' * self.clamps}"
-        flags += f"{'o' * self.one_row}{'j' * self.joined}"
+        flags += f"{'o' * self.one_row}{'j' * self.joined}{'p' * self.filled}"
         flags += f"_{self.fill.name}" if self.fill else ""
         narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
         return f"{sizes}_{shift}{flags}{narrow}"

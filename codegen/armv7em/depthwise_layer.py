@@ -88,7 +88,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     layer = plain_layer(site, call, channel_axis=3)
     sizes = sizes_of(call)
     dense = sizes["multiplier"] == 1 and sizes["dilation_height"] == sizes["dilation_width"] == 1
-    found = _scales(layer) if layer is not None and dense else None
+    found = depthwise_scales(layer) if layer is not None and dense else None
     if layer is None or found is None:
         return None
     if site.input(1).type.dtype.is_packed:
@@ -153,24 +153,13 @@ def _by_planes(
     weight_bits = site.input(1).type.dtype.bits
     # The addends of left shifts lack a term, which compact forms always add.
     compact = (core.compact or weight_bits < 8) and bool((layer.shifts < 0).all())
-    if not _is_taken(sizes) or (weight_bits < 8 and not compact):
+    if not is_taken_by_planes(sizes) or (weight_bits < 8 and not compact):
         return None
-    shared = share_shift(layer)
-    form = DepthwiseForm(
-        **_geometry(sizes, one_row),
-        channels=sizes["output_channels"],
-        total_shift=shared.shift if shared is not None else int(constants.shifts[0]) if equal_shifts else None,
-        scale_bits=MAX_SCALE_BITS if shared is not None else constants.uniform_bits,
-        rounds_ties=layer.rounds_ties,
-        clamps=layer.limits_inside,
-        has_fpu=core.has_fpu,
-        one_row=one_row,
-        compact=compact,
-        joined=whole and not one_row,
-        fill=None if compact else FillShape.of(sizes["pad_left"], sizes["input_width"]),
-        weight_bits=weight_bits,
-        no_addend=shared is not None,
+    fill = None if compact else FillShape.of(sizes["pad_left"], sizes["input_width"])
+    planned = plane_layer(
+        layer, sizes, constants, equal_shifts, core, one_row=one_row, compact=compact, joined=whole and not one_row
     )
+    form = replace(planned.form, fill=fill, weight_bits=weight_bits)
     if one_image and not one_row and not compact and not core.variant.at_once:
         form, sizes = _turn_if_faster(form, sizes, min(PLANE_BYTES, limit_bytes))
     all_rows = 1 if one_row else sizes["output_height"] if form.is_turned else site.output().type.rows
@@ -186,13 +175,52 @@ def _by_planes(
         return None
     if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) + form.unpacked_bytes > limit_bytes:
         return None
-    packed = _packed(layer, form, shared or constants)
-    params = _plane_params(layer, sizes, form, row_words, rows, packed.shape[1])
+    packed = packed_channels(layer, form, planned.constants)
+    params = plane_params(layer, sizes, form, row_words, rows, packed.shape[1])
     table, scratch = Table("packed", packed), Scratch(planes.bytes(rows) + form.unpacked_bytes, "uint32_t")
     arguments = row_arguments(table, scratch)
     ahead = rows * form.output_width * form.channels  # channels behind the first four are read when rows are written
     name, source = f"depthwise_conv_2d_dsp_{form.name}", depthwise_source(form)
     return KernelCall(name, params, arguments, source, overlaps=whole, ahead_bytes=ahead if whole else 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaneLayer:
+    """The form of a layer that is made along planes, and the constants of its channels."""
+
+    form: DepthwiseForm
+    constants: Requantization | SharedShift
+
+
+def plane_layer(
+    layer: PlainLayer,
+    sizes: Sizes,
+    constants: Requantization,
+    equal_shifts: bool,
+    core: Core,
+    *,
+    one_row: bool = False,
+    compact: bool = False,
+    joined: bool = True,
+) -> PlaneLayer:
+    """The form of a layer with weights of 8 bits, without what fills the planes."""
+    shared = share_shift(layer)
+    geometry: dict[str, Any] = _geometry(sizes, one_row)
+    form = DepthwiseForm(
+        **geometry,
+        channels=sizes["output_channels"],
+        total_shift=shared.shift if shared is not None else int(constants.shifts[0]) if equal_shifts else None,
+        scale_bits=MAX_SCALE_BITS if shared is not None else constants.uniform_bits,
+        rounds_ties=layer.rounds_ties,
+        clamps=layer.limits_inside,
+        has_fpu=core.has_fpu,
+        one_row=one_row,
+        compact=compact,
+        joined=joined,
+        fill=None,
+        no_addend=shared is not None,
+    )
+    return PlaneLayer(form, shared or constants)
 
 
 def _geometry(sizes: Sizes, one_row: bool) -> dict[str, int]:
@@ -221,7 +249,7 @@ def _turn_if_faster(form: DepthwiseForm, sizes: Sizes, most_bytes: int) -> tuple
     planes, rows = Planes.of(turned, turned_sizes), turned_sizes["output_height"]
     held = planes.height(rows) <= MAX_PLANE_ROWS and rows <= MAX_ROWS and planes.bytes(rows) <= most_bytes
     near = turned.step_bytes <= MAX_CHANNELS and turned.output_width * turned.step_bytes <= MAX_ROW_BYTES
-    if sizes["output_width"] == 1 or not (held and near and _is_taken(turned_sizes)):
+    if sizes["output_width"] == 1 or not (held and near and is_taken_by_planes(turned_sizes)):
         return form, sizes
     is_faster = _channel_cycles(turned, turned_sizes) < _channel_cycles(form, sizes)
     return (turned, turned_sizes) if is_faster else (form, sizes)
@@ -233,7 +261,7 @@ def _channel_cycles(form: DepthwiseForm, sizes: Sizes) -> float:
     return sizes["output_height"] * row_cycles(form) + sizes["input_height"] * filled / LANES
 
 
-def _plane_params(
+def plane_params(
     layer: PlainLayer, sizes: Sizes, form: DepthwiseForm, row_words: int, rows: int, channel_words: int
 ) -> tuple[tuple[str, int], ...]:
     """The fields of thimble_planes_dsp_params."""
@@ -326,7 +354,7 @@ def _packed_kernel(sizes: Sizes, one_row: bool) -> tuple[int, int]:
     return sizes["kernel_height"], sizes["kernel_width"]
 
 
-def _is_taken(sizes: Sizes) -> bool:
+def is_taken_by_planes(sizes: Sizes) -> bool:
     return (
         (sizes["kernel_width"] <= MAX_KERNEL_WIDTH or sizes["kernel_height"] == 1)
         and sizes["kernel_width"] <= MAX_ROW_KERNEL
@@ -335,7 +363,7 @@ def _is_taken(sizes: Sizes) -> bool:
     )
 
 
-def _scales(layer: PlainLayer) -> tuple[Requantization, bool] | None:
+def depthwise_scales(layer: PlainLayer) -> tuple[Requantization, bool] | None:
     """The constants, and whether all channels share the last shift; None where nothing can be proved."""
     plain = plain_requantization(layer)
     equal = None if layer.rounds_ties else plain.with_equal_shifts(COMMON_SHIFT)
@@ -361,7 +389,7 @@ def _common_addend(layer: PlainLayer, form: DepthwiseForm) -> int:
     return halves << (form.total_shift - 1) if form.total_shift is not None else halves
 
 
-def _packed(layer: PlainLayer, form: DepthwiseForm, constants: Requantization | SharedShift) -> Array:
+def packed_channels(layer: PlainLayer, form: DepthwiseForm, constants: Requantization | SharedShift) -> Array:
     """(channels, words) int32: weights, then those of bias, multiplier, addend and shift that the form has."""
     if isinstance(constants, SharedShift):
         bits = special = np.full(form.channels, form.scale_bits, np.int64)

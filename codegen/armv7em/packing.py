@@ -66,12 +66,17 @@ def channel_pairs(channels: int) -> Array:
     return np.minimum(np.arange(0, channels, 2)[:, None] + [0, 1], [channels - 2, channels - 1])
 
 
-def pair_words(weights: Array, start: Array, constants: Requantization | SharedShift, folded: bool) -> Array:
+def pair_words(
+    weights: Array, start: Array, constants: Requantization | SharedShift, folded: bool, doubles_last: bool = False
+) -> Array:
     """(ceil(channels / 2), n + depth / 2) int32: bias (2), words of four weights (depth / 4, 2), constants (2, 3).
 
-    With a shared shift the constants are the multipliers alone.
+    With a shared shift the constants are the multipliers alone. Where it `doubles_last`, the last pair of an odd number
+    of channels is the last one twice.
     """
     order = channel_pairs(len(weights))
+    if doubles_last and len(weights) % 2:
+        order[-1] = len(weights) - 1
     start, words = weight_words(weights, start, folded)
     if isinstance(constants, SharedShift):
         start = start + constants.starts

@@ -7,6 +7,7 @@ copied to scratch once for all pixels of some output rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -184,12 +185,7 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, name: str) -> Listing
     if form.turns > 1 and form.kernel_height > 1:
         add_constant(a, "r2", "r0", form.steps * 8)
         frame.store(a, "r2", "segment_end")
-    start_sums(a, frame, copies=not form.is_single_turn)
-    a.op(".balign", 4)
-    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
-    for step in range(form.unroll):
-        _step(a, form, step)
-    _end_turn(a, frame, form)
+    group_of_sums(a, frame, form)
     requantize(a, frame, form.arithmetic)
     join_channels(a, frame, form.arithmetic)
     _next(a, frame, form)
@@ -216,6 +212,17 @@ def stage_weights(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
     frame.load(a, "r0", "rows")
 
 
+def group_of_sums(a: Listing, frame: Frame, form: RowMatmulForm, pixels_at: Sequence[int] = ()) -> None:
+    """The sums of two channels and four pixels, which lie `pixels_at` if not one behind the other; r0 and r1 are at the
+    pixels and the weights, and behind them then."""
+    start_sums(a, frame, copies=not form.is_single_turn)
+    a.op(".balign", 4)
+    a.label("turn", f"{form.unroll * form.arithmetic.step_cycles + 5} cycles, {form.unroll * 32} products")
+    for step in range(form.unroll):
+        _step(a, form, step, pixels_at or range(0, 4 * form.column_bytes, form.column_bytes))
+    _end_turn(a, frame, form)
+
+
 def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     """r0 is the first widened row of the output row, r2 where the output row's pointer is."""
     a.op("ldr", "r3", "[r2], #4", note="the output row")
@@ -230,14 +237,14 @@ def _start_row(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.op("sub", "r0", "r0", "#4", note="loads are 4 bytes ahead of their base")
 
 
-def _step(a: Listing, form: RowMatmulForm, step: int) -> None:
+def _step(a: Listing, form: RowMatmulForm, step: int, pixels_at: Sequence[int]) -> None:
     """32 products: r2, r3 weights of two channels, r4, r5 two pixels; the turn's last loads move r0 and r1 on."""
     last = step == form.unroll - 1
     for half in range(2):
         load_weights(a, form.arithmetic, step, half, ends=last)
         for pair in ((2, 3), (1, 0)):
             for register, pixel in zip(PIXELS, pair, strict=True):
-                at = pixel * form.column_bytes + 8 * step + 4 * half + 4
+                at = pixels_at[pixel] + 8 * step + 4 * half + 4
                 ends = last and half == 1 and pixel == 0
                 a.op("ldr.w", register, f"[r0, #{at}]" + "!" * ends)
             if pair == (2, 3):
@@ -273,7 +280,7 @@ def _next(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     for pixel, total in enumerate(SUMS[::2]):
         a.op("strh.w", total, f"[r2, #{pixel * form.channels}]")
     a.op("add", "r2", "r2", f"#{4 * form.channels}")
-    _move_on(a, form)
+    move_on(a, form, 4)
     frame.store(a, "r2", "output")
     a.op("cmp", "r2", "r3")
     a.branch("bls", "group")
@@ -333,10 +340,10 @@ def _tails(a: Listing, frame: Frame, form: RowMatmulForm) -> None:
     a.label("no_tails")
 
 
-def _move_on(a: Listing, form: RowMatmulForm) -> None:
-    """r0 from behind the last row of a window to the window of four pixels on."""
+def move_on(a: Listing, form: RowMatmulForm, pixels: int) -> None:
+    """r0 from behind the last row of a window to the window of so many pixels on."""
     behind = form.row_bytes * form.kernel_height if form.kernel_height > 1 else form.steps * 8
-    amount = 4 * form.column_bytes - behind
+    amount = pixels * form.column_bytes - behind
     if amount >= 0:
         add_constant(a, "r0", "r0", amount, free="r4")
     else:

@@ -118,14 +118,14 @@ def by_flat_windows(given: ConvLayer) -> KernelCall | None:
         return None
     weights = np.pad(window_weights(window, layer.weights), ((0, 0), (0, 4 * form.steps - depth)))
     words = pair_words(weights, layer.start, given.constants, given.arithmetic.folded)
-    words = np.concatenate([words.reshape(-1), np.zeros(_spare_words(form), np.int32)])
+    words = np.concatenate([words.reshape(-1), np.zeros(spare_words(form), np.int32)])
     fields = sizes | {"held_rows": window.held_rows, "pitch": window.pitch}
     dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width", "kernel_height")
     params = (
         *((name, value) for name, value in fields.items() if name not in (*dropped, "kernel_width")),
         ("depth", depth),
         ("windows", windows),
-        *_row_params(form),
+        *row_params(form),
     )
     source = conv_2d_rows_source(form, given.core.has_fpu, window)
     name = f"conv_2d_windows_dsp_{form.name}_{window.name}"
@@ -140,7 +140,7 @@ def _with_tails(form: RowMatmulForm, pixels: int) -> RowMatmulForm:
     return tails if pixels % 4 in (1, 2) and is_faster else form
 
 
-def _row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:
+def row_params(form: RowMatmulForm) -> tuple[tuple[str, int], ...]:
     """What the drivers of row_matmul.py say about the form to the portable twin."""
     return (
         ("row_steps", form.steps),
@@ -168,13 +168,13 @@ def _row_call(
     filled = ((0, 0), (0, 0), (0, 4 * (form.steps - form.filled_steps)))
     weights = np.pad(pixels.reshape(form.channels, form.kernel_height, -1), filled)
     packed = pair_words(weights.reshape(form.channels, -1), layer.start, constants, form.arithmetic.folded)
-    words = np.concatenate([packed.reshape(-1), np.zeros(_spare_words(form), np.int32)])
+    words = np.concatenate([packed.reshape(-1), np.zeros(spare_words(form), np.int32)])
     dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
     params = (
         *((name, value) for name, value in sizes.items() if name not in dropped),
         ("row_pixels", row_pixels),
         ("rows_at_once", rows),
-        *_row_params(form),
+        *row_params(form),
     )
     layout = PairsLayout(
         form.arithmetic,
@@ -187,19 +187,20 @@ def _row_call(
     return KernelCall(f"conv_2d_rows_dsp_{form.name}", params, call_arguments(words, scratch_bytes, layout), source)
 
 
-def _pair_bytes(form: RowMatmulForm) -> int:
+def pair_bytes_of(form: RowMatmulForm) -> int:
+    """Of a pair's table."""
     return 8 * form.steps * form.kernel_height + form.arithmetic.pair_bytes
 
 
-def _spare_words(form: RowMatmulForm) -> int:
+def spare_words(form: RowMatmulForm) -> int:
     """What the last pair's copy in portions of 32 bytes reads behind the table."""
-    return -_pair_bytes(form) % 32 // 4
+    return -pair_bytes_of(form) % 32 // 4
 
 
 def _rows_bytes(form: RowMatmulForm, rows: int) -> int:
     """Scratch: one pair's weights, and the widened rows of `rows` output rows."""
     wide_rows = (rows - 1) * form.stride_height + form.kernel_height
-    return _pair_bytes(form) + 4 * _spare_words(form) + wide_rows * form.row_bytes + form.spare_bytes
+    return pair_bytes_of(form) + 4 * spare_words(form) + wide_rows * form.row_bytes + form.spare_bytes
 
 
 def _rows_at_once(form: RowMatmulForm, rows: int, columns: int, limit_bytes: int) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels
 from thimble.codegen.tuned import TunedKernels
 from thimble.compiler.driver.options import Io, is_compact
-from thimble.compiler.driver.planning import with_fused_additions
+from thimble.compiler.driver.planning import with_fused_additions, with_fused_depthwise
 from thimble.compiler.importers.onnx import import_onnx, self_contained
 from thimble.compiler.importers.pytorch import import_pytorch
 from thimble.compiler.importers.tflite import import_tflite
@@ -193,6 +193,7 @@ def open_build(folder: Path) -> Build:
             raise ValueError(f"scratch_limits_bytes is {limits!r}")
         winograd = int(report["build"]["winograd_bytes"])
         fused = bool(report["build"]["additions_fused"])
+        depthwise = tuple(int(position) for position in report["build"]["depthwise_fused"])
         compact = is_compact(Objective(report["build"]["objective"]))
         tuned = TunedKernels.of_rows(report["build"]["tuned"])
         settings = KernelSettings(family if limits else KernelFamily.C, winograd, compact, tuned)
@@ -204,7 +205,7 @@ def open_build(folder: Path) -> Build:
     else:
         source = replace(integers_of(model, float_graph), name=report["model"]["name"])
     graph, interface = optimize(source, disabled, io)
-    graph = with_fused_additions(graph) if fused else graph
+    graph = with_fused_depthwise(with_fused_additions(graph) if fused else graph, depthwise)
     chip = load_target(target)
     if limits and len(limits) != len(graph.nodes):
         raise UsageError(f"{folder} holds an incomplete build (limits of scratch of other layers); compile again.")

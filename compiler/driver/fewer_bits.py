@@ -12,7 +12,6 @@ from thimble.compiler.driver.plan_model import plan_model
 from thimble.compiler.driver.planning import ShowProgress
 from thimble.compiler.driver.quantize import AS_GIVEN
 from thimble.compiler.ir.errors import DoesNotFit
-from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
 from thimble.quantize.prices import BitsExhausted
 
@@ -38,8 +37,7 @@ def bits_bought(model: Model, plan: Plan, limit_bytes: int, show: ShowProgress) 
     kinds = kinds_of(model.plain)
     if not kinds:
         return ()
-    costs, rounding = cycle_model(model.target.name), model.options.rounding
-    narrow, found = Price.of(model.graph, plan, rounding, costs), []
+    narrow, found = _price(model, plan), []
     for kind in kinds:
         wide = replace(model, plain=in_int8(model.plain, kind))
         try:
@@ -47,8 +45,12 @@ def bits_bought(model: Model, plan: Plan, limit_bytes: int, show: ShowProgress) 
         except DoesNotFit:
             found.append(Bought(kind, narrow, None))
             continue
-        found.append(Bought(kind, narrow, Price.of(wide.graph, planned, rounding, costs)))
+        found.append(Bought(kind, narrow, _price(wide, planned)))
     return tuple(found)
+
+
+def _price(model: Model, plan: Plan) -> Price:
+    return Price.of(model.graph, plan, model.options.rounding, model.predicted_cycles or 0)
 
 
 def without_lost_bits(options: CompileOptions, model: Model, bought: Sequence[Bought]) -> CompileOptions | None:

@@ -52,6 +52,8 @@ def flash_by_layer(project: Project, sizes: ElfSizes, operators: Sequence[str]) 
 
 
 def _functions_of(kernel: str, files: Mapping[str, str]) -> set[str]:
-    """Functions of a kernel's own file: the kernel, and those in assembly."""
+    """The kernel, and the functions in assembly of its own file and of the generated ones of what that declares."""
     name = f"thimble_{kernel}"
-    return {name, *re.findall(r"\.global (\w+)", files.get(f"{name}.c", ""))}
+    text = files.get(f"{name}.c", "")
+    declared = [files.get(f"{function}.c", "") for function in re.findall(r"^void (\w+)\(", text, re.MULTILINE)]
+    return {name, *re.findall(r"\.global (\w+)", "\n".join([text, *declared]))}

@@ -10,9 +10,7 @@ from thimble.compiler.driver.narrow_report import constant_bytes
 from thimble.compiler.ir.graph import Graph, Role, Value
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ir.types import DType
-from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.plan_cycles import predicted_cycles
 
 
 class NarrowKind(Enum):
@@ -36,10 +34,10 @@ class Price:
         return self.arena_bytes + self.constant_bytes
 
     @classmethod
-    def of(cls, graph: Graph, plan: Plan, rounding: Rounding, model: CycleModel) -> Price:
-        """The price of a plan with the kernels that `graph` has."""
+    def of(cls, graph: Graph, plan: Plan, rounding: Rounding, cycles: int) -> Price:
+        """The price of a plan that is predicted to take so many cycles with the kernels that `graph` has."""
         constants = sum(constant_bytes(site, rounding) for site in graph.sites)
-        return cls(plan.arena_bytes, constants, predicted_cycles(graph, plan, rounding, model))
+        return cls(plan.arena_bytes, constants, cycles)
 
 
 @dataclass(frozen=True, slots=True)

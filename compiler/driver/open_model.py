@@ -58,7 +58,8 @@ class Model:
     node; it is predicted to take `predicted_cycles`.
 
     `origin` is the float model behind a `source` that was quantized here; `data` is then the integers' TFLite file.
-    `in_ram` is what was measured to be worth lying in RAM with the plan that is being built.
+    `in_ram` is what was measured to be worth lying in RAM with the plan that is being built. Of `plain`, the nodes
+    `fused_depthwise` are parts of those before them in `graph`.
     """
 
     data: bytes
@@ -74,6 +75,7 @@ class Model:
     origin: Origin | None = None
     in_ram: InRam = NOTHING_IN_RAM
     predicted_cycles: int | None = None
+    fused_depthwise: tuple[int, ...] = ()
 
     def project(self, plan: Plan) -> Project:
         """The firmware project of a plan."""

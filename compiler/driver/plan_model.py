@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from thimble.compiler.driver.depthwise_choice import fused_if_faster
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.latency import milliseconds
 from thimble.compiler.driver.open_model import Model
@@ -13,7 +14,7 @@ from thimble.compiler.driver.planning import ShowProgress, least_plan, plan_with
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
-from thimble.compiler.plan.plan_cycles import predicted_cycles
+from thimble.compiler.plan.plan_cycles import cycles_at_worst
 
 
 def plan_model(
@@ -22,14 +23,11 @@ def plan_model(
     """The model with its kernels, and its plan; `most_ms` it may be predicted to take, if not what the options say."""
     allowed = model.options.max_ms if most_ms is None else most_ms
     make = partial(_plan_graph, model, replace(model.options, max_ms=allowed), limit_bytes, show)
-    made, plan = least_plan(model.plain, model.options, make, _predicted_cycles)
+    made, plan = least_plan(model.plain, model.options, make, lambda made: made.predicted_cycles or 0)
+    made, plan = fused_if_faster(model, make, (made, plan), limit_bytes)
     if allowed is not None and predicted_ms(made) > allowed and made.plain is not model.plain:
         return make(model.plain)  # other forms of the graph save bytes, and take too long
     return made, plan
-
-
-def _predicted_cycles(model: Model, plan: Plan) -> int:
-    return predicted_cycles(model.graph, plan, model.options.rounding, cycle_model(model.target.name))
 
 
 def _plan_graph(
@@ -38,8 +36,10 @@ def _plan_graph(
     """The model with a graph that it can be left to execute, its kernels, and its plan by these options."""
     choices = kernel_choices(plain, model.target, options.rounding, model.settings)
     made = plan_with_kernels(plain, choices, options, limit_bytes, show, model.target)
-    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits)
-    cycles = _predicted_cycles(planned, made.plan) if made.plan.guards else made.cycles  # the planner's: all branches
+    cycles = made.cycles
+    if made.plan.guards:  # the planner counts all branches
+        cycles = cycles_at_worst(made.graph, made.plan, options.rounding, cycle_model(model.target.name))
+    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits, fused_depthwise=())
     return replace(planned, predicted_cycles=cycles), made.plan
 
 

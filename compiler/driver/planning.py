@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from thimble.compiler.driver.memory_report import macs_executed
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, TooSlow, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
+from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 from thimble.compiler.passes.pipeline import FUSE_ADDITIONS, REMOVE_DEAD, run_passes
 from thimble.compiler.plan.checker import check_plan
 from thimble.compiler.plan.cycles import cycle_model
@@ -84,7 +85,7 @@ def least_plan(
     graph: Graph,
     options: CompileOptions,
     make: Callable[[Graph], tuple[T, Plan]],
-    cycles_of: Callable[[T, Plan], int] = lambda made, plan: 0,
+    cycles_of: Callable[[T], int] = lambda made: 0,
 ) -> tuple[T, Plan]:
     """What `make` makes of a graph.
 
@@ -104,8 +105,8 @@ def least_plan(
         if other_plan.bound_bytes < plan.arena_bytes:
             other, other_plan = _late_if_less(fused, make, other, other_plan)
         saved = 1 - other_plan.arena_bytes / plan.arena_bytes
-        most_cycles = (1 + CYCLES_FOR_BYTES * saved) * cycles_of(made, plan)
-        if saved > 0 and cycles_of(other, other_plan) <= most_cycles:
+        most_cycles = (1 + CYCLES_FOR_BYTES * saved) * cycles_of(made)
+        if saved > 0 and cycles_of(other) <= most_cycles:
             return other, other_plan
     return made, plan
 
@@ -124,6 +125,13 @@ def with_fused_additions(graph: Graph) -> Graph:
     there are none."""
     fused = run_passes(graph, (FUSE_ADDITIONS,))
     return graph if fused is graph else reorder(run_passes(fused, (REMOVE_DEAD,)))
+
+
+def with_fused_depthwise(graph: Graph, positions: Collection[int]) -> Graph:
+    """The graph with the depthwise convolutions that stand there as parts of the convolutions before them; itself
+    where there are none."""
+    fused = fuse_depthwise(graph, lambda position, site: position in positions)
+    return graph if fused is graph else run_passes(fused, (REMOVE_DEAD,))
 
 
 def plan_with_kernels(

@@ -61,6 +61,7 @@ def _build(model: Model, project: Project) -> dict[str, Any]:
         "scratch_limits_bytes": list(model.scratch_limits),
         "winograd_bytes": model.settings.winograd_bytes,
         "additions_fused": any(isinstance(node.op, Conv2DAdd) for node in model.graph.nodes),
+        "depthwise_fused": list(model.fused_depthwise),
         "tuned": model.settings.tuned.rows,
     }
 

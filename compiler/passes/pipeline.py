@@ -12,6 +12,7 @@ from thimble.compiler.passes.fold_activations import fold_activations
 from thimble.compiler.passes.fold_constants import fold_constants
 from thimble.compiler.passes.fold_padding import fold_padding
 from thimble.compiler.passes.fuse_additions import fuse_additions
+from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 from thimble.compiler.passes.merge_lookups import merge_lookups
 from thimble.compiler.passes.merge_reshapes import merge_reshapes
 from thimble.compiler.passes.read_unflattened import read_unflattened
@@ -52,10 +53,13 @@ PASSES: tuple[Pass, ...] = (
 FUSE_ADDITIONS = Pass("fuse-additions", fuse_additions)
 """What the driver tries behind all others, and keeps where the plan then takes less (driver/planning.py)."""
 
+FUSE_DEPTHWISE = Pass("fuse-depthwise", fuse_depthwise)
+"""The same where cycles count; the driver chooses which ones (driver/depthwise_choice.py)."""
+
 
 def choose_passes(disabled: Collection[str] = ()) -> tuple[Pass, ...]:
     """All passes but those named. Raises UsageError for a name that no pass has, or that of a required one."""
-    optional = {step.name for step in (*PASSES, FUSE_ADDITIONS) if not step.required}
+    optional = {step.name for step in (*PASSES, FUSE_ADDITIONS, FUSE_DEPTHWISE) if not step.required}
     unknown = sorted(set(disabled) - optional)
     if unknown:
         raise UsageError(f"'{unknown[0]}' is no pass to leave out; those are: {', '.join(sorted(optional))}.")

@@ -55,7 +55,8 @@ class NodeSize:
 class CallShape:
     """What is left of a kernel call to count its work: its name, its numbers, and the bytes of its tables.
 
-    `for_one_row`: it is called once for each row. `prepared`: its weights were laid out for it offline.
+    `for_one_row`: it is called once for each row. `prepared`: its weights were laid out for it offline. A kernel of two
+    layers does what those of its `parts` do.
     """
 
     kernel: str
@@ -63,6 +64,7 @@ class CallShape:
     table_bytes: int
     for_one_row: bool
     prepared: bool
+    parts: tuple[CallShape, ...] = ()
 
     @classmethod
     def of(cls, call: KernelCall, by_rows: bool) -> CallShape:
@@ -74,7 +76,35 @@ class CallShape:
         one_row = by_rows and not any(isinstance(argument, kinds) for argument in call.arguments)
         as_given = packed_entry(call.kernel) != call.kernel or Input(1) in call.arguments
         prepared = call.source is not None and tables > 0 and not as_given
-        return cls(call.kernel, numbers, tables, one_row, prepared)
+        return cls(call.kernel, numbers, tables, one_row, prepared, _parts(call))
+
+
+PARTS = ("convolution.", "depthwise.")
+"""Of the kernels of two convolutions in one: how their numbers begin."""
+
+FILLED = "filled"
+"""A number of both parts: for how many groups of four channels at once one of them fills the planes of the other."""
+
+
+def _parts(call: KernelCall) -> tuple[CallShape, ...]:
+    if not call.kernel.startswith("conv_2d_depthwise_dsp"):
+        return ()
+    tables = [a.data.nbytes for a in call.arguments if isinstance(a, Table)]
+    at_once = next(value for name, value in call.params if name == "quads_at_once" and isinstance(value, int))
+    found = []
+    for prefix, table_bytes in zip(PARTS, tables, strict=True):
+        own = {name: value for name, value in call.params if name.startswith(prefix) and isinstance(value, int)}
+        numbers = {name.rpartition(".")[2]: value for name, value in own.items()}
+        numbers[FILLED] = at_once
+        found.append(CallShape(_like(numbers), numbers, table_bytes, False, True))
+    return tuple(found)
+
+
+def _like(numbers: Mapping[str, int]) -> str:
+    """The kernel that does about what a part with these numbers does."""
+    if "packed_height" in numbers:
+        return "depthwise_conv_2d_dsp"
+    return "conv_2d_windows_dsp" if "windows" in numbers else "conv_2d_rows_dsp"
 
 
 def packed_entry(kernel: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from thimble.compiler.plan.call_shape import CallShape, Work
+from thimble.compiler.plan.call_shape import FILLED, CallShape, Work
 from thimble.compiler.plan.matrix_work import PIXELS
 
 PLACES = "depthwise_conv_2d_scalar"
@@ -77,6 +77,14 @@ def by_steps(call: CallShape, rows: float) -> dict[str, float]:
         "portions": float(rows),
         "ties": float(rows * n["channels"] * n["rounds_ties"]),
     }
+
+
+def by_filled_planes(call: CallShape) -> dict[str, float]:
+    """The same from planes of the whole image, which a convolution before it laid out, for some groups of channels."""
+    n = call.numbers
+    portions = ceil(n["channels"] / (PIXELS * n[FILLED]))
+    nothing = dict.fromkeys(("laid_rows", "laid_out", "inputs"), 0.0)
+    return by_planes(call, n["output_height"]) | nothing | {"portions": float(portions)}
 
 
 def by_pixels(call: CallShape, rows: float) -> dict[str, float]:

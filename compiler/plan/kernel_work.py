@@ -13,11 +13,20 @@ from math import ceil
 
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Rounding
-from thimble.compiler.plan.call_shape import CallShape, NodeSize, Work
-from thimble.compiler.plan.depthwise_work import PLACES, by_direct_rows, by_pixels, by_places, by_planes, by_steps
+from thimble.compiler.plan.call_shape import FILLED, CallShape, NodeSize, Work
+from thimble.compiler.plan.depthwise_work import (
+    PLACES,
+    by_direct_rows,
+    by_filled_planes,
+    by_pixels,
+    by_places,
+    by_planes,
+    by_steps,
+)
 from thimble.compiler.plan.matrix_work import (
     WEIGHT_WORD,
     by_columns,
+    by_filling,
     by_matrices,
     by_rows,
     by_side_by_side,
@@ -70,7 +79,8 @@ class NodeWork:
     def calls(self, rows: float | None) -> tuple[tuple[str, Work], ...]:
         """Kernel and work of each kernel call: of the whole node, or of one call of its function on some rows."""
         shapes, count = (self.whole, self.size.steps) if rows is None else (self.by_rows, rows)
-        return tuple((shape.kernel, _work(shape, self.size, count)) for shape in shapes)
+        calls = [part for shape in shapes for part in shape.parts or (shape,)]
+        return tuple((part.kernel, _work(part, self.size, count)) for part in calls)
 
 
 def _work(call: CallShape, node: NodeSize, rows: float) -> Work:
@@ -108,9 +118,11 @@ def _portioned(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
 
     Of kernels that do not say in what portions they work, all is counted as if it were one.
     """
-    n, vectors = call.numbers, by_vectors(call, rows)
+    n, vectors = call.numbers, by_vectors(call, plain, rows)
     if vectors is not None:
         return vectors
+    if FILLED in n:
+        return by_filled_planes(call) if "packed_height" in n else by_filling(call)
     for needed, count in _PORTIONED:
         if n.keys() >= needed:
             return count(call, rows)
@@ -125,7 +137,7 @@ def _counted_at_once(call: CallShape, plain: Work) -> dict[str, float]:
     if call.kernel.startswith(PLACES):
         return by_places(call, plain)
     if "kernel_height" in n and "pad_top" in n and not call.prepared:
-        return by_windows(n, plain)
+        return by_windows(call, plain)
     if n.get("direct"):  # a row is widened in registers for each block of channels
         words = plain["inputs"] / WEIGHT_WORD
         return {"runs": words * ceil(n["channels"] / n["block"]), "weights": float(call.table_bytes)}

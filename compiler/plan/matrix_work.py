@@ -49,6 +49,14 @@ def by_rows(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def by_filling(call: CallShape) -> dict[str, float]:
+    """A convolution of a whole image, pointwise or by windows, that goes to the planes of a depthwise one."""
+    n, rows = call.numbers, call.numbers["output_height"]
+    outputs = rows * n["output_width"] * n["output_channels"]
+    work = by_window_pixels(call, rows) if "windows" in n else by_rows(call, rows)
+    return work | {"outputs": float(outputs), "rows": float(rows)}
+
+
 def _groups(pixels: int, most_alone: int) -> float:
     """Groups of four pixels; up to so many that are left over are made alone, in less than half the time of a group."""
     whole, left = divmod(pixels, PIXELS)

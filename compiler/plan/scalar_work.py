@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import numpy as np
@@ -19,6 +19,8 @@ MAX_UNROLLED_TAPS = 9
 _PANEL = re.compile(r"conv_2d_panel_scalar_b(\d+)w(\d+)")
 _STRAIGHT = re.compile(r"conv_2d_scalar_(?:add_)?b(\d+)u(\d+)")
 _DEPTHWISE = re.compile(r"depthwise_conv_2d_scalar_(\d+)x(\d+)_b(\d+)")
+_POOL = re.compile(r"(average|max)_pool_2d_s8")
+_SUMS = re.compile(r"(average_pool_2d|reduce_sum)_accumulate_s8_s(16|32)")
 _CONNECTED = re.compile(r"fully_connected_scalar_b(\d+)u(\d+)")
 
 
@@ -47,6 +49,8 @@ def by_blocks(call: CallShape, plain: Work, rows: float) -> dict[str, float]:
         runs = float(n["rows"] * ceil(n["channels"] / block))
         loads = runs * n["depth"]
         return {"runs": runs, "loads": loads, "products": loads * block, "lines": loads / unroll}
+    if _SUMS.match(call.kernel):
+        return {"runs": rows * n["channels"]}
     return {}
 
 
@@ -79,16 +83,24 @@ def _apart_share(n: Mapping[str, int], at_once: int) -> float:
     return float(outside.reshape(-1, 2).any(axis=1).mean())
 
 
-def by_windows(n: Mapping[str, int], plain: Work) -> dict[str, float]:
-    """Kernels that go over each output's window tap by tap, a run over the input channels under each."""
+def by_windows(call: CallShape, plain: Work) -> dict[str, float]:
+    """Kernels that go over each output's window tap by tap, a run over the input channels under each.
+
+    Those of pools go over it row by row.
+    """
+    n = call.numbers
     taps = plain["outputs"] * n["kernel_height"] * n["kernel_width"] * inside_share(n)
-    return {"macs": taps * n.get("group_channels", 1), "runs": taps}
+    lines = {}
+    if _POOL.match(call.kernel):
+        lines = {"lines": plain["outputs"] * n["kernel_height"] * inside_share(n, ("height",))}
+    return {"macs": taps * n.get("group_channels", 1), "runs": taps} | lines
 
 
-def inside_share(n: Mapping[str, int]) -> float:
-    """The share of a window's taps that lie inside of the input, over all windows."""
+def inside_share(n: Mapping[str, int], sides: Sequence[str] = ("height", "width")) -> float:
+    """The share of a window's taps that lie inside of the input, over all windows, along these sides."""
     share = 1.0
-    for side, pad in (("height", "pad_top"), ("width", "pad_left")):
+    for side in sides:
+        pad = "pad_top" if side == "height" else "pad_left"
         size, kernel, stride = n[f"input_{side}"], n[f"kernel_{side}"], n.get(f"stride_{side}", 1)
         dilation, outputs = n.get(f"dilation_{side}", 1), n[f"output_{side}"]
         if kernel * outputs > MAX_TAPS_COUNTED:

@@ -6,20 +6,24 @@ Their names tell what they were generated for, as their parameters tell the shap
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from math import ceil
 
-from thimble.compiler.plan.call_shape import CallShape
+from thimble.compiler.plan.call_shape import CallShape, Work
+from thimble.compiler.plan.scalar_work import inside_share
 
-LANES = 16
+LANES, WORD = 16, 4
 PIXELS = 4
 """Windows at a time in copies of rows, and outputs at a time along a plane."""
 
 PAIR, WINDOWS, BLOCK = 2, 2, 4
 """Channels at a time in copies of rows; windows and channels at a time straight from the input."""
 
-VALUES_AT_ONCE = 8
-"""Lanes of 16 bits."""
+SUMS_AT_ONCE = 8
+"""Lanes of 16 bits, in which pixels are added up."""
 
+_POOLS = {"average_pool_2d_mve": SUMS_AT_ONCE, "max_pool_2d_mve": LANES}
+_SUMS = ("average_pool_2d_accumulate_mve", "reduce_sum_accumulate_mve")
 _ROWS = re.compile(r"conv_2d_rows_mve_(\d+)x(\d+)o?e\d+c(\d+)(f?)_([a-z]+)")
 _WINDOWS = re.compile(r"conv_2d_mve_\d+x\d+n?(f?)_([a-z]+)")
 _PLANES = re.compile(r"depthwise_conv_2d_mve_(\d+)a\d+(m?)\d*(x?)_([a-z]+)")
@@ -27,8 +31,15 @@ _MAX_STRAIGHT_STEPS, _LOOP = 12, 3
 """More steps of a window are made in a loop over the rows of the kernel, which costs so many times what a row does."""
 
 
-def by_vectors(call: CallShape, rows: float) -> dict[str, float] | None:
-    """The amounts of a call for `rows` output rows; None of kernels that are not of these forms."""
+def by_vectors(call: CallShape, plain: Work, rows: float) -> dict[str, float] | None:
+    """The amounts of a call for `rows` output rows, or input rows where it adds these up; None of other kernels."""
+    if call.kernel in _POOLS:
+        return _by_pools(call.numbers, plain, _POOLS[call.kernel])
+    if call.kernel in _SUMS:
+        blocks = rows * ceil(call.numbers["channels"] / SUMS_AT_ONCE)
+        return {"runs": blocks, "loads": blocks * call.numbers["input_width"]}
+    if call.kernel == "batch_matmul_mve":
+        return _by_matrices(call.numbers, plain)
     for form, count in ((_ROWS, _by_padded_rows), (_WINDOWS, _by_windows), (_PLANES, _by_planes)):
         found = form.search(call.kernel)
         if found is not None:
@@ -58,9 +69,11 @@ def _by_padded_rows(call: CallShape, rows: float, form: re.Match[str]) -> dict[s
         vectors = copied_rows * ceil(n["input_width"] * depth / LANES)
         filled = height * n["row_bytes"] / LANES
     runs = groups * pairs
+    loads = runs * height * _loads(steps, depth, int(form[3]))
     return {
         "macs": runs * height * steps * LANES * PIXELS * PAIR,
-        "loads": runs * height * _loads(steps, depth, int(form[3])),
+        "loads": loads,
+        "scattered": loads * (int(form[3]) % WORD > 0),
         "lines": runs * height * (1.0 if height * steps <= _MAX_STRAIGHT_STEPS else _LOOP),
         "laid_out": LANES * (vectors + filled),
         "laid_rows": float(copied_rows),
@@ -74,7 +87,8 @@ def _by_padded_rows(call: CallShape, rows: float, form: re.Match[str]) -> dict[s
 def _loads(steps: int, depth: int, column_bytes: int) -> int:
     """Vectors of the input that a row of the kernel takes: what was loaded for the tap before is taken again."""
     if depth % LANES:
-        return steps + PIXELS - 1 if column_bytes == LANES else steps * PIXELS
+        new = LANES // column_bytes if LANES % column_bytes == 0 else PIXELS
+        return PIXELS + (steps - 1) * min(new, PIXELS)
     parts = depth // LANES
     chains = min(column_bytes // depth, steps // parts)  # taps a stride apart
     return steps + parts * chains * (PIXELS - 1)
@@ -126,4 +140,36 @@ def _by_planes(call: CallShape, rows: float, form: re.Match[str]) -> dict[str, f
         "starts": rows * channels,
         "runs": runs,
         "ties": runs * _further_steps(form[4]),
+    }
+
+
+def _by_pools(n: Mapping[str, int], plain: Work, lanes: int) -> dict[str, float]:
+    """Windows of pools, so many channels at a time."""
+    runs = plain["outputs"] / n["channels"] * ceil(n["channels"] / lanes)
+    lines = runs * n["kernel_height"] * inside_share(n, ("height",))
+    return {"runs": runs, "lines": lines, "loads": lines * n["kernel_width"] * inside_share(n, ("width",))}
+
+
+def _by_matrices(n: Mapping[str, int], plain: Work) -> dict[str, float]:
+    """Products of computed matrices: one row by four columns, which are laid out in portions first."""
+    batches = plain["outputs"] / (n["rows"] * n["columns"])
+    steps, depth = ceil(n["depth"] / LANES), n["depth"]
+    full, rest = divmod(n["columns"], n["columns_at_once"])
+    blocks = full * ceil(n["columns_at_once"] / BLOCK) + ceil(rest / BLOCK)
+    rows = batches * (full + (rest > 0)) * n["rows"]
+    side_by_side = blocks if n["right_column_stride"] == 1 else 0
+    side_by_side -= 1 if side_by_side and n["columns"] % BLOCK else 0
+    apart = batches * (n["columns"] - min(side_by_side * BLOCK, n["columns"]))
+    one_by_one = apart * depth * (n["right_depth_stride"] > 1) + rows * depth * (n["left_depth_stride"] > 1)
+    runs = batches * n["rows"] * blocks
+    return {
+        "macs": runs * BLOCK * steps * LANES,
+        "runs": runs,
+        "starts": rows,
+        "lines": rows * steps,
+        "portions": batches * blocks,
+        "laid_out": batches * blocks * BLOCK * steps * LANES,
+        "laid_rows": apart * steps,
+        "scattered": batches * side_by_side * depth,
+        "taps": one_by_one,
     }

@@ -16,16 +16,15 @@ static void put_borders(uint32_t *planes, int32_t at, int32_t end, uint32_t bord
     }
 }
 
-/* Borders of planes of `held` rows, of which [begin, end) are inside of the image. Pixels do not lie over them, so that
- * they serve all channels. */
-static void frame_planes(const thimble_planes_dsp_params *p, uint32_t *planes, int32_t begin, int32_t end,
-                         int32_t held) {
+void thimble_frame_planes_dsp(const thimble_planes_dsp_params *params, uint32_t *planes, int32_t begin, int32_t end,
+                              int32_t held) {
+    const thimble_planes_dsp_params *p = params;
     const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
-    const int32_t behind = (p->window.pad_left + p->window.input_width + 1) / 2;
+    const int32_t behind = (p->window.pad_left + p->window.input_width) / 2;
     put_borders(planes, 0, begin * p->row_words, border);
     put_borders(planes, end * p->row_words, held * p->row_words, border);
     for (int32_t y = begin; y < end; y++) {
-        put_borders(planes, y * p->row_words, y * p->row_words + p->window.pad_left / 2, border);
+        put_borders(planes, y * p->row_words, y * p->row_words + (p->window.pad_left + 1) / 2, border);
         put_borders(planes, y * p->row_words + behind, (y + 1) * p->row_words, border);
     }
 }
@@ -107,13 +106,18 @@ static void make_channel(const thimble_planes_dsp_params *p, const thimble_plane
     }
 }
 
-/* The portable twin of the generated functions, with the same bytes. */
-static void planes_portable(const thimble_planes_dsp_params *p, const thimble_planes_job *job) {
-    for (int32_t c = 0; c < p->channels; c += THIMBLE_PLANE_LANES) {
-        const int32_t end = c + THIMBLE_PLANE_LANES < p->channels ? c + THIMBLE_PLANE_LANES : p->channels;
-        thimble_fill_lanes_dsp(p, job, c, end);
+void thimble_planes_portable(const thimble_planes_dsp_params *params, const thimble_planes_job *job) {
+    const thimble_planes_dsp_params *p = params;
+    for (int32_t c = 0; c < job->channels; c += THIMBLE_PLANE_LANES) {
+        const int32_t end = c + THIMBLE_PLANE_LANES < job->channels ? c + THIMBLE_PLANE_LANES : job->channels;
+        const uint32_t *lanes = job->planes + THIMBLE_PLANE_LANES - (end - c);
+        if (job->quad_bytes != 0) {
+            lanes = job->planes + c / THIMBLE_PLANE_LANES * (job->quad_bytes / 4);
+        } else {
+            thimble_fill_lanes_dsp(p, job, c, end);
+        }
         for (int32_t channel = c; channel < end; channel++) {
-            make_channel(p, job, job->planes + THIMBLE_PLANE_LANES - (end - channel), channel);
+            make_channel(p, job, lanes + channel - c, channel);
         }
     }
 }
@@ -132,13 +136,13 @@ static void run(const thimble_planes_dsp_params *p, thimble_planes_function func
 #else
     (void)function;
     (void)fill;
-    planes_portable(p, job);
+    thimble_planes_portable(p, job);
 #endif
 }
 
-/* What is the same for all output rows. */
-static void start_job(const thimble_planes_dsp_params *p, const int32_t *packed, uint32_t *scratch,
-                      thimble_planes_job *job) {
+void thimble_start_planes_job(const thimble_planes_dsp_params *params, const int32_t *packed, uint32_t *scratch,
+                              thimble_planes_job *job) {
+    const thimble_planes_dsp_params *p = params;
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const int32_t leads = p->window.pad_left % 2;
@@ -151,6 +155,7 @@ static void start_job(const thimble_planes_dsp_params *p, const int32_t *packed,
     job->common_addend = p->common_addend;
     job->weights = scratch + THIMBLE_PLANE_LANES * p->row_words *
                                  ((p->rows_at_once - 1) * p->window.stride_height + p->window.kernel_height);
+    job->quad_bytes = 0;
     job->pixel_bytes = p->turned ? p->window.input_height * p->channels : p->channels;
     job->border = ((uint32_t)p->input_zero_point & 0xFFu) * 0x01010101u;
     job->leads = leads;
@@ -171,7 +176,7 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
     const thimble_rows output_columns = {output->base, 0, p->channels};
     const thimble_rows *from = p->turned ? &input_columns : input;
     const thimble_rows *to = p->turned ? &output_columns : output;
-    start_job(p, packed, scratch, &job);
+    thimble_start_planes_job(p, packed, scratch, &job);
     job.outputs = outputs;
     for (int32_t y = first; y < end;) {
         const int32_t image = y / p->window.output_height;
@@ -183,7 +188,7 @@ void thimble_planes_dsp(const thimble_planes_dsp_params *params, thimble_planes_
         const int32_t begin = top < 0 ? (-top < held ? -top : held) : 0;
         const int32_t inside = p->window.input_height - top < held ? p->window.input_height - top : held;
         const int32_t inside_end = inside > begin ? inside : begin;
-        frame_planes(p, scratch, begin, inside_end, held);
+        thimble_frame_planes_dsp(p, scratch, begin, inside_end, held);
         for (int32_t i = begin; i < inside_end; i++) {
             inputs[i - begin] = thimble_row(from, image * p->window.input_height + top + i);
         }

@@ -58,6 +58,7 @@ typedef struct {
     uint32_t offset;  /* and min - ceiling */
     int32_t common_addend;
     uint32_t *weights;
+    int32_t quad_bytes; /* from the planes of four channels to those of the next; 0 where the call fills them itself */
     const int8_t *const *inputs;
     const int8_t *const *inputs_end;
     uint32_t *to;
@@ -74,6 +75,20 @@ typedef void (*thimble_planes_function)(const thimble_planes_job *job);
 
 typedef void (*thimble_fill_lanes_function)(const thimble_planes_dsp_params *params, const thimble_planes_job *job,
                                             int32_t from, int32_t end);
+
+/* What is the same for all output rows; `scratch` is where the planes lie. */
+void thimble_start_planes_job(const thimble_planes_dsp_params *params, const int32_t *packed, uint32_t *scratch,
+                              thimble_planes_job *job);
+
+/* Borders of planes of `held` rows, of which [begin, end) are inside of the image. Pixels lie over them no further than
+ * in words that they share, so that they serve all channels. */
+void thimble_frame_planes_dsp(const thimble_planes_dsp_params *params, uint32_t *planes, int32_t begin, int32_t end,
+                              int32_t held);
+
+#if !defined(__ARM_FEATURE_DSP)
+/* The portable twin of the generated functions, with the same bytes. */
+void thimble_planes_portable(const thimble_planes_dsp_params *params, const thimble_planes_job *job);
+#endif
 
 /* Depthwise convolution, int8, as thimble_depthwise_conv_2d_s8 with a multiplier of 1: output rows [first, end).
  * Input rows are read for four channels at a time while outputs of the ones before are written: the output must not lie

@@ -110,7 +110,9 @@ static void widen_pixels(int32_t folded, const int8_t *from, uint32_t *to, int32
     thimble_put_word(folded, to + 2 * (words - 1), x);
 }
 
-static inline void widen(const thimble_wide_rows_dsp_params *p, const int8_t *from, uint32_t *to, int32_t pixels) {
+void thimble_widen_pixels_dsp(const thimble_wide_rows_dsp_params *params, const int8_t *from, uint32_t *to,
+                              int32_t pixels) {
+    const thimble_wide_rows_dsp_params *p = params;
     if (p->input_channels % 4 == 0) {
         widen_runs(p->folded, from, to, pixels * (p->input_channels / 4), 1, 0);
     } else if (p->folded) {
@@ -128,7 +130,7 @@ static void fill_row(const thimble_wide_rows_dsp_params *p, const int8_t *from, 
         return;
     }
     to = put_border(p, to, p->pad_left * words);
-    widen(p, from, to, p->input_width);
+    thimble_widen_pixels_dsp(p, from, to, p->input_width);
     put_border(p, to + 2 * p->input_width * words, (p->row_pixels - p->pad_left - p->input_width) * words);
 }
 
@@ -262,7 +264,7 @@ void thimble_flat_pixels_dsp(const thimble_wide_rows_dsp_params *params, thimble
     int32_t left = p->output_height * p->output_width;
     while (left > 0) {
         const int32_t pixels = smaller(left, p->row_pixels);
-        widen(p, from, rows, pixels);
+        thimble_widen_pixels_dsp(p, from, rows, pixels);
         thimble_run_flat_row(p, function, &job, pixels, to);
         from += pixels * p->input_channels;
         to += pixels * p->output_channels;

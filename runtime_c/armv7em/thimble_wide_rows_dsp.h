@@ -70,6 +70,10 @@ typedef void (*thimble_row_matmul_function)(const thimble_row_matmul_job *job);
 thimble_row_matmul_job thimble_make_row_matmul_job(const thimble_wide_rows_dsp_params *params, const int32_t *packed,
                                                    uint32_t *scratch);
 
+/* Pixels that lie one behind the other to two words for each four channels. */
+void thimble_widen_pixels_dsp(const thimble_wide_rows_dsp_params *params, const int8_t *from, uint32_t *to,
+                              int32_t pixels);
+
 /* One row of `pixels` from `rows` of the job to `to`. */
 void thimble_run_flat_row(const thimble_wide_rows_dsp_params *params, thimble_row_matmul_function function,
                           thimble_row_matmul_job *job, int32_t pixels, int8_t *to);

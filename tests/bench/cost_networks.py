@@ -111,6 +111,27 @@ def depthwise(rng: Rng, seed: int) -> bytes:
     return g.finish(x)
 
 
+def steps(rng: Rng, seed: int) -> bytes:
+    """Depthwise-separable layers over steps in time, without borders, as wake words have them."""
+    g = CalibratedBuilder(seed)
+    x = g.input(1, int(rng.integers(40, 60)), 1, _channels(rng, 64))
+    for _ in range(4):
+        x = g.steps(x, int(rng.integers(2, 13)), RELU6 if rng.random() < 0.5 else NO_ACTIVATION)
+        x = g.conv(x, _channels(rng, 128))
+    return g.finish(g.connected(_pooled(g, x, rng), 2))
+
+
+def pruned(rng: Rng, seed: int) -> bytes:
+    """Depthwise-separable layers as pruning leaves them: any number of channels, few pixels, two classes."""
+    g = CalibratedBuilder(seed)
+    size = int(rng.integers(4, 13))
+    x = g.conv(g.input(1, size, size, 3), int(rng.integers(5, 40)), 3)
+    for _ in range(4):
+        x = g.depthwise(x, 3, 2 if rng.random() < 0.2 and g.shape(x)[1] > 5 else 1)
+        x = g.conv(x, int(rng.integers(5, 100)))
+    return g.finish(g.softmax(g.connected(_pooled(g, x, rng), 2)))
+
+
 def converted(rng: Rng, seed: int) -> bytes:
     """Inputs of real numbers."""
     g = CalibratedBuilder(seed)
@@ -124,6 +145,7 @@ FAMILIES: tuple[Callable[[Rng, int], bytes], ...] = (mobile, residual, spoken, c
 
 ATTENTION_NETWORKS, POOLED_NETWORKS = range(1000, 1004), range(1100, 1108)
 DEPTHWISE_NETWORKS, CONVERTED_NETWORKS = range(1200, 1212), range(1300, 1307)
+PRUNED_NETWORKS, STEPS_NETWORKS = range(1400, 1404), range(1500, 1505)
 """Numbers of networks of kinds that the families have too few of."""
 
 
@@ -136,6 +158,10 @@ def network(number: int) -> bytes:
         return pooled(rng, number)
     if number in DEPTHWISE_NETWORKS:
         return depthwise(rng, number)
+    if number in PRUNED_NETWORKS:
+        return pruned(rng, number)
+    if number in STEPS_NETWORKS:
+        return steps(rng, number)
     if number in CONVERTED_NETWORKS:
         return converted(rng, number)
     return FAMILIES[number % len(FAMILIES)](rng, number)

@@ -1,19 +1,20 @@
-"""The table of docs/kernels.md: cycles of layers as the cost model predicts them beside what the simulator counts.
+"""The tables of docs/kernels.md: cycles of layers as the cost model predicts them beside what the simulator counts.
 
 `python -m tests.bench.cost_table [NAME ...]` builds networks that were not in the fit, layer by layer and by rows, with
-plain kernels and the chip's own, and writes their rows; rows of networks that are not here, or not named, stay.
+plain kernels and the chip's own, and writes their rows; rows of networks that are not here, or not named, stay. With
+`--targets TARGET ...` it writes those of other chips, with their own kernels alone.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from rich.console import Console
 
-from tests.bench.cost_samples import Sample, Variant, load_graph, sample_all
+from tests.bench.cost_samples import Sample, Samples, Variant, load_graph, sample_all
 from tests.bench.models import BOARD, MLPERF_TINY, model_file
 from tests.bench.page import PageTable
 from tests.models.catalogue import MODELS
@@ -28,6 +29,11 @@ HEAD = """| network | kernels | layers | median error | 90th percentile | whole 
 |---|---|---:|---:|---:|---:|
 """
 TABLE = PageTable(PAGE, "costs", HEAD)
+OTHER_HEAD = """\
+| chip | network | layers | median error | 90th percentile | whole | by rows: median | 90th percentile | whole |
+|---|---|---:|---:|---:|---:|---:|---:|---:|
+"""
+OTHER_TABLE = PageTable(PAGE, "costs of other chips", OTHER_HEAD)
 SHIPPED = "fashion_mnist_int8"
 NETWORKS = (SHIPPED, *MLPERF_TINY, "vision/mcunet_vww_int8", "mobilenet_v2_035_144")
 VARIANTS = {
@@ -36,6 +42,8 @@ VARIANTS = {
     "own, 2,048 bytes of scratch": Variant(KernelFamily.AUTO, 2048),
     "own, row by row": Variant(KernelFamily.AUTO, rows=1),
 }
+OTHER_CHIPS = ("stm32g0b1re", "stm32f207zg", "mps3-an547", "ibex")
+OTHER_VARIANTS = (VARIANTS["own"], VARIANTS["own, row by row"])
 
 
 def network_data(name: str) -> bytes | None:
@@ -51,23 +59,30 @@ def relative_errors(samples: Iterable[Sample], model: CycleModel) -> np.ndarray:
     return np.array([100 * (sample.predicted(model) / sample.cycles - 1) for sample in samples])
 
 
+def samples_of(name: str, data: bytes, target: Target, variants: Iterable[Variant]) -> Iterator[Samples | None]:
+    """The layers of a network in each variant, None where it does not fit the chip."""
+    graph = load_graph(data, name.rpartition("/")[2])
+    return sample_all([(graph, target, variant) for variant in variants], os.cpu_count() or 1)
+
+
+def error_cells(run: Samples | None, model: CycleModel) -> str:
+    """Median and 90th percentile of the errors of the layers, and the error of their sum."""
+    if run is None:
+        return "does not fit | | "
+    errors = np.abs(relative_errors(run.layers, model))
+    whole = 100 * (sum(s.predicted(model) for s in run.layers) / sum(s.cycles for s in run.layers) - 1)
+    return f"{np.median(errors):.1f}% | {np.percentile(errors, 90):.1f}% | {whole:+.1f}%"
+
+
 def rows(name: str, data: bytes, target: Target) -> list[str]:
-    """The rows of one network."""
-    model, graph = cycle_model(target.name), load_graph(data, name.rpartition("/")[2])
-    jobs = [(graph, target, variant) for variant in VARIANTS.values()]
-    made = []
-    for label, run in zip(VARIANTS, sample_all(jobs, os.cpu_count() or 1), strict=True):
-        if run is None:
-            continue
-        errors = np.abs(relative_errors(run.layers, model))
-        whole = 100 * (sum(s.predicted(model) for s in run.layers) / sum(s.cycles for s in run.layers) - 1)
-        cells = f"{np.median(errors):.1f}% | {np.percentile(errors, 90):.1f}% | {whole:+.1f}%"
-        made.append(f"| {graph.name} | {label} | {len(errors)} | {cells} |")
-    return made
+    """The rows of one network on the chip of reference."""
+    short, model = name.rpartition("/")[2], cycle_model(target.name)
+    made = zip(VARIANTS, samples_of(name, data, target, VARIANTS.values()), strict=True)
+    return [f"| {short} | {label} | {len(run.layers)} | {error_cells(run, model)} |" for label, run in made if run]
 
 
-def main(names: Sequence[str]) -> None:
-    """Measure, print, and write the rows into the page."""
+def write_networks(names: Sequence[str]) -> None:
+    """Measure networks on the chip of reference, print, and write their rows into the page."""
     console, target = Console(), load_target(BOARD)
     lines: list[str] = []
     for name in NETWORKS:
@@ -79,5 +94,32 @@ def main(names: Sequence[str]) -> None:
     TABLE.write(lines)
 
 
+def write_chips(chips: Sequence[str]) -> None:
+    """Measure the small networks on other chips, print, and write their rows; rows of chips not named stay."""
+    console, lines = Console(), list[str]()
+    for chip in OTHER_CHIPS:
+        if chip not in chips:
+            lines += OTHER_TABLE.lines_of(chip)
+            continue
+        target, model = load_target(chip), cycle_model(chip)
+        for name in (SHIPPED, *MLPERF_TINY):
+            data = network_data(name)
+            if data is None:
+                continue
+            runs = list(samples_of(name, data, target, OTHER_VARIANTS))
+            layers = len(runs[0].layers) if runs[0] else ""
+            cells = " | ".join(error_cells(run, model) for run in runs)
+            lines.append(f"| {chip} | {name.rpartition('/')[2]} | {layers} | {cells} |")
+            console.print(lines[-1], soft_wrap=True)
+    OTHER_TABLE.write(lines)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("names", nargs="*", metavar="NAME")
+    arguments.add_argument("--targets", nargs="+", default=[], choices=OTHER_CHIPS, metavar="TARGET")
+    given = arguments.parse_args()
+    if given.targets:
+        write_chips(given.targets)
+    else:
+        write_networks(given.names)

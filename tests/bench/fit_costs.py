@@ -22,6 +22,8 @@ from tests.bench.cost_networks import (
     CONVERTED_NETWORKS,
     DEPTHWISE_NETWORKS,
     POOLED_NETWORKS,
+    PRUNED_NETWORKS,
+    STEPS_NETWORKS,
     network,
 )
 from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, kernels_of, load_graph, sample_all
@@ -49,6 +51,9 @@ others than the one of reference measure them here alone."""
 
 POOLED_RUNS = (PLAIN[0], PLAIN[1], OWN[0], OWN[5], OWN[6])
 ATTENTION_RUNS = (PLAIN[0], OWN[0], Variant(KernelFamily.AUTO, 1024), Variant(KernelFamily.AUTO, 256))
+
+PRUNED_RUNS = tuple(Variant(KernelFamily.AUTO, limit, rows) for limit, rows in ((None, None), (0, None), (None, 1)))
+STEPS_RUNS = tuple(Variant(KernelFamily.AUTO, None, rows, compact=True) for rows in (1, 4))
 
 CONVERTED_RUNS = (PLAIN[0], OWN[0])
 DEPTHWISE_RUNS = (
@@ -151,8 +156,8 @@ def core_of(target: str) -> str:
     return load_target(target).core.partition("-max")[0].partition("-small")[0]
 
 
-def transforms_weights(target: Target) -> bool:
-    """Whether a chip's own kernels of dense convolutions are those for DSP instructions, Winograd's among them."""
+def has_dsp_kernels(target: Target) -> bool:
+    """Whether a chip's own kernels are those for DSP instructions, as the ones of the chip of reference."""
     return dsp_core_of(target) is not None and not has_mve(target)
 
 
@@ -160,14 +165,19 @@ def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
     """What is measured on a chip: ways to build, and the networks that are built so."""
     many = [(REFERENCE_RUNS, range(NETWORKS)), (DENSE_RUNS, DENSE_NETWORKS)]
     some = [(OTHER_RUNS, range(OTHER_NETWORKS))]
-    kinds = [(ATTENTION_RUNS, ATTENTION_NETWORKS), (POOLED_RUNS, POOLED_NETWORKS)]
+    kinds = [
+        (ATTENTION_RUNS, ATTENTION_NETWORKS),
+        (POOLED_RUNS, POOLED_NETWORKS),
+        (PRUNED_RUNS, PRUNED_NETWORKS),
+        (STEPS_RUNS, STEPS_NETWORKS),
+    ]
     if target.name != REFERENCE:
-        dense = [(DENSE_RUNS, DENSE_NETWORKS)] if transforms_weights(target) else []
+        dsp = has_dsp_kernels(target)
         return [
             *some,
-            *dense,
+            *([(DENSE_RUNS, DENSE_NETWORKS)] if dsp else []),
             *kinds,
-            (OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[::3]),
+            (DEPTHWISE_RUNS if dsp else OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[::3]),
             (CONVERTED_RUNS[1:], CONVERTED_NETWORKS),
         ]
     return [*many, *kinds, (DEPTHWISE_RUNS, DEPTHWISE_NETWORKS), (CONVERTED_RUNS, CONVERTED_NETWORKS)]

@@ -158,7 +158,7 @@ def test_they_are_tried_for_the_least_bytes_alone_and_taken_where_these_are_wort
     def chosen(objective: Objective, slowdown: float = 0.0, disabled: tuple[str, ...] = ()) -> int:
         options = CompileOptions(objective=objective, disabled_passes=disabled)
         cycles = {0: 100_000, 2: round(100_000 * (1 + slowdown))}
-        found, _ = least_plan(graph, options, make, lambda made, plan: cycles[fused_nodes(made)])
+        found, _ = least_plan(graph, options, make, lambda made: cycles[fused_nodes(made)])
         return fused_nodes(found)
 
     saved = 1 - make(with_fused_additions(graph))[1].arena_bytes / make(graph)[1].arena_bytes

@@ -10,12 +10,13 @@ import numpy as np
 from tests.kernels.draws import DRAWS, Rng
 from tests.kernels.harness import Case, make_case
 from thimble.compiler.importers.tflite import import_tflite
-from thimble.compiler.ir.graph import Site, Value
+from thimble.compiler.ir.graph import Graph, Site, Value
 from thimble.compiler.ir.operator import FirstRow, KernelCall, Rounding
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.convolution import WeightedOperator
 from thimble.compiler.ops.support import limit_broken
 from thimble.compiler.passes.fuse_additions import fuse_additions
+from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
@@ -38,10 +39,10 @@ def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] 
     cases: list[Case] = []
     for seed in range(20 * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        graph = fuse_additions(import_tflite(draws[operator](rng), f"{operator} {seed}"))
-        (site,) = graph.sites
-        if limit_broken(site) is not None:
+        drawn = import_tflite(draws[operator](rng), f"{operator} {seed}")
+        if any(limit_broken(site) is not None for site in drawn.sites):
             continue
+        (site,) = fuse(drawn).sites
         whole = bool(rng.random() < 0.5)
         plain = plain_call(site, whole)
         limit = LIMITS[int(rng.integers(len(LIMITS)))]
@@ -57,6 +58,11 @@ def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] 
         if len(cases) == count:
             return cases
     raise AssertionError(f"only {len(cases)} of {20 * count} drawn layers are taken")
+
+
+def fuse(graph: Graph) -> Graph:
+    """The graph with all nodes fused that may be."""
+    return fuse_depthwise(fuse_additions(graph))
 
 
 def plain_call(site: Site, whole: bool) -> KernelCall:

@@ -193,6 +193,52 @@ def _kernel(rng: Rng) -> tuple[int, int]:
     return int(rng.integers(1, 8)), int(rng.integers(1, 8))
 
 
+def conv_2d_depthwise(rng: Rng) -> bytes:
+    """A pointwise convolution, or one of an image with few channels, and a depthwise one that reads it.
+
+    Mostly of even sizes, so that what lies between is made of whole groups of pixels.
+    """
+    m = ModelBuilder()
+    depth, channels = (int(rng.choice([1, 2, 3, 4, 8, 16, int(rng.integers(1, 40))])) for _ in range(2))
+    kernel, stride, padding = (1, 1), 1, 0
+    if rng.random() < 0.4:
+        depth, stride, padding = int(rng.integers(1, 4)), int(rng.integers(1, 3)), int(rng.integers(2))
+        kernel = int(rng.integers(1, 6)), int(rng.integers(1, 6))
+    wanted_h, wanted_w = _kernel(rng)
+    height, width = _even_size(rng, wanted_h, 16), _even_size(rng, wanted_w, 20)
+    sizes = height, width
+    taken = [size * stride if padding == 0 else (size - 1) * stride + k for size, k in zip(sizes, kernel, strict=True)]
+    batch = int(rng.choice([1, 1, 1, 2]))
+    x = m.tensor((batch, *taken, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, *kernel, depth), axis=0)
+    b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
+    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, kernel[0] * kernel[1] * depth)
+    y = m.tensor((batch, height, width, channels), np.int8, y_scale, zero_point(rng))
+    m.op(
+        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=stride, strideW=stride, padding=padding,
+        dilationHFactor=1, dilationWFactor=1, fusedActivationFunction=activation_code(rng),
+    )  # fmt: skip
+    stride = int(rng.integers(1, 3))
+    padding, out_size = same_or_valid(rng)
+    w, w_scales = weights(m, rng, (1, wanted_h, wanted_w, channels), axis=3)
+    b = bias_for(m, rng, m.scale_of(y) * w_scales, channels)
+    z_scale = _scaled_output(rng, m.scale_of(y), w_scales, wanted_h * wanted_w)
+    shape = (batch, out_size(height, wanted_h, stride, 1), out_size(width, wanted_w, stride, 1), channels)
+    z = m.tensor(shape, np.int8, z_scale, zero_point(rng))
+    m.op(
+        "DEPTHWISE_CONV_2D", [y, w, b], [z], "DepthwiseConv2DOptions", strideH=stride, strideW=stride,
+        padding=padding, depthMultiplier=1, fusedActivationFunction=activation_code(rng),
+    )  # fmt: skip
+    m.interface([x], [z])
+    return m.build()
+
+
+def _even_size(rng: Rng, kernel: int, most: int) -> int:
+    """Mostly even, often a multiple of four."""
+    size = _size(rng, kernel, most)
+    return -(-size // (unit := int(rng.choice([1, 2, 2, 4, 4])))) * unit
+
+
 def fully_connected(rng: Rng) -> bytes:
     """Matrix product of a few rows, with weights of one scale or one for each output."""
     depth = int(rng.choice([int(rng.integers(1, 40)), 4 * int(rng.integers(1, 60))]))
@@ -361,6 +407,7 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "batch_matmul": batch_matmul,
     "conv_2d": conv_2d,
     "conv_2d_add": conv_2d_add,
+    "conv_2d_depthwise": conv_2d_depthwise,
     "first_conv_2d": first_conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
     "depthwise_3x3": depthwise_3x3,

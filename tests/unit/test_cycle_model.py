@@ -42,14 +42,16 @@ def test_median_error_is_below_ten_percent(variant: Variant) -> None:
     assert np.median(errors) < 10
 
 
+@pytest.mark.parametrize("chip", [REFERENCE, "stm32h743zi", "stm32u575zi"])
 @pytest.mark.parametrize("number", [*range(4), ATTENTION_NETWORKS[0], POOLED_NETWORKS[0]])
-def test_every_kernel_was_measured(number: int) -> None:
-    graph = load_graph(network(number), f"random {number}")
-    for settings in (KernelSettings(KernelFamily.C), KernelSettings()):
-        for site in choose_kernels(graph, BOARD, settings).sites:
-            for call in () if site.op.name == "reshape" else site.lower(ROUNDING):  # views run no code
-                measured = call.kernel.startswith(MODEL.entry(call.kernel))
-                assert measured, f"{call.kernel} has no costs: run `make fit-costs`"
+def test_every_kernel_was_measured(number: int, chip: str) -> None:
+    graph, model = load_graph(network(number), f"random {number}"), cycle_model(chip)
+    for settings in (KernelSettings(KernelFamily.C), KernelSettings(), KernelSettings(winograd_bytes=1 << 20)):
+        for limit in (None, 2048):
+            for site in choose_kernels(graph, load_target(chip), settings, limit).sites:
+                for call in () if site.op.name == "reshape" else site.lower(ROUNDING):  # views run no code
+                    measured = call.kernel.startswith(model.entry(call.kernel))
+                    assert measured, f"{call.kernel} has no costs: run `make fit-costs`"
 
 
 def works_by_scratch() -> Iterator[tuple[str, list[float]]]:

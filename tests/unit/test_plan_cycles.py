@@ -1,4 +1,4 @@
-"""What a plan is predicted to take."""
+"""What a plan is predicted to take where flags decide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.kernel_work import NodeWork
-from thimble.compiler.plan.plan_cycles import predicted_cycles
+from thimble.compiler.plan.plan_cycles import cycles_at_worst
 
 
 def test_nodes_without_outputs_are_priced_as_well() -> None:
@@ -23,4 +23,4 @@ def test_nodes_without_outputs_are_priced_as_well() -> None:
         if stage.node is not None and not any(map(plan.is_view, graph.nodes[stage.node].outputs))
     }
     assert any(not graph.nodes[node].outputs for node in works)
-    assert predicted_cycles(graph, plan, Rounding.TFLM, model) == round(sum(works.values()))
+    assert cycles_at_worst(graph, plan, Rounding.TFLM, model) == round(sum(works.values()))

@@ -7,14 +7,20 @@ import itertools
 import numpy as np
 import pytest
 
+from tests.models.calibrated import NO_ACTIVATION, CalibratedBuilder
 from tests.tflite_builder import ModelBuilder
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
 from thimble.codegen.armv7em.winograd import INVERSE_OF_9, OUTPUT_BITS
 from thimble.codegen.armv7em.winograd_layer import G, winograd_bytes, winograd_limit
+from thimble.codegen.kernels import KernelSettings, kernels_by_scratch
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import KernelCall, Rounding
+from thimble.compiler.plan.call_shape import CallShape, NodeSize
+from thimble.compiler.plan.cycles import cycle_model
+from thimble.compiler.plan.kernel_work import NodeWork
+from thimble.targets.model import load_target
 
 B = np.array(
     [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
@@ -90,6 +96,26 @@ def test_layers_are_transformed_where_all_preconditions_hold(
     assert call is not None
     assert call.kernel.startswith("conv_2d_winograd_dsp") == wanted
     assert limit is None or call.scratch_bytes <= limit
+
+
+@pytest.mark.parametrize(
+    "chip",
+    ["stm32l4r5zi", "nrf52840", "stm32f411re", "stm32h743zi", "stm32f746zg", "stm32u575zi", "nrf5340"],
+)
+@pytest.mark.parametrize(("side", "channels"), [(32, 16), (16, 32), (8, 64)])
+def test_every_chip_prices_transformed_weights_as_the_fastest(chip: str, side: int, channels: int) -> None:
+    g = CalibratedBuilder(side)
+    x = g.conv(g.input(1, side, side, channels), channels, 3, activation=NO_ACTIVATION)
+    graph = import_tflite(g.finish(x), "layer")
+    target, model, site = load_target(chip), cycle_model(chip), graph.sites[0]
+    prices = {}
+    for _, calls in kernels_by_scratch(site, target, Rounding.TFLM, False, KernelSettings(winograd_bytes=1 << 20)):
+        work = NodeWork(NodeSize.of(site), tuple(CallShape.of(call, False) for call in calls))
+        prices[calls[0].kernel] = model.cycles(work)
+    fastest = min(prices, key=prices.__getitem__)
+    assert fastest.startswith("conv_2d_winograd_dsp")
+    direct = min(cycles for kernel, cycles in prices.items() if not kernel.startswith("conv_2d_winograd_dsp"))
+    assert prices[fastest] < 0.8 * direct
 
 
 def test_small_layers_get_the_flash_first() -> None:
