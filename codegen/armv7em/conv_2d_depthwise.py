@@ -144,7 +144,7 @@ def _is_taken(image: Sizes, sizes: Sizes, images: int) -> bool:
     """Whether there is one image, and planes suit the depthwise convolution."""
     dense = image["group_channels"] == image["input_channels"]
     near = dense and 2 <= image["output_channels"] <= MAX_OUTPUT_CHANNELS and sizes["output_height"] <= MAX_ROWS
-    return images == 1 and near and is_taken_by_planes(sizes)
+    return images == 1 and near and is_taken_by_planes(sizes, one_row=False)
 
 
 def _keeps_pixels(image: Sizes) -> bool:

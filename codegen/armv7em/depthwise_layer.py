@@ -153,7 +153,7 @@ def _by_planes(
     weight_bits = site.input(1).type.dtype.bits
     # The addends of left shifts lack a term, which compact forms always add.
     compact = (core.compact or weight_bits < 8) and bool((layer.shifts < 0).all())
-    if not is_taken_by_planes(sizes) or (weight_bits < 8 and not compact):
+    if not is_taken_by_planes(sizes, one_row) or (weight_bits < 8 and not compact):
         return None
     fill = None if compact else FillShape.of(sizes["pad_left"], sizes["input_width"])
     planned = plane_layer(
@@ -249,7 +249,7 @@ def _turn_if_faster(form: DepthwiseForm, sizes: Sizes, most_bytes: int) -> tuple
     planes, rows = Planes.of(turned, turned_sizes), turned_sizes["output_height"]
     held = planes.height(rows) <= MAX_PLANE_ROWS and rows <= MAX_ROWS and planes.bytes(rows) <= most_bytes
     near = turned.step_bytes <= MAX_CHANNELS and turned.output_width * turned.step_bytes <= MAX_ROW_BYTES
-    if sizes["output_width"] == 1 or not (held and near and is_taken_by_planes(turned_sizes)):
+    if sizes["output_width"] == 1 or not (held and near and is_taken_by_planes(turned_sizes, one_row=False)):
         return form, sizes
     is_faster = _channel_cycles(turned, turned_sizes) < _channel_cycles(form, sizes)
     return (turned, turned_sizes) if is_faster else (form, sizes)
@@ -354,10 +354,9 @@ def _packed_kernel(sizes: Sizes, one_row: bool) -> tuple[int, int]:
     return sizes["kernel_height"], sizes["kernel_width"]
 
 
-def is_taken_by_planes(sizes: Sizes) -> bool:
+def is_taken_by_planes(sizes: Sizes, one_row: bool) -> bool:
     return (
-        (sizes["kernel_width"] <= MAX_KERNEL_WIDTH or sizes["kernel_height"] == 1)
-        and sizes["kernel_width"] <= MAX_ROW_KERNEL
+        sizes["kernel_width"] <= (MAX_ROW_KERNEL if one_row else MAX_KERNEL_WIDTH)
         and sizes["output_channels"] <= MAX_CHANNELS
         and sizes["output_width"] * sizes["output_channels"] <= MAX_ROW_BYTES
     )

@@ -66,6 +66,14 @@ def by_direct_rows(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def by_filled_planes(call: CallShape) -> dict[str, float]:
+    """The same from planes of the whole image, which a convolution before it laid out, for some groups of channels."""
+    n = call.numbers
+    portions = ceil(n["channels"] / (PIXELS * n[FILLED]))
+    nothing = dict.fromkeys(("laid_rows", "laid_out", "inputs"), 0.0)
+    return by_planes(call, n["output_height"]) | nothing | {"portions": float(portions)}
+
+
 def by_steps(call: CallShape, rows: float) -> dict[str, float]:
     """Depthwise convolutions over steps in time: all channels of an output, whose weights are read for each."""
     n = call.numbers
@@ -77,14 +85,6 @@ def by_steps(call: CallShape, rows: float) -> dict[str, float]:
         "portions": float(rows),
         "ties": float(rows * n["channels"] * n["rounds_ties"]),
     }
-
-
-def by_filled_planes(call: CallShape) -> dict[str, float]:
-    """The same from planes of the whole image, which a convolution before it laid out, for some groups of channels."""
-    n = call.numbers
-    portions = ceil(n["channels"] / (PIXELS * n[FILLED]))
-    nothing = dict.fromkeys(("laid_rows", "laid_out", "inputs"), 0.0)
-    return by_planes(call, n["output_height"]) | nothing | {"portions": float(portions)}
 
 
 def by_pixels(call: CallShape, rows: float) -> dict[str, float]:

@@ -190,6 +190,9 @@ def _kernel(rng: Rng) -> tuple[int, int]:
     square = int(rng.choice([3, 3, 5, 7, 0]))
     if square:
         return square, square
+    if rng.random() < 0.3:  # long ones of one row or column
+        taps = int(rng.integers(8, 16))
+        return (1, taps) if rng.random() < 0.5 else (taps, 1)
     return int(rng.integers(1, 8)), int(rng.integers(1, 8))
 
 
