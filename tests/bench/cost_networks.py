@@ -111,6 +111,16 @@ def depthwise(rng: Rng, seed: int) -> bytes:
     return g.finish(x)
 
 
+def steps(rng: Rng, seed: int) -> bytes:
+    """Depthwise-separable layers over steps in time, without borders, as wake words have them."""
+    g = CalibratedBuilder(seed)
+    x = g.input(1, int(rng.integers(40, 60)), 1, _channels(rng, 64))
+    for _ in range(4):
+        x = g.steps(x, int(rng.integers(2, 13)), RELU6 if rng.random() < 0.5 else NO_ACTIVATION)
+        x = g.conv(x, _channels(rng, 128))
+    return g.finish(g.connected(_pooled(g, x, rng), 2))
+
+
 def pruned(rng: Rng, seed: int) -> bytes:
     """Depthwise-separable layers as pruning leaves them: any number of channels, few pixels, two classes."""
     g = CalibratedBuilder(seed)
@@ -135,7 +145,7 @@ FAMILIES: tuple[Callable[[Rng, int], bytes], ...] = (mobile, residual, spoken, c
 
 ATTENTION_NETWORKS, POOLED_NETWORKS = range(1000, 1004), range(1100, 1108)
 DEPTHWISE_NETWORKS, CONVERTED_NETWORKS = range(1200, 1212), range(1300, 1307)
-PRUNED_NETWORKS = range(1400, 1404)
+PRUNED_NETWORKS, STEPS_NETWORKS = range(1400, 1404), range(1500, 1505)
 """Numbers of networks of kinds that the families have too few of."""
 
 
@@ -150,6 +160,8 @@ def network(number: int) -> bytes:
         return depthwise(rng, number)
     if number in PRUNED_NETWORKS:
         return pruned(rng, number)
+    if number in STEPS_NETWORKS:
+        return steps(rng, number)
     if number in CONVERTED_NETWORKS:
         return converted(rng, number)
     return FAMILIES[number % len(FAMILIES)](rng, number)

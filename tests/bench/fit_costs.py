@@ -23,6 +23,7 @@ from tests.bench.cost_networks import (
     DEPTHWISE_NETWORKS,
     POOLED_NETWORKS,
     PRUNED_NETWORKS,
+    STEPS_NETWORKS,
     network,
 )
 from tests.bench.cost_samples import OWN, PLAIN, Sample, Samples, Variant, kernels_of, load_graph, sample_all
@@ -52,6 +53,7 @@ POOLED_RUNS = (PLAIN[0], PLAIN[1], OWN[0], OWN[5], OWN[6])
 ATTENTION_RUNS = (PLAIN[0], OWN[0], Variant(KernelFamily.AUTO, 1024), Variant(KernelFamily.AUTO, 256))
 
 PRUNED_RUNS = tuple(Variant(KernelFamily.AUTO, limit, rows) for limit, rows in ((None, None), (0, None), (None, 1)))
+STEPS_RUNS = tuple(Variant(KernelFamily.AUTO, None, rows, compact=True) for rows in (1, 4))
 
 CONVERTED_RUNS = (PLAIN[0], OWN[0])
 DEPTHWISE_RUNS = (
@@ -167,6 +169,7 @@ def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
         (ATTENTION_RUNS, ATTENTION_NETWORKS),
         (POOLED_RUNS, POOLED_NETWORKS),
         (PRUNED_RUNS, PRUNED_NETWORKS),
+        (STEPS_RUNS, STEPS_NETWORKS),
     ]
     if target.name != REFERENCE:
         dsp = has_dsp_kernels(target)

@@ -16,7 +16,7 @@ from tests.tflite_builder import ModelBuilder
 
 Float = np.ndarray
 
-SAME, RELU6 = schema.Padding.SAME, schema.ActivationFunctionType.RELU6
+SAME, VALID, RELU6 = schema.Padding.SAME, schema.Padding.VALID, schema.ActivationFunctionType.RELU6
 NO_ACTIVATION = schema.ActivationFunctionType.NONE
 SPREAD = 2.0
 """Standard deviation of a channel before its activation: RELU6 then cuts some values at both ends and not most."""
@@ -69,6 +69,15 @@ class CalibratedBuilder:
         levels = self._rng.integers(-127, 128, (1, *sides, channels))
         sums = _convolve_depthwise(self._real[x], levels, stride)
         fields = {"padding": SAME, "strideH": stride, "strideW": stride, "depthMultiplier": 1}
+        fields |= {"dilationHFactor": 1, "dilationWFactor": 1}
+        return self._weighted("DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", x, levels, sums, 3, activation, **fields)
+
+    def steps(self, x: int, taps: int, activation: int = RELU6) -> int:
+        """DEPTHWISE_CONV_2D over steps in time, whose windows lie inside of the image, one pixel wide."""
+        levels = self._rng.integers(-127, 128, (1, taps, 1, self.shape(x)[3]))
+        outputs = self.shape(x)[1] - taps + 1
+        sums = sum(self._real[x][:, tap : tap + outputs] * levels[:, tap] for tap in range(taps))
+        fields = {"padding": VALID, "strideH": 1, "strideW": 1, "depthMultiplier": 1}
         fields |= {"dilationHFactor": 1, "dilationWFactor": 1}
         return self._weighted("DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", x, levels, sums, 3, activation, **fields)
 
