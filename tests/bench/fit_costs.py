@@ -62,6 +62,9 @@ DEPTHWISE_RUNS = (
     *(Variant(KernelFamily.AUTO, None, rows, compact=True) for rows in (1, 4, 8)),
 )
 OTHER_DEPTHWISE_RUNS = (DEPTHWISE_RUNS[0], DEPTHWISE_RUNS[1], DEPTHWISE_RUNS[5], DEPTHWISE_RUNS[7])
+DEPTHWISE_BY_ROWS = (Variant(KernelFamily.AUTO, rows=1),)
+"""A row at a time, chips with DSP instructions take other kernels."""
+
 
 LEAST_SAMPLES = 6
 """Kernels with fewer samples have no entry of their own."""
@@ -169,10 +172,10 @@ def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
         (PRUNED_RUNS, PRUNED_NETWORKS),
     ]
     if target.name != REFERENCE:
-        dense = [(DENSE_RUNS, DENSE_NETWORKS)] if transforms_weights(target) else []
+        with_dsp = [(DENSE_RUNS, DENSE_NETWORKS), (DEPTHWISE_BY_ROWS, DEPTHWISE_NETWORKS[::3])]
         return [
             *some,
-            *dense,
+            *(with_dsp if transforms_weights(target) else []),
             *kinds,
             (OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[::3]),
             (CONVERTED_RUNS[1:], CONVERTED_NETWORKS),
