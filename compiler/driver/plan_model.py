@@ -26,7 +26,8 @@ def plan_model(
     made, plan = least_plan(model.plain, model.options, make, lambda made: made.predicted_cycles or 0)
     made, plan = fused_if_faster(model, make, (made, plan), limit_bytes)
     if allowed is not None and predicted_ms(made) > allowed and made.plain is not model.plain:
-        return make(model.plain)  # other forms of the graph save bytes, and take too long
+        # Other forms of the graph may save bytes, and take too long.
+        return min((made, plan), make(model.plain), key=lambda found: predicted_ms(found[0]))
     return made, plan
 
 

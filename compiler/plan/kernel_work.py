@@ -21,6 +21,7 @@ from thimble.compiler.plan.depthwise_work import (
     by_pixels,
     by_places,
     by_planes,
+    by_steps,
 )
 from thimble.compiler.plan.matrix_work import (
     WEIGHT_WORD,
@@ -153,6 +154,7 @@ _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, f
     (frozenset({"windows", "depth", "output_channels", "output_width"}), by_window_pixels),
     (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, by_pixels),
+    (_IMAGE | {"quad_words", "channels", "rounds_ties"}, by_steps),
     (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, by_rows),
     (frozenset({"pixels_at_once", "rows_at_once", "skipped_steps", "output_width"}), by_side_by_side),
     (frozenset({"columns", "depth", "output_channels", "output_width", "kernel_height"}), by_columns),

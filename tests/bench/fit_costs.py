@@ -62,9 +62,6 @@ DEPTHWISE_RUNS = (
     *(Variant(KernelFamily.AUTO, None, rows, compact=True) for rows in (1, 4, 8)),
 )
 OTHER_DEPTHWISE_RUNS = (DEPTHWISE_RUNS[0], DEPTHWISE_RUNS[1], DEPTHWISE_RUNS[5], DEPTHWISE_RUNS[7])
-DEPTHWISE_BY_ROWS = (Variant(KernelFamily.AUTO, rows=1),)
-"""A row at a time, chips with DSP instructions take other kernels."""
-
 
 LEAST_SAMPLES = 6
 """Kernels with fewer samples have no entry of their own."""
@@ -157,8 +154,8 @@ def core_of(target: str) -> str:
     return load_target(target).core.partition("-max")[0].partition("-small")[0]
 
 
-def transforms_weights(target: Target) -> bool:
-    """Whether a chip's own kernels of dense convolutions are those for DSP instructions, Winograd's among them."""
+def has_dsp_kernels(target: Target) -> bool:
+    """Whether a chip's own kernels are those for DSP instructions, as the ones of the chip of reference."""
     return dsp_core_of(target) is not None and not has_mve(target)
 
 
@@ -172,12 +169,12 @@ def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
         (PRUNED_RUNS, PRUNED_NETWORKS),
     ]
     if target.name != REFERENCE:
-        with_dsp = [(DENSE_RUNS, DENSE_NETWORKS), (DEPTHWISE_BY_ROWS, DEPTHWISE_NETWORKS[::3])]
+        dsp = has_dsp_kernels(target)
         return [
             *some,
-            *(with_dsp if transforms_weights(target) else []),
+            *([(DENSE_RUNS, DENSE_NETWORKS)] if dsp else []),
             *kinds,
-            (OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[::3]),
+            (DEPTHWISE_RUNS if dsp else OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[::3]),
             (CONVERTED_RUNS[1:], CONVERTED_NETWORKS),
         ]
     return [*many, *kinds, (DEPTHWISE_RUNS, DEPTHWISE_NETWORKS), (CONVERTED_RUNS, CONVERTED_NETWORKS)]

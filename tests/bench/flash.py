@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from tests.bench.models import BOARD, measure, model_file
-from tests.bench.page import PageTable
+from tests.bench.page import PageTable, TableRows
 from tests.shared_data import ROOT
 from thimble.compiler.driver.open_model import open_model
 from thimble.compiler.driver.options import CompileOptions
@@ -77,18 +75,15 @@ def row(title: str, path: Path) -> str:
     return f"| {title} | {' | '.join(f'{figure:,}' for figure in figures)} |"
 
 
+def titled_rows(title: str, row: Callable[[str, Path], str]) -> TableRows:
+    """The row of one of MODELS, by the title that it has in the tables of the page."""
+    path = model_file(f"mlperf_tiny/{MODELS[title]}")
+    return TableRows(title, title, path.is_file(), lambda: (row(title, path),))
+
+
 def main(titles: list[str]) -> None:
     """Measure, and write the rows into the page; rows of models that are not measured stay."""
-    console = Console()
-    lines: list[str] = []
-    for title, name in MODELS.items():
-        path = model_file(f"mlperf_tiny/{name}")
-        known = TABLE.lines_of(title)
-        if path.is_file() and (not titles or title in titles):
-            known = [row(title, path)]
-            console.print(*known, soft_wrap=True)
-        lines += known
-    TABLE.write(lines)
+    TABLE.update((titled_rows(title, row) for title in MODELS), titles)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from tests.bench.memory import NETWORKS, PAGE, Network
-from tests.bench.page import PageTable
+from tests.bench.page import PageTable, TableRows
 from thimble.compiler.driver.frontier import measure_frontier, write_svg
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Io
 
@@ -40,18 +39,8 @@ def rows(network: Network) -> list[str]:
 
 def main(names: list[str]) -> None:
     """Measure, and write the rows into the page; rows of networks that are not measured stay."""
-    console = Console()
-    lines: list[str] = []
-    for network in (network for network in NETWORKS if network.name in NAMES):
-        known = TABLE.lines_of(network.title)
-        asked = not names or any(name in network.name for name in names)
-        if asked and not network.is_here:
-            console.print(f"{network.name} is not here: its rows stay.")
-        elif asked:
-            known = rows(network)
-            console.print(*known, sep="\n", soft_wrap=True)
-        lines += known
-    TABLE.write(lines)
+    networks = (network for network in NETWORKS if network.name in NAMES)
+    TABLE.update((TableRows(n.name, n.title, n.is_here, partial(rows, n)) for n in networks), names)
 
 
 if __name__ == "__main__":

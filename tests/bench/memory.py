@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from tests.bench.models import model_file
-from tests.bench.page import PageTable
+from tests.bench.page import PageTable, TableRows
 from tests.models.catalogue import MODELS
 from tests.shared_data import ROOT
 from thimble.compiler.driver.build_folder import import_model, optimize
@@ -71,8 +70,8 @@ NETWORKS = (
 )
 
 
-def row(network: Network) -> str:
-    """The cells of one network, measured."""
+def rows(network: Network) -> Iterator[str]:
+    """The row of one network, measured."""
     source = import_model(network.load(), Path(f"{Path(network.name).stem}.tflite"))
     graph, _ = optimize(source, io=Io.INT8)
     cells = [
@@ -81,7 +80,7 @@ def row(network: Network) -> str:
         by_rows(graph, schedule=Schedule.ROWS),
         by_rows(graph, schedule=Schedule.AUTO),
     ]
-    return f"| {network.title} | {' | '.join(cells)} | {network.others} |"
+    yield f"| {network.title} | {' | '.join(cells)} | {network.others} |"
 
 
 def by_rows(graph: Graph, schedule: Schedule) -> str:
@@ -99,15 +98,7 @@ def reached(graph: Graph, schedule: Schedule, feed: InputFeed = InputFeed.RESIDE
 
 def main(names: list[str]) -> None:
     """Measure, and write the rows into the page; rows of networks that are not measured stay."""
-    console = Console()
-    lines: list[str] = []
-    for network in NETWORKS:
-        known = TABLE.lines_of(network.title)
-        if network.is_here and (not names or network.name in names):
-            known = [row(network)]
-            console.print(*known, soft_wrap=True)
-        lines += known
-    TABLE.write(lines)
+    TABLE.update((TableRows(n.name, n.title, n.is_here, partial(rows, n)) for n in NETWORKS), names)
 
 
 if __name__ == "__main__":

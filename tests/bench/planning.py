@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-
 from tests.bench.memory import PAGE
-from tests.bench.models import model_file
-from tests.bench.page import PageTable
+from tests.bench.page import PageTable, model_rows
 from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver.open_model import open_model
 from thimble.compiler.driver.options import CompileOptions, InputFeed
@@ -51,23 +49,16 @@ def row(path: Path, feed: InputFeed, kernels: KernelFamily) -> str | None:
     return f"| {path.stem} | {feed.value} | {kernels.value} | {' | '.join(cells)} |"
 
 
+def rows(path: Path) -> Iterator[str]:
+    """The rows of one model."""
+    seconds(path, CompileOptions())  # what is read and made once in a process is start-up
+    found = (row(path, feed, kernels) for kernels in KernelFamily for feed in InputFeed)
+    yield from (line for line in found if line is not None)
+
+
 def main(names: list[str]) -> None:
     """Measure, and write the rows into the page; rows of models that are not measured stay."""
-    console = Console()
-    lines: list[str] = []
-    for name in MODELS:
-        path = model_file(f"mlperf_tiny/{name}")
-        known = TABLE.lines_of(path.stem)
-        asked = not names or any(part in name for part in names)
-        if asked and not path.is_file():
-            console.print(f"{path} is not here: its rows stay.")
-        elif asked:
-            seconds(path, CompileOptions())  # what is read and made once in a process is start-up
-            found = [row(path, feed, kernels) for kernels in KernelFamily for feed in InputFeed]
-            known = [line for line in found if line is not None]
-            console.print(*known, sep="\n", soft_wrap=True)
-        lines += known
-    TABLE.write(lines)
+    TABLE.update((model_rows(f"mlperf_tiny/{name}", rows) for name in MODELS), names)
 
 
 if __name__ == "__main__":

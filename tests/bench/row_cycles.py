@@ -9,11 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-
 from tests.bench.memory import PAGE
-from tests.bench.models import measure, model_file
-from tests.bench.page import PageTable
+from tests.bench.models import measure
+from tests.bench.page import PageTable, model_rows
 
 NETWORKS = (
     "mlperf_tiny/kws_ref_model_int8",
@@ -46,19 +44,7 @@ def rows(path: Path) -> Iterator[str]:
 
 def main(names: list[str]) -> None:
     """Measure, and write the rows into the page; rows of networks that are not measured stay."""
-    console = Console()
-    lines: list[str] = []
-    for network in NETWORKS:
-        path = model_file(network)
-        known = TABLE.lines_of(path.stem)
-        asked = not names or any(name in network for name in names)
-        if asked and not path.is_file():
-            console.print(f"{path} is not here: its rows stay.")
-        elif asked:
-            known = list(rows(path))
-            console.print(*known, sep="\n", soft_wrap=True)
-        lines += known
-    TABLE.write(lines)
+    TABLE.update((model_rows(network, rows) for network in NETWORKS), names)
 
 
 if __name__ == "__main__":

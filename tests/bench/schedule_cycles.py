@@ -11,11 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-
 from tests.bench.memory import PAGE
-from tests.bench.models import model_file
-from tests.bench.page import PageTable
+from tests.bench.page import PageTable, model_rows
 from thimble.compiler.driver.build_plan import build_plan
 from thimble.compiler.driver.open_model import Model, open_model
 from thimble.compiler.driver.options import CompileOptions, InputFeed, Io
@@ -68,21 +65,7 @@ def rows(path: Path) -> Iterator[str]:
 
 def main(names: list[str]) -> None:
     """Measure, and write the rows into the page; rows of networks that are not measured stay."""
-    console = Console()
-    lines: list[str] = []
-    for network in NETWORKS:
-        path = model_file(network)
-        known = TABLE.lines_of(path.stem)
-        asked = not names or network in names
-        if asked and not path.is_file():
-            console.print(f"{path} is not here: its rows stay.")
-        elif asked:
-            known = []
-            for line in rows(path):
-                console.print(line, soft_wrap=True)
-                known.append(line)
-        lines += known
-    TABLE.write(lines)
+    TABLE.update((model_rows(network, rows) for network in NETWORKS), names)
 
 
 if __name__ == "__main__":

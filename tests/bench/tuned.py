@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from tests.bench.flash import MODELS, PAGE
-from tests.bench.models import BOARD, measure, model_file
-from tests.bench.page import PageTable
+from tests.bench.flash import MODELS, PAGE, titled_rows
+from tests.bench.models import BOARD, measure
+from tests.bench.page import PageTable, TableRows
 from thimble.compiler.driver import demo
 from thimble.compiler.plan.options import Objective
 
@@ -78,7 +76,7 @@ def kernels_row(title: str, path: Path) -> str:
     )
 
 
-def in_ram_row(title: str, path: Path, target: str) -> str:
+def in_ram_row(title: str, path: Path, target: str = BOARD) -> str:
     """What weights and code in RAM bring to tuned kernels."""
     built = Built.of(path, target, objective=Objective.LATENCY, tune=True)
     flash = built.in_ram["cycles_in_flash"]
@@ -97,26 +95,17 @@ def _change(before: int, now: int) -> str:
     return f"{100 * now / before - 100:+.1f}%"
 
 
+def shipped_rows() -> TableRows:
+    """The rows of the shipped model on other chips."""
+    path = demo.model_path()
+    return TableRows(SHIPPED, SHIPPED, True, lambda: (in_ram_row(SHIPPED, path, chip) for chip in OTHER_CHIPS))
+
+
 def main(titles: list[str]) -> None:
     """Measure, and write the rows into the page; rows of models that are not measured stay."""
-    console = Console()
-    tables: dict[PageTable, list[str]] = {KERNELS: [], IN_RAM: [], BY_READS: []}
-
-    def add(table: PageTable, title: str, rows: list[str]) -> None:
-        if rows:
-            console.print(*rows, sep="\n", soft_wrap=True)
-        tables[table] += rows or table.lines_of(title)
-
-    for title, name in MODELS.items():
-        path = model_file(f"mlperf_tiny/{name}")
-        asked = path.is_file() and (not titles or title in titles)
-        add(KERNELS, title, [kernels_row(title, path)] if asked else [])
-        add(IN_RAM, title, [in_ram_row(title, path, BOARD)] if asked else [])
-        add(BY_READS, title, [by_reads_row(title, path)] if asked else [])
-    asked = not titles or SHIPPED in titles
-    add(IN_RAM, SHIPPED, [in_ram_row(SHIPPED, demo.model_path(), chip) for chip in OTHER_CHIPS] if asked else [])
-    for table, rows in tables.items():
-        table.write(rows)
+    KERNELS.update((titled_rows(title, kernels_row) for title in MODELS), titles)
+    IN_RAM.update((*(titled_rows(title, in_ram_row) for title in MODELS), shipped_rows()), titles)
+    BY_READS.update((titled_rows(title, by_reads_row) for title in MODELS), titles)
 
 
 if __name__ == "__main__":

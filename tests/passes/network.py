@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,8 @@ from thimble.compiler.ops.executor import Executor
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.variables import AssignVariable, ReadVariable
 from thimble.compiler.ops.window import Padding
+
+Rewrite = Callable[[Graph], Graph]
 
 
 class Network:
@@ -179,3 +181,14 @@ def assert_equal_bytes(before: Graph, after: Graph) -> None:
 def names(graph: Graph) -> list[str]:
     """The operators of a graph in order."""
     return [node.op.name for node in graph.nodes]
+
+
+def rewritten(rewrite: Rewrite, graph: Graph) -> list[str]:
+    """The operators that a pass leaves, once its bytes were found equal."""
+    after = rewrite(graph)
+    assert_equal_bytes(graph, after)
+    return names(after)
+
+
+def weights(*shape: int) -> np.ndarray:
+    return np.random.default_rng(shape).integers(-127, 127, shape, np.int8, endpoint=True)
