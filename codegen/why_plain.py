@@ -21,6 +21,7 @@ from thimble.compiler.ir.operator import Argument, Input, KernelCall, ParamValue
 from thimble.compiler.ops.add_sub import AddOrSub
 from thimble.compiler.ops.batch_matmul import BatchMatmul
 from thimble.compiler.ops.conv_2d_add import Conv2DAdd
+from thimble.compiler.ops.conv_2d_depthwise import Conv2DDepthwise
 from thimble.compiler.ops.convolution import LATE_KERNELS, WeightedOperator
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.compiler.ops.reduce import Reduction
@@ -104,6 +105,7 @@ def _shape(site: Site, call: KernelCall, sizes: Sizes) -> str:
         (isinstance(site.op, WeightedOperator) and site.input(1).role is not Role.CONSTANT, "its weights are computed"),
         (isinstance(site.op, Conv2DAdd) and residual_of(site) is None, "its addition has no constants that are exact"),
         (isinstance(site.op, Conv2DAdd), f"{BEYOND_PROOF}, or its window is larger than such kernels take"),
+        (isinstance(site.op, Conv2DDepthwise), f"{BEYOND_PROOF}, or it is no whole image that such kernels take"),
         (isinstance(site.op, AddOrSub) and not _is_elementwise(site), "an operand is broadcast"),
         (isinstance(site.op, AddOrSub), "no constants in one step give all of its bytes"),
         (

@@ -27,6 +27,8 @@ MAX_COLUMNS = 16
 MAX_SINGLE_COLUMNS = 2
 """THIMBLE_MAX_TAILS in the runtime: so many columns behind groups of four are made one by one."""
 
+_SIDES = ("height", "width")
+
 
 def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
     """As many columns at once as fit, but no fewer than `least`, unless there are fewer."""
@@ -37,7 +39,7 @@ def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
         return None
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
-    form = MatmulForm(given.arithmetic, depth // 4 % UNROLL)
+    form = MatmulForm(given.arithmetic, depth // 4 % UNROLL, _are_pixels(sizes))
     pixels = given.site.output().type.elements // channels
     columns = given.core.variant.at_once or _columns_at_once(depth, pixels, limit)
     scratch = 2 * columns * depth + depth
@@ -50,6 +52,14 @@ def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
         given.arithmetic, channels, depth // 2, "{sizes}depth / 2", f"thimble_matmul_dsp_{form.name}", "columns"
     )
     return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch, layout), source)
+
+
+def _are_pixels(sizes: Sizes) -> bool:
+    """Whether windows are single pixels inside of the input, of whole words."""
+    ones = sizes["kernel_height"] == sizes["kernel_width"] == 1
+    reach = ((sizes[f"output_{side}"] - 1) * sizes[f"stride_{side}"] < sizes[f"input_{side}"] for side in _SIDES)
+    inside = sizes["pad_top"] == sizes["pad_left"] == 0 and all(reach)
+    return ones and inside and sizes["input_channels"] % 4 == 0
 
 
 def by_parts(given: ConvLayer) -> KernelCall | None:

@@ -1,8 +1,9 @@
-"""A pointwise convolution and the depthwise one behind it on Armv7E-M: the first writes the planes of the second.
+"""A convolution and the depthwise one behind it on Armv7E-M: the first writes the planes of the second.
 
-For some groups of four channels at a time the matrix product of all pixels goes straight to planes of int16
-(planes_matmul.py), and from these the depthwise function makes its outputs (depthwise.py). Nothing is rounded less than
-in two layers; what they would store in between, and lay out anew, is gone.
+The matrix product goes straight to planes of int16 (planes_matmul.py), and from these the depthwise function makes its
+outputs (depthwise.py). Nothing is rounded less than in two layers; what they would store in between, and lay out anew,
+is gone. Of pointwise convolutions all pixels are widened once, and some groups of four channels are made at a time. Of
+images with few channels some rows of windows are gathered at a time, for the planes of all channels.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from thimble.codegen.armv7em.depthwise_layer import (
 )
 from thimble.codegen.armv7em.packing import pair_words
 from thimble.codegen.armv7em.planes_matmul import PlanesMatmulForm, planes_matmul_file
+from thimble.codegen.armv7em.pointwise import PIXELS_AT_ONCE
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm
-from thimble.codegen.armv7em.rows_layer import pair_bytes_of, row_params, spare_words
+from thimble.codegen.armv7em.rows_layer import MAX_HELD_BYTES, pair_bytes_of, row_params, spare_words
 from thimble.codegen.armv7em.shared_shift import SharedShift
 from thimble.codegen.armv7em.sums import Arithmetic
+from thimble.codegen.armv7em.windows import FEW_CHANNELS, MAX_WORDS, Window, window_weights
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
@@ -53,31 +56,48 @@ PLANE_BYTES, MAX_QUADS = 16384, 8
 """Planes that are there at the same time, of four channels each, unless those of the first four need more: matrix
 product and depthwise function drive each other out of an instruction cache of 1 KB, so that they take turns seldom."""
 
+_NOT_TAKEN = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
+"""Sizes of a convolution that its kernels do not take."""
 
-@dataclass(frozen=True, slots=True)
-class _Space:
-    """What is in scratch, in bytes: the weights of a pair, widened pixels, and planes of four channels."""
 
-    staged: int
-    pixels: int
-    quad: int
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """A convolution, how its sums are made, its `image` of inputs and outputs, and how its outputs lie in planes:
+    `row_bytes` from one row to the next, the first element of a row in the upper half of a word where it `leads`."""
 
-    @classmethod
-    def of(cls, matmul: PlanesMatmulForm, sizes: Sizes) -> _Space:
-        """What a product and the depthwise convolution of some `sizes` behind it need."""
-        product = matmul.product
-        staged = pair_bytes_of(product) + 4 * spare_words(product)
-        pixels = matmul.height * matmul.width * product.pixel_bytes + product.spare_bytes
-        return cls(staged, pixels, _plane_rows(sizes) * matmul.row_bytes)
+    layer: PlainLayer
+    arithmetic: Arithmetic
+    constants: Requantization | SharedShift
+    loop_bytes: int
+    image: Sizes
+    row_bytes: int
+    leads: bool
 
-    def bytes_of(self, quads: int) -> int:
-        """With the planes of some groups of four channels."""
-        return self.staged + self.pixels + quads * self.quad
+    def matmul(self, pixel_bytes: int, height: int) -> PlanesMatmulForm:
+        """The form of the product of so many rows of pixels."""
+        product = RowMatmulForm(self.arithmetic, 1, 1, 1, 1, pixel_bytes, 0, channels=0, loop_bytes=self.loop_bytes)
+        return PlanesMatmulForm(product, height, self.image["output_width"], self.row_bytes, self.leads)
 
-    def quads_within(self, limit_bytes: int, channels: int) -> int:
-        """Groups of four channels at a time; 0 where there is no room for one."""
-        most = min(-(-channels // LANES), max(PLANE_BYTES // self.quad, 1), MAX_QUADS)
-        return max(min(most, (limit_bytes - self.staged - self.pixels) // self.quad), 0)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Product:
+    """The matrix product: its form, the parameters and the table of its driver, and what is in scratch before planes.
+
+    With a `window`, the form's pixels are windows that the kernel gathers.
+    """
+
+    form: PlanesMatmulForm
+    params: tuple[tuple[str, int], ...]
+    table: Array
+    scratch_bytes: int
+    window: Window | None = None
+
+    def quads_within(self, limit_bytes: int, channels: int, quad_bytes: int) -> int:
+        """Groups of four channels whose planes are there at a time; 0 where there is no room for enough of them."""
+        room, quads = (limit_bytes - self.scratch_bytes) // quad_bytes, -(-channels // LANES)
+        if self.window is not None:
+            return quads if quads <= room else 0
+        return max(min(quads, max(PLANE_BYTES // quad_bytes, 1), MAX_QUADS, room), 0)
 
 
 def specialise_conv_2d_depthwise(
@@ -97,47 +117,90 @@ def specialise_conv_2d_depthwise(
         return None
     planned = plane_layer(second, sizes, *scales, core)
     form = replace(planned.form, filled=True)
-    matmul = _matmul_form(fused[0], core.loop_bytes, image, sizes, form)
-    space = _Space.of(matmul, sizes)
-    quads = space.quads_within(min(limit_bytes, MAX_SCRATCH_BYTES), len(first.weights))
+    given = _Given(first, *fused, core.loop_bytes, image, form.row_bytes, leads=sizes["pad_left"] % 2 > 0)
+    product = _by_pixels(given) if _keeps_pixels(image) else _by_windows(given)
     is_near = largest_offset(form) <= MAX_OFFSET and form.stride_height * form.row_bytes <= MAX_ROW_BYTES
-    if not matmul.fits or not is_near or not quads:
+    if product is None or not product.form.fits or not is_near:
+        return None
+    quad_bytes = _plane_rows(sizes) * form.row_bytes
+    quads = product.quads_within(min(limit_bytes, MAX_SCRATCH_BYTES), len(first.weights), quad_bytes)
+    if not quads:
         return None
     packed = packed_channels(second, form, planned.constants)
-    row_words = form.row_bytes // WORD_BYTES
+    planes = plane_params(second, sizes, form, form.row_bytes // WORD_BYTES, sizes["output_height"], packed.shape[1])
     params = (
-        *((f"convolution.{name}", value) for name, value in _product_params(matmul, image)),
-        *(
-            (f"depthwise.{name}", value)
-            for name, value in plane_params(second, sizes, form, row_words, sizes["output_height"], packed.shape[1])
-        ),
+        *((f"convolution.{name}", value) for name, value in product.params),
+        *((f"depthwise.{name}", value) for name, value in planes),
         ("plane_rows", _plane_rows(sizes)),
         ("quads_at_once", quads),
     )
-    tables = Table("packed", _pair_table(first, matmul.product, fused[1])), Table("depthwise_packed", packed)
-    arguments = row_arguments(*tables, Scratch(space.bytes_of(quads), "uint32_t"))
-    name = f"conv_2d_depthwise_dsp_{matmul.name}_{form.name}"
-    return KernelCall(name, params, arguments, _source(matmul, form, core.has_fpu), overlaps=False)
+    tables = Table("packed", product.table), Table("depthwise_packed", packed)
+    arguments = row_arguments(*tables, Scratch(product.scratch_bytes + quads * quad_bytes, "uint32_t"))
+    source = _source(product.form, form, product.window, core.has_fpu)
+    return KernelCall(_name(product.form, form, product.window), params, arguments, source, overlaps=False)
 
 
 def _is_taken(image: Sizes, sizes: Sizes, images: int) -> bool:
-    """Whether there is one image, whose words of channels may reach into the next pixel, and planes suit the rest."""
-    near = image["input_channels"] > 1 and 2 <= image["output_channels"] <= MAX_OUTPUT_CHANNELS
-    return images == 1 and near and sizes["output_height"] <= MAX_ROWS and is_taken_by_planes(sizes)
+    """Whether there is one image, and planes suit the depthwise convolution."""
+    dense = image["group_channels"] == image["input_channels"]
+    near = dense and 2 <= image["output_channels"] <= MAX_OUTPUT_CHANNELS and sizes["output_height"] <= MAX_ROWS
+    return images == 1 and near and is_taken_by_planes(sizes, one_row=False)
 
 
-def _matmul_form(
-    arithmetic: Arithmetic, loop_bytes: int, image: Sizes, sizes: Sizes, form: DepthwiseForm
-) -> PlanesMatmulForm:
-    """The form of the product of an `image` whose outputs a depthwise convolution of some `sizes` reads."""
-    pixel_bytes = 8 * -(-image["input_channels"] // 4)
-    return PlanesMatmulForm(
-        RowMatmulForm(arithmetic, 1, 1, 1, 1, pixel_bytes, 0, channels=0, loop_bytes=loop_bytes),
-        height=image["output_height"],
-        width=image["output_width"],
-        row_bytes=form.row_bytes,
-        leads=sizes["pad_left"] % 2 > 0,
+def _keeps_pixels(image: Sizes) -> bool:
+    """Whether each pixel is made from the same one of the input."""
+    ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
+    same = all(image[f"input_{side}"] == image[f"output_{side}"] for side in ("height", "width"))
+    return all(image[name] == 1 for name in ones) and same and not (image["pad_top"] or image["pad_left"])
+
+
+def _by_pixels(given: _Given) -> _Product | None:
+    """Pointwise: all pixels are widened once. Words of their channels may reach into the next pixel."""
+    image = given.image
+    form = given.matmul(8 * -(-image["input_channels"] // 4), image["output_height"])
+    if image["input_channels"] == 1:
+        return None
+    pixels = form.height * form.width
+    params = (
+        *((name, value) for name, value in image.items() if name not in _NOT_TAKEN),
+        ("row_pixels", pixels),
+        ("rows_at_once", 1),
+        *row_params(form.product),
     )
+    table = _pair_table(given, given.layer.weights, form.product)
+    return _Product(form, params, table, _widened_bytes(form.product, pixels))
+
+
+def _by_windows(given: _Given) -> _Product | None:
+    """Images with few channels: some rows of windows are gathered at a time, as many as divide their number."""
+    image, window = given.image, Window.of(given.image)
+    held_bytes, depth = window.held_rows * window.pitch, 4 * window.words
+    beside = image["pad_left"] * image["input_channels"] > window.pitch  # all windows lie left of the image
+    if image["input_channels"] > FEW_CHANNELS or image["dilation_width"] != 1 or beside:
+        return None
+    if held_bytes > MAX_HELD_BYTES or window.words > MAX_WORDS:
+        return None
+    height, width = image["output_height"], image["output_width"]
+    rows = [n for n in range(1, height + 1) if height % n == 0 and given.matmul(2 * depth, n).fits]
+    near = [n for n in rows if n * width <= PIXELS_AT_ONCE] or rows[:1]
+    if not near:
+        return None
+    form = given.matmul(2 * depth, near[-1])
+    fields = image | {"held_rows": window.held_rows, "pitch": window.pitch}
+    params = (
+        *((name, v) for name, v in fields.items() if name not in (*_NOT_TAKEN, "kernel_height", "kernel_width")),
+        ("depth", depth),
+        ("windows", form.height * width),
+        *row_params(form.product),
+    )
+    table = _pair_table(given, window_weights(window, given.layer.weights), form.product)
+    return _Product(form, params, table, _widened_bytes(form.product, form.height * width) + held_bytes, window)
+
+
+def _widened_bytes(product: RowMatmulForm, pixels: int) -> int:
+    """The weights of a pair, and widened pixels."""
+    staged_bytes = pair_bytes_of(product) + 4 * spare_words(product)
+    return staged_bytes + pixels * product.pixel_bytes + product.spare_bytes
 
 
 def _plane_rows(sizes: Sizes) -> int:
@@ -146,36 +209,33 @@ def _plane_rows(sizes: Sizes) -> int:
     return max(under_windows, sizes["pad_top"] + sizes["input_height"])
 
 
-def _product_params(matmul: PlanesMatmulForm, image: Sizes) -> tuple[tuple[str, int], ...]:
-    """The fields of thimble_wide_rows_dsp_params: all pixels are widened at once."""
-    dropped = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
-    return (
-        *((name, value) for name, value in image.items() if name not in dropped),
-        ("row_pixels", matmul.height * matmul.width),
-        ("rows_at_once", 1),
-        *row_params(matmul.product),
-    )
-
-
-def _pair_table(layer: PlainLayer, product: RowMatmulForm, constants: Requantization | SharedShift) -> Array:
+def _pair_table(given: _Given, weights: Array, product: RowMatmulForm) -> Array:
     """Words of pair_words for all channels, of an odd number the last one twice, and what the last copy reads
     behind."""
-    depth = product.steps * 4
-    weights = np.zeros((len(layer.weights), depth), np.int64)
-    weights[:, : layer.weights.shape[1]] = layer.weights
-    packed = pair_words(weights, layer.start, constants, product.arithmetic.folded, doubles_last=True)
+    filled = np.zeros((len(weights), product.steps * 4), np.int64)
+    filled[:, : weights.shape[1]] = weights
+    packed = pair_words(filled, given.layer.start, given.constants, product.arithmetic.folded, doubles_last=True)
     return np.concatenate([packed.reshape(-1), np.zeros(spare_words(product), np.int32)])
 
 
+def _name(matmul: PlanesMatmulForm, form: DepthwiseForm, window: Window | None) -> str:
+    """The kernel's name: by what it is generated for."""
+    return f"conv_2d_depthwise_dsp_{matmul.name}_{form.name}{f'_{window.name}' if window else ''}"
+
+
 @lru_cache(maxsize=256)
-def _source(matmul: PlanesMatmulForm, form: DepthwiseForm, has_fpu: bool) -> GeneratedKernel:
+def _source(matmul: PlanesMatmulForm, form: DepthwiseForm, window: Window | None, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel conv_2d_depthwise_dsp_<forms>: both functions, which layers may share, and their caller."""
-    name = f"thimble_conv_2d_depthwise_dsp_{matmul.name}_{form.name}"
-    listing = depthwise_listing(form)
-    given = {"name": name, "product": matmul.function, "depthwise": listing.name}
+    name, listing = f"thimble_{_name(matmul, form, window)}", depthwise_listing(form)
+    driver = "conv_2d_depthwise" if window is None else "windows_depthwise"
+    given = {
+        "name": name, "product": matmul.function, "depthwise": listing.name, "driver": driver, "window": window,
+        "folded": int(matmul.product.arithmetic.folded),
+    }  # fmt: skip
     files = (
         *((f"{name}.{end}", render(f"conv_2d_depthwise_dsp.{end}.j2", **given)) for end in ("c", "h")),
         planes_matmul_file(matmul, has_fpu),
         (f"{listing.name}.c", render("planes_depthwise_dsp.c.j2", form=form, assembly=listing.text)),
     )
-    return GeneratedKernel(files, needs=("conv_2d_depthwise_dsp", "planes_dsp", "wide_rows_dsp", "fill_lanes_dsp"))
+    needs = ("conv_2d_depthwise_dsp", "flat_windows_dsp", "planes_dsp", "wide_rows_dsp", "fill_lanes_dsp")
+    return GeneratedKernel(files, needs)

@@ -7,6 +7,7 @@ from thimble.codegen.armv7em.conv_layer import ConvLayer, conv_layer
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.pointwise import MAX_ROWS, MIN_PIXELS, pointwise_call, shares_function
 from thimble.codegen.armv7em.rows_layer import MIN_POINTWISE_WIDTH, by_flat_pixels, by_flat_windows, by_rows
+from thimble.codegen.armv7em.windows import FEW_CHANNELS
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.variants import Maker, Variant, first_made
@@ -22,9 +23,6 @@ UNROLLS = (2, 3, 4, 6, 8)
 MAX_WHOLE_PIXELS = 16
 """Pointwise layers of up to so many pixels, in rows of less than four, wait for all of their input: so they share the
 function of other layers."""
-
-FEW_CHANNELS = 3
-"""Pixels of so few channels fill words badly, so that windows are made of whole words rather than pixels."""
 
 
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:

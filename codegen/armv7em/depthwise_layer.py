@@ -14,6 +14,7 @@ from thimble.codegen.armv7em.depthwise_direct import direct_call
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES, FillShape, fill_file
 from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset, row_cycles
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
+from thimble.codegen.armv7em.depthwise_steps import steps_call
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.kernel_tools.arguments import row_arguments
@@ -95,6 +96,7 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     makers: dict[str, Maker] = {
         "planes": lambda: _by_planes(site, layer, sizes, *found, core, whole, limit_bytes),
         "direct": lambda: direct_call(layer, sizes, core.has_fpu, whole),
+        "steps": lambda: steps_call(layer, sizes, core.has_fpu),
         "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
         "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
     }
@@ -105,6 +107,8 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
 
 def _defaults(sizes: Sizes, whole: bool, compact: bool) -> tuple[str, ...]:
     """What is taken where nothing was measured, the first that can be made. Weights of planes take less flash."""
+    if compact and _is_column(sizes):
+        return ("planes", "steps") if whole else ("steps", "planes")
     if not whole and not compact and sizes["output_width"] <= PIXELS_WIDTH:
         return ("apart", "planes")
     kernel = sizes["kernel_height"], sizes["kernel_width"]
@@ -129,7 +133,7 @@ def _is_better_direct(sizes: Sizes, whole: bool, compact: bool) -> bool:
 def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     """Ways to make a depthwise convolution that may be faster than the default one."""
     planes = (Variant("planes", rows) for rows in PLANE_ROWS if rows <= sizes["output_height"])
-    return (*planes, Variant("direct"), Variant("pixels"), Variant("apart"))
+    return (*planes, Variant("direct"), Variant("steps"), Variant("pixels"), Variant("apart"))
 
 
 def _by_planes(
@@ -149,7 +153,7 @@ def _by_planes(
     weight_bits = site.input(1).type.dtype.bits
     # The addends of left shifts lack a term, which compact forms always add.
     compact = (core.compact or weight_bits < 8) and bool((layer.shifts < 0).all())
-    if not is_taken_by_planes(sizes) or (weight_bits < 8 and not compact):
+    if not is_taken_by_planes(sizes, one_row) or (weight_bits < 8 and not compact):
         return None
     fill = None if compact else FillShape.of(sizes["pad_left"], sizes["input_width"])
     planned = plane_layer(
@@ -245,7 +249,7 @@ def _turn_if_faster(form: DepthwiseForm, sizes: Sizes, most_bytes: int) -> tuple
     planes, rows = Planes.of(turned, turned_sizes), turned_sizes["output_height"]
     held = planes.height(rows) <= MAX_PLANE_ROWS and rows <= MAX_ROWS and planes.bytes(rows) <= most_bytes
     near = turned.step_bytes <= MAX_CHANNELS and turned.output_width * turned.step_bytes <= MAX_ROW_BYTES
-    if sizes["output_width"] == 1 or not (held and near and is_taken_by_planes(turned_sizes)):
+    if sizes["output_width"] == 1 or not (held and near and is_taken_by_planes(turned_sizes, one_row=False)):
         return form, sizes
     is_faster = _channel_cycles(turned, turned_sizes) < _channel_cycles(form, sizes)
     return (turned, turned_sizes) if is_faster else (form, sizes)
@@ -350,10 +354,9 @@ def _packed_kernel(sizes: Sizes, one_row: bool) -> tuple[int, int]:
     return sizes["kernel_height"], sizes["kernel_width"]
 
 
-def is_taken_by_planes(sizes: Sizes) -> bool:
+def is_taken_by_planes(sizes: Sizes, one_row: bool) -> bool:
     return (
-        (sizes["kernel_width"] <= MAX_KERNEL_WIDTH or sizes["kernel_height"] == 1)
-        and sizes["kernel_width"] <= MAX_ROW_KERNEL
+        sizes["kernel_width"] <= (MAX_ROW_KERNEL if one_row else MAX_KERNEL_WIDTH)
         and sizes["output_channels"] <= MAX_CHANNELS
         and sizes["output_width"] * sizes["output_channels"] <= MAX_ROW_BYTES
     )

@@ -20,9 +20,9 @@ _CLASSES = {
     "compare": ("cmp", "cmn", "tst"),
     "extend": ("sxtb16", "uxtb16", "sxtb", "uxtb", "sxth", "uxth", "sxtab16"),
     "reverse": ("rev", "rev16"),
-    "bitfield": ("bfi", "sbfx", "ubfx"),
+    "bitfield": ("bfi", "bfc", "sbfx", "ubfx"),
     "saturate": ("ssat", "usat"),
-    "simd": ("uadd8", "uqadd8", "pkhbt", "pkhtb"),
+    "simd": ("uadd8", "uadd16", "uqadd8", "uqadd16", "pkhbt", "pkhtb"),
     "mul": ("mul",),
     "mla": ("mla",),
     "dsp_mul": ("smuad", "smmul", "smulbb", "smultb", "smulbt", "smultt"),
@@ -40,7 +40,7 @@ _SETS_FLAGS = {f"{mnemonic}s": mnemonic for mnemonic in (*_CLASSES["alu"][:8], *
 _LOADS = ("load", "load_double", "load_multiple", "fp_load_multiple")
 _STORES = ("store", "store_multiple")
 _MEMORY_BYTES = {"ldr": 4, "ldrb": 1, "ldrh": 2, "ldrsb": 1, "ldrsh": 2, "str": 4, "strb": 1, "strh": 2}
-_CHANGES = ("bfi", "movt")
+_CHANGES = ("bfi", "bfc", "movt")
 """They keep a part of their first operand."""
 
 

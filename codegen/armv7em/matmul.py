@@ -44,20 +44,32 @@ _NAMES = (*_JOB, "channel", "pairs_done", "weights_end", "words", "next_panel", 
 
 @dataclass(frozen=True, slots=True)
 class MatmulForm:
-    """What one function is generated for: `first_steps` is depth / 4 modulo UNROLL."""
+    """What one function is generated for: `first_steps` is depth / 4 modulo UNROLL. `of_pixels`: columns are pixels."""
 
     arithmetic: Arithmetic
     first_steps: int
+    of_pixels: bool = False
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        return f"{self.arithmetic.name}{self.first_steps}"
+        return f"{self.arithmetic.name}{self.first_steps}{'_pixels' * self.of_pixels}"
+
+    @property
+    def driver(self) -> str:
+        """The file of the runtime that makes the columns."""
+        return "pixel_columns_dsp" if self.of_pixels else "columns_dsp"
 
     @property
     def comment(self) -> str:
         """What the form means, for the reader of the C."""
         return f"{self.arithmetic.comment} Depth / 4 modulo {UNROLL} is {self.first_steps}."
+
+    @property
+    def widen_argument(self) -> str:
+        """What the driver of pixels gets behind the product: how columns are made."""
+        widen = "thimble_widen_columns_" + ("folded" if self.arithmetic.folded else "plain")
+        return f", {widen}" if self.of_pixels else ""
 
 
 def matmul_listing(form: MatmulForm, has_fpu: bool) -> Listing:
@@ -199,4 +211,4 @@ def conv_2d_source(form: MatmulForm, has_fpu: bool) -> GeneratedKernel:
         (f"{name}.c", render("conv_2d_dsp.c.j2", form=form, assembly=matmul_listing(form, has_fpu).text)),
         (f"{name}.h", render("conv_2d_dsp.h.j2", form=form)),
     )
-    return GeneratedKernel(files, needs=("columns_dsp",))
+    return GeneratedKernel(files, needs=("columns_dsp", *((form.driver,) if form.of_pixels else ())))

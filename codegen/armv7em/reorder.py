@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from thimble.codegen.armv7em.instructions import Instruction, frame_address_is_taken, parse
@@ -79,9 +79,8 @@ class Memory:
     output_apart: bool = False
 
     def may_meet(self, first: Instruction, second: Instruction, one_base: bool) -> bool:
-        """Whether two accesses must keep their order; `one_base`: a base that both have has one value for both."""
-        if first.loads and second.loads:
-            return False
+        """Whether two accesses, one of them a store, must keep their order; `one_base`: a base that both have has one
+        value for both."""
         a, b = first.place, second.place
         if one_base and a is not None and b is not None and a.base == b.base:
             return a.offset < b.offset + b.bytes and b.offset < a.offset + a.bytes
@@ -117,7 +116,8 @@ def dependences(block: Sequence[Instruction], pipeline: Pipeline, memory: Memory
     writer: dict[str, int] = {}
     readers: dict[str, list[int]] = {}
     versions: dict[str, int] = {}
-    accesses: list[tuple[int, int]] = []
+    loaded: list[tuple[int, int]] = []
+    stored: list[tuple[int, int]] = []
 
     def follows(later: int, earlier: int, cycles: int) -> None:
         before[later][earlier] = max(before[later].get(earlier, 0), cycles)
@@ -133,10 +133,10 @@ def dependences(block: Sequence[Instruction], pipeline: Pipeline, memory: Memory
                 follows(i, writer[register], 1)
         if instruction.loads or instruction.stores:
             version = versions.get(instruction.place.base, -1) if instruction.place else -1
-            for earlier, its_version in accesses:
+            for earlier, its_version in stored if instruction.loads else [*stored, *loaded]:
                 if memory.may_meet(block[earlier], instruction, version == its_version):
                     follows(i, earlier, 0 if block[earlier].loads else 1)
-            accesses.append((i, version))
+            (loaded if instruction.loads else stored).append((i, version))
         for register in instruction.writes:
             writer[register], readers[register], versions[register] = i, [], i
         for register in instruction.reads - instruction.writes:
@@ -161,12 +161,12 @@ class _Board:
     cycle: int = 0
     begun: int = 0
     alone_until: int = 0
-    taken: dict[str, int] | None = None
+    taken: dict[str, int] = field(default_factory=dict)
 
     def may_begin(self, instruction: Instruction) -> bool:
         """Whether there is room for an instruction in this cycle."""
         unit = self.pipeline.unit(instruction)
-        free = (self.taken or {}).get(unit, 0) <= self.cycle and self.alone_until <= self.cycle
+        free = self.taken.get(unit, 0) <= self.cycle and self.alone_until <= self.cycle
         return free and self.begun < (1 if unit == ALONE else self.pipeline.width)
 
     def begin(self, instruction: Instruction) -> None:
@@ -176,7 +176,7 @@ class _Board:
         if unit == ALONE:
             self.alone_until = until
         elif unit not in SEVERAL:
-            self.taken = {**(self.taken or {}), unit: until}
+            self.taken[unit] = until
 
     def go_on(self) -> None:
         """To the next cycle."""

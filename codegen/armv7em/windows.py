@@ -18,6 +18,9 @@ WORD = 4
 BATCH = 4
 """Words that are loaded before any is stored."""
 
+FEW_CHANNELS = 3
+"""Pixels of so few channels fill words badly, so that windows are made of whole words rather than pixels."""
+
 MAX_WORDS = 64
 """Code for a window of more words would fill the instruction cache."""
 

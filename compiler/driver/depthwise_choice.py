@@ -1,4 +1,4 @@
-"""Which depthwise convolutions become parts of the pointwise ones before them: those that then take fewer cycles."""
+"""Which depthwise convolutions become parts of the convolutions before them: those that then take fewer cycles."""
 
 from __future__ import annotations
 
@@ -22,21 +22,52 @@ from thimble.compiler.plan.plan import Plan
 
 Planned = tuple[Model, Plan]
 
+LEAST_CYCLES_A_BYTE = 1
+"""What a fused node must save for each byte that the arena grows by."""
+
 
 def fused_if_faster(model: Model, make: Callable[[Graph], Planned], planned: Planned, limit_bytes: int) -> Planned:
     """What `make` makes of a model's graph with fused depthwise convolutions, where cycles are what counts, it is
-    predicted to take fewer, and its arena stays within the limit or that of what was `planned` without them."""
-    positions = fused_at(model) if _are_tried(model) else ()
+    predicted to take fewer, and its arena stays within the limit or that of what was `planned` without them.
+
+    The one with the most scratch stays apart where it saves less than a cycle for each byte that the arena grows by.
+    """
+    found = _fused(model, make, fused_at(model)) if _are_tried(model) else None
+    while found is not None:
+        fewer = _fused(model, make, _without_largest(found[0])) or planned
+        saved_bytes = found[1].arena_bytes - fewer[1].arena_bytes
+        if saved_bytes <= 0 or _predicted(fewer) - _predicted(found) > LEAST_CYCLES_A_BYTE * saved_bytes:
+            break
+        found = None if fewer is planned else fewer
+    if found is None:
+        return planned
+    fits = found[1].arena_bytes <= max(limit_bytes, planned[1].arena_bytes)
+    return found if fits and _predicted(found) < _predicted(planned) else planned
+
+
+def _fused(model: Model, make: Callable[[Graph], Planned], positions: tuple[int, ...]) -> Planned | None:
+    """The plan with those fused that stand there and have kernels of the target within what scratch the plan leaves
+    them; None where there are none."""
     while positions:
-        fused, plan = make(with_fused_depthwise(model.plain, positions))
-        kept = _with_own_kernels(fused, positions)
+        made, plan = make(with_fused_depthwise(model.plain, positions))
+        kept = tuple(at for at, calls in zip(positions, _fused_calls(made), strict=True) if _is_own(calls))
         if kept == positions:
-            fits = plan.arena_bytes <= max(limit_bytes, planned[1].arena_bytes)
-            is_faster = (fused.predicted_cycles or 0) < (planned[0].predicted_cycles or 0)
-            made = replace(fused, plain=model.plain, fused_depthwise=positions)
-            return (made, plan) if fits and is_faster else planned
+            return replace(made, plain=model.plain, fused_depthwise=positions), plan
         positions = kept
-    return planned
+    return None
+
+
+def _without_largest(model: Model) -> tuple[int, ...]:
+    """The positions of a model's fused nodes but that of the one with the most scratch."""
+    scratch = [max(call.scratch_bytes for call in calls) for calls in _fused_calls(model)]
+    largest = scratch.index(max(scratch))
+    return tuple(at for i, at in enumerate(model.fused_depthwise) if i != largest)
+
+
+def _fused_calls(model: Model) -> list[tuple[KernelCall, ...]]:
+    """The kernels of the fused nodes of a planned graph."""
+    sites = (site for site in model.graph.sites if isinstance(site.op, Conv2DDepthwise))
+    return [site.lower(model.options.rounding) for site in sites]
 
 
 def fused_at(model: Model) -> tuple[int, ...]:
@@ -70,13 +101,6 @@ def _are_tried(model: Model) -> bool:
     )
 
 
-def _with_own_kernels(model: Model, positions: tuple[int, ...]) -> tuple[int, ...]:
-    """The positions of those fused nodes that have kernels of the target within the scratch that the plan left them."""
-    sites = (site for site in model.graph.sites if isinstance(site.op, Conv2DDepthwise))
-    rounding = model.options.rounding
-    return tuple(at for at, site in zip(positions, sites, strict=True) if _is_own(site.lower(rounding)))
-
-
 def _is_own(calls: tuple[KernelCall, ...]) -> bool:
     """Whether kernels are generated ones."""
     return all(call.source is not None and call.source.files for call in calls)
@@ -91,3 +115,8 @@ def _cycles(model: Model, site: Site, calls: tuple[KernelCall, ...]) -> float:
     """Of these kernels of a node, as predicted."""
     work = NodeWork(NodeSize.of(site), tuple(CallShape.of(call, False) for call in calls))
     return cycle_model(model.target.name).cycles(work)
+
+
+def _predicted(planned: Planned) -> int:
+    """The cycles that a plan is predicted to take."""
+    return planned[0].predicted_cycles or 0

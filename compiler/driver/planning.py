@@ -128,7 +128,7 @@ def with_fused_additions(graph: Graph) -> Graph:
 
 
 def with_fused_depthwise(graph: Graph, positions: Collection[int]) -> Graph:
-    """The graph with the depthwise convolutions that stand there as parts of the pointwise ones before them; itself
+    """The graph with the depthwise convolutions that stand there as parts of the convolutions before them; itself
     where there are none."""
     fused = fuse_depthwise(graph, lambda position, site: position in positions)
     return graph if fused is graph else run_passes(fused, (REMOVE_DEAD,))

@@ -1,4 +1,4 @@
-"""Give pointwise convolutions the depthwise one behind them, so that what lies between them is never stored."""
+"""Give convolutions the depthwise one behind them, so that what lies between them is never stored."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def everywhere(position: int, site: Site) -> bool:
 
 
 def fuse_depthwise(graph: Graph, chooses: Chooses = everywhere) -> Graph:
-    """The graph with each int8 depthwise convolution that alone reads a pointwise one, and is chosen, made one node
-    with that."""
+    """The graph with each int8 depthwise convolution that alone reads another convolution, and is chosen, made one
+    node with that."""
     draft = Draft(graph)
     for position in draft.positions:
         if not isinstance(draft.node(position).op, DepthwiseConv2D):
@@ -49,7 +49,7 @@ def _fused(draft: Draft, writer: int, reader: int) -> Node | None:
     if not isinstance(convolution, Conv2D) or not isinstance(depthwise, DepthwiseConv2D):
         return None
     sites = draft.site(writer), draft.site(reader)
-    if not (_is_pointwise(convolution, sites[0]) and _is_plain(depthwise) and all(map(_is_int8, sites))):
+    if convolution.writes_late or not _is_plain(depthwise) or not all(map(_is_int8, sites)):
         return None
     given = first.inputs[0]
     if given is None or not draft.may_be_read_later(given) or draft.only_reader(first.outputs[0]) != reader:
@@ -61,13 +61,6 @@ def _fused(draft: Draft, writer: int, reader: int) -> Node | None:
         inputs=(*first.inputs[:2], bias, *second.inputs[1:]),
         source=f"{first.source}, {second.source}",
     )
-
-
-def _is_pointwise(op: Conv2D, site: Site) -> bool:
-    weights, strides = site.input(1).type.shape, (op.stride_height, op.stride_width)
-    ungrouped = weights[3] == site.input(0).type.shape[3]
-    unpadded = site.output().type.shape[:3] == site.input(0).type.shape[:3]
-    return weights[1:3] == strides == (1, 1) and ungrouped and unpadded and not op.writes_late
 
 
 def _is_plain(op: DepthwiseConv2D) -> bool:

@@ -79,8 +79,8 @@ class CallShape:
         return cls(call.kernel, numbers, tables, one_row, prepared, _parts(call))
 
 
-PARTS = (("convolution.", "conv_2d_rows_dsp"), ("depthwise.", "depthwise_conv_2d_dsp"))
-"""Of the kernels of two convolutions in one: how their numbers begin, and the kernels that do about the same."""
+PARTS = ("convolution.", "depthwise.")
+"""Of the kernels of two convolutions in one: how their numbers begin."""
 
 FILLED = "filled"
 """A number of both parts: for how many groups of four channels at once one of them fills the planes of the other."""
@@ -92,12 +92,19 @@ def _parts(call: KernelCall) -> tuple[CallShape, ...]:
     tables = [a.data.nbytes for a in call.arguments if isinstance(a, Table)]
     at_once = next(value for name, value in call.params if name == "quads_at_once" and isinstance(value, int))
     found = []
-    for (prefix, kernel), table_bytes in zip(PARTS, tables, strict=True):
+    for prefix, table_bytes in zip(PARTS, tables, strict=True):
         own = {name: value for name, value in call.params if name.startswith(prefix) and isinstance(value, int)}
         numbers = {name.rpartition(".")[2]: value for name, value in own.items()}
         numbers[FILLED] = at_once
-        found.append(CallShape(kernel, numbers, table_bytes, False, True))
+        found.append(CallShape(_like(numbers), numbers, table_bytes, False, True))
     return tuple(found)
+
+
+def _like(numbers: Mapping[str, int]) -> str:
+    """The kernel that does about what a part with these numbers does."""
+    if "packed_height" in numbers:
+        return "depthwise_conv_2d_dsp"
+    return "conv_2d_windows_dsp" if "windows" in numbers else "conv_2d_rows_dsp"
 
 
 def packed_entry(kernel: str) -> str:

@@ -74,6 +74,19 @@ def by_filled_planes(call: CallShape) -> dict[str, float]:
     return by_planes(call, n["output_height"]) | nothing | {"portions": float(portions)}
 
 
+def by_steps(call: CallShape, rows: float) -> dict[str, float]:
+    """Depthwise convolutions over steps in time: all channels of an output, whose weights are read for each."""
+    n = call.numbers
+    quads = rows * ceil(n["channels"] / PIXELS)
+    return {
+        "outputs": float(rows * n["channels"]),
+        "products": float(quads * ceil(n["kernel_height"] / 2)),
+        "weights": float(rows * call.table_bytes),
+        "portions": float(rows),
+        "ties": float(rows * n["channels"] * n["rounds_ties"]),
+    }
+
+
 def by_pixels(call: CallShape, rows: float) -> dict[str, float]:
     """Depthwise convolutions straight from pixels, by way of a table of places."""
     n, channels = call.numbers, ceil(call.numbers["channels"] / 4) * 4

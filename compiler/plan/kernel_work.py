@@ -21,6 +21,7 @@ from thimble.compiler.plan.depthwise_work import (
     by_pixels,
     by_places,
     by_planes,
+    by_steps,
 )
 from thimble.compiler.plan.matrix_work import (
     WEIGHT_WORD,
@@ -39,20 +40,21 @@ NARROW_COUNTS = ("unpacked", "packed", "fields", "pairs", "chunks")
 """What kernels for int8 do more on fewer bits: elements `unpacked` before and `packed` behind them, in so many
 `chunks`; weights that are unpacked (`fields`), by calls for single `pairs` of channels where not all at once."""
 
-PLANE_COUNTS = ("products", "loads", "ties", "scattered", "taps", "laid_rows")
-"""What only depthwise kernels along planes count: `products` of two taps at once, `loads` of two elements or weights,
-outputs whose halves are rounded away from zero (`ties`) or that are `scattered` by way of pointers, `taps` that are
-unpacked one by one, `laid_rows` of four channels."""
+FORM_COUNTS = (
+    *("products", "loads", "ties", "scattered", "taps", "laid_rows"),
+    *("lines", "rests", "moved", "made"),
+)
+"""What kernels of some forms count besides: `products` of two taps or two pixels at once, in kernels of blocks of
+channels of each tap; `loads` of elements, weights or vectors; outputs whose halves are rounded away from zero (`ties`),
+with vectors each step of a requantization that few layers need; what is `scattered` by way of pointers, lane by lane or
+byte by byte; `taps` that are unpacked or laid out one by one; `laid_rows`: rows, or runs of taps, that are laid out;
+`lines`: rows of windows, or turns of a loop over taps, in inner loops; `rests` of channels that fill no vector; vectors
+of weights `moved` on by a row; outputs `made`, those in vain too."""
 
-BLOCK_COUNTS = ("lines", "rests", "moved", "made")
-"""What only kernels for MVE and those of blocks of channels count: `lines` of a window, or turns of a loop over taps,
-that inner loops go over; `rests` of channels that fill no vector; vectors of weights `moved` on by a row; outputs
-`made`, those in vain too."""
 
 COUNTS = (
     *("calls", "kernels", "rows", "outputs", "macs", "inputs", "laid_out", "weights", "portions", "starts", "runs"),
-    *PLANE_COUNTS,
-    *BLOCK_COUNTS,
+    *FORM_COUNTS,
 )
 """`calls` of the layer's function; calls of its `kernels`; `rows` of the output, or pieces of rows that a kernel takes
 one by one; output elements; multiply-accumulates, those in vain too; input elements; elements `laid_out` in scratch;
@@ -152,6 +154,7 @@ _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, f
     (frozenset({"windows", "depth", "output_channels", "output_width"}), by_window_pixels),
     (frozenset({"tiles", "tile_rows", "input_channels", "output_channels"}), by_tiles),
     (_IMAGE | {"pixels_at_once", "channels", "groups", "kernel_width"}, by_pixels),
+    (_IMAGE | {"quad_words", "channels", "rounds_ties"}, by_steps),
     (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, by_rows),
     (frozenset({"pixels_at_once", "rows_at_once", "skipped_steps", "output_width"}), by_side_by_side),
     (frozenset({"columns", "depth", "output_channels", "output_width", "kernel_height"}), by_columns),

@@ -50,10 +50,11 @@ def by_rows(call: CallShape, rows: float) -> dict[str, float]:
 
 
 def by_filling(call: CallShape) -> dict[str, float]:
-    """A pointwise convolution of a whole image that goes to the planes of a depthwise one."""
+    """A convolution of a whole image, pointwise or by windows, that goes to the planes of a depthwise one."""
     n, rows = call.numbers, call.numbers["output_height"]
     outputs = rows * n["output_width"] * n["output_channels"]
-    return by_rows(call, rows) | {"outputs": float(outputs), "rows": float(rows)}
+    work = by_window_pixels(call, rows) if "windows" in n else by_rows(call, rows)
+    return work | {"outputs": float(outputs), "rows": float(rows)}
 
 
 def _groups(pixels: int, most_alone: int) -> float:

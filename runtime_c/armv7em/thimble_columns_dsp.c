@@ -153,37 +153,19 @@ static SELDOM void outer_column(const thimble_columns_dsp_params *p, const int8_
     widen(p->folded, window, column, p->depth / 4, pitch);
 }
 
-/* Columns of the next product of `left` ones: one more, where a group of four is faster than those behind the last. */
-static int32_t portion(const thimble_columns_dsp_params *p, int32_t left) {
-    const int32_t columns = left < p->columns ? left : p->columns;
-    return columns % 4 > THIMBLE_MAX_TAILS ? (columns + 3) / 4 * 4 : columns;
-}
-
 void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmul_function matmul,
                          const thimble_rows *input, const int32_t *packed, uint32_t *scratch,
                          const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_columns_dsp_params *p = params;
-    const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
-    const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const int32_t last_inside = p->window.input_width - p->window.kernel_width;
     const int by_words = p->window.kernel_width * p->input_channels % 4 == 0;
     int8_t *outputs[THIMBLE_MAX_COLUMNS];
     const int8_t *lines[THIMBLE_MAX_KERNEL_HEIGHT];
-    thimble_matmul_job job = {
-        .panel = scratch,
-        .weights = packed,
-        .pair_bytes = 2 * p->depth + thimble_pair_constants_bytes(p->shift),
-        .outputs = outputs,
-        .channels = p->output_channels,
-        .ceiling = ceiling * 0x01010101u,
-        .offset = offset * 0x01010101u,
-    };
+    thimble_matmul_job job = thimble_columns_job(p, packed, scratch, outputs);
     int8_t *window = (int8_t *)(scratch + p->columns * p->depth / 2);
-    job.shift = p->shift;
-    job.spare = scratch + (2 * p->columns + 1) * p->depth / 4;
     int32_t columns = 0;
     int32_t left_over = (end - first) * p->window.output_width;
-    int32_t wanted = portion(p, left_over);
+    int32_t wanted = thimble_columns_portion(p, left_over);
     for (int32_t y = first; y < end; y++) {
         const int inner_row = find_lines(p, input, y, lines) && p->dilation_width == 1;
         int8_t *row = thimble_row(output, y);
@@ -209,7 +191,7 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
                 job.tails_end = outputs + columns;
                 matmul(&job);
                 left_over -= wanted;
-                wanted = portion(p, left_over);
+                wanted = thimble_columns_portion(p, left_over);
                 columns = 0;
             }
             row += p->output_channels;

@@ -35,6 +35,31 @@ typedef struct {
     int32_t shift;  /* the last shift of all channels, or 0: thimble_sums_form */
 } thimble_columns_dsp_params;
 
+/* What is the same for all products of a call; columns lie from `scratch` on. */
+static inline thimble_matmul_job thimble_columns_job(const thimble_columns_dsp_params *p, const int32_t *packed,
+                                                     uint32_t *scratch, int8_t *const *outputs) {
+    const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
+    const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
+    const thimble_matmul_job job = {
+        .panel = scratch,
+        .weights = packed,
+        .pair_bytes = 2 * p->depth + thimble_pair_constants_bytes(p->shift),
+        .outputs = outputs,
+        .channels = p->output_channels,
+        .ceiling = ceiling * 0x01010101u,
+        .offset = offset * 0x01010101u,
+        .spare = scratch + (2 * p->columns + 1) * p->depth / 4,
+        .shift = p->shift,
+    };
+    return job;
+}
+
+/* Columns of the next product of `left` ones: one more, where a group of four is faster than those behind the last. */
+static inline int32_t thimble_columns_portion(const thimble_columns_dsp_params *p, int32_t left) {
+    const int32_t columns = left < p->columns ? left : p->columns;
+    return columns % 4 > THIMBLE_MAX_TAILS ? (columns + 3) / 4 * 4 : columns;
+}
+
 /* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels: output rows [first, end).
  * All windows of some columns are read before any of their outputs is written, and columns come in order of the
  * output: so the output may lie over the input wherever that of thimble_conv_2d_s8 may.

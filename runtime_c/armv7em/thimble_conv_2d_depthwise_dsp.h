@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "thimble_flat_windows_dsp.h"
 #include "thimble_planes_dsp.h"
 #include "thimble_rows.h"
 #include "thimble_wide_rows_dsp.h"
@@ -19,7 +20,14 @@ typedef struct {
     int32_t quads_at_once;                    /* groups of four channels whose planes are there at the same time */
 } thimble_conv_2d_depthwise_dsp_params;
 
-/* Some channels of all pixels of an image; the generated assembly reads the fields in this order.
+typedef struct {
+    thimble_flat_windows_dsp_params convolution; /* windows: whole rows, of which output_height is a multiple */
+    thimble_planes_dsp_params depthwise;
+    int32_t plane_rows;
+    int32_t quads_at_once; /* all */
+} thimble_windows_depthwise_dsp_params;
+
+/* Some channels of the pixels of some rows; the generated assembly reads the fields in this order.
  * rows     (pixels, channels / 4, 2): widened pixels, see thimble_sums_dsp.h
  * weights  as in thimble_row_matmul_job; of an odd number of channels the last pair holds the last one twice
  * outputs  null: planes take the place of output rows
@@ -50,5 +58,13 @@ void thimble_conv_2d_depthwise_dsp(const thimble_conv_2d_depthwise_dsp_params *p
                                    thimble_planes_matmul_function product, thimble_planes_function depthwise,
                                    const thimble_rows *input, const int32_t *packed, const int32_t *depthwise_packed,
                                    uint32_t *scratch, const thimble_rows *output);
+
+/* The same for the convolutions that thimble_flat_windows_dsp takes: some rows of windows at a time, and the planes of
+ * all channels. scratch  the weights of one pair; the windows, and what the last turn reads behind them; held_rows *
+ * pitch bytes; and the planes */
+void thimble_windows_depthwise_dsp(const thimble_windows_depthwise_dsp_params *params,
+                                   thimble_planes_matmul_function product, thimble_planes_function depthwise,
+                                   thimble_put_windows_function put, const thimble_rows *input, const int32_t *packed,
+                                   const int32_t *depthwise_packed, uint32_t *scratch, const thimble_rows *output);
 
 #endif

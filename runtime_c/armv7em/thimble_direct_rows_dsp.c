@@ -73,8 +73,10 @@ void thimble_direct_rows_dsp(const thimble_direct_rows_dsp_params *params, thimb
     };
     int32_t held = 0;
     for (int32_t y = first; y < end; y++) {
-        const int32_t top = thimble_window_top(p->window, y);
-        const int32_t middle = thimble_image(p->window, y) + top + 1;
+        const int32_t image = y / p->window.output_height;
+        const int32_t row = y - image * p->window.output_height;
+        const int32_t top = row * p->window.stride_height - p->window.pad_top;
+        const int32_t middle = image * p->window.input_height + top + 1;
         const int above = top < 0;
         const int below = top + 2 >= p->window.input_height;
         const uint32_t borders = (above ? THIMBLE_DIRECT_ABOVE : 0u) | (below ? THIMBLE_DIRECT_BELOW : 0u);

@@ -38,9 +38,9 @@ static void put_border(int8_t *to, int32_t zero_point, int32_t bytes) {
     }
 }
 
-/* Image rows from `line` on between their borders, `kept` of them from the end of those that are held. */
-static void hold_rows(const thimble_flat_windows_dsp_params *p, const thimble_rows *input, int32_t line, int32_t kept,
-                      int8_t *held) {
+void thimble_hold_rows_dsp(const thimble_flat_windows_dsp_params *params, const thimble_rows *input, int32_t line,
+                           int32_t kept, int8_t *held) {
+    const thimble_flat_windows_dsp_params *p = params;
     const int32_t before = p->pad_left * p->input_channels;
     const int32_t row_bytes = p->input_width * p->input_channels;
     const int32_t inside = row_bytes < p->pitch - before ? row_bytes : p->pitch - before;
@@ -55,9 +55,7 @@ static void hold_rows(const thimble_flat_windows_dsp_params *p, const thimble_ro
     }
 }
 
-void thimble_flat_windows_dsp(const thimble_flat_windows_dsp_params *params, thimble_row_matmul_function function,
-                              thimble_put_windows_function put, const thimble_rows *input, const int32_t *packed,
-                              uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end) {
+thimble_wide_rows_dsp_params thimble_window_pixels(const thimble_flat_windows_dsp_params *params) {
     const thimble_flat_windows_dsp_params *p = params;
     const thimble_wide_rows_dsp_params pixels = {
         .input_channels = p->depth,
@@ -77,6 +75,14 @@ void thimble_flat_windows_dsp(const thimble_flat_windows_dsp_params *params, thi
         .shift = p->shift,
         .max_tails = p->max_tails,
     };
+    return pixels;
+}
+
+void thimble_flat_windows_dsp(const thimble_flat_windows_dsp_params *params, thimble_row_matmul_function function,
+                              thimble_put_windows_function put, const thimble_rows *input, const int32_t *packed,
+                              uint32_t *scratch, const thimble_rows *output, int32_t first, int32_t end) {
+    const thimble_flat_windows_dsp_params *p = params;
+    const thimble_wide_rows_dsp_params pixels = thimble_window_pixels(p);
     thimble_row_matmul_job job = thimble_make_row_matmul_job(&pixels, packed, scratch);
     uint32_t *rows = scratch + (job.rows - scratch);
     int8_t *held = (int8_t *)(rows + p->windows * (p->depth / 2) + 2 * p->row_steps - p->depth / 2);
@@ -84,7 +90,7 @@ void thimble_flat_windows_dsp(const thimble_flat_windows_dsp_params *params, thi
     int32_t kept = 0;
     int32_t count = 0;
     for (int32_t y = first; y < end; y++) {
-        hold_rows(p, input, y * p->stride_height - p->pad_top, kept, held);
+        thimble_hold_rows_dsp(p, input, y * p->stride_height - p->pad_top, kept, held);
         kept = p->held_rows > p->stride_height ? p->held_rows - p->stride_height : 0;
         for (int32_t x = 0; x < p->output_width;) {
             const int32_t left = p->output_width - x;

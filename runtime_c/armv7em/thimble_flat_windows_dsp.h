@@ -37,6 +37,13 @@ typedef struct {
 /* `count` windows side by side, the first one at `from`, as depth / 2 words each. */
 typedef void (*thimble_put_windows_function)(const int8_t *from, uint32_t *to, int32_t count);
 
+/* Windows as the pixels of a matrix product. */
+thimble_wide_rows_dsp_params thimble_window_pixels(const thimble_flat_windows_dsp_params *params);
+
+/* Image rows from `line` on between their borders, `kept` of them from the end of those that are held. */
+void thimble_hold_rows_dsp(const thimble_flat_windows_dsp_params *params, const thimble_rows *input, int32_t line,
+                           int32_t kept, int8_t *held);
+
 /* Convolution, int8, as thimble_conv_2d_s8, with ungrouped channels and no dilation to the side: output rows
  * [first, end), which are all of one image, and lie one behind the other. The input rows under a row of outputs are
  * read before any of it is written: so the output may lie over the input wherever that of thimble_conv_2d_s8 may.

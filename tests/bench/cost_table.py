@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from tests.bench.cost_samples import Sample, Samples, Variant, load_graph, sample_all
+from tests.bench.fit_costs import MEASURED
 from tests.bench.models import BOARD, MLPERF_TINY, model_file
 from tests.bench.page import PageTable
 from tests.models.catalogue import MODELS
@@ -42,7 +43,7 @@ VARIANTS = {
     "own, 2,048 bytes of scratch": Variant(KernelFamily.AUTO, 2048),
     "own, row by row": Variant(KernelFamily.AUTO, rows=1),
 }
-OTHER_CHIPS = ("stm32g0b1re", "stm32f207zg", "mps3-an547", "ibex")
+OTHER_CHIPS = MEASURED[1:]
 OTHER_VARIANTS = (VARIANTS["own"], VARIANTS["own, row by row"])
 
 
@@ -117,7 +118,9 @@ def write_chips(chips: Sequence[str]) -> None:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("names", nargs="*", metavar="NAME")
-    arguments.add_argument("--targets", nargs="+", default=[], choices=OTHER_CHIPS, metavar="TARGET")
+    arguments.add_argument(
+        "--targets", nargs="+", default=[], choices=OTHER_CHIPS, metavar="TARGET", help=", ".join(OTHER_CHIPS)
+    )
     given = arguments.parse_args()
     if given.targets:
         write_chips(given.targets)

@@ -154,8 +154,8 @@ def core_of(target: str) -> str:
     return load_target(target).core.partition("-max")[0].partition("-small")[0]
 
 
-def transforms_weights(target: Target) -> bool:
-    """Whether a chip's own kernels of dense convolutions are those for DSP instructions, Winograd's among them."""
+def has_dsp_kernels(target: Target) -> bool:
+    """Whether a chip's own kernels are those for DSP instructions, as the ones of the chip of reference."""
     return dsp_core_of(target) is not None and not has_mve(target)
 
 
@@ -169,12 +169,12 @@ def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
         (PRUNED_RUNS, PRUNED_NETWORKS),
     ]
     if target.name != REFERENCE:
-        dense = [(DENSE_RUNS, DENSE_NETWORKS)] if transforms_weights(target) else []
+        dsp = has_dsp_kernels(target)
         return [
             *some,
-            *dense,
+            *([(DENSE_RUNS, DENSE_NETWORKS)] if dsp else []),
             *kinds,
-            (OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[::3]),
+            (DEPTHWISE_RUNS if dsp else OTHER_DEPTHWISE_RUNS, DEPTHWISE_NETWORKS[::3]),
             (CONVERTED_RUNS[1:], CONVERTED_NETWORKS),
         ]
     return [*many, *kinds, (DEPTHWISE_RUNS, DEPTHWISE_NETWORKS), (CONVERTED_RUNS, CONVERTED_NETWORKS)]

@@ -150,6 +150,25 @@ def depthwise_conv_2d(rng: Rng) -> bytes:
     if rng.random() < 0.2:  # steps in time
         kernel_h, kernel_w, width = int(rng.integers(1, 20)), 1, 1
         height = _size(rng, kernel_h, 30)
+    return _depthwise(rng, (kernel_h, kernel_w), (height, width), stride, channels)
+
+
+def depthwise_3x3(rng: Rng) -> bytes:
+    """Depthwise 3 x 3 convolution of rows of all lengths, few channels or many."""
+    channels = int(rng.choice([1, 2, 7, 8, 64, int(rng.integers(1, 300))]))
+    width = int(rng.choice([3, 4, 5, 6, 7, 8, int(rng.integers(3, 40))]))
+    return _depthwise(rng, (3, 3), (_size(rng, 3, 16), width), int(rng.integers(1, 3)), channels)
+
+
+def depthwise_steps(rng: Rng) -> bytes:
+    """Depthwise convolution over steps in time."""
+    taps = int(rng.integers(2, 17))
+    return _depthwise(rng, (taps, 1), (_size(rng, taps, 30), 1), int(rng.integers(1, 3)), 4 * int(rng.integers(1, 12)))
+
+
+def _depthwise(rng: Rng, kernel: tuple[int, int], size: tuple[int, int], stride: int, channels: int) -> bytes:
+    """A depthwise convolution of a kernel and an input of these heights and widths."""
+    (kernel_h, kernel_w), (height, width) = kernel, size
     padding, out_size = same_or_valid(rng)
     batch = int(rng.choice([1, 1, 2]))
     m = ModelBuilder()
@@ -171,32 +190,43 @@ def _kernel(rng: Rng) -> tuple[int, int]:
     square = int(rng.choice([3, 3, 5, 7, 0]))
     if square:
         return square, square
+    if rng.random() < 0.3:  # long ones of one row or column
+        taps = int(rng.integers(8, 16))
+        return (1, taps) if rng.random() < 0.5 else (taps, 1)
     return int(rng.integers(1, 8)), int(rng.integers(1, 8))
 
 
 def conv_2d_depthwise(rng: Rng) -> bytes:
-    """A pointwise convolution, mostly of rows that fill groups of pixels, and a depthwise one that reads it."""
+    """A pointwise convolution, or one of an image with few channels, and a depthwise one that reads it.
+
+    Mostly of even sizes, so that what lies between is made of whole groups of pixels.
+    """
     m = ModelBuilder()
-    kernel_h, kernel_w = _kernel(rng)
     depth, channels = (int(rng.choice([1, 2, 3, 4, 8, 16, int(rng.integers(1, 40))])) for _ in range(2))
-    stride, batch = int(rng.integers(1, 3)), int(rng.choice([1, 1, 2]))
-    height, width = _size(rng, kernel_h, 16), _size(rng, kernel_w, 20)
-    width = -(-width // 4) * 4 if rng.random() < 0.5 else width
-    height, width = (-(-height // 2) * 2, -(-width // 2) * 2) if rng.random() < 0.8 else (height, width)
-    x = m.tensor((batch, height, width, depth), np.int8, scale(rng), zero_point(rng))
-    w, w_scales = weights(m, rng, (channels, 1, 1, depth), axis=0)
+    kernel, stride, padding = (1, 1), 1, 0
+    if rng.random() < 0.4:
+        depth, stride, padding = int(rng.integers(1, 4)), int(rng.integers(1, 3)), int(rng.integers(2))
+        kernel = int(rng.integers(1, 6)), int(rng.integers(1, 6))
+    wanted_h, wanted_w = _kernel(rng)
+    height, width = _even_size(rng, wanted_h, 16), _even_size(rng, wanted_w, 20)
+    sizes = height, width
+    taken = [size * stride if padding == 0 else (size - 1) * stride + k for size, k in zip(sizes, kernel, strict=True)]
+    batch = int(rng.choice([1, 1, 1, 2]))
+    x = m.tensor((batch, *taken, depth), np.int8, scale(rng), zero_point(rng))
+    w, w_scales = weights(m, rng, (channels, *kernel, depth), axis=0)
     b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
-    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, depth)
+    y_scale = _scaled_output(rng, m.scale_of(x), w_scales, kernel[0] * kernel[1] * depth)
     y = m.tensor((batch, height, width, channels), np.int8, y_scale, zero_point(rng))
     m.op(
-        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=1, strideW=1, padding=0, dilationHFactor=1,
-        dilationWFactor=1, fusedActivationFunction=activation_code(rng),
+        "CONV_2D", [x, w, b], [y], "Conv2DOptions", strideH=stride, strideW=stride, padding=padding,
+        dilationHFactor=1, dilationWFactor=1, fusedActivationFunction=activation_code(rng),
     )  # fmt: skip
+    stride = int(rng.integers(1, 3))
     padding, out_size = same_or_valid(rng)
-    w, w_scales = weights(m, rng, (1, kernel_h, kernel_w, channels), axis=3)
+    w, w_scales = weights(m, rng, (1, wanted_h, wanted_w, channels), axis=3)
     b = bias_for(m, rng, m.scale_of(y) * w_scales, channels)
-    z_scale = _scaled_output(rng, m.scale_of(y), w_scales, kernel_h * kernel_w)
-    shape = (batch, out_size(height, kernel_h, stride, 1), out_size(width, kernel_w, stride, 1), channels)
+    z_scale = _scaled_output(rng, m.scale_of(y), w_scales, wanted_h * wanted_w)
+    shape = (batch, out_size(height, wanted_h, stride, 1), out_size(width, wanted_w, stride, 1), channels)
     z = m.tensor(shape, np.int8, z_scale, zero_point(rng))
     m.op(
         "DEPTHWISE_CONV_2D", [y, w, b], [z], "DepthwiseConv2DOptions", strideH=stride, strideW=stride,
@@ -204,6 +234,12 @@ def conv_2d_depthwise(rng: Rng) -> bytes:
     )  # fmt: skip
     m.interface([x], [z])
     return m.build()
+
+
+def _even_size(rng: Rng, kernel: int, most: int) -> int:
+    """Mostly even, often a multiple of four."""
+    size = _size(rng, kernel, most)
+    return -(-size // (unit := int(rng.choice([1, 2, 2, 4, 4])))) * unit
 
 
 def fully_connected(rng: Rng) -> bytes:
@@ -377,7 +413,9 @@ DRAWS: dict[str, Callable[[Rng], bytes]] = {
     "conv_2d_depthwise": conv_2d_depthwise,
     "first_conv_2d": first_conv_2d,
     "conv_2d_3x3": conv_2d_3x3,
+    "depthwise_3x3": depthwise_3x3,
     "depthwise_conv_2d": depthwise_conv_2d,
+    "depthwise_steps": depthwise_steps,
     "fully_connected": fully_connected,
     "max_pool_2d": partial(pool_2d, "MAX_POOL_2D"),
     "mean": mean,

@@ -42,6 +42,15 @@ def test_median_error_is_below_ten_percent(variant: Variant) -> None:
     assert np.median(errors) < 10
 
 
+@pytest.mark.parametrize("chip", ["stm32g0b1re", "mps3-an547"])
+def test_median_error_on_other_cores_is_below_ten_percent(chip: str) -> None:
+    graph = load_graph(demo.model_path().read_bytes(), "shipped")
+    run = sample(graph, load_target(chip), Variant(KernelFamily.AUTO, rows=1))
+    errors = np.abs(relative_errors(run.layers, cycle_model(chip)))
+    assert len(errors) >= 10
+    assert np.median(errors) < 10
+
+
 @pytest.mark.parametrize("chip", [REFERENCE, "stm32h743zi", "stm32u575zi"])
 @pytest.mark.parametrize("number", [*range(4), ATTENTION_NETWORKS[0], POOLED_NETWORKS[0]])
 def test_every_kernel_was_measured(number: int, chip: str) -> None:
@@ -137,6 +146,24 @@ def test_narrow_depthwise_rows_are_priced_as_they_are() -> None:
     graph = choose_kernels(load_graph(g.finish(g.depthwise(g.input(1, 24, 1, 64), (5, 1))), "time"), BOARD, COMPACT)
     work = NodeWork.of(graph.sites[0], ROUNDING)
     assert 2.5 < 3 * MODEL.cycles(work, 8.0) / MODEL.cycles(work) < 5
+
+
+def row_amounts(chip: str, width: int, channels: int) -> dict[str, float]:
+    """What the chip's own kernel of a pointwise layer to 32 channels does for one row of pixels."""
+    g = CalibratedBuilder(1)
+    graph = load_graph(g.finish(g.conv(g.input(1, 6, width, channels), 32)), "row")
+    site = choose_kernels(graph, load_target(chip), KernelSettings()).sites[0]
+    ((_, amounts),) = NodeWork.of(site, ROUNDING).calls(1.0)
+    return dict(amounts)
+
+
+def test_work_in_vain_is_counted() -> None:
+    """Panels hold pairs of pixels; with vectors, so do windows, and steps are of 16 lanes."""
+    one, two, three = (row_amounts("stm32g0b1re", width, 24)["products"] for width in (1, 2, 3))
+    assert 0 < one == two < three
+    five, six, seven = (row_amounts("mps3-an547", width, 48)["macs"] for width in (5, 6, 7))
+    assert 0 < five == six < seven
+    assert row_amounts("mps3-an547", 6, 36)["macs"] == six
 
 
 def test_least_squares_stay_above_zero() -> None:

@@ -61,6 +61,7 @@ def data_op(rng: Rng) -> Op:
         "ssat": (f"ssat {to}, #8, {a}, asr #10", to, (a,), False),
         "sxtb16": (f"sxtb16 {to}, {a}, ror #8", to, (a,), False),
         "bfi": (f"bfi {to}, {a}, #8, #8", to, (to, a), False),
+        "bfc": (f"bfc {to}, #0, #16", to, (to,), False),
         "vmov": (f"vmov s{rng.integers(4)}, {a}", "", (a,), False),
     }
     text, written, read, sets = shapes[str(rng.choice(list(shapes)))]
@@ -154,6 +155,16 @@ def test_a_frame_whose_address_is_taken_may_be_reached_otherwise() -> None:
     assert taken[2:] == [f'    "{code}\\n"' for code in block]
 
 
+@pytest.mark.parametrize(("function", "moves"), [("depthwise_dsp_3x3", True), ("depthwise_direct_dsp_s1", False)])
+def test_loads_pass_stores_of_bytes_where_outputs_lie_apart(function: str, moves: bool) -> None:
+    pipeline = pipeline_of("cortex-m7")
+    assert pipeline is not None
+    codes = [f".global thimble_{function}", "    smmul r4, r4, r4", "    strb r4, [r3]", "    ldr r5, [r6]"]
+    made = reordered_lines([f'    "{code}\\n"' for code in [*codes, "    smlad r7, r5, r5, r7"]], pipeline)
+    order = [line.split()[1] for line in made[1:]]
+    assert (order.index("ldr") < order.index("strb")) == moves
+
+
 def test_products_stand_beside_loads() -> None:
     pipeline = pipeline_of("cortex-m7")
     assert pipeline is not None
@@ -184,7 +195,7 @@ def kernel_lines(chip: str) -> Iterator[str]:
 
 def test_kernels_have_nothing_that_is_not_known() -> None:
     stays = re.compile(
-        r"\.|b(l|x|eq|ne|lt|ls|lo|hi|gt)? |it+ |(mov|add|sub)(lt|gt|hi|ne|eq) |push|pop|(add|sub) sp, |adr"
+        r"\.|b(l|x|eq|ne|lt|ls|lo|hi|gt|cc)? |it+ |(mov|add|sub)(lt|gt|hi|ne|eq) |push|pop|(add|sub) sp, |adr"
     )
     unknown = {code for code in kernel_lines("stm32h743zi") if parse(code, code) is None and not stays.match(code)}
     assert not unknown

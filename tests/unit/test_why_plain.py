@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 import thimble
-from tests.kernels.cases import plain_call
+from tests.kernels.cases import fuse, plain_call
 from tests.kernels.draws import DRAWS
 from tests.kernels.edges import EDGES
 from tests.tflite_builder import ModelBuilder
@@ -23,7 +23,6 @@ from thimble.compiler.driver.tables import compile_view, plain_table
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ops.support import limit_broken
-from thimble.compiler.passes.fuse_additions import fuse_additions
 from thimble.targets.model import load_target
 
 CHIPS = ("stm32l4r5zi", "mps3-an547", "stm32f207zg", "stm32g0b1re", "ibex")
@@ -37,7 +36,7 @@ def test_drawn_layers_have_a_kernel_or_a_reason(operator: str) -> None:
     draws = [draws[operator] for draws in (DRAWS, EDGES) if operator in draws]
     for seed in range(8):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        graph = fuse_additions(import_tflite(draws[seed % len(draws)](rng), operator))
+        graph = fuse(import_tflite(draws[seed % len(draws)](rng), operator))
         site, whole = graph.sites[0], bool(rng.random() < 0.5)
         if limit_broken(site) is not None:
             continue
