@@ -22,10 +22,10 @@ from thimble.codegen.armv7em.depthwise_layer import (
     MAX_ROW_BYTES,
     depthwise_scales,
     is_taken_by_planes,
-    packed_channels,
     plane_layer,
     plane_params,
 )
+from thimble.codegen.armv7em.depthwise_packing import packed_channels
 from thimble.codegen.armv7em.packing import pair_words
 from thimble.codegen.armv7em.planes_matmul import PlanesMatmulForm, planes_matmul_file
 from thimble.codegen.armv7em.pointwise import PIXELS_AT_ONCE
