@@ -55,7 +55,7 @@ def model_options(function: F) -> F:
                 help="Most milliseconds of an inference, as predicted when planning and as simulated.",
             ),
             choice("--rounding", Rounding, "Whose bytes to follow: TFLite Micro's, or LiteRT's BUILTIN_REF."),
-            choice("--schedule", Schedule, "Layers whole, by rows, by rows of patches and strips, or what is best."),
+            choice("--schedule", Schedule, "What is best, or layers whole, by rows, or by rows of patches and strips."),
             choice("--objective", Objective, "What the plan is to be good for."),
             choice("--input", InputFeed, "The input whole in SRAM, or pulled by rows through a callback.", name="feed"),
             choice("--io", Io, "Take and give the model's own tensors, or the integers behind its conversions."),
