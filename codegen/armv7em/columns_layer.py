@@ -51,7 +51,7 @@ def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
     layout = PairsLayout(
         given.arithmetic, channels, depth // 2, "{sizes}depth / 2", f"thimble_matmul_dsp_{form.name}", "columns"
     )
-    return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch, layout), source)
+    return KernelCall(form.kernel, params, call_arguments(words, scratch, layout), source)
 
 
 def _are_pixels(sizes: Sizes) -> bool:
