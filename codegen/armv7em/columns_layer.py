@@ -39,7 +39,7 @@ def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
         return None
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
-    form = MatmulForm(given.arithmetic, depth // 4 % UNROLL, _are_pixels(sizes))
+    form = MatmulForm(given.arithmetic, depth // 4 % UNROLL, are_pixels(sizes))
     pixels = given.site.output().type.elements // channels
     columns = given.core.variant.at_once or _columns_at_once(depth, pixels, limit)
     scratch = 2 * columns * depth + depth
@@ -54,7 +54,7 @@ def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
     return KernelCall(form.kernel, params, call_arguments(words, scratch, layout), source)
 
 
-def _are_pixels(sizes: Sizes) -> bool:
+def are_pixels(sizes: Sizes) -> bool:
     """Whether windows are single pixels inside of the input, of whole words."""
     ones = sizes["kernel_height"] == sizes["kernel_width"] == 1
     reach = ((sizes[f"output_{side}"] - 1) * sizes[f"stride_{side}"] < sizes[f"input_{side}"] for side in _SIDES)
