@@ -21,7 +21,7 @@ from math import ceil
 
 import numpy as np
 
-from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant, registers
+from thimble.codegen.armv7em.assembly import MAX_MOVE, MAX_OFFSET, Frame, Listing, add_constant, registers
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.kernel_tools.arguments import row_arguments
@@ -34,11 +34,11 @@ from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall, Tab
 KERNEL = 3
 """Height and width of the windows."""
 
-MAX_MOVE = 255
-"""How far a load or a store may move its base on."""
-
 MAX_ROWS = 12
 """THIMBLE_MAX_DIRECT_ROWS in the runtime."""
+
+MAX_WIDTH = 1 << 16
+"""Most outputs of a row: over more of them pointers would move on by more than MOVW can say."""
 
 MAX_UNROLLED = 8
 """Most columns of a row, borders included, without a loop: more would leave small instruction caches."""
@@ -111,11 +111,7 @@ class DirectForm:
     @property
     def columns(self) -> tuple[Column, ...]:
         """All columns under the windows of a row, from left to right."""
-        found: dict[int, list[tuple[int, int]]] = {}
-        for x in range(self.output_width):
-            for tap in range(KERNEL):
-                found.setdefault(x * self.stride - self.pad + tap, []).append((x, tap))
-        return tuple(Column(place, not 0 <= place < self.input_width, tuple(found[place])) for place in sorted(found))
+        return _columns(self.stride, self.pad, self.input_width, self.output_width)
 
     @property
     def turn(self) -> int:
@@ -140,29 +136,45 @@ class DirectForm:
     @property
     def _looped(self) -> int:
         """Columns from the loop's first on that lie in as many windows as those of a loop must."""
-        pattern = (KERNEL,) if self.stride == 1 else (2, 1)
-        kept = (
-            not column.is_border and len(column.windows) == pattern[i % len(pattern)]
-            for i, column in enumerate(self.columns[self.looped_from :])
-        )
-        return sum(1 for _ in takewhile(bool, kept))
+        return _looped_columns(self.stride, self.pad, self.input_width, self.output_width)[1]
 
     @property
     def looped_from(self) -> int:
         """The first column of the loop: it lies in as many windows as any, and begins one of them."""
-        most = KERNEL - self.stride + 1
-        return next(
-            (i for i, c in enumerate(self.columns) if not c.is_border and len(c.windows) == most), len(self.columns)
-        )
+        return _looped_columns(self.stride, self.pad, self.input_width, self.output_width)[0]
 
     @property
     def fits(self) -> bool:
         """Whether borders are of one column and all offsets can be encoded."""
         reach = (self.output_width - 1) * self.stride - self.pad + KERNEL
+        if self.pad > 1 or reach > self.input_width + 1 or self.output_width > MAX_WIDTH:
+            return False
         moves = self.turns * self.turn * self.channels
         largest = self.channels * max(self.input_width, self.output_width)
-        near = self.channels <= MAX_MOVE and moves < 1 << 16 if self.turns else largest <= MAX_OFFSET
-        return self.pad <= 1 and reach <= self.input_width + 1 and near
+        return self.channels <= MAX_MOVE and moves < 1 << 16 if self.turns else largest <= MAX_OFFSET
+
+
+@lru_cache(maxsize=8)
+def _columns(stride: int, pad: int, input_width: int, output_width: int) -> tuple[Column, ...]:
+    """All columns under the windows of a row, from left to right."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for x in range(output_width):
+        for tap in range(KERNEL):
+            found.setdefault(x * stride - pad + tap, []).append((x, tap))
+    return tuple(Column(place, not 0 <= place < input_width, tuple(found[place])) for place in sorted(found))
+
+
+@lru_cache(maxsize=8)
+def _looped_columns(stride: int, pad: int, input_width: int, output_width: int) -> tuple[int, int]:
+    """The first column of a loop, and how many from it on a loop may make."""
+    columns, most = _columns(stride, pad, input_width, output_width), KERNEL - stride + 1
+    first = next((i for i, c in enumerate(columns) if not c.is_border and len(c.windows) == most), len(columns))
+    pattern = (KERNEL,) if stride == 1 else (2, 1)
+    kept = (
+        not column.is_border and len(column.windows) == pattern[i % len(pattern)]
+        for i, column in enumerate(columns[first:])
+    )
+    return first, sum(1 for _ in takewhile(bool, kept))
 
 
 def direct_listing(form: DirectForm) -> Listing:
