@@ -37,7 +37,7 @@ def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
         return None
     weights = np.zeros((channels, depth), np.int64)
     weights[:, :taps] = layer.weights
-    form = MatmulForm(given.arithmetic, depth // 4 % UNROLL, _are_pixels(sizes))
+    form = MatmulForm(given.arithmetic, depth // 4 % UNROLL, are_pixels(sizes))
     pixels = given.site.output().type.elements // channels
     columns = given.core.variant.at_once or _columns_at_once(depth, pixels, limit)
     scratch = 2 * columns * depth + depth
@@ -49,10 +49,10 @@ def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
     layout = PairsLayout(
         given.arithmetic, channels, depth // 2, "{sizes}depth / 2", f"thimble_matmul_dsp_{form.name}", "columns"
     )
-    return KernelCall(f"conv_2d_dsp_{form.name}", params, call_arguments(words, scratch, layout), source)
+    return KernelCall(form.kernel, params, call_arguments(words, scratch, layout), source)
 
 
-def _are_pixels(sizes: Sizes) -> bool:
+def are_pixels(sizes: Sizes) -> bool:
     """Whether windows are single pixels inside of the input, of whole words."""
     ones = sizes["kernel_height"] == sizes["kernel_width"] == 1
     return ones and are_pixels_inside(sizes) and sizes["input_channels"] % 4 == 0

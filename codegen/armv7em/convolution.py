@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thimble.codegen.armv7em.columns_layer import MAX_COLUMNS, by_columns, by_parts
+from thimble.codegen.armv7em.columns_layer import MAX_COLUMNS, are_pixels, by_columns, by_parts
 from thimble.codegen.armv7em.conv_layer import ConvLayer, conv_layer
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.pointwise import MAX_ROWS, MIN_PIXELS, pointwise_call, shares_function
@@ -49,6 +49,8 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
             return makers["pointwise"]()  # within less scratch, others would need functions of their own
         if not whole and shares_function(_pointwise_sizes(given, True)) and given.pixels <= MAX_WHOLE_PIXELS:
             return None
+        if max(sizes["stride_height"], sizes["stride_width"]) > 1 and are_pixels(sizes):
+            makers = {name: makers[name] for name in ("columns", *makers)}  # all of them share a function
     return first_made(makers, core.variant)
 
 

@@ -53,7 +53,12 @@ class MatmulForm:
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        return f"{self.arithmetic.name}{self.first_steps}{'_pixels' * self.of_pixels}"
+        return f"{self.arithmetic.name}{self.first_steps}{'p' * self.of_pixels}"
+
+    @property
+    def kernel(self) -> str:
+        """The name of the kernel: pixels cost less to lay out than windows, so that they are a family of their own."""
+        return f"conv_2d_{'pixels_' * self.of_pixels}dsp_{self.name}"
 
     @property
     def driver(self) -> str:
@@ -205,8 +210,8 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
 
 @lru_cache(maxsize=256)
 def conv_2d_source(form: MatmulForm, has_fpu: bool) -> GeneratedKernel:
-    """The files of kernel conv_2d_dsp_<form>: the assembly, its portable twin, and the kernel that uses them."""
-    name = f"thimble_conv_2d_dsp_{form.name}"
+    """The files of kernel conv_2d_dsp_<form> or conv_2d_pixels_dsp_<form>: the assembly, its portable twin, and the kernel that uses them."""
+    name = f"thimble_{form.kernel}"
     files = (
         (f"{name}.c", render("conv_2d_dsp.c.j2", form=form, assembly=matmul_listing(form, has_fpu).text)),
         (f"{name}.h", render("conv_2d_dsp.h.j2", form=form)),
