@@ -9,7 +9,7 @@ from thimble.codegen.armv7em.matmul import UNROLL, MatmulForm, conv_2d_source
 from thimble.codegen.armv7em.packing import PairsLayout, call_arguments, pair_words
 from thimble.codegen.armv7em.partial_matmul import PartialMatmulForm, conv_2d_partial_source
 from thimble.codegen.armv7em.sums import Arithmetic
-from thimble.codegen.kernel_tools.sizes import Sizes, window_kernel_params
+from thimble.codegen.kernel_tools.sizes import Sizes, are_pixels_inside, window_kernel_params
 from thimble.compiler.ir.operator import KernelCall
 
 PANEL_BYTES = 4608
@@ -26,8 +26,6 @@ MAX_COLUMNS = 16
 
 MAX_SINGLE_COLUMNS = 2
 """THIMBLE_MAX_TAILS in the runtime: so many columns behind groups of four are made one by one."""
-
-_SIDES = ("height", "width")
 
 
 def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
@@ -57,9 +55,7 @@ def by_columns(given: ConvLayer, least: int) -> KernelCall | None:
 def are_pixels(sizes: Sizes) -> bool:
     """Whether windows are single pixels inside of the input, of whole words."""
     ones = sizes["kernel_height"] == sizes["kernel_width"] == 1
-    reach = ((sizes[f"output_{side}"] - 1) * sizes[f"stride_{side}"] < sizes[f"input_{side}"] for side in _SIDES)
-    inside = sizes["pad_top"] == sizes["pad_left"] == 0 and all(reach)
-    return ones and inside and sizes["input_channels"] % 4 == 0
+    return ones and are_pixels_inside(sizes) and sizes["input_channels"] % 4 == 0
 
 
 def by_parts(given: ConvLayer) -> KernelCall | None:

@@ -38,7 +38,7 @@ from thimble.codegen.armv7em.windows import FEW_CHANNELS, MAX_WORDS, Window, win
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, keeps_pixels, sizes_of
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall, Rounding, Scratch, Table
 from thimble.compiler.ops.conv_2d_depthwise import Conv2DDepthwise
@@ -118,9 +118,10 @@ def specialise_conv_2d_depthwise(
     planned = plane_layer(second, sizes, *scales, core)
     form = replace(planned.form, filled=True)
     given = _Given(first, *fused, core.loop_bytes, image, form.row_bytes, leads=sizes["pad_left"] % 2 > 0)
-    product = _by_pixels(given) if _keeps_pixels(image) else _by_windows(given)
-    is_near = largest_offset(form) <= MAX_OFFSET and form.stride_height * form.row_bytes <= MAX_ROW_BYTES
-    if product is None or not product.form.fits or not is_near:
+    if largest_offset(form) > MAX_OFFSET or form.stride_height * form.row_bytes > MAX_ROW_BYTES:
+        return None
+    product = _by_pixels(given) if keeps_pixels(image) else _by_windows(given)
+    if product is None or not product.form.fits:
         return None
     quad_bytes = _plane_rows(sizes) * form.row_bytes
     quads = product.quads_within(min(limit_bytes, MAX_SCRATCH_BYTES), len(first.weights), quad_bytes)
@@ -145,13 +146,6 @@ def _is_taken(image: Sizes, sizes: Sizes, images: int) -> bool:
     dense = image["group_channels"] == image["input_channels"]
     near = dense and 2 <= image["output_channels"] <= MAX_OUTPUT_CHANNELS and sizes["output_height"] <= MAX_ROWS
     return images == 1 and near and is_taken_by_planes(sizes, one_row=False)
-
-
-def _keeps_pixels(image: Sizes) -> bool:
-    """Whether each pixel is made from the same one of the input."""
-    ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
-    same = all(image[f"input_{side}"] == image[f"output_{side}"] for side in ("height", "width"))
-    return all(image[name] == 1 for name in ones) and same and not (image["pad_top"] or image["pad_left"])
 
 
 def _by_pixels(given: _Given) -> _Product | None:

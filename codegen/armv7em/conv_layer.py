@@ -9,7 +9,7 @@ from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.armv7em.sums import Arithmetic
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
+from thimble.codegen.kernel_tools.sizes import Sizes, keeps_pixels, sizes_of
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 
@@ -34,9 +34,7 @@ class ConvLayer:
     @property
     def keeps_pixels(self) -> bool:
         """Whether each pixel of the output is made from the same one of the input."""
-        sizes, ones = self.sizes, ("kernel_height", "kernel_width", "stride_height", "stride_width")
-        padded = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
-        return all(sizes[name] == 1 for name in ones) and not padded
+        return keeps_pixels(self.sizes)
 
 
 def conv_layer(site: Site, call: KernelCall, core: Core, limit_bytes: int) -> ConvLayer | None:

@@ -14,14 +14,12 @@ in a register; rows above and below the image have weights of 0 and their share 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import takewhile
-from math import ceil
 
 import numpy as np
 
-from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant, registers
+from thimble.codegen.armv7em.assembly import Frame, Listing, add_constant, registers
+from thimble.codegen.armv7em.depthwise_direct_form import KERNEL, Column, DirectForm
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.kernel_tools.arguments import row_arguments
@@ -30,30 +28,6 @@ from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantizati
 from thimble.codegen.kernel_tools.sizes import Sizes, window_of
 from thimble.codegen.kernel_tools.words import int32_words
 from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall, Table
-
-KERNEL = 3
-"""Height and width of the windows."""
-
-MAX_MOVE = 255
-"""How far a load or a store may move its base on."""
-
-MAX_ROWS = 12
-"""THIMBLE_MAX_DIRECT_ROWS in the runtime."""
-
-MAX_UNROLLED = 8
-"""Most columns of a row, borders included, without a loop: more would leave small instruction caches."""
-
-TURNS = (2, 4, 6, 8)
-"""Columns of a turn of the loop that are tried: sums are in the same registers again, with stride 2 windows begin."""
-
-TURN_CYCLES, COLUMN_CYCLES = 5, 5
-"""The end of a turn, and what the code of a column is worth a row: more of it leaves small instruction caches."""
-
-CHANNEL_CYCLES, ROW_CYCLES, OUTPUT_CYCLES = 45, 16, 17
-"""What a channel, a row and an output take."""
-
-MAX_CHANNEL_SHARE = 0.03
-"""Of the cycles, for what comes once a channel: so many rows are made from weights that are read once."""
 
 ROWS, SUMS, WEIGHTS, OUTPUT = ("r0", "r1", "r2"), ("r5", "r6"), ("r8", "r9", "r10", "r11", "r12"), "lr"
 UPPER, LOWER, FREE = "r3", "r4", "r7"
@@ -76,95 +50,6 @@ _FAST = (
 _NAMES = (*_JOB, "channel", "bias", "multiplier", "addend", "shift", "row_end", "next_line")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Column `place` of the input, outside of which it is a border, and the windows that it lies in: output, tap."""
-
-    place: int
-    is_border: bool
-    windows: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DirectForm:
-    """What one function is generated for, sizes in elements; `stride` and `pad` are those along a row.
-
-    `shift` is the last shift of all channels, which then have no addend; 0 where each has its own.
-    """
-
-    stride: int
-    pad: int
-    input_width: int
-    output_width: int
-    channels: int
-    shift: int
-    rounds_ties: bool
-    clamps: bool
-    has_fpu: bool
-
-    @property
-    def name(self) -> str:
-        """A short name that tells forms apart."""
-        sizes = f"s{self.stride}p{self.pad}_w{self.input_width}o{self.output_width}c{self.channels}"
-        return f"{sizes}_{self.shift or 'v'}{'t' * self.rounds_ties}{'c' * self.clamps}"
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """All columns under the windows of a row, from left to right."""
-        found: dict[int, list[tuple[int, int]]] = {}
-        for x in range(self.output_width):
-            for tap in range(KERNEL):
-                found.setdefault(x * self.stride - self.pad + tap, []).append((x, tap))
-        return tuple(Column(place, not 0 <= place < self.input_width, tuple(found[place])) for place in sorted(found))
-
-    @property
-    def turn(self) -> int:
-        """Columns of a turn of the loop, 0 where all columns are code: the fewest cycles, code counted."""
-        if len(self.columns) <= MAX_UNROLLED:
-            return 0
-        return min(
-            TURNS, key=lambda turn: self._looped // turn * (TURN_CYCLES - turn * COLUMN_CYCLES) + turn * COLUMN_CYCLES
-        )
-
-    @property
-    def rows_at_once(self) -> int:
-        """Output rows that are made from weights that are read once."""
-        row_cycles = ROW_CYCLES + OUTPUT_CYCLES * self.output_width
-        return min(ceil(CHANNEL_CYCLES / MAX_CHANNEL_SHARE / row_cycles), MAX_ROWS)
-
-    @property
-    def turns(self) -> int:
-        """Turns of the loop over columns."""
-        return self._looped // self.turn if self.turn else 0
-
-    @property
-    def _looped(self) -> int:
-        """Columns from the loop's first on that lie in as many windows as those of a loop must."""
-        pattern = (KERNEL,) if self.stride == 1 else (2, 1)
-        kept = (
-            not column.is_border and len(column.windows) == pattern[i % len(pattern)]
-            for i, column in enumerate(self.columns[self.looped_from :])
-        )
-        return sum(1 for _ in takewhile(bool, kept))
-
-    @property
-    def looped_from(self) -> int:
-        """The first column of the loop: it lies in as many windows as any, and begins one of them."""
-        most = KERNEL - self.stride + 1
-        return next(
-            (i for i, c in enumerate(self.columns) if not c.is_border and len(c.windows) == most), len(self.columns)
-        )
-
-    @property
-    def fits(self) -> bool:
-        """Whether borders are of one column and all offsets can be encoded."""
-        reach = (self.output_width - 1) * self.stride - self.pad + KERNEL
-        moves = self.turns * self.turn * self.channels
-        largest = self.channels * max(self.input_width, self.output_width)
-        near = self.channels <= MAX_MOVE and moves < 1 << 16 if self.turns else largest <= MAX_OFFSET
-        return self.pad <= 1 and reach <= self.input_width + 1 and near
-
-
 def direct_listing(form: DirectForm) -> Listing:
     """The function of a form, to be called with a thimble_direct_rows_job."""
     return _Writer(form).listing()
@@ -175,12 +60,11 @@ class _Writer:
 
     def __init__(self, form: DirectForm) -> None:
         self._form = form
-        self._a, self._frame = (
-            Listing(f"thimble_depthwise_direct_dsp_{form.name}_rows"),
-            Frame(_NAMES, _FAST, form.has_fpu),
-        )
+        self._a = Listing(f"thimble_depthwise_direct_dsp_{form.name}_rows")
+        self._frame = Frame(_NAMES, _FAST, form.has_fpu)
 
     def listing(self) -> Listing:
+        """The whole function: channel by channel, and in it row by row."""
         a, frame = self._a, self._frame
         frame.begin(a, _JOB)
         a.op("movs", "r3", "#0")

@@ -350,6 +350,7 @@ def _packed_kernel(sizes: Sizes, one_row: bool) -> tuple[int, int]:
 
 
 def is_taken_by_planes(sizes: Sizes, one_row: bool) -> bool:
+    """Whether kernel rows, channels and output rows are within what functions along planes can encode."""
     return (
         sizes["kernel_width"] <= (MAX_ROW_KERNEL if one_row else MAX_KERNEL_WIDTH)
         and sizes["output_channels"] <= MAX_CHANNELS

@@ -210,7 +210,8 @@ def _tails(a: Listing, frame: Frame, form: MatmulForm) -> None:
 
 @lru_cache(maxsize=256)
 def conv_2d_source(form: MatmulForm, has_fpu: bool) -> GeneratedKernel:
-    """The files of kernel conv_2d_dsp_<form> or conv_2d_pixels_dsp_<form>: the assembly, its portable twin, and the kernel that uses them."""
+    """The files of kernel conv_2d_dsp_<form> or conv_2d_pixels_dsp_<form>: the assembly, its portable twin, and the
+    kernel that uses them."""
     name = f"thimble_{form.kernel}"
     files = (
         (f"{name}.c", render("conv_2d_dsp.c.j2", form=form, assembly=matmul_listing(form, has_fpu).text)),

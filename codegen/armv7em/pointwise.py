@@ -32,7 +32,7 @@ from thimble.codegen.armv7em.sums import (
 )
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import Requantization
-from thimble.codegen.kernel_tools.sizes import Sizes
+from thimble.codegen.kernel_tools.sizes import Sizes, are_pixels_inside
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 
 UNROLL, SINGLES_UNROLL = 6, 4
@@ -305,10 +305,8 @@ def _saved_by_singles(sizes: Sizes, pixels: int, channels: int) -> int:
 def _is_pointwise(sizes: Sizes) -> bool:
     """Whether outputs are made from single pixels inside of the input, in rows of four and more."""
     ones = ("kernel_height", "kernel_width", "dilation_height", "dilation_width")
-    reach = (sizes["output_width"] - 1) * sizes["stride_width"]
-    inside = sizes["pad_top"] == sizes["pad_left"] == 0 and reach < sizes["input_width"]
     enough = sizes["input_channels"] > 1 and sizes["output_width"] >= MIN_PIXELS
-    return all(sizes[name] == 1 for name in ones) and inside and enough
+    return all(sizes[name] == 1 for name in ones) and are_pixels_inside(sizes) and enough
 
 
 def shares_function(sizes: Sizes) -> bool:

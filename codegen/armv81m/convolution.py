@@ -10,7 +10,7 @@ from thimble.codegen.armv81m.rendering import render
 from thimble.codegen.armv81m.row_convolution import PIXELS_AT_ONCE, row_call, row_form
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
+from thimble.codegen.kernel_tools.sizes import Sizes, keeps_pixels, sizes_of, window_kernel_params
 from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import (
@@ -104,7 +104,7 @@ def specialise_conv_2d(
 
 def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     """Ways to make a convolution that may be faster than the default one."""
-    pixels = (16, 24, 48, 64) if whole and _is_pointwise(sizes) else ()
+    pixels = (16, 24, 48, 64) if whole and keeps_pixels(sizes) else ()
     return (Variant(ROWS), *(Variant(ROWS, count) for count in pixels), Variant(WINDOWS))
 
 
@@ -118,7 +118,7 @@ def windows_call(
     if arithmetic is None or too_large or reach > MAX_REACH:
         return None
     pixels = site.output().type.elements // len(layer.weights)
-    one_row = whole and _is_pointwise(sizes)
+    one_row = whole and keeps_pixels(sizes)
     if one_row:
         sizes = _as_one_row(sizes, pixels)
     few = sizes["kernel_height"] == sizes["kernel_width"] == 1 and pixels < MIN_POINTWISE_PIXELS
@@ -153,12 +153,6 @@ def _windows_call(layer: PlainLayer, sizes: Sizes, arithmetic: Arithmetic, one_r
     table = Table("packed", packed_blocks(layer, rows, LANES * windows.steps * max(windows.row_parts, 1)))
     arguments = row_arguments(table, scratch)
     return KernelCall(f"conv_2d_mve_{form.name}", params, arguments, _source(form))
-
-
-def _is_pointwise(sizes: Sizes) -> bool:
-    ones = ("kernel_height", "kernel_width", "stride_height", "stride_width")
-    padded_sides = sizes["pad_top"] or sizes["pad_left"] or sizes["input_width"] != sizes["output_width"]
-    return all(sizes[name] == 1 for name in ones) and not padded_sides
 
 
 def _as_one_row(sizes: Sizes, pixels: int) -> Sizes:
