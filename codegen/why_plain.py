@@ -117,7 +117,6 @@ def _shape(site: Site, call: KernelCall, sizes: Sizes) -> str:
             f"each input channel has {sizes.get('multiplier')} output channels",
         ),
         (sizes.get("weights_zero_point", 0) != 0, "its weights have a zero point"),
-        (isinstance(site.op, WeightedOperator) and _channels(site) < 2, "it has one output channel"),
         (_pools(call) and _channels(site) < LANES, f"it has fewer than {LANES} channels"),
         (_pools(call) and not window_fits(sizes), "its window has more pixels than sums of 16 bits take"),
         (_pools(call), "it takes so few cycles that flash counts for more"),

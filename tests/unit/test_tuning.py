@@ -209,6 +209,13 @@ def test_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
     assert len(tuned_cache.load(file, "chip x")) == 40
 
 
+def test_nothing_stays_of_a_file_that_could_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "tuned.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        tuned_cache.save(tmp_path / "tuned.json", "chip x", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["tuned.json"]
+
+
 def test_files_drop_what_older_kernels_took(tmp_path: Path) -> None:
     file = tmp_path / "tuned.json"
     layers = table((DEFAULT, 100, True, 1000)).layers
