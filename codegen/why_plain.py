@@ -117,7 +117,7 @@ def _shape(site: Site, call: KernelCall, sizes: Sizes) -> str:
             f"each input channel has {sizes.get('multiplier')} output channels",
         ),
         (sizes.get("weights_zero_point", 0) != 0, "its weights have a zero point"),
-        (isinstance(site.op, WeightedOperator) and _channels(site) < 2, "it has one output channel"),
+        (_is_narrow_and_dense(site) and _channels(site) < 2, "it has one output channel, of weights below 8 bits"),
         (_pools(call) and _channels(site) < LANES, f"it has fewer than {LANES} channels"),
         (_pools(call) and not window_fits(sizes), "its window has more pixels than sums of 16 bits take"),
         (_pools(call), "it takes so few cycles that flash counts for more"),
@@ -134,6 +134,12 @@ def _shape(site: Site, call: KernelCall, sizes: Sizes) -> str:
 
 def _is_elementwise(site: Site) -> bool:
     return all(value is None or value.type.shape == site.output().type.shape for value in site.inputs)
+
+
+def _is_narrow_and_dense(site: Site) -> bool:
+    """Whether weights of fewer than 8 bits are multiplied, all input channels for each output channel."""
+    dense = isinstance(site.op, WeightedOperator) and not isinstance(site.op, DepthwiseConv2D)
+    return dense and site.input(1).type.dtype.is_packed
 
 
 def _channels(site: Site) -> int:

@@ -198,7 +198,12 @@ def open_build(folder: Path) -> Build:
         tuned = TunedKernels.of_rows(report["build"]["tuned"])
         settings = KernelSettings(family if limits else KernelFamily.C, winograd, compact, tuned)
         float_graph = _float_graph(folder, report, shapes)
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise UsageError(
+            f"{folder} holds a build of another version of Thimble, or an incomplete one: its {REPORT_FILE} has no "
+            f"{error}; compile again."
+        ) from error
+    except (OSError, AttributeError, TypeError, ValueError) as error:
         raise UsageError(f"{folder} holds an incomplete build ({error}); compile again.") from error
     if float_graph is None:
         source = import_model(model, folder / f"{report['model']['name']}.{kind}", shapes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from thimble.codegen.candidates import candidate_key
@@ -12,6 +13,7 @@ from thimble.codegen.kernels import (
     kernels_by_scratch,
     most_winograd_bytes,
 )
+from thimble.codegen.tuned import kernel_stem
 from thimble.compiler.driver.options import CompileOptions, is_compact
 from thimble.compiler.ir.graph import Graph, Role, Site
 from thimble.compiler.ir.operator import KernelCall, Rounding
@@ -61,7 +63,7 @@ def kernel_choices(graph: Graph, target: Target, rounding: Rounding, settings: K
         def measured(calls: tuple[KernelCall, ...]) -> int | None:
             return None if key is None or len(calls) != 1 else tuned.cycles_of(key, calls[0])
 
-        return tuple(_option(limit, calls, by_rows, size, model, measured(calls)) for limit, calls in found)
+        return _options(((limit, calls, measured(calls)) for limit, calls in found), by_rows, size, model)
 
     whole = tuple(options_of(site, False) for site in graph.sites)
     by_rows = tuple(options_of(site, True) for site in graph.sites)
@@ -71,18 +73,28 @@ def kernel_choices(graph: Graph, target: Target, rounding: Rounding, settings: K
     return KernelChoices(whole, by_rows, choose)
 
 
-def _option(
-    limit: int, calls: tuple[KernelCall, ...], by_rows: bool, size: NodeSize, model: CycleModel, measured: int | None
-) -> KernelOption:
-    """`measured` cycles of the whole layer, or of all rows one by one, put the model's right where there are any."""
-    shapes = tuple(CallShape.of(call, by_rows) for call in calls)
-    scratch = max((call.scratch_bytes for call in calls), default=0)
-    work = NodeWork(size, () if by_rows else shapes, shapes if by_rows else ())
-    predicted = size.steps * model.cycles(work, 1.0) if by_rows else model.cycles(work)
-    factor = 1.0 if measured is None or predicted <= 0 else measured / predicted
-    cycles = partial(_cycles_by_rows if by_rows else _cycles_of_layer, model, work, factor)
-    in_place = all(call.overlaps and not call.ahead_bytes for call in calls)
-    return KernelOption(limit, scratch, in_place, cycles)
+def _options(
+    found: Iterable[tuple[int, tuple[KernelCall, ...], int | None]], by_rows: bool, size: NodeSize, model: CycleModel
+) -> tuple[KernelOption, ...]:
+    """An option for each limit of scratch and its calls.
+
+    Measured cycles, of the whole layer or of all rows one by one, put the model's right where there are any. Kernels
+    that were not measured are taken to be off by as much as the last one of their kind with more scratch: else one that
+    was not worth measuring could seem the fastest.
+    """
+    made, factors = [], dict[tuple[str, ...], float]()
+    for limit, calls, measured in found:
+        shapes = tuple(CallShape.of(call, by_rows) for call in calls)
+        scratch = max((call.scratch_bytes for call in calls), default=0)
+        work = NodeWork(size, () if by_rows else shapes, shapes if by_rows else ())
+        predicted = size.steps * model.cycles(work, 1.0) if by_rows else model.cycles(work)
+        kind = tuple(map(kernel_stem, calls))
+        if measured is not None and predicted > 0:
+            factors[kind] = measured / predicted
+        cycles = partial(_cycles_by_rows if by_rows else _cycles_of_layer, model, work, factors.get(kind, 1.0))
+        in_place = all(call.overlaps and not call.ahead_bytes for call in calls)
+        made.append(KernelOption(limit, scratch, in_place, cycles))
+    return tuple(made)
 
 
 def _cycles_by_rows(model: CycleModel, work: NodeWork, factor: float, rows: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -87,13 +88,13 @@ def _open_tflm(model: bytes, graph: Graph, preserve: bool) -> tuple[Invoke, Read
     arena = 10 * len(model) + 2 * largest + (1 << 20)
     config = runtime.InterpreterConfig
     mode = config.kPreserveAllTensors if preserve else config.kAllocationRecording
-    with _refusals():
+    with _tflm_refusals():
         interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena, intrepreter_config=mode)
 
     def invoke(inputs: list[Array]) -> list[Array]:
         for position, array in enumerate(inputs):
             interpreter.set_input(array, position)
-        with _refusals():
+        with _tflm_refusals():
             interpreter.invoke()
         return [np.array(interpreter.get_output(k)) for k in range(len(graph.outputs))]
 
@@ -104,34 +105,40 @@ def _open_tflm(model: bytes, graph: Graph, preserve: bool) -> tuple[Invoke, Read
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """tflite-micro's refusal of a model as a sentence that says what can be done."""
+def _refusals(runtime: str, other: Rounding, other_runtime: str) -> Iterator[None]:
+    """A runtime's refusal of a model as a sentence that says what can be done."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(
-            f"tflite-micro refuses this model, so there is nothing to compare with ({reason}); "
-            "compile it with --rounding litert to compare it with LiteRT."
+            f"{runtime} refuses this model, so there is nothing to compare with ({reason}); "
+            f"compile it with --rounding {other.value} to compare it with {other_runtime}."
         ) from error
+
+
+_tflm_refusals = partial(_refusals, "tflite-micro", Rounding.LITERT, "LiteRT")
+_litert_refusals = partial(_refusals, "LiteRT", Rounding.TFLM, "tflite-micro")
 
 
 def _open_litert(model: bytes, preserve: bool) -> tuple[Invoke, Read]:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter: Any = Interpreter(
-        model_content=model,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        experimental_preserve_all_tensors=preserve,
-        num_threads=1,
-    )
-    interpreter.allocate_tensors()
+    with _litert_refusals():
+        interpreter: Any = Interpreter(
+            model_content=model,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=preserve,
+            num_threads=1,
+        )
+        interpreter.allocate_tensors()
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
 
     def invoke(arrays: list[Array]) -> list[Array]:
         for detail, array in zip(inputs, arrays, strict=True):
             interpreter.set_tensor(detail["index"], array)
-        interpreter.invoke()
+        with _litert_refusals():
+            interpreter.invoke()
         return [np.array(interpreter.get_tensor(detail["index"])) for detail in outputs]
 
     return invoke, lambda tensor: np.array(interpreter.get_tensor(tensor))

@@ -63,10 +63,8 @@ def _why(site: Site, call: KernelCall, whole: bool, model: Model, limit_bytes: i
         return reason
     least = _least_scratch(site, call, whole, model)
     if least > limit_bytes:
-        return (
-            f"its own kernels take {least:,} bytes of scratch or more, for which the arena would grow, "
-            "or are predicted to be no faster"
-        )
+        need = f"take {least:,} bytes of scratch or more" if least else "keep their output further off their input"
+        return f"its own kernels {need}, for which the arena would grow, or are predicted to be no faster"
     return "the parts that the plan makes of it are none that its own kernels take"
 
 

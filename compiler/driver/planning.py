@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from thimble.codegen.kernels import KernelFamily
 from thimble.codegen.ram_places import ALL_IN_FLASH, RamPlaces
 from thimble.compiler.driver.latency import measured_ms
 from thimble.compiler.driver.memory_report import macs_executed
@@ -273,10 +274,16 @@ def check_limits(report: dict[str, Any], target: Target, options: CompileOptions
 def check_time(ms: float, options: CompileOptions, how: str) -> None:
     """Raise TooSlow where an inference takes longer than is allowed; `how` says how that is known."""
     if options.max_ms is not None and ms > options.max_ms:
-        hints = ["--objective latency"] * (options.objective is not Objective.LATENCY) + ["--tune"] * (not options.tune)
+        plain = options.kernels is KernelFamily.C
+        hints = {
+            "--objective latency": options.objective is not Objective.LATENCY,
+            "--kernels auto": plain,
+            "--tune": not (options.tune or plain),
+            "a faster chip": True,
+        }
         raise TooSlow(
             f"The model is too slow: an inference {how} {ms:g} ms, {options.max_ms:g} ms are allowed; "
-            f"try {' or '.join([*hints, 'a faster chip'])}."
+            f"try {' or '.join(hint for hint, helps in hints.items() if helps)}."
         )
 
 

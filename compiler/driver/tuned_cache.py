@@ -115,13 +115,17 @@ def as_far_as_possible(say: Callable[[str], None]) -> Iterator[None]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write a file in one step, its folder too where there is none."""
+    """Write a file in one step, its folder too where there is none; nothing stays of what could not be written."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    os.chmod(name, 0o644)
-    os.replace(name, file)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def read_tables(file: Path) -> dict[str, Any]:

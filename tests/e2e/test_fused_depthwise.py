@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from tests.e2e.test_row_plans import bytes_of, run_firmware
 from tests.host_batch import run_on_host
 from tests.passes.network import Network, assert_equal_bytes, draw_samples, names, run
 from thimble.codegen.kernels import choose_kernels
-from thimble.compiler.driver.build_folder import open_build
+from thimble.compiler.driver.build_folder import open_build, write_report
 from thimble.compiler.driver.layer_bench import measure_graph
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import with_fused_depthwise
 from thimble.compiler.driver.stages import compile_model
 from thimble.compiler.exporters.tflite import export_tflite
+from thimble.compiler.ir.errors import UsageError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ops.activation import Activation
@@ -121,8 +123,8 @@ def test_a_build_takes_them_for_latency_alone_names_them_and_opens_again(tmp_pat
     model = tmp_path / "separable.tflite"
     model.write_bytes(export_tflite(separable_network()))
 
-    def build(name: str, **options: object) -> dict[str, object]:
-        made = CompileOptions(**options)  # type: ignore[arg-type]
+    def build(name: str, **options: Any) -> dict[str, Any]:
+        made = CompileOptions(**options)
         return compile_model(model, TARGET, tmp_path / name, made)
 
     fast = build("fast", objective=Objective.LATENCY)
@@ -135,6 +137,10 @@ def test_a_build_takes_them_for_latency_alone_names_them_and_opens_again(tmp_pat
     assert [call.kernel for s in opened.sites for call in s.lower(Rounding.TFLM)] == [
         kernel for row in fast["layers"] for kernel in row["kernel"].split(", ")
     ]
+    older = {**fast, "build": {name: value for name, value in fast["build"].items() if name != "depthwise_fused"}}
+    write_report(tmp_path / "fast", older)
+    with pytest.raises(UsageError, match=r"of another version of Thimble.* has no 'depthwise_fused'; compile again\.$"):
+        open_build(tmp_path / "fast")
     for options in (
         {"objective": Objective.BALANCED},
         {"objective": Objective.LATENCY, "disabled_passes": ("fuse-depthwise",)},

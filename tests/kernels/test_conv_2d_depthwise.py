@@ -8,7 +8,7 @@ import pytest
 
 from tests.kernels.cases import draw_cases
 from tests.kernels.harness import run_on_host, run_on_target
-from tests.kernels.test_equal_bytes import CORES, LAYERS, MORE_LAYERS, RUNS, dsp_cases
+from tests.kernels.test_equal_bytes import CORES, LAYERS, MORE_LAYERS, RUNS, as_on, dsp_cases
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 from thimble.targets.model import load_target
@@ -32,4 +32,5 @@ def test_portable_twin_equals_the_reference(layers: int, tmp_path: Path) -> None
 @pytest.mark.parametrize(("target", "layers"), RUNS)
 @pytest.mark.parametrize("core", ["fpu", "no fpu"])
 def test_assembly_equals_the_reference(core: str, target: str, layers: int, tmp_path: Path) -> None:
-    run_on_target(dsp_cases(OPERATOR, layers, CORES[core]), tmp_path, load_target(target))
+    chip = load_target(target)
+    run_on_target(dsp_cases(OPERATOR, layers, as_on(chip, CORES[core])), tmp_path, chip)

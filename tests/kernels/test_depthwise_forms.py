@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.kernels.cases import draw_cases
 from tests.kernels.harness import Case, run_on_host, run_on_target
-from tests.kernels.test_equal_bytes import LAYERS, MORE_LAYERS, RUNS
+from tests.kernels.test_equal_bytes import LAYERS, MORE_LAYERS, RUNS, as_on
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
 from thimble.codegen.variants import Variant
@@ -18,20 +19,21 @@ FORMS = {"direct": "depthwise_3x3", "steps": "depthwise_steps"}
 """Ways to make a layer, and the layers that are drawn for them."""
 
 
-def form_cases(form: str, count: int, has_fpu: bool) -> list[Case]:
+def form_cases(form: str, count: int, core: Core) -> list[Case]:
     """Layers that are made in this way."""
-    core = Core(has_fpu=has_fpu, variant=Variant(form))
+    core = replace(core, variant=Variant(form))
     return draw_cases(FORMS[form], count, lambda *given: specialise(*given[:3], core, given[3]))
 
 
 @pytest.mark.parametrize("layers", [LAYERS, pytest.param(MORE_LAYERS, marks=pytest.mark.full)])
 @pytest.mark.parametrize("form", FORMS)
 def test_portable_twin_equals_the_reference(form: str, layers: int, tmp_path: Path) -> None:
-    run_on_host(form_cases(form, layers, has_fpu=True), tmp_path)
+    run_on_host(form_cases(form, layers, Core(has_fpu=True)), tmp_path)
 
 
 @pytest.mark.parametrize(("target", "layers"), RUNS)
 @pytest.mark.parametrize("has_fpu", [True, False])
 @pytest.mark.parametrize("form", FORMS)
 def test_assembly_equals_the_reference(form: str, has_fpu: bool, target: str, layers: int, tmp_path: Path) -> None:
-    run_on_target(form_cases(form, layers, has_fpu), tmp_path, load_target(target))
+    chip = load_target(target)
+    run_on_target(form_cases(form, layers, as_on(chip, Core(has_fpu))), tmp_path, chip)

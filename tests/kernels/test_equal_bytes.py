@@ -18,7 +18,7 @@ from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ops.window import ExplicitPadding
-from thimble.targets.model import load_target
+from thimble.targets.model import Target, load_target
 
 APART = {"conv_2d_add", "conv_2d_depthwise", "depthwise_3x3", "depthwise_steps"}
 OPERATORS = sorted(DRAWS.keys() - APART)
@@ -52,6 +52,13 @@ def dsp_cases(operator: str, count: int, core: Core) -> list[Case]:
     return draw_cases(operator, count, lambda *given: specialise(*given[:3], core, given[3]))
 
 
+def as_on(target: Target, core: Core) -> Core:
+    """A core whose kernels stand in the order, and have the turns, that suit a chip."""
+    chip = core_of(target)
+    assert chip is not None
+    return replace(core, pipeline=chip.pipeline, cache_bytes=chip.cache_bytes)
+
+
 @pytest.mark.parametrize("layers", [LAYERS, pytest.param(MORE_LAYERS, marks=pytest.mark.full)])
 @pytest.mark.parametrize("core", ["fpu", "compact"])
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -66,10 +73,7 @@ def test_assembly_equals_the_reference(operator: str, core: str, target: str, la
     if operator == "quantize" and not CORES[core].has_floats:
         pytest.skip("floats stay with plain C where there is no FPU")
     chip = load_target(target)
-    made_for = core_of(chip)
-    assert made_for is not None
-    own = replace(CORES[core], pipeline=made_for.pipeline, cache_bytes=made_for.cache_bytes)
-    run_on_target(dsp_cases(operator, layers, own), tmp_path, chip)
+    run_on_target(dsp_cases(operator, layers, as_on(chip, CORES[core])), tmp_path, chip)
 
 
 @pytest.mark.parametrize("pad", [1, 20, 60])

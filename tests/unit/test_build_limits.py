@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from tests.models.mobilenet_v2 import Block, Network, build_network
+from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver import build_limits
 from thimble.compiler.driver.build_limits import TIME_ATTEMPTS, build_within_limits
 from thimble.compiler.driver.open_model import Model, Say, open_model
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.plan_model import plan_model, predicted_ms
-from thimble.compiler.driver.planning import check_limits, silent, sram_limit
+from thimble.compiler.driver.planning import check_limits, check_time, silent, sram_limit
 from thimble.compiler.ir.errors import TooSlow
 from thimble.compiler.plan.options import Objective
 from thimble.compiler.plan.plan import Plan
@@ -92,6 +93,19 @@ def test_where_no_plan_is_fast_enough_that_is_said_after_few_builds(
     assert all(later < earlier for earlier, later in pairwise(times))
     with pytest.raises(TooSlow, match=r"ms are allowed; try --objective latency or --tune or a faster chip\."):
         check_limits(builds[-1], limited.target, limited.options)
+
+
+@pytest.mark.parametrize(
+    ("asked", "hints"),
+    [
+        (CompileOptions(objective=Objective.LATENCY, tune=True), "a faster chip"),
+        (CompileOptions(objective=Objective.LATENCY), "--tune or a faster chip"),
+        (CompileOptions(kernels=KernelFamily.C), "--objective latency or --kernels auto or a faster chip"),
+    ],
+)
+def test_what_is_tried_already_is_no_hint(asked: CompileOptions, hints: str) -> None:
+    with pytest.raises(TooSlow, match=f"takes 2 ms, 1 ms are allowed; try {hints}\\."):
+        check_time(2.0, replace(asked, max_ms=1.0), "takes")
 
 
 def test_a_chip_that_is_as_fast_as_predicted_is_planned_for_once(

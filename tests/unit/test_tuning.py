@@ -14,7 +14,7 @@ import pytest
 import thimble
 from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.candidates import candidate_key, layer_candidates
-from thimble.codegen.kernels import KernelSettings, choose_kernels
+from thimble.codegen.kernels import KernelSettings, choose_kernels, kernels_by_scratch
 from thimble.codegen.tuned import Measured, TunedKernels, kernel_stem
 from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.driver import ram_cache, tuned_cache, tuning
@@ -101,6 +101,26 @@ def test_planner_prices_kernels_by_what_was_measured() -> None:
         measured = tuned.layers.get(candidate_key(site, BOARD, TFLM, True, False) or "", ())
         best = min((kernel.cycles for kernel in measured), default=0)
         assert not measured or round(options[0].cycles(1.0)) == best
+
+
+def test_kernels_that_were_not_measured_are_off_by_as_much_as_those_that_were() -> None:
+    graph = small_network()
+    predicted = kernel_choices(graph, BOARD, TFLM, KernelSettings())
+    assert predicted is not None
+    layers, measured = {}, []
+    for site, options in zip(graph.sites, predicted.whole, strict=True):
+        calls = [calls[0] for _, calls in kernels_by_scratch(site, BOARD, TFLM, False, KernelSettings())]
+        key, stem = candidate_key(site, BOARD, TFLM, True, False), kernel_stem(calls[0])
+        if key is not None:
+            cycles = round(3 * options[0].cycles(1.0))
+            layers[key] = (Measured(DEFAULT, stem, calls[0].scratch_bytes, calls[0].overlaps, cycles),)
+        measured.append([key is not None and kernel_stem(call) == stem for call in calls])
+    choices = kernel_choices(graph, BOARD, TFLM, KernelSettings(tuned=TunedKernels(layers)))
+    assert choices is not None
+    assert sum(map(sum, measured)) > 2 * len(layers)
+    for alike, before, now in zip(measured, predicted.whole, choices.whole, strict=True):
+        for is_alike, then, option in zip(alike, before, now, strict=True):
+            assert option.cycles(1.0) == pytest.approx((3 if is_alike else 1) * then.cycles(1.0), rel=1e-3)
 
 
 def test_builds_keep_what_they_were_tuned_by(tmp_path: Path) -> None:
@@ -207,6 +227,13 @@ def test_runs_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: tuned_cache.save(file, "chip x", {name: layers}), map(str, range(40))))
     assert len(tuned_cache.load(file, "chip x")) == 40
+
+
+def test_nothing_stays_of_a_file_that_could_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "tuned.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        tuned_cache.save(tmp_path / "tuned.json", "chip x", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["tuned.json"]
 
 
 def test_files_drop_what_older_kernels_took(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -15,20 +16,27 @@ import thimble
 from tests.kernels.cases import fuse, plain_call
 from tests.kernels.draws import DRAWS
 from tests.kernels.edges import EDGES
+from tests.models.mobilenet_v2 import Block, Network, build_network
 from tests.tflite_builder import ModelBuilder
 from thimble.codegen.kernels import KernelFamily, KernelSettings, own_call
 from thimble.codegen.why_plain import BEYOND_PROOF, OTHER_SHAPE, why_plain
-from thimble.compiler.driver.plain_layers import PlainLayers, plain_layers
+from thimble.compiler.driver.open_model import open_model
+from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.plain_layers import PlainLayers, plain_layers, plain_reasons
+from thimble.compiler.driver.plan_model import plan_model
+from thimble.compiler.driver.planning import sram_limit
 from thimble.compiler.driver.tables import compile_view, plain_table
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ops.support import limit_broken
+from thimble.compiler.plan.options import Objective, Schedule
 from thimble.targets.model import load_target
 
 CHIPS = ("stm32l4r5zi", "mps3-an547", "stm32f207zg", "stm32g0b1re", "ibex")
 """One of each kind of core."""
 
-AUTO, COMPACT = KernelSettings(), KernelSettings(compact=True)
+AUTO = KernelSettings()
+SEPARABLE = Network(48, 8, (Block(0, 3, 1, 8), Block(16, 3, 2, 8), Block(24, 3, 2, 16)), 32, 10)
 
 
 @pytest.mark.parametrize("operator", sorted(DRAWS.keys() | EDGES.keys()))
@@ -87,6 +95,7 @@ def reasons(model: bytes) -> dict[str, str | None]:
 
 TWICE = {"dilationHFactor": 2, "dilationWFactor": 2}
 SCALAR = ("stm32f207zg", "stm32g0b1re", "ibex")
+WITHOUT_VECTORS = ("stm32l4r5zi", *SCALAR)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +104,11 @@ SCALAR = ("stm32f207zg", "stm32g0b1re", "ibex")
         (convolution(weights=(8, 3, 3, 4)), CHIPS, "it is a grouped convolution"),
         (convolution(**TWICE), (), None),
         (convolution(weights=(2, 3, 3, 8), **TWICE), SCALAR, "its window is dilated"),
-        (depthwise(**TWICE), ("stm32l4r5zi", *SCALAR), "its window is dilated"),
+        (depthwise(**TWICE), WITHOUT_VECTORS, "its window is dilated"),
         (depthwise(multiplier=2), CHIPS, "each input channel has 2 output channels"),
         (depthwise(kernel=9), ("mps3-an547", *SCALAR), "its window of 9x9 is larger than such kernels take"),
         (depthwise(kernel=11), CHIPS, "its window of 11x11 is larger than such kernels take"),
+        (depthwise(kernel=11, channels=1), WITHOUT_VECTORS, "its window of 11x11 is larger than such kernels take"),
         (convolution(dtype=np.int16), CHIPS, "there is only plain C for conv_2d_s16 on"),
         (convolution(bias=(1 << 31) - 100_000), CHIPS, BEYOND_PROOF),
         (convolution(weights=(1, 3, 3, 8)), (), None),
@@ -139,6 +149,24 @@ def test_layers_are_told_by_reason_those_with_the_most_cycles_first() -> None:
     assert [list(column.cells) for column in table.columns] == [["2-3, 5"], ["40.8%"], ["large"]]
     assert "of 2 more" in str(table.caption)
     assert plain_table(report_of((None, 1000), ("little", 1))) is None
+
+
+@pytest.mark.parametrize(
+    ("chip", "need"),
+    [
+        ("stm32l4r5zi", "keep their output further off their input"),
+        ("mps3-an547", r"take [1-9][\d,]* bytes of scratch or more"),
+    ],
+)
+def test_layers_that_a_plan_keeps_plain_say_what_their_own_kernels_need(chip: str, need: str, tmp_path: Path) -> None:
+    file = tmp_path / "model.tflite"
+    file.write_bytes(build_network(SEPARABLE))
+    options = CompileOptions(objective=Objective.SRAM, schedule=Schedule.LAYER, plan_time_s=0.0)
+    opened = open_model(file, chip, options)
+    model, plan = plan_model(opened, sram_limit(opened.target, options))
+    reasons = [why for why in plain_reasons(model, plan, model.project(plan)).values() if "its own kernels" in why]
+    assert reasons
+    assert all(re.match(f"its own kernels {need}", why) for why in reasons)
 
 
 def test_builds_tell_what_stays_plain(tmp_path: Path) -> None:

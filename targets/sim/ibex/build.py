@@ -61,7 +61,8 @@ class Sources:
 def simulator_path(configuration: str) -> Path:
     """Path of the built simulator of "small" or "maxperf"; it is built first (half a minute) where it is not there.
 
-    Raises ToolMissing without Verilator, a C++ compiler, make or the Ibex sources; ThimbleError where a build fails.
+    Raises ToolMissing without Verilator, a C++ compiler, make or the Ibex sources; UsageError where the cache folder
+    cannot be written; ThimbleError where a build fails.
     """
     if configuration not in CONFIGURATIONS:
         raise ThimbleError(f"Ibex has no configuration '{configuration}': there are {', '.join(CONFIGURATIONS)}.")
