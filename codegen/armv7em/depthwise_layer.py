@@ -58,8 +58,8 @@ PIXELS_BYTES = 640
 """Where planes of one output row need no more than this, pixels are not worth while: they need less and take longer."""
 
 DIRECT_WIDTH, STRIDED_WIDTH = 16, 5
-"""Rows of so many outputs of whole images take less time straight from rows than compact planes do; with a stride they
-do than any planes."""
+"""Rows of so many outputs of whole images take less time straight from rows than compact planes do, without a stride
+and with one. Planes that are not compact are as fast or faster: with a stride by 3 to 9% up to 24 pixels."""
 
 SMALL_IMAGE = 64
 """Outputs of a channel that are made in one call even in schedules by rows."""
@@ -122,7 +122,7 @@ def _is_better_direct(sizes: Sizes, whole: bool, compact: bool) -> bool:
     strided = sizes["stride_width"] > 1
     if not whole and sizes["output_height"] * sizes["output_width"] > SMALL_IMAGE:
         return True
-    return (compact or strided) and sizes["output_width"] >= (STRIDED_WIDTH if strided else DIRECT_WIDTH)
+    return compact and sizes["output_width"] >= (STRIDED_WIDTH if strided else DIRECT_WIDTH)
 
 
 def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
