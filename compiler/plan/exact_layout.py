@@ -85,6 +85,7 @@ def _solve(
         model.add(places[over] - places[under] >= -(-behind // unit)).only_enforce_if(~before)
     model.minimize(peak)
     solver = cp_model.CpSolver()
+    solver.parameters.catch_sigint_signal = False  # its handler leaves none behind: an interrupt would clean nothing up
     solver.parameters.num_workers = 1  # several would race, and the winner would be another one each time
     solver.parameters.random_seed = 1
     solver.parameters.max_deterministic_time = effort

@@ -19,7 +19,7 @@ from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.plan_model import plan_model, predicted_ms
 from thimble.compiler.driver.planning import check_limits, check_time, silent, sram_limit
 from thimble.compiler.ir.errors import TooSlow
-from thimble.compiler.plan.options import Objective
+from thimble.compiler.plan.options import Objective, Schedule
 from thimble.compiler.plan.plan import Plan
 
 TARGET = "stm32l4r5zi"
@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(model: Path, objective: Objective) -> Model:
-    return open_model(model, TARGET, CompileOptions(objective=objective, plan_time_s=0.0))
+    return open_model(model, TARGET, CompileOptions(objective=objective, schedule=Schedule.LAYER, plan_time_s=0.0))
 
 
 def planned_ms(model: Model) -> float:

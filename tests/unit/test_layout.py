@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import combinations
 
 import numpy as np
 import pytest
 
+from tests.shared_data import ROOT
 from thimble.compiler.plan.conflicts import find_conflicts
 from thimble.compiler.plan.ejection import Ejection
 from thimble.compiler.plan.exact_layout import place_exactly
@@ -173,6 +176,23 @@ def test_the_solver_finds_what_heuristics_miss(seed: int) -> None:
     exact = place_exactly(requests, offsets, slides)
     assert arena_bytes(requests, exact.offsets) < arena_bytes(requests, offsets)
     assert exact == place_exactly(requests, offsets, slides)
+
+
+def test_an_interrupt_behind_the_solver_is_python_s() -> None:
+    """In a process of its own, which ends at once if the solver has left SIGINT to the system."""
+    code = f"""
+import signal
+import numpy as np
+from {__name__} import HARD, draw, place, place_exactly
+requests, slides = draw(np.random.default_rng(HARD[0]), 25, 12)
+place_exactly(requests, place(requests, slides, effort=0), slides)
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("cleaned up")
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "cleaned up\n"), run.stderr
 
 
 def test_a_slide_lets_a_buffer_lie_over_another() -> None:
