@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from thimble.codegen.kernels import KernelFamily, kernels_by_scratch
 from thimble.compiler.driver.open_model import Model
-from thimble.compiler.driver.options import InputFeed
+from thimble.compiler.driver.options import InputFeed, has_fast_data
 from thimble.compiler.driver.planning import with_fused_depthwise
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import KernelCall
@@ -114,7 +114,7 @@ def _fastest(model: Model, site: Site) -> tuple[KernelCall, ...]:
 def _cycles(model: Model, site: Site, calls: tuple[KernelCall, ...]) -> float:
     """Of these kernels of a node, as predicted."""
     work = NodeWork(NodeSize.of(site), tuple(CallShape.of(call, False) for call in calls))
-    return cycle_model(model.target.name).cycles(work)
+    return cycle_model(model.target.name, has_fast_data(model.options)).cycles(work)
 
 
 def _predicted(planned: Planned) -> int:

@@ -50,7 +50,7 @@ def kernel_choices(graph: Graph, target: Target, rounding: Rounding, settings: K
     """What the planner may choose from for a graph with plain kernels; None where the target has nothing else."""
     if settings.family is KernelFamily.C:
         return None
-    model = cycle_model(target.name)
+    model = cycle_model(target.name, fast_data=not settings.compact)
 
     def options_of(site: Site, by_rows: bool) -> tuple[KernelOption, ...]:
         if by_rows and site.op.rows(site) is None:

@@ -9,7 +9,7 @@ from thimble.compiler.driver.depthwise_choice import fused_if_faster
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.latency import milliseconds
 from thimble.compiler.driver.open_model import Model
-from thimble.compiler.driver.options import CompileOptions
+from thimble.compiler.driver.options import CompileOptions, has_fast_data
 from thimble.compiler.driver.planning import ShowProgress, least_plan, plan_with_kernels, silent
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.cycles import cycle_model
@@ -39,7 +39,8 @@ def _plan_graph(
     made = plan_with_kernels(plain, choices, options, limit_bytes, show, model.target)
     cycles = made.cycles
     if made.plan.guards:  # the planner counts all branches
-        cycles = cycles_at_worst(made.graph, made.plan, options.rounding, cycle_model(model.target.name))
+        costs = cycle_model(model.target.name, has_fast_data(options))
+        cycles = cycles_at_worst(made.graph, made.plan, options.rounding, costs)
     planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits, fused_depthwise=())
     return replace(planned, predicted_cycles=cycles), made.plan
 

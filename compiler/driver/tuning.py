@@ -128,7 +128,7 @@ class _Tuner:
 
     def __init__(self, target: Target, rounding: Rounding, compact: bool) -> None:
         self._target, self._rounding, self._compact = target, rounding, compact
-        self._model: CycleModel = cycle_model(target.name)
+        self._model: CycleModel = cycle_model(target.name, fast_data=True)
 
     def layers(self, graph: Graph, by_rows: bool) -> dict[str, tuple[Site, bool]]:
         """The layers that may have several kernels by their keys, each shape once; whether they run whole."""

@@ -69,12 +69,21 @@ def kernel_entry(kernel: str, entries: Collection[str]) -> str:
     return next((name for name in (*names, *plain) if name in entries), OTHERS)
 
 
+FAST_DATA = ", data in fast RAM"
+"""Behind the name of a chip: what kernels cost there with all data in its fastest RAM, where that was measured."""
+
+
 @cache
-def cycle_model(target: str = REFERENCE) -> CycleModel:
-    """The model of a chip by its name, or of the one like it that was measured; else that of the reference chip."""
+def cycle_model(target: str = REFERENCE, fast_data: bool = False) -> CycleModel:
+    """The model of a chip by its name, or of the one like it that was measured; else that of the reference chip.
+
+    With `fast_data` that of data in the chip's fastest RAM, where it was measured; else that of its main RAM.
+    """
     record = json.loads(COSTS.read_text(encoding="utf-8"))
-    targets = record["targets"]
-    found = targets.get(record["like"].get(target), targets[REFERENCE])
+    targets, like = record["targets"], record["like"].get(target)
+    found = targets.get(like, targets[REFERENCE])
+    if fast_data:
+        found = targets.get(f"{like}{FAST_DATA}", found)
     narrow = found.get("narrow", targets[REFERENCE]["narrow"])
     return CycleModel(found["step"], found["kernels"], found[OTHERS], narrow)
 

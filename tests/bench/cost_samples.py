@@ -15,6 +15,7 @@ from thimble.compiler.driver.build_folder import import_model, optimize
 from thimble.compiler.driver.layer_bench import NAME, NodeCycles, measure_project
 from thimble.compiler.driver.options import Io
 from thimble.compiler.driver.tuned_cache import write_text
+from thimble.compiler.driver.tuning import in_fast_ram
 from thimble.compiler.ir.errors import DoesNotFit
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
@@ -35,13 +36,14 @@ ROUNDING = Rounding.TFLM
 @dataclass(frozen=True, slots=True)
 class Variant:
     """How a network is built: its kernels, their limit of scratch, rows a call (None: layer by layer), the flash that
-    a layer's transformed weights may take, and whether kernels are to be small."""
+    a layer's transformed weights may take, whether kernels are to be small, and all data lie in the fastest RAM."""
 
     kernels: KernelFamily
     limit_bytes: int | None = None
     rows: int | None = None
     winograd_bytes: int = 0
     compact: bool = False
+    fast_data: bool = False
 
 
 PLAIN = (
@@ -120,6 +122,7 @@ def sample(graph: Graph, target: Target, variant: Variant) -> Samples:
     else:
         rows = row_graph(graph, ROUNDING, False)
         plan = plan_runs(rows, [Run(i, i + 1, Recipe(variant.rows)) for i in range(len(rows.nodes))], 0.0)
+    plan = in_fast_ram(plan, target) if variant.fast_data else plan
     cycles, nodes = measured_once(graph, plan, target)
     layers = []
     for index, (site, node) in enumerate(zip(graph.sites, nodes, strict=True)):

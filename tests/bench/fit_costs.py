@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,15 @@ from thimble.codegen.armv81m.select import has_mve
 from thimble.codegen.kernels import KernelFamily
 from thimble.codegen.tuned import FAMILY
 from thimble.compiler.driver.options import Io
-from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, CycleModel
+from thimble.compiler.plan.cycles import COSTS, FAST_DATA, OTHERS, REFERENCE, CycleModel
 from thimble.compiler.plan.kernel_work import COUNTS
 from thimble.targets.model import Target, list_targets, load_target
 
 MEASURED = (REFERENCE, "stm32h743zi", "stm32u575zi", "mps3-an547", "stm32f207zg", "stm32g0b1re", "ibex")
 """A chip of each core; others of the same core are priced like it."""
+
+FAST_DATA_TOO = ("mps3-an547",)
+"""Chips whose kernels take other times, and are chosen otherwise, with data in the fastest RAM."""
 
 NETWORKS, OTHER_NETWORKS = 12, 6
 REFERENCE_RUNS = (*PLAIN, *OWN)
@@ -161,7 +165,15 @@ def has_dsp_kernels(target: Target) -> bool:
     return dsp_core_of(target) is not None and not has_mve(target)
 
 
-def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
+Runs = list[tuple[Sequence[Variant], Iterable[int]]]
+
+
+def fast_runs_of(target: Target) -> Runs:
+    """The same with all data in the chip's fastest RAM."""
+    return [([replace(variant, fast_data=True) for variant in many], networks) for many, networks in runs_of(target)]
+
+
+def runs_of(target: Target) -> Runs:
     """What is measured on a chip: ways to build, and the networks that are built so."""
     many = [(REFERENCE_RUNS, range(NETWORKS)), (DENSE_RUNS, DENSE_NETWORKS)]
     some = [(OTHER_RUNS, range(OTHER_NETWORKS))]
@@ -183,12 +195,12 @@ def runs_of(target: Target) -> list[tuple[Sequence[Variant], Iterable[int]]]:
     return [*many, *kinds, (DEPTHWISE_RUNS, DEPTHWISE_NETWORKS), (CONVERTED_RUNS, CONVERTED_NETWORKS)]
 
 
-def costs_of(target: Target, known: dict[str, Any], only: Sequence[str] = ()) -> dict[str, Any]:
-    """What costs.json holds of a target, of which some entries alone may be fitted anew.
+def costs_of(target: Target, runs: Runs, known: dict[str, Any], only: Sequence[str] = ()) -> dict[str, Any]:
+    """What costs.json holds of a target by some runs, of which some entries alone may be fitted anew.
 
     Those of kernels for fewer bits stay, which fit_narrow.py fits.
     """
-    made = [found for variants, networks in runs_of(target) for found in measure(target, variants, networks, only)]
+    made = [found for variants, networks in runs for found in measure(target, variants, networks, only)]
     samples = [s for run in made for s in run.layers if not only or any(entry_of(k) in only for k, _ in s.amounts())]
     fitted = fit_kernels(samples)
     errors = errors_of(fitted, samples)
@@ -212,7 +224,12 @@ def main(names: Sequence[str], only: Sequence[str] = ()) -> None:
     measured = {core_of(name): name for name in MEASURED}
     record["like"] = {name: measured[core_of(name)] for name in list_targets() if core_of(name) in measured}
     for name in names or MEASURED:
-        record["targets"][name] = costs_of(load_target(name), record["targets"].get(name, {}), only)
+        target = load_target(name)
+        named = {name: runs_of(target)} | (
+            {f"{name}{FAST_DATA}": fast_runs_of(target)} if name in FAST_DATA_TOO else {}
+        )
+        for entry, runs in named.items():
+            record["targets"][entry] = costs_of(target, runs, record["targets"].get(entry, {}), only)
         COSTS.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
