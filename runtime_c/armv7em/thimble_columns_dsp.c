@@ -161,7 +161,8 @@ void thimble_columns_dsp(const thimble_columns_dsp_params *params, thimble_matmu
     const int by_words = p->window.kernel_width * p->input_channels % 4 == 0;
     int8_t *outputs[THIMBLE_MAX_COLUMNS];
     const int8_t *lines[THIMBLE_MAX_KERNEL_HEIGHT];
-    thimble_matmul_job job = thimble_columns_job(p, packed, scratch, outputs);
+    thimble_matmul_job job = thimble_columns_job(p, packed, scratch);
+    job.outputs = outputs;
     int8_t *window = (int8_t *)(scratch + p->columns * p->depth / 2);
     int32_t columns = 0;
     int32_t left_over = (end - first) * p->window.output_width;

@@ -35,16 +35,16 @@ typedef struct {
     int32_t shift;  /* the last shift of all channels, or 0: thimble_sums_form */
 } thimble_columns_dsp_params;
 
-/* What is the same for all products of a call; columns lie from `scratch` on. */
+/* What is the same for all products of a call; columns lie from `scratch` on. The caller says where outputs go. */
 static inline thimble_matmul_job thimble_columns_job(const thimble_columns_dsp_params *p, const int32_t *packed,
-                                                     uint32_t *scratch, int8_t *const *outputs) {
+                                                     uint32_t *scratch) {
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
     const thimble_matmul_job job = {
         .panel = scratch,
         .weights = packed,
         .pair_bytes = 2 * p->depth + thimble_pair_constants_bytes(p->shift),
-        .outputs = outputs,
+        .outputs = 0,
         .channels = p->output_channels,
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,

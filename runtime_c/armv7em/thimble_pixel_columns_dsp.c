@@ -58,7 +58,8 @@ void thimble_pixel_columns_dsp(const thimble_columns_dsp_params *params, thimble
     const thimble_columns_dsp_params *p = params;
     int8_t *outputs[THIMBLE_MAX_COLUMNS];
     const int8_t *pixels[THIMBLE_MAX_COLUMNS];
-    thimble_matmul_job job = thimble_columns_job(p, packed, scratch, outputs);
+    thimble_matmul_job job = thimble_columns_job(p, packed, scratch);
+    job.outputs = outputs;
     int32_t left = (end - first) * p->window.output_width;
     int32_t wanted = thimble_columns_portion(p, left);
     int32_t last = left < wanted ? left : wanted;

@@ -95,8 +95,8 @@ def test_no_more_ram_than_allowed(model: Path, tmp_path: Path) -> None:
     assert tight["in_ram"]["items"]
     assert tight["memory"]["sram_total_bytes"] <= limit
     assert free["latency"]["cycles"] < tight["latency"]["cycles"] < plain["latency"]["cycles"]
-    some = tuned(model, "stm32l4r5zi", tmp_path / "some", fast_weights_bytes=1024)
-    assert 0 < some["memory"]["sram_total_bytes"] - plain["memory"]["sram_total_bytes"] <= 1024
+    some = tuned(model, "stm32l4r5zi", tmp_path / "some", fast_weights_bytes=2048)
+    assert 0 < some["memory"]["sram_total_bytes"] - plain["memory"]["sram_total_bytes"] <= 2048
 
 
 @pytest.mark.parametrize("objective", ["balanced", "sram"])
@@ -116,7 +116,7 @@ def test_what_saves_nothing_after_all_stays_in_flash(
     plain = tuned(model, "stm32l4r5zi", tmp_path / "plain", fast_weights_bytes=0)
     cycles, said = plain["latency"]["cycles"], []
 
-    def wrong(make: Any, graph: Any, target: Any) -> RamCosts:
+    def wrong(make: Any, graph: Any, target: Any, say: Any) -> RamCosts:
         return RamCosts(cycles // 2, 6000, 500, ((Item("code", (0,), {"thimble_softmax_s8.c": 500}), 9000),))
 
     monkeypatch.setattr(build_plan, "measure_costs", wrong)
