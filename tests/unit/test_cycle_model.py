@@ -124,15 +124,14 @@ def test_single_entries_are_fitted_alone(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert sample(graph, BOARD, Variant(KernelFamily.AUTO)).layers == found.layers
 
     monkeypatch.setattr(fit_costs, "measure", lambda *_: [found] * fit_costs.LEAST_SAMPLES)
-    monkeypatch.setattr(fit_costs, "runs_of", lambda _: [((), ())])
     known = json.loads(COSTS.read_text())["targets"][REFERENCE]
-    alone = fit_costs.costs_of(BOARD, known, ["quantize_dsp"])
+    alone = fit_costs.costs_of(BOARD, [((), ())], known, ["quantize_dsp"])
     changed = {entry for entry, costs in alone["kernels"].items() if costs != known["kernels"][entry]}
     assert changed == {"quantize_dsp"}
     assert {key for key in known if alone[key] != known[key]} <= {"kernels", "samples", "median_error_percent"}
     steps = replace(found, step_cycles=70.0)
     monkeypatch.setattr(fit_costs, "measure", lambda *_: [steps] * fit_costs.LEAST_SAMPLES)
-    whole = fit_costs.costs_of(BOARD, known)
+    whole = fit_costs.costs_of(BOARD, [((), ())], known)
     packed = {entry for entry in known["kernels"] if entry.endswith("_packed")}
     assert packed < set(whole["kernels"]) < set(known["kernels"])
     assert all(whole["kernels"][entry] == known["kernels"][entry] for entry in packed)

@@ -84,7 +84,9 @@ def test_activations_that_lose_are_left_in_8_bits_by_a_search(tmp_path: Path) ->
     path.write_bytes(spoken())
     np.savez(samples, x=np.random.default_rng(0).normal(size=(16, 14, 8, 1)).astype(np.float32))
     search = SearchOptions(SearchKind.SENSITIVITY, weights=Weights.INT8, reduce=1.2, unit=Unit.BITOPS)
-    options = CompileOptions(objective=Objective.LATENCY, quantize=QuantizeOptions(Method.FAST, samples, search=search))
+    quantize = QuantizeOptions(Method.FAST, samples, search=search)
+    apart = ("fuse-depthwise",)  # in 8 bits one kernel for two layers takes more bytes
+    options = CompileOptions(objective=Objective.LATENCY, quantize=quantize, disabled_passes=apart)
     report = compile_model(path, "stm32l4r5zi", tmp_path / "out", options)
     (row,) = report["narrow"]
     larger = row["arena_bytes"] + row["constant_bytes"] > row["arena_bytes_in_int8"] + row["constant_bytes_in_int8"]
