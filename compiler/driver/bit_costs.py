@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from thimble.codegen.kernels import KernelSettings, kernels_by_scratch
 from thimble.compiler.driver.build_folder import optimize
+from thimble.compiler.driver.chip_costs import chip_costs
 from thimble.compiler.driver.kernel_choice import kernel_choices, kernel_settings
 from thimble.compiler.driver.narrow_report import call_bytes
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import plan_request, sram_limit
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.plan.call_shape import CallShape, NodeSize
-from thimble.compiler.plan.cycles import REFERENCE, cycle_model
+from thimble.compiler.plan.cycles import REFERENCE
 from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_priced
@@ -36,13 +37,13 @@ class ChipFirmware:
         passed, _ = optimize(graph, self.options.disabled_passes, self.options.io)
         options = replace(self.options, max_sram_bytes=limit_bytes, plan_time_s=EFFORT)
         limit = sram_limit(self.target, options)
-        choices = kernel_choices(passed, self.target, options.rounding, self.settings)
+        choices = kernel_choices(passed, self.target, options, self.settings)
         found = plan_priced(passed, choices, options.rounding, plan_request(options, limit, self.target))
         return Planned(found.plan.arena_bytes, found.cycles, _crowded(passed, found.plan))
 
     def site_cycles(self, site: Site) -> float:
         """Estimated cycles of a whole node with the fastest kernels that it has."""
-        model, size = cycle_model(self.target.name), NodeSize.of(site)
+        model, size = chip_costs(self.target, self.options), NodeSize.of(site)
         found = kernels_by_scratch(site, self.target, self.options.rounding, False, self.settings)
         shapes = (tuple(CallShape.of(call, False) for call in calls) for _, calls in found)
         return min(model.cycles(NodeWork(size, shape)) for shape in shapes)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from thimble.codegen.kernels import KernelFamily, kernels_by_scratch
+from thimble.compiler.driver.chip_costs import chip_costs
 from thimble.compiler.driver.open_model import Model
-from thimble.compiler.driver.options import InputFeed, has_fast_data
+from thimble.compiler.driver.options import InputFeed
 from thimble.compiler.driver.planning import with_fused_depthwise
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import KernelCall
@@ -15,7 +16,6 @@ from thimble.compiler.ops.conv_2d_depthwise import Conv2DDepthwise
 from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 from thimble.compiler.passes.pipeline import FUSE_DEPTHWISE
 from thimble.compiler.plan.call_shape import CallShape, NodeSize
-from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.options import Objective, Schedule
 from thimble.compiler.plan.plan import Plan
@@ -114,7 +114,7 @@ def _fastest(model: Model, site: Site) -> tuple[KernelCall, ...]:
 def _cycles(model: Model, site: Site, calls: tuple[KernelCall, ...]) -> float:
     """Of these kernels of a node, as predicted."""
     work = NodeWork(NodeSize.of(site), tuple(CallShape.of(call, False) for call in calls))
-    return cycle_model(model.target.name, has_fast_data(model.options)).cycles(work)
+    return chip_costs(model.target, model.options).cycles(work)
 
 
 def _predicted(planned: Planned) -> int:

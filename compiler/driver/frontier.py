@@ -73,7 +73,7 @@ def measure_frontier(
 
 def plans_of(model: Model, progress: Progress) -> Iterator[tuple[Model, Plan]]:
     """The plans of a frontier, each with the model that has the kernels it is for."""
-    choices = kernel_choices(model.plain, model.target, model.options.rounding, model.settings)
+    choices = kernel_choices(model.plain, model.target, model.options, model.settings)
     asked = plan_options(model.options, None, progress)
     if choices is None:
         yield from ((model, point.plan) for point in frontier(model.plain, model.options.rounding, asked))

@@ -14,11 +14,12 @@ from thimble.codegen.kernels import (
     most_winograd_bytes,
 )
 from thimble.codegen.tuned import kernel_stem
+from thimble.compiler.driver.chip_costs import chip_costs
 from thimble.compiler.driver.options import CompileOptions, is_compact
 from thimble.compiler.ir.graph import Graph, Role, Site
-from thimble.compiler.ir.operator import KernelCall, Rounding
+from thimble.compiler.ir.operator import KernelCall
 from thimble.compiler.plan.call_shape import CallShape, NodeSize
-from thimble.compiler.plan.cycles import CycleModel, cycle_model
+from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.kernels import KernelChoices, KernelOption
 from thimble.compiler.plan.options import Objective
@@ -46,11 +47,13 @@ def _winograd_allowance(graph: Graph, target: Target, options: CompileOptions) -
     return most_winograd_bytes(graph, target, limit - constants * 5 // 4 - CODE_BYTES)
 
 
-def kernel_choices(graph: Graph, target: Target, rounding: Rounding, settings: KernelSettings) -> KernelChoices | None:
+def kernel_choices(
+    graph: Graph, target: Target, options: CompileOptions, settings: KernelSettings
+) -> KernelChoices | None:
     """What the planner may choose from for a graph with plain kernels; None where the target has nothing else."""
     if settings.family is KernelFamily.C:
         return None
-    model = cycle_model(target.name, fast_data=not settings.compact)
+    model, rounding = chip_costs(target, options), options.rounding
 
     def options_of(site: Site, by_rows: bool) -> tuple[KernelOption, ...]:
         if by_rows and site.op.rows(site) is None:

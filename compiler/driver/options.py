@@ -123,11 +123,6 @@ def is_compact(objective: Objective) -> bool:
     return objective is not Objective.LATENCY
 
 
-def has_fast_data(options: CompileOptions) -> bool:
-    """Whether plans put all data in the fastest RAM where there is room for it, rather than in the main one."""
-    return options.objective is Objective.LATENCY and options.regions is not Regions.ONE
-
-
 _CHOICES: dict[str, type[Enum]] = {
     "rounding": Rounding,
     "schedule": Schedule,

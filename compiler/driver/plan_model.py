@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from thimble.compiler.driver.chip_costs import chip_costs
 from thimble.compiler.driver.depthwise_choice import fused_if_faster
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.latency import milliseconds
 from thimble.compiler.driver.open_model import Model
-from thimble.compiler.driver.options import CompileOptions, has_fast_data
+from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.driver.planning import ShowProgress, least_plan, plan_with_kernels, silent
 from thimble.compiler.ir.graph import Graph
-from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.plan_cycles import cycles_at_worst
 
@@ -35,12 +35,11 @@ def _plan_graph(
     model: Model, options: CompileOptions, limit_bytes: int, show: ShowProgress, plain: Graph
 ) -> tuple[Model, Plan]:
     """The model with a graph that it can be left to execute, its kernels, and its plan by these options."""
-    choices = kernel_choices(plain, model.target, options.rounding, model.settings)
+    choices = kernel_choices(plain, model.target, options, model.settings)
     made = plan_with_kernels(plain, choices, options, limit_bytes, show, model.target)
     cycles = made.cycles
     if made.plan.guards:  # the planner counts all branches
-        costs = cycle_model(model.target.name, has_fast_data(options))
-        cycles = cycles_at_worst(made.graph, made.plan, options.rounding, costs)
+        cycles = cycles_at_worst(made.graph, made.plan, options.rounding, chip_costs(model.target, options))
     planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits, fused_depthwise=())
     return replace(planned, predicted_cycles=cycles), made.plan
 

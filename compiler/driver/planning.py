@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 from thimble.codegen.kernels import KernelFamily
 from thimble.codegen.ram_places import ALL_IN_FLASH, RamPlaces
+from thimble.compiler.driver.chip_costs import chip_costs
 from thimble.compiler.driver.latency import measured_ms
 from thimble.compiler.driver.memory_report import macs_executed
-from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions, has_fast_data
+from thimble.compiler.driver.options import CompileOptions, InputFeed, Regions
 from thimble.compiler.ir.errors import DoesNotFit, TooSlow, UsageError, quoted
 from thimble.compiler.ir.graph import Graph, Role
 from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 from thimble.compiler.passes.pipeline import FUSE_ADDITIONS, REMOVE_DEAD, run_passes
 from thimble.compiler.plan.checker import check_plan
-from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.kernels import KernelChoices
 from thimble.compiler.plan.late import write_late
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
@@ -159,7 +159,7 @@ def plan_request(
 ) -> PlanOptions:
     """The user's options as the planner takes them, with the memories of a target and what kernels cost there."""
     regions = () if target is None else arena_regions(target, options)
-    cycles = None if target is None else cycle_model(target.name, has_fast_data(options))
+    cycles = None if target is None else chip_costs(target, options)
     limit = None if target is None or options.max_ms is None else int(options.max_ms * target.clock_hz / 1000)
     asked = plan_options(options, limit_bytes, progress)
     return replace(asked, regions=regions, cycles=cycles, max_cycles=limit)

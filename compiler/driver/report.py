@@ -8,6 +8,7 @@ from typing import Any
 
 from thimble import __version__
 from thimble.codegen.project import Project
+from thimble.compiler.driver.chip_costs import chip_costs
 from thimble.compiler.driver.latency import milliseconds
 from thimble.compiler.driver.layer_flash import flash_by_layer
 from thimble.compiler.driver.memory_report import macs_by_layer, macs_executed, memory_report
@@ -17,7 +18,6 @@ from thimble.compiler.driver.plain_layers import plain_reasons
 from thimble.compiler.driver.planning import sram_bytes
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.conv_2d_add import Conv2DAdd
-from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.plan import Plan
 from thimble.targets.elf import ElfSizes
 from thimble.targets.model import Target
@@ -45,7 +45,7 @@ def build_report(model: Model, plan: Plan, project: Project, sizes: ElfSizes) ->
         "in_ram": model.in_ram.report(project),
         "latency": _latency(model.predicted_cycles, target),
         "layers": _layers(graph, plan, project, sizes, macs, plain_reasons(model, plan, project)),
-        "narrow_tensors": narrow_tensors(graph, options.rounding, cycle_model(target.name)),
+        "narrow_tensors": narrow_tensors(graph, options.rounding, chip_costs(target, options)),
         "functions": [],
         "flash_symbols": _flash_symbols(sizes),
         "verify": None,

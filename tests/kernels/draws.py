@@ -18,6 +18,8 @@ from thimble.compiler.ir.types import DType, QuantParams
 from thimble.quantize.narrow import narrow, narrow_weights
 
 Rng = np.random.Generator
+Edges = tuple[int, Callable[[int, int, int, int], int]]
+"""A padding code and the size that it gives, as of same_or_valid."""
 
 
 def _size(rng: Rng, kernel: int, most: int = 14) -> int:
@@ -168,22 +170,36 @@ def depthwise_steps(rng: Rng) -> bytes:
 
 def _depthwise(rng: Rng, kernel: tuple[int, int], size: tuple[int, int], stride: int, channels: int) -> bytes:
     """A depthwise convolution of a kernel and an input of these heights and widths."""
-    (kernel_h, kernel_w), (height, width) = kernel, size
-    padding, out_size = same_or_valid(rng)
+    (height, width), edge = size, same_or_valid(rng)
     batch = int(rng.choice([1, 1, 2]))
     m = ModelBuilder()
     x = m.tensor((batch, height, width, channels), np.int8, scale(rng), zero_point(rng))
+    y = _depthwise_of(m, rng, x, (batch, height, width, channels), kernel, stride, edge)
+    m.interface([x], [y])
+    return m.build()
+
+
+def _depthwise_of(
+    m: ModelBuilder,
+    rng: Rng,
+    x: int,
+    shape: tuple[int, int, int, int],
+    kernel: tuple[int, int],
+    stride: int,
+    edge: Edges,
+) -> int:
+    """The output of a depthwise convolution of a tensor of this shape, which is drawn into a model."""
+    (batch, height, width, channels), (kernel_h, kernel_w), (padding, out_size) = shape, kernel, edge
     w, w_scales = weights(m, rng, (1, kernel_h, kernel_w, channels), axis=3)
     b = bias_for(m, rng, m.scale_of(x) * w_scales, channels)
     y_scale = _scaled_output(rng, m.scale_of(x), w_scales, kernel_h * kernel_w)
-    shape = (batch, out_size(height, kernel_h, stride, 1), out_size(width, kernel_w, stride, 1), channels)
-    y = m.tensor(shape, np.int8, y_scale, zero_point(rng))
+    made = (batch, out_size(height, kernel_h, stride, 1), out_size(width, kernel_w, stride, 1), channels)
+    y = m.tensor(made, np.int8, y_scale, zero_point(rng))
     m.op(
         "DEPTHWISE_CONV_2D", [x, w, b], [y], "DepthwiseConv2DOptions", strideH=stride, strideW=stride,
         padding=padding, depthMultiplier=1, fusedActivationFunction=activation_code(rng),
     )  # fmt: skip
-    m.interface([x], [y])
-    return m.build()
+    return y
 
 
 def _kernel(rng: Rng) -> tuple[int, int]:
@@ -222,16 +238,8 @@ def conv_2d_depthwise(rng: Rng) -> bytes:
         dilationHFactor=1, dilationWFactor=1, fusedActivationFunction=activation_code(rng),
     )  # fmt: skip
     stride = int(rng.integers(1, 3))
-    padding, out_size = same_or_valid(rng)
-    w, w_scales = weights(m, rng, (1, wanted_h, wanted_w, channels), axis=3)
-    b = bias_for(m, rng, m.scale_of(y) * w_scales, channels)
-    z_scale = _scaled_output(rng, m.scale_of(y), w_scales, wanted_h * wanted_w)
-    shape = (batch, out_size(height, wanted_h, stride, 1), out_size(width, wanted_w, stride, 1), channels)
-    z = m.tensor(shape, np.int8, z_scale, zero_point(rng))
-    m.op(
-        "DEPTHWISE_CONV_2D", [y, w, b], [z], "DepthwiseConv2DOptions", strideH=stride, strideW=stride,
-        padding=padding, depthMultiplier=1, fusedActivationFunction=activation_code(rng),
-    )  # fmt: skip
+    shape = batch, height, width, channels
+    z = _depthwise_of(m, rng, y, shape, (wanted_h, wanted_w), stride, same_or_valid(rng))
     m.interface([x], [z])
     return m.build()
 

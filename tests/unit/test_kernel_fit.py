@@ -13,6 +13,7 @@ import pytest
 from tests.unit.test_row_plans import GRAPHS, chain, excited, random_runs, residual
 from thimble.codegen.kernels import KernelSettings
 from thimble.compiler.driver.kernel_choice import kernel_choices
+from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.checker import check_plan
@@ -54,7 +55,7 @@ def made_up(graph: Graph) -> KernelChoices:
 
 def real(graph: Graph) -> KernelChoices:
     """The kernels of a chip."""
-    found = kernel_choices(graph, load_target(CHIP), Rounding.TFLM, KernelSettings())
+    found = kernel_choices(graph, load_target(CHIP), CompileOptions(), KernelSettings())
     assert found is not None
     return found
 

@@ -22,6 +22,7 @@ from thimble.compiler.driver.build_folder import import_model, open_build
 from thimble.compiler.driver.html_report import repeat_commands
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.layer_bench import measure_graph
+from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.ir.errors import ThimbleError
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import KernelCall, Rounding, Scratch
@@ -95,7 +96,7 @@ def test_other_families_are_tuned_as_well(name: str, operators: int) -> None:
 def test_planner_prices_kernels_by_what_was_measured() -> None:
     graph = small_network()
     tuned = tuning.tune_graph(graph, BOARD, TFLM, by_rows=False)
-    choices = kernel_choices(graph, BOARD, TFLM, KernelSettings(tuned=tuned))
+    choices = kernel_choices(graph, BOARD, CompileOptions(), KernelSettings(tuned=tuned))
     assert choices is not None
     for site, options in zip(graph.sites, choices.whole, strict=True):
         measured = tuned.layers.get(candidate_key(site, BOARD, TFLM, True, False) or "", ())
@@ -105,7 +106,7 @@ def test_planner_prices_kernels_by_what_was_measured() -> None:
 
 def test_kernels_that_were_not_measured_are_off_by_as_much_as_those_that_were() -> None:
     graph = small_network()
-    predicted = kernel_choices(graph, BOARD, TFLM, KernelSettings())
+    predicted = kernel_choices(graph, BOARD, CompileOptions(), KernelSettings())
     assert predicted is not None
     layers, measured = {}, []
     for site, options in zip(graph.sites, predicted.whole, strict=True):
@@ -115,7 +116,7 @@ def test_kernels_that_were_not_measured_are_off_by_as_much_as_those_that_were() 
             cycles = round(3 * options[0].cycles(1.0))
             layers[key] = (Measured(DEFAULT, stem, calls[0].scratch_bytes, calls[0].overlaps, cycles),)
         measured.append([key is not None and kernel_stem(call) == stem for call in calls])
-    choices = kernel_choices(graph, BOARD, TFLM, KernelSettings(tuned=TunedKernels(layers)))
+    choices = kernel_choices(graph, BOARD, CompileOptions(), KernelSettings(tuned=TunedKernels(layers)))
     assert choices is not None
     assert sum(map(sum, measured)) > 2 * len(layers)
     for alike, before, now in zip(measured, predicted.whole, choices.whole, strict=True):
