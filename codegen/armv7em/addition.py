@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import Listing, registers
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.kernel_tools.linear_sum import LinearSum, exact_sum
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, Input, KernelCall, Output
@@ -106,8 +106,5 @@ def _four_elements(a: Listing, form: AddForm) -> None:
 def add_source(form: AddForm) -> GeneratedKernel:
     """The files of kernel add_dsp_<form>."""
     name = f"thimble_add_dsp_{form.name}"
-    files = (
-        (f"{name}.c", render("add_dsp.c.j2", form=form, unroll=UNROLL, assembly=add_listing(form).text)),
-        (f"{name}.h", render("add_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "add_dsp", form=form, unroll=UNROLL, assembly=add_listing(form).text)
     return GeneratedKernel(files)

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import Listing, registers
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.kernel_tools.matrix_product import MatrixProduct
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, Input, KernelCall, Output, Scratch
@@ -127,8 +127,5 @@ def _step(a: Listing, step: int) -> None:
 def matrices_source(form: MatricesForm) -> GeneratedKernel:
     """The files of kernel batch_matmul_dsp_<form>."""
     name = f"thimble_batch_matmul_dsp_{form.name}"
-    files = (
-        (f"{name}.c", render("batch_matmul_dsp.c.j2", form=form, assembly=matrices_listing(form).text)),
-        (f"{name}.h", render("batch_matmul_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "batch_matmul_dsp", form=form, assembly=matrices_listing(form).text)
     return GeneratedKernel(files, needs=("matrices_dsp",))

@@ -29,7 +29,7 @@ from thimble.codegen.armv7em.depthwise_packing import packed_channels
 from thimble.codegen.armv7em.packing import pair_words
 from thimble.codegen.armv7em.planes_matmul import PlanesMatmulForm, planes_matmul_file
 from thimble.codegen.armv7em.pointwise import PIXELS_AT_ONCE
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files, render
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm
 from thimble.codegen.armv7em.rows_layer import MAX_HELD_BYTES, pair_bytes_of, row_params, spare_words
 from thimble.codegen.armv7em.shared_shift import SharedShift
@@ -227,7 +227,7 @@ def _source(matmul: PlanesMatmulForm, form: DepthwiseForm, window: Window | None
         "folded": int(matmul.product.arithmetic.folded),
     }  # fmt: skip
     files = (
-        *((f"{name}.{end}", render(f"conv_2d_depthwise_dsp.{end}.j2", **given)) for end in ("c", "h")),
+        *kernel_files(name, "conv_2d_depthwise_dsp", **given),
         planes_matmul_file(matmul, has_fpu),
         (f"{listing.name}.c", render("planes_depthwise_dsp.c.j2", form=form, assembly=listing.text)),
     )

@@ -20,7 +20,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, add_constant, registers
 from thimble.codegen.armv7em.depthwise_direct_form import KERNEL, Column, DirectForm
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
@@ -262,10 +262,7 @@ def _is_taken(sizes: Sizes) -> bool:
 def _source(form: DirectForm) -> GeneratedKernel:
     """The files of kernel depthwise_direct_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_depthwise_direct_dsp_{form.name}"
-    files = (
-        (f"{name}.c", render("depthwise_direct_dsp.c.j2", form=form, assembly=direct_listing(form).text)),
-        (f"{name}.h", render("depthwise_direct_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "depthwise_direct_dsp", form=form, assembly=direct_listing(form).text)
     return GeneratedKernel(files, needs=("direct_rows_dsp",))
 
 

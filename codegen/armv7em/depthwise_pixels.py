@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import Requantization
@@ -229,10 +229,7 @@ def pixels_call(
 def _source(form: PixelsForm) -> GeneratedKernel:
     """The files of kernel depthwise_pixels_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_depthwise_pixels_dsp_{form.name}"
-    files = (
-        (f"{name}.c", render("depthwise_pixels_dsp.c.j2", form=form, assembly=pixels_listing(form).text)),
-        (f"{name}.h", render("depthwise_pixels_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "depthwise_pixels_dsp", form=form, assembly=pixels_listing(form).text)
     return GeneratedKernel(files, needs=("pixels_dsp",))
 
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
@@ -149,10 +149,7 @@ def _is_taken(sizes: Sizes) -> bool:
 def _source(form: StepsForm) -> GeneratedKernel:
     """The files of kernel depthwise_steps_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_depthwise_steps_dsp_{form.name}"
-    files = (
-        (f"{name}.c", render("depthwise_steps_dsp.c.j2", form=form, assembly=steps_listing(form).text)),
-        (f"{name}.h", render("depthwise_steps_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "depthwise_steps_dsp", form=form, assembly=steps_listing(form).text)
     return GeneratedKernel(files, needs=("steps_dsp",))
 
 

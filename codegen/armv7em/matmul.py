@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import Frame, Listing
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.armv7em.sums import (
     CONSTANTS,
     PIXELS,
@@ -213,8 +213,5 @@ def conv_2d_source(form: MatmulForm, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel conv_2d_dsp_<form> or conv_2d_pixels_dsp_<form>: the assembly, its portable twin, and the
     kernel that uses them."""
     name = f"thimble_{form.kernel}"
-    files = (
-        (f"{name}.c", render("conv_2d_dsp.c.j2", form=form, assembly=matmul_listing(form, has_fpu).text)),
-        (f"{name}.h", render("conv_2d_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "conv_2d_dsp", form=form, assembly=matmul_listing(form, has_fpu).text)
     return GeneratedKernel(files, needs=("columns_dsp", *((form.driver,) if form.of_pixels else ())))

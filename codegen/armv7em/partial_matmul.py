@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.matmul import UNROLL, multiply_panel
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.armv7em.sums import (
     CONSTANTS,
     SUMS,
@@ -115,8 +115,5 @@ def conv_2d_partial_source(form: PartialMatmulForm, has_fpu: bool) -> GeneratedK
     """The files of kernel conv_2d_partial_dsp_<form>: the assembly, its twin, and the kernel that uses them."""
     name = f"thimble_conv_2d_partial_dsp_{form.name}"
     listing = partial_matmul_listing(form, has_fpu)
-    files = (
-        (f"{name}.c", render("conv_2d_partial_dsp.c.j2", form=form, assembly=listing.text)),
-        (f"{name}.h", render("conv_2d_partial_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "conv_2d_partial_dsp", form=form, assembly=listing.text)
     return GeneratedKernel(files, needs=("columns_dsp",))

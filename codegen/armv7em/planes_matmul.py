@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from thimble.codegen.armv7em.assembly import MAX_OFFSET, Frame, Listing, add_constant
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES
 from thimble.codegen.armv7em.rendering import render
-from thimble.codegen.armv7em.row_matmul import RowMatmulForm, group_of_sums, move_on, stage_weights
+from thimble.codegen.armv7em.row_matmul import RowMatmulForm, group_of_sums, keep_weights, move_on, stage_weights
 from thimble.codegen.armv7em.sums import CONSTANTS, SUMS, requantize
 
 PIXELS = 4
@@ -102,11 +102,7 @@ def planes_matmul_listing(form: PlanesMatmulForm, has_fpu: bool) -> Listing:
     a, product = Listing(form.function), form.product
     frame = Frame(_NAMES, _FAST, has_fpu)
     frame.begin(a, _JOB)
-    a.op("adds", "r1", "r4", "#4", note="4 bytes low of the weights, behind 2 biases")
-    frame.store(a, "r1", "words")
-    a.op("add", "r4", "r4", "r3")
-    a.op("sub", "r4", "r4", f"#{product.arithmetic.behind_bytes}", note="where r1 is behind the last weights")
-    frame.store(a, "r4", "weights_end")
+    keep_weights(a, frame, product.arithmetic)
     a.op("movs", "r0", "#0")
     frame.store(a, "r0", "done")
     a.label("pair")

@@ -17,7 +17,7 @@ import numpy as np
 from thimble.codegen.armv7em.assembly import Frame, Listing
 from thimble.codegen.armv7em.matmul import multiply_turns
 from thimble.codegen.armv7em.packing import PairsLayout, call_arguments, pair_words
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.armv7em.row_matmul import stage_weights
 from thimble.codegen.armv7em.shared_shift import SharedShift
 from thimble.codegen.armv7em.sums import (
@@ -241,10 +241,7 @@ def _multiply_single_pixel(a: Listing, form: PointwiseForm) -> None:
 def pointwise_source(form: PointwiseForm, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel conv_2d_rows_dsp_pointwise_<form>: the assembly, its twin, and the kernel that uses them."""
     name = f"thimble_conv_2d_rows_dsp_{form.name}"
-    files = (
-        (f"{name}.c", render("pointwise_dsp.c.j2", form=form, assembly=pointwise_listing(form, has_fpu).text)),
-        (f"{name}.h", render("pointwise_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "pointwise_dsp", form=form, assembly=pointwise_listing(form, has_fpu).text)
     return GeneratedKernel(files, needs=("pointwise_dsp",))
 
 

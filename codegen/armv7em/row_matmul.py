@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from thimble.codegen.armv7em.assembly import MAX_MOVE, MAX_OFFSET, Frame, Listing, add_constant
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.armv7em.sums import (
     CONSTANTS,
     PIXELS,
@@ -167,11 +167,7 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, name: str) -> Listing
     a = Listing(name)
     frame = Frame(_NAMES, _FAST, has_fpu)
     frame.begin(a, _JOB)
-    a.op("adds", "r1", "r4", "#4", note="4 bytes low of the weights, behind 2 biases")
-    frame.store(a, "r1", "words")
-    a.op("add", "r4", "r4", "r3")
-    a.op("sub", "r4", "r4", f"#{form.arithmetic.behind_bytes}", note="where r1 is behind the last weights, 4 bytes low")
-    frame.store(a, "r4", "weights_end")
+    keep_weights(a, frame, form.arithmetic)
     a.op("movs", "r0", "#0")
     frame.store(a, "r0", "channel")
     frame.store(a, "r0", "pairs_done")
@@ -190,6 +186,15 @@ def row_matmul_listing(form: RowMatmulForm, has_fpu: bool, name: str) -> Listing
     join_channels(a, frame, form.arithmetic)
     _next(a, frame, form)
     return a
+
+
+def keep_weights(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
+    """Where the weights of a pair in scratch begin and end; r4 is at the scratch, r3 the bytes of a pair."""
+    a.op("adds", "r1", "r4", "#4", note="4 bytes low of the weights, behind 2 biases")
+    frame.store(a, "r1", "words")
+    a.op("add", "r4", "r4", "r3")
+    a.op("sub", "r4", "r4", f"#{arithmetic.behind_bytes}", note="where r1 is behind the last weights, 4 bytes low")
+    frame.store(a, "r4", "weights_end")
 
 
 def stage_weights(a: Listing, frame: Frame, arithmetic: Arithmetic) -> None:
@@ -362,5 +367,5 @@ def conv_2d_rows_source(form: RowMatmulForm, has_fpu: bool, window: Window | Non
     function = f"thimble_{family}_matmul_dsp_{form.name}{suffix}"
     assembly = row_matmul_listing(form, has_fpu, function).text
     given = {"name": name, "function": function, "form": form, "window": window, "assembly": assembly}
-    files = tuple((f"{name}.{end}", render(f"conv_2d_rows_dsp.{end}.j2", **given)) for end in ("c", "h"))
+    files = kernel_files(name, "conv_2d_rows_dsp", **given)
     return GeneratedKernel(files, needs=("wide_rows_dsp", *(("flat_windows_dsp",) if window else ())))

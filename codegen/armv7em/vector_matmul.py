@@ -23,7 +23,7 @@ from thimble.codegen.armv7em.narrow_vector import (
     narrow_block,
 )
 from thimble.codegen.armv7em.packing import weight_words
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.armv7em.vector_form import VectorForm
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
@@ -260,8 +260,5 @@ def _next(a: Listing, frame: Frame, form: VectorForm) -> None:
 def vector_source(form: VectorForm, has_fpu: bool) -> GeneratedKernel:
     """The files of kernel fully_connected_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
     name = f"thimble_fully_connected_dsp_{form.name}"
-    files = (
-        (f"{name}.c", render("fully_connected_dsp.c.j2", form=form, assembly=vector_listing(form, has_fpu).text)),
-        (f"{name}.h", render("fully_connected_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "fully_connected_dsp", form=form, assembly=vector_listing(form, has_fpu).text)
     return GeneratedKernel(files, needs=("vector_dsp",))

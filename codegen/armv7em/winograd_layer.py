@@ -6,7 +6,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.packing import call_arguments, channel_pairs, lanes
-from thimble.codegen.armv7em.rendering import render
+from thimble.codegen.armv7em.rendering import kernel_files
 from thimble.codegen.armv7em.winograd import POSITIONS, SCALE_BITS, TILE_BYTES, WinogradForm
 from thimble.codegen.armv7em.winograd_products import products_listing
 from thimble.codegen.armv7em.winograd_transforms import input_listing, output_listing
@@ -83,10 +83,7 @@ def winograd_source(form: WinogradForm, has_fpu: bool) -> GeneratedKernel:
     name = f"thimble_conv_2d_winograd_dsp_{form.name}"
     makers = (input_listing, products_listing, output_listing)
     assembly = "\n\n".join(make(form, has_fpu).text for make in makers)
-    files = (
-        (f"{name}.c", render("conv_2d_winograd_dsp.c.j2", form=form, assembly=assembly)),
-        (f"{name}.h", render("conv_2d_winograd_dsp.h.j2", form=form)),
-    )
+    files = kernel_files(name, "conv_2d_winograd_dsp", form=form, assembly=assembly)
     return GeneratedKernel(files, needs=("winograd_dsp",))
 
 

@@ -45,9 +45,12 @@ typedef struct {
  * planes   (rows, row_words, 4) pairs of elements, the first one of a row under the first tap of its first output
  * packed   (channels, channel_words): for each kernel row words of two weights, word i taps i and i + 1; then bias,
  *          multiplier, unless there is none addend and, where each channel has its own, shift. Or weights as bytes, row
- * by row, and one byte more; then bias and multiplier. Of weights below 8 bits each kernel row begins at a byte outputs
- * the output rows weights  scratch behind the planes, where words of two weights are made from bytes inputs   the input
- * rows that are inside of the image to       the first word of the planes that holds a pixel of the first of these */
+ *          by row, and one byte more; then bias and multiplier. Below 8 bits each kernel row begins at a byte
+ * outputs  the output rows
+ * weights  scratch behind the planes, where words of two weights are made from bytes
+ * inputs   the input rows that are inside of the image
+ * to       the first word of the planes that holds a pixel of the first of these
+ */
 typedef struct {
     uint32_t *planes;
     const int32_t *packed;
