@@ -10,7 +10,8 @@ all channels need the same last shift, which SSAT has for free.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 from thimble.codegen.armv7em.assembly import MAX_MOVE, Frame, Listing, registers
 from thimble.codegen.armv7em.depthwise_fill import FILLED_JOB, JOB, LANES, NAMES, WORD_BYTES, fill_function
@@ -122,7 +123,7 @@ class _Writer:
         frame.store(a, "r1", "output")
 
     def _row(self) -> None:
-        """A row of outputs: r0 is at the row of the plane, r3 at the place of the output row's address."""
+        """A row of outputs, or two: r0 is at the row of the plane, r3 at the place of the output row's address."""
         a, frame, code = self._a, self._frame, self._code
         if not self._form.joined:
             frame.load(a, "r1", "channel")
@@ -179,17 +180,22 @@ class _Writer:
         self._requantize(block)
 
     def _resident_rows(self, block: Block) -> None:
-        """All rows of the kernel one behind the other; the first product of each sum adds to the bias."""
+        """All rows of data one behind the other; the first product of each sum adds to the bias.
+
+        Of two rows of outputs, the sums of the upper one come first.
+        """
         form, sums = self._form, self._form.sums(block.count)
         bias = sums[-1]
         self._frame.load(self._a, bias, "bias")
         started: set[int] = set()
-        for ky in range(form.kernel_height):
-            weights = dict(zip(form.words, RESIDENT[ky * len(form.words) :], strict=False))
-            for output, word, op, register in self._loads(block, ky * form.row_bytes):
-                start = sums[output] if output in started else bias
-                started.add(output)
-                self._a.op(op, sums[output], register, weights[word], start)
+        offsets = [y * form.row_bytes for y in range(form.data_rows)]
+        for y, output, word, op, register in self._loads(block, offsets):
+            for row in range(form.rows):
+                ky, total = y - row * form.stride_height, row * block.count + output
+                if 0 <= ky < form.kernel_height:
+                    weights = RESIDENT[ky * len(form.words) + form.words.index(word)]
+                    self._a.op(op, sums[total], register, weights, sums[total] if total in started else bias)
+                    started.add(total)
 
     def _start_sums(self, block: Block) -> tuple[str, ...]:
         """All sums begin with the bias; r3 is at the weights, or else `row_weights` says where they are."""
@@ -212,7 +218,7 @@ class _Writer:
         if at == "r1":
             self._frame.store(a, "r1", "row_weights")
         weights = dict(zip(form.words, RESIDENT, strict=False))
-        for output, word, op, register in self._loads(block, offset, move):
+        for _, output, word, op, register in self._loads(block, [offset], move):
             a.op(op, sums[output], register, weights[word], sums[output])
 
     def _streamed_rows(self, block: Block) -> None:
@@ -250,8 +256,9 @@ class _Writer:
         a.branch("bne", label)
         self._add("r0", "r0", -form.kernel_height * form.row_bytes - begin)
 
-    def _loads(self, block: Block, offset: int, move: int = 0) -> Iterator[tuple[int, Word, str, str]]:
-        """The products of a kernel row, data loaded before: (output, word of weights, instruction, register).
+    def _loads(self, block: Block, offsets: Sequence[int], move: int = 0) -> Iterator[tuple[int, int, Word, str, str]]:
+        """The products of the kernel rows whose data lie at some offsets from r0, as many words loaded before as there
+        are registers: (number of the row, output, word of weights, instruction, register).
 
         To `move` r0, the word at r0 itself is loaded last.
         """
@@ -262,19 +269,23 @@ class _Writer:
                 by_data.setdefault(word_of_data, []).append((output, word, op))
         order = sorted(by_data)
         order = order[1:] + order[:1] if move else order
-        for at in range(0, len(order), len(data)):
-            group = order[at : at + len(data)]
-            offsets = [offset + WORD_BYTES * word_of_data for word_of_data in group]
-            short = [at for at in offsets if at <= MAX_SHORT_OFFSET and not (move and at == 0)]
-            wide = short[-1:] if len(short) % 2 else []  # so that what follows stays aligned
-            for register, at in zip(data, offsets, strict=False):
-                if move and at == 0:
-                    self._a.op("ldr", register, "[r0]", f"#{move}")
-                else:
-                    self._a.op("ldr.w" if at in wide else "ldr", register, f"[r0, #{at}]")
-            for register, word_of_data in zip(data, group, strict=False):
+        places = [(row, word_of_data) for row in range(len(offsets)) for word_of_data in order]
+        for at in range(0, len(places), len(data)):
+            group = places[at : at + len(data)]
+            self._load_words([offsets[row] + WORD_BYTES * word_of_data for row, word_of_data in group], data, move)
+            for register, (row, word_of_data) in zip(data, group, strict=False):
                 for output, word, op in by_data[word_of_data]:
-                    yield output, word, op, register
+                    yield row, output, word, op, register
+
+    def _load_words(self, offsets: Sequence[int], data: Sequence[str], move: int) -> None:
+        """Words at offsets from r0 side by side; that at r0 itself moves it on by `move`."""
+        short = [at for at in offsets if at <= MAX_SHORT_OFFSET and not (move and at == 0)]
+        wide = short[-1:] if len(short) % 2 else []  # so that what follows stays aligned
+        for register, at in zip(data, offsets, strict=False):
+            if move and at == 0:
+                self._a.op("ldr", register, "[r0]", f"#{move}")
+            else:
+                self._a.op("ldr.w" if at in wide else "ldr", register, f"[r0, #{at}]")
 
     def _requantize(self, block: Block) -> None:
         """The sums to bytes; r1 and r2 are free, and r3 where no sum is in it. Ends with where the bytes go.
@@ -322,8 +333,10 @@ class _Writer:
         """The bytes to the output, at immediate offsets where the number of channels is known."""
         a, frame, sums, output = self._a, self._frame, self._form.sums(block.count), self._output(block)
         if not self._form.compact:
-            for i, total in enumerate(sums):
-                a.op("strb.w", total, f"[{output}, #{(block.first + i) * self._form.step_bytes}]")
+            places = product(range(self._form.rows), range(block.first, block.first + block.count))
+            for total, (row, x) in zip(sums, places, strict=True):
+                at = row * self._form.next_row_bytes + x * self._form.step_bytes
+                a.op("strb.w", total, f"[{output}, #{at}]")
             return
         frame.load(a, "r2", "pixel_bytes")
         other = sums[0]  # a second pointer, for odd outputs, so that no address is used right behind its making
@@ -343,7 +356,7 @@ class _Writer:
         code, form = self._code, self._form
         if form.compact:
             return
-        moved = form.next_row_bytes - code.turns * code.looped_outputs * form.step_bytes
+        moved = form.rows * form.next_row_bytes - code.turns * code.looped_outputs * form.step_bytes
         output = self._output(code.rest[-1]) if code.rest else "r1"
         if moved and not code.rest:
             self._frame.load(self._a, output, "output")
@@ -357,7 +370,7 @@ class _Writer:
         moved = code.turns * self._looped_bytes
         if form.joined:
             self._join_rows()
-            self._add("r0", "r0", form.stride_height * form.row_bytes - moved)
+            self._add("r0", "r0", form.rows * form.stride_height * form.row_bytes - moved)
             frame.load(a, "r2", "rows_end")
             a.op("cmp", "r0", "r2")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 from tests.kernels.cases import draw_cases
 from tests.kernels.harness import Case, run_on_host, run_on_target
 from tests.kernels.test_equal_bytes import LAYERS, MORE_LAYERS, RUNS, as_on
+from thimble.codegen.armv7em import depthwise_form
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
 from thimble.codegen.variants import Variant
+from thimble.compiler.ir.graph import Site
+from thimble.compiler.ir.operator import KernelCall
 from thimble.targets.model import load_target
 
 FORMS = {"direct": "depthwise_3x3", "steps": "depthwise_steps"}
@@ -37,3 +41,19 @@ def test_portable_twin_equals_the_reference(form: str, layers: int, tmp_path: Pa
 def test_assembly_equals_the_reference(form: str, has_fpu: bool, target: str, layers: int, tmp_path: Path) -> None:
     chip = load_target(target)
     run_on_target(form_cases(form, layers, as_on(chip, Core(has_fpu))), tmp_path, chip)
+
+
+@pytest.mark.parametrize(("target", "layers"), RUNS)
+@pytest.mark.parametrize("has_fpu", [True, False])
+def test_two_rows_at_a_time_equal_the_reference(
+    has_fpu: bool, target: str, layers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(depthwise_form, "WORTH_PAIRING_BESIDE_FILLING", 2.0)
+    chip = load_target(target)
+    core = replace(as_on(chip, Core(has_fpu)), variant=Variant("planes"))
+
+    def in_pairs(site: Site, plain: KernelCall, whole: bool, limit: int | None) -> KernelCall | None:
+        call = specialise(site, plain, whole, core, limit)
+        return call if call is not None and re.search("jd_", call.kernel) else None
+
+    run_on_target(draw_cases("depthwise_3x3", layers, in_pairs), tmp_path, chip)
