@@ -39,7 +39,8 @@ class _Writer:
 
     def __init__(self, form: DepthwiseForm) -> None:
         self._form, self._code = form, row_code(form)
-        self._a, self._frame = Listing(f"thimble_depthwise_dsp_{form.name}"), Frame(NAMES, NAMES, form.has_fpu)
+        self._a = Listing(f"thimble_depthwise_dsp_{form.name}", output_apart=True)  # planes are filled by others
+        self._frame = Frame(NAMES, NAMES, form.has_fpu)
         self._loops = 0
         self._unrolls_rows = unrolls_rows(form, self._code)
 

@@ -86,7 +86,7 @@ _LINE_BYTES = 28
 
 def output_listing(form: WinogradForm, has_fpu: bool) -> Listing:
     """void f(const thimble_winograd_output_job *): two channels of some tiles of one row of tiles."""
-    a = Listing(f"thimble_winograd_output_dsp_{form.name}")
+    a = Listing(f"thimble_winograd_output_dsp_{form.name}", output_apart=True)
     job = ("products", "output", "last_output", "constants")
     names = (*job, "channel_output", "lines_end")
     frame = Frame(names, names, has_fpu)
