@@ -85,6 +85,16 @@ def add_constant(a: Listing, to: str, register: str, amount: int, free: str = ""
     a.op("add", to, register, holder)
 
 
+def add_signed(a: Listing, to: str, register: str, amount: int, free: str) -> None:
+    """to = register + amount, of a size below 65,536 and maybe nothing; a large one goes through a `free` register."""
+    op = "sub" if amount < 0 else "add"
+    if abs(amount) > MAX_OFFSET:
+        a.op("movw", free, f"#{abs(amount)}")
+        a.op(op, to, register, free)
+    elif amount or to != register:
+        a.op(op, to, register, f"#{abs(amount)}")
+
+
 def registers(names: Sequence[str]) -> str:
     """A register list as LDM, STM, PUSH and POP take it."""
     return "{" + ", ".join(names) + "}"
