@@ -24,6 +24,7 @@ from thimble.codegen.armv7em.narrow_vector import (
 )
 from thimble.codegen.armv7em.packing import weight_words
 from thimble.codegen.armv7em.rendering import kernel_files
+from thimble.codegen.armv7em.sums_to_bytes import scale_sum
 from thimble.codegen.armv7em.vector_form import VectorForm
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
@@ -231,11 +232,7 @@ def requantize_channels(a: Listing, frame: Frame, form: VectorForm) -> None:
             a.op("ldm", "r1!", "{r2, r3, r12}", note="multiplier, addend, shift")
         if not how.folded and not form.is_narrow:
             a.op("lsl", total, total, f"#{how.scale_bits}")
-        if how.rounds_ties:
-            a.op("asr", "lr", total, "#31")
-        a.op("smmla", total, total, "r2", "r3")
-        if how.rounds_ties:
-            a.op("add", total, total, "lr", f"lsl #{how.scale_bits - 1}", note="halves away from zero")
+        scale_sum(a, total, "r2", "r3", how.scale_bits, rounds_ties=how.rounds_ties, spare="lr")
         a.op("asr", total, total, "r12")
         a.op("usat" if how.clamps else "ssat", total, "#8", total)
     if how.clamps:
