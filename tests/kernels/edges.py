@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.kernels.draws import DRAWS, Rng, pointwise
+from tests.kernels.convolution_draws import Rng, pointwise
+from tests.kernels.draws import DRAWS
 from tests.ops.draws import activation_code, bias_for, weights, zero_point
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.exporters.tflite import export_tflite

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.kernels.cases import draw_cases, draw_input, plain_call
-from tests.kernels.draws import DRAWS, first_conv_2d
+from tests.kernels.convolution_draws import first_conv_2d
+from tests.kernels.draws import DRAWS
 from tests.kernels.harness import Case, make_case, run_on_host, run_on_target
 from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.armv7em.core import Core, core_of
@@ -20,11 +21,11 @@ from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ops.window import ExplicitPadding
 from thimble.targets.model import Target, load_target
 
-APART = {"conv_2d_add", "conv_2d_depthwise", "depthwise_3x3", "depthwise_steps"}
+APART = {"conv_2d_add", "conv_2d_depthwise", "depthwise_3x3", "depthwise_steps", "spread_depthwise"}
 OPERATORS = sorted(DRAWS.keys() - APART)
 """What this family has kernels for: those with an addition in the tail are scalar ones (test_scalar.py), two
-convolutions in one have no compact kernels (test_conv_2d_depthwise.py), and some forms of depthwise ones have draws of
-their own (test_depthwise_forms.py)."""
+convolutions in one have no compact kernels (test_conv_2d_depthwise.py), some forms of depthwise ones have draws of
+their own (test_depthwise_forms.py), and those that spread are for vectors alone (test_mve.py)."""
 
 LAYERS, MORE_LAYERS, REORDERED_LAYERS = 40, 200, 12
 """Drawn for each operator; the last ones where the same kernels stand in another order."""
