@@ -25,6 +25,9 @@ from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
 
+DRAWS_PER_LAYER = 60
+"""Most layers drawn for one that is taken."""
+
 FRAMED_SHARE, PART_SHARE = 0.1, 0.15
 """Of the layers, those with a padding that no file has, and those of which a part is made."""
 
@@ -44,7 +47,7 @@ def operators_of(kernels: Iterable[str]) -> list[str]:
 def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] = DRAWS) -> list[Case]:
     """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input."""
     cases: list[Case] = []
-    for seed in range(20 * count):
+    for seed in range(DRAWS_PER_LAYER * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
         drawn = framed(import_tflite(draws[operator](rng), f"{operator} {seed}"), rng)
         if any(limit_broken(site) is not None for site in drawn.sites):
@@ -65,7 +68,7 @@ def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] 
         cases.append(make_case(site, call, inputs, outputs, len(cases), rng, whole))
         if len(cases) == count:
             return cases
-    raise AssertionError(f"only {len(cases)} of {20 * count} drawn layers are taken")
+    raise AssertionError(f"only {len(cases)} of {DRAWS_PER_LAYER * count} drawn layers are taken")
 
 
 def framed(graph: Graph, rng: Rng) -> Graph:
