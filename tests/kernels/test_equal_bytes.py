@@ -27,7 +27,7 @@ APART = {"conv_2d_add", "conv_2d_depthwise", "depthwise_3x3", "depthwise_steps",
 OPERATORS = sorted(DRAWS.keys() - APART)
 """What this family has kernels for: those with an addition in the tail are scalar ones (test_scalar.py), two
 convolutions in one have no compact kernels (test_conv_2d_depthwise.py), some forms of depthwise ones have draws of
-their own (test_depthwise_forms.py), and those that spread are for vectors alone (test_mve.py)."""
+their own (test_forms.py), and those that spread are for vectors alone (test_mve.py)."""
 
 LAYERS, MORE_LAYERS, REORDERED_LAYERS = 40, 200, 12
 """Drawn for each operator; the last ones where the same kernels stand in another order."""

@@ -1,4 +1,4 @@
-"""Depthwise kernels without planes give the bytes of the integer reference, on the host and on the target."""
+"""Kernels that are not a layer's first choice give the bytes of the integer reference, on the host and on the target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from thimble.codegen.armv7em.select import specialise
 from thimble.codegen.variants import Variant
 from thimble.targets.model import load_target
 
-FORMS = {"direct": "depthwise_3x3", "steps": "depthwise_steps", "pixels": "depthwise_conv_2d"}
+FORMS = {
+    "direct": "depthwise_3x3",
+    "steps": "depthwise_steps",
+    "pixels": "depthwise_conv_2d",
+    "vectors": "conv_2d",
+}
 """Ways to make a layer, and the layers that are drawn for them."""
 
 
