@@ -1,4 +1,4 @@
-"""Depthwise kernels without planes give the bytes of the integer reference, on the host and on the target."""
+"""Kernels that are not a layer's first choice give the bytes of the integer reference, on the host and on targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.kernels.cases import draw_cases
 from tests.kernels.harness import Case, run_on_host, run_on_target
-from tests.kernels.test_equal_bytes import LAYERS, MORE_LAYERS, RUNS, as_on
+from tests.kernels.test_equal_bytes import CORES, LAYERS, MORE_LAYERS, as_on, runs_on
 from thimble.codegen.armv7em import depthwise_form
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
@@ -19,7 +19,12 @@ from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 from thimble.targets.model import load_target
 
-FORMS = {"direct": "depthwise_3x3", "steps": "depthwise_steps"}
+FORMS = {
+    "direct": "depthwise_3x3",
+    "steps": "depthwise_steps",
+    "pixels": "depthwise_conv_2d",
+    "vectors": "conv_2d",
+}
 """Ways to make a layer, and the layers that are drawn for them."""
 
 
@@ -35,25 +40,23 @@ def test_portable_twin_equals_the_reference(form: str, layers: int, tmp_path: Pa
     run_on_host(form_cases(form, layers, Core(has_fpu=True)), tmp_path)
 
 
-@pytest.mark.parametrize(("target", "layers"), RUNS)
-@pytest.mark.parametrize("has_fpu", [True, False])
+@pytest.mark.parametrize(("core", "target", "layers"), runs_on(("fpu", "no fpu")))
 @pytest.mark.parametrize("form", FORMS)
-def test_assembly_equals_the_reference(form: str, has_fpu: bool, target: str, layers: int, tmp_path: Path) -> None:
+def test_assembly_equals_the_reference(form: str, core: str, target: str, layers: int, tmp_path: Path) -> None:
     chip = load_target(target)
-    run_on_target(form_cases(form, layers, as_on(chip, Core(has_fpu))), tmp_path, chip)
+    run_on_target(form_cases(form, layers, as_on(chip, CORES[core])), tmp_path, chip)
 
 
-@pytest.mark.parametrize(("target", "layers"), RUNS)
-@pytest.mark.parametrize("has_fpu", [True, False])
+@pytest.mark.parametrize(("core", "target", "layers"), runs_on(("fpu", "no fpu")))
 def test_two_rows_at_a_time_equal_the_reference(
-    has_fpu: bool, target: str, layers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    core: str, target: str, layers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(depthwise_form, "WORTH_PAIRING_BESIDE_FILLING", 2.0)
     chip = load_target(target)
-    core = replace(as_on(chip, Core(has_fpu)), variant=Variant("planes"))
+    planes = replace(as_on(chip, CORES[core]), variant=Variant("planes"))
 
     def in_pairs(site: Site, plain: KernelCall, whole: bool, limit: int | None) -> KernelCall | None:
-        call = specialise(site, plain, whole, core, limit)
+        call = specialise(site, plain, whole, planes, limit)
         return call if call is not None and re.search("jd_", call.kernel) else None
 
     run_on_target(draw_cases("depthwise_3x3", layers, in_pairs), tmp_path, chip)
