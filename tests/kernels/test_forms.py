@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.cases import draw_cases
+from tests.kernels.cases import draw_cases, plain_call
 from tests.kernels.harness import Case, run_on_host, run_on_target
 from tests.kernels.test_equal_bytes import CORES, LAYERS, MORE_LAYERS, as_on, runs_on
+from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.armv7em import depthwise_form
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
 from thimble.codegen.variants import Variant
+from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
 from thimble.targets.model import load_target
@@ -60,3 +62,12 @@ def test_two_rows_at_a_time_equal_the_reference(
         return call if call is not None and re.search("jd_", call.kernel) else None
 
     run_on_target(draw_cases("depthwise_3x3", layers, in_pairs), tmp_path, chip)
+
+
+@pytest.mark.parametrize(("height", "limit", "paired"), [(6, None, True), (5, None, False), (6, 480, False)])
+def test_rows_are_paired_only_where_each_call_makes_an_even_number(height: int, limit: int, paired: bool) -> None:
+    g = CalibratedBuilder(1)
+    site = import_tflite(g.finish(g.depthwise(g.input(1, height, 6, 8), 3)), "rows").sites[0]
+    call = specialise(site, plain_call(site, True), True, CORES["fpu"], limit)
+    assert call is not None
+    assert bool(re.search("jd_", call.kernel)) == paired
