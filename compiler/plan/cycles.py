@@ -77,15 +77,15 @@ FAST_DATA = ", data in fast RAM"
 def cycle_model(target: str = REFERENCE, fast_data: bool = False) -> CycleModel:
     """The model of a chip by its name, or of the one like it that was measured; else that of the reference chip.
 
-    With `fast_data` that of data in the chip's fastest RAM, where it was measured; else that of its main RAM.
+    With `fast_data` that of data in the chip's fastest RAM, where it was measured; kernels that were not measured there
+    cost what they do in its main RAM.
     """
     record = json.loads(COSTS.read_text(encoding="utf-8"))
     targets, like = record["targets"], record["like"].get(target)
-    found = targets.get(like, targets[REFERENCE])
-    if fast_data:
-        found = targets.get(f"{like}{FAST_DATA}", found)
+    main = targets.get(like, targets[REFERENCE])
+    found = targets.get(f"{like}{FAST_DATA}", main) if fast_data else main
     narrow = found.get("narrow", targets[REFERENCE]["narrow"])
-    return CycleModel(found["step"], found["kernels"], found[OTHERS], narrow)
+    return CycleModel(found["step"], main["kernels"] | found["kernels"], found[OTHERS], narrow)
 
 
 def extra_cycles(model: CycleModel, work: NodeWork, calls: int, macs: int) -> int:
