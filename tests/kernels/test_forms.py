@@ -1,4 +1,4 @@
-"""Kernels that are not a layer's first choice give the bytes of the integer reference, on the host and on the target."""
+"""Kernels that are not a layer's first choice give the bytes of the integer reference, on the host and the target."""
 
 from __future__ import annotations
 
