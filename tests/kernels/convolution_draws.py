@@ -142,10 +142,16 @@ def any_pointwise(rng: Rng) -> bytes:
 
 
 def last_pointwise(rng: Rng) -> bytes:
-    """Pointwise layer of few pixels and many channels, as last ones are: compact kernels make single pixels there."""
-    depth, channels = 4 * int(rng.integers(16, 64)), int(rng.integers(48, 96))
-    side = int(rng.choice([1, 3, 5, 7]))
-    image = (side, side) if rng.random() < 0.7 else _two(rng, 1, 8)
+    """Pointwise layer of few pixels and many channels, as last ones are: compact kernels make single pixels there.
+
+    One pixel behind the last four pays for the code of that with fewer channels than two.
+    """
+    image, depth, channels = _two(rng, 1, 8), 4 * int(rng.integers(16, 64)), int(rng.integers(48, 96))
+    kind = rng.random()
+    if kind < 0.4:
+        image = (side := int(rng.choice([1, 3, 5, 7])), side)
+    elif kind < 0.8:
+        image, depth, channels = (2, int(rng.choice([3, 5, 7]))), 4 * int(rng.integers(48, 64)), channels + 40
     return _one_convolution(rng, (1, *image, depth), Window((1, 1)), channels)
 
 
