@@ -21,7 +21,7 @@ from thimble.codegen.scalar.select import specialise as specialise_scalar
 from thimble.codegen.tuned import NOT_TUNED, TunedKernels
 from thimble.compiler.ir.graph import Graph, Site
 from thimble.compiler.ir.operator import KernelCall, Rounding
-from thimble.compiler.plan.kernels import NO_LIMIT
+from thimble.compiler.plan.kernels import PLAIN, UNLIMITED, KernelLimit
 from thimble.targets.model import Target
 
 
@@ -51,18 +51,15 @@ def choose_kernels(
     graph: Graph,
     target: Target,
     settings: KernelSettings = KernelSettings(),
-    scratch_limits: Sequence[int] | int | None = None,
+    limits: Sequence[KernelLimit] | KernelLimit = UNLIMITED,
 ) -> Graph:
-    """The graph with the kernels that `target` has; to be called once all passes are done.
-
-    No specialised kernel takes more scratch than the limit, where there is one: for all nodes, or one for each. Below
-    0, kernels are plain C.
-    """
+    """The graph with the kernels that `target` has, within a limit for all nodes or one for each; to be called once all
+    passes are done."""
     own = _own_kernels(target, settings)
     if own is None:
         return replace(graph, specialise=None)
-    limits = scratch_limits if isinstance(scratch_limits, Sequence) else [scratch_limits] * len(graph.nodes)
-    return replace(graph, specialise=tuple(partial(own, scratch_limit_bytes=limit) for limit in limits))
+    limits = [limits] * len(graph.nodes) if isinstance(limits, KernelLimit) else limits
+    return replace(graph, specialise=tuple(partial(own, limit=limit) for limit in limits))
 
 
 def most_winograd_bytes(graph: Graph, target: Target, spare_flash_bytes: int) -> int:
@@ -70,28 +67,39 @@ def most_winograd_bytes(graph: Graph, target: Target, spare_flash_bytes: int) ->
     return 0 if core_of(target) is None else winograd_limit(graph, spare_flash_bytes)
 
 
-def kernels_by_scratch(
+def kernels_by_limit(
     site: Site, target: Target, rounding: Rounding, by_rows: bool, settings: KernelSettings
-) -> Iterator[tuple[int, tuple[KernelCall, ...]]]:
-    """The calls of a node for each limit of scratch that changes them, from none at all down to plain C."""
-    own, limit = _own_kernels(target, settings), NO_LIMIT
+) -> Iterator[tuple[KernelLimit, tuple[KernelCall, ...]]]:
+    """The calls of a node for each limit that changes them: the fastest ones first, plain C last."""
     plain = site.op.lower_rows(site, rounding) if by_rows else site.op.lower(site, rounding)
-    while own is not None and limit >= 0:
-        found = [own(site, call, not by_rows, scratch_limit_bytes=limit) for call in plain]
-        if not any(found):
-            break
-        calls = tuple(better or call for better, call in zip(found, plain, strict=True))
-        yield limit, calls
-        limit = max(better.scratch_bytes for better in found if better is not None) - 1
-    yield -1, plain
+    for limit, found in own_calls(site, plain, not by_rows, target, settings):
+        yield limit, tuple(better or call for better, call in zip(found, plain, strict=True))
+    yield PLAIN, plain
 
 
-def own_call(
-    site: Site, call: KernelCall, whole: bool, target: Target, settings: KernelSettings, limit_bytes: int = NO_LIMIT
-) -> KernelCall | None:
-    """The call that a target takes in place of a plain one within a limit of scratch; None where plain C stays."""
-    own = _own_kernels(target, settings)
-    return None if own is None else own(site, call, whole, scratch_limit_bytes=limit_bytes)
+def own_calls(
+    site: Site, plain: Sequence[KernelCall], whole: bool, target: Target, settings: KernelSettings
+) -> Iterator[tuple[KernelLimit, list[KernelCall | None]]]:
+    """What a target takes in place of plain calls of a node, None where these stay, for each limit that changes it.
+
+    First with less and less scratch; then, where some of these must keep off their input, those that need not.
+    """
+    own, keeps_off = _own_kernels(target, settings), False
+    for apart in (True, False):
+        limit = KernelLimit(apart=apart)
+        while own is not None and limit.scratch_bytes >= 0 and (apart or keeps_off):
+            found = [own(site, call, whole, limit=limit) for call in plain]
+            made = [call for call in found if call is not None]
+            if not made:
+                break
+            keeps_off = keeps_off or not all(call.is_in_place for call in made)
+            yield limit, found
+            limit = limit.lowered(max(call.scratch_bytes for call in made) - 1)
+
+
+def own_call(site: Site, call: KernelCall, whole: bool, target: Target, settings: KernelSettings) -> KernelCall | None:
+    """The fastest call that a target takes in place of a plain one, without a limit; None where plain C stays."""
+    return next((found[0] for _, found in own_calls(site, [call], whole, target, settings)), None)
 
 
 def kernels_with_own_form(target: Target) -> frozenset[str]:
@@ -104,7 +112,13 @@ def kernels_with_own_form(target: Target) -> frozenset[str]:
 
 
 class _OwnKernels(Protocol):
-    """The kernels of a family: a call with the same bytes within a limit of scratch, None where there is none."""
+    """The kernels of a target: a call with the same bytes within a limit, None where there is none."""
+
+    def __call__(self, site: Site, call: KernelCall, whole: bool, *, limit: KernelLimit) -> KernelCall | None: ...
+
+
+class _Family(Protocol):
+    """The kernels of a family, in the same way within some bytes of scratch."""
 
     def __call__(
         self, site: Site, call: KernelCall, whole: bool, *, scratch_limit_bytes: int | None
@@ -119,8 +133,8 @@ def _own_kernels(target: Target, settings: KernelSettings) -> _OwnKernels | None
     if settings.family is KernelFamily.C:
         return None
     if has_mve(target):
-        return partial(specialise_armv81m, tuned=settings.tuned)
-    families: list[_OwnKernels] = []
+        return partial(_first_of, (partial(specialise_armv81m, tuned=settings.tuned),))
+    families: list[_Family] = []
     dsp, scalar = core_of(target), scalar_core_of(target)
     if dsp is not None:
         core = replace(dsp, winograd_bytes=settings.winograd_bytes, compact=settings.compact)
@@ -133,7 +147,7 @@ def _own_kernels(target: Target, settings: KernelSettings) -> _OwnKernels | None
 
 
 def _first_of(
-    families: tuple[_OwnKernels, ...], site: Site, call: KernelCall, whole: bool, *, scratch_limit_bytes: int | None
+    families: tuple[_Family, ...], site: Site, call: KernelCall, whole: bool, *, limit: KernelLimit
 ) -> KernelCall | None:
-    found = (family(site, call, whole, scratch_limit_bytes=scratch_limit_bytes) for family in families)
-    return next((better for better in found if better is not None), None)
+    found = (family(site, call, whole, scratch_limit_bytes=limit.scratch_bytes) for family in families)
+    return next((better for better in found if better is not None and (limit.apart or better.is_in_place)), None)

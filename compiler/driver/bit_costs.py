@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from thimble.codegen.kernels import KernelSettings, kernels_by_scratch
+from thimble.codegen.kernels import KernelSettings, kernels_by_limit
 from thimble.compiler.driver.build_folder import optimize
 from thimble.compiler.driver.chip_costs import chip_costs
 from thimble.compiler.driver.kernel_choice import kernel_choices, kernel_settings
@@ -44,13 +44,13 @@ class ChipFirmware:
     def site_cycles(self, site: Site) -> float:
         """Estimated cycles of a whole node with the fastest kernels that it has."""
         model, size = chip_costs(self.target, self.options), NodeSize.of(site)
-        found = kernels_by_scratch(site, self.target, self.options.rounding, False, self.settings)
+        found = kernels_by_limit(site, self.target, self.options.rounding, False, self.settings)
         shapes = (tuple(CallShape.of(call, False) for call in calls) for _, calls in found)
         return min(model.cycles(NodeWork(size, shape)) for shape in shapes)
 
     def site_bytes(self, site: Site) -> int:
         """Bytes of the constants of a node's fastest kernels."""
-        _, calls = next(iter(kernels_by_scratch(site, self.target, self.options.rounding, False, self.settings)))
+        _, calls = next(iter(kernels_by_limit(site, self.target, self.options.rounding, False, self.settings)))
         return call_bytes(site, calls)
 
 

@@ -27,6 +27,7 @@ from thimble.compiler.ir.types import DType
 from thimble.compiler.passes.float_pipeline import prepare
 from thimble.compiler.passes.integer_interface import Interface, keep_interface, move_conversions_out
 from thimble.compiler.passes.pipeline import REMOVE_DEAD, choose_passes, run_passes
+from thimble.compiler.plan.kernels import KernelLimit
 from thimble.compiler.plan.options import Objective
 from thimble.compiler.plan.order import reorder
 from thimble.targets.model import Target, load_target
@@ -188,9 +189,7 @@ def open_build(folder: Path) -> Build:
         disabled = tuple(report["build"]["disabled_passes"])
         io, family = Io(report["build"]["io"]), KernelFamily(report["build"]["kernels"])
         shapes = {name: tuple(shape) for name, shape in report["build"]["input_shapes"].items()}
-        limits = report["build"]["scratch_limits_bytes"]
-        if not isinstance(limits, list) or not all(isinstance(limit, int) for limit in limits):
-            raise ValueError(f"scratch_limits_bytes is {limits!r}")
+        limits = [KernelLimit(int(bytes), bool(apart)) for bytes, apart in report["build"]["kernel_limits"]]
         winograd = int(report["build"]["winograd_bytes"])
         fused = bool(report["build"]["additions_fused"])
         depthwise = tuple(int(position) for position in report["build"]["depthwise_fused"])
@@ -213,7 +212,7 @@ def open_build(folder: Path) -> Build:
     graph = with_fused_depthwise(with_fused_additions(graph) if fused else graph, depthwise)
     chip = load_target(target)
     if limits and len(limits) != len(graph.nodes):
-        raise UsageError(f"{folder} holds an incomplete build (limits of scratch of other layers); compile again.")
+        raise UsageError(f"{folder} holds an incomplete build (limits for kernels of other layers); compile again.")
     graph = choose_kernels(graph, chip, settings, limits)
     return Build(folder, report, model, graph, interface, chip, name, rounding, kind, float_graph)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from thimble.codegen.kernels import KernelFamily, kernels_by_scratch
+from thimble.codegen.kernels import KernelFamily, kernels_by_limit
 from thimble.compiler.driver.chip_costs import chip_costs
 from thimble.compiler.driver.open_model import Model
 from thimble.compiler.driver.options import InputFeed
@@ -117,7 +117,7 @@ def _is_own(calls: tuple[KernelCall, ...]) -> bool:
 
 def _fastest(model: Model, site: Site) -> tuple[KernelCall, ...]:
     """The kernels of a node whole, without a limit of scratch."""
-    return next(kernels_by_scratch(site, model.target, model.options.rounding, False, model.settings))[1]
+    return next(kernels_by_limit(site, model.target, model.options.rounding, False, model.settings))[1]
 
 
 def _cycles(model: Model, site: Site, calls: tuple[KernelCall, ...]) -> float:

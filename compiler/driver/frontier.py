@@ -79,7 +79,7 @@ def plans_of(model: Model, progress: Progress) -> Iterator[tuple[Model, Plan]]:
         yield from ((model, point.plan) for point in frontier(model.plain, model.options.rounding, asked))
         return
     for made in kernel_frontier(model.plain, choices, model.options.rounding, asked):
-        yield replace(model, graph=made.graph, scratch_limits=made.scratch_limits), made.plan
+        yield replace(model, graph=made.graph, kernel_limits=made.kernel_limits), made.plan
 
 
 def run_plan(model: Model, plan: Plan, limit_bytes: int) -> Point:

@@ -10,7 +10,7 @@ from thimble.codegen.kernels import (
     KernelFamily,
     KernelSettings,
     choose_kernels,
-    kernels_by_scratch,
+    kernels_by_limit,
     most_winograd_bytes,
 )
 from thimble.codegen.tuned import kernel_stem
@@ -21,7 +21,7 @@ from thimble.compiler.ir.operator import KernelCall
 from thimble.compiler.plan.call_shape import CallShape, NodeSize
 from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.kernel_work import NodeWork
-from thimble.compiler.plan.kernels import KernelChoices, KernelOption
+from thimble.compiler.plan.kernels import KernelChoices, KernelLimit, KernelOption
 from thimble.compiler.plan.options import Objective
 from thimble.targets.model import Target
 
@@ -59,7 +59,7 @@ def kernel_choices(
         if by_rows and site.op.rows(site) is None:
             return ()
         size = NodeSize.of(site)
-        found = kernels_by_scratch(site, target, rounding, by_rows, settings)
+        found = kernels_by_limit(site, target, rounding, by_rows, settings)
         tuned = settings.tuned
         key = candidate_key(site, target, rounding, not by_rows, settings.compact) if tuned.layers else None
 
@@ -77,9 +77,12 @@ def kernel_choices(
 
 
 def _options(
-    found: Iterable[tuple[int, tuple[KernelCall, ...], int | None]], by_rows: bool, size: NodeSize, model: CycleModel
+    found: Iterable[tuple[KernelLimit, tuple[KernelCall, ...], int | None]],
+    by_rows: bool,
+    size: NodeSize,
+    model: CycleModel,
 ) -> tuple[KernelOption, ...]:
-    """An option for each limit of scratch and its calls.
+    """An option for each limit and its calls.
 
     Measured cycles, of the whole layer or of all rows one by one, put the model's right where there are any. Kernels
     that were not measured are taken to be off by as much as the last one of their kind with more scratch: else one that
@@ -95,7 +98,7 @@ def _options(
         if measured is not None and predicted > 0:
             factors[kind] = measured / predicted
         cycles = partial(_cycles_by_rows if by_rows else _cycles_of_layer, model, work, factors.get(kind, 1.0))
-        in_place = all(call.overlaps and not call.ahead_bytes for call in calls)
+        in_place = all(call.is_in_place for call in calls)
         made.append(KernelOption(limit, scratch, in_place, cycles))
     return tuple(made)
 

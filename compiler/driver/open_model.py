@@ -29,6 +29,7 @@ from thimble.compiler.driver.ram_items import NOTHING_IN_RAM, InRam
 from thimble.compiler.driver.tuning import tuned_kernels
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ops.support import check_supported
+from thimble.compiler.plan.kernels import KernelLimit
 from thimble.compiler.plan.plan import Plan
 from thimble.quantize.quantizer import Progress
 from thimble.targets.model import Target, load_target
@@ -54,8 +55,8 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model that is being compiled: `source` is its own graph, `plain` what is left of it to execute, and `graph`
-    that with the kernels that its plan is for, made by `settings` within `scratch_limits` bytes of scratch for each
-    node; it is predicted to take `predicted_cycles`.
+    that with the kernels that its plan is for, made by `settings` within `kernel_limits`, one for each node; it is
+    predicted to take `predicted_cycles`.
 
     `origin` is the float model behind a `source` that was quantized here; `data` is then the integers' TFLite file.
     `in_ram` is what was measured to be worth lying in RAM with the plan that is being built. Of `plain`, the nodes
@@ -67,7 +68,7 @@ class Model:
     source: Graph
     plain: Graph
     graph: Graph
-    scratch_limits: tuple[int, ...]
+    kernel_limits: tuple[KernelLimit, ...]
     settings: KernelSettings
     target: Target
     name: str

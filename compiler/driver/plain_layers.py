@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from thimble.codegen.kernels import own_call
+from thimble.codegen.kernels import own_calls
 from thimble.codegen.project import Project
 from thimble.codegen.why_plain import why_plain
 from thimble.compiler.driver.open_model import Model
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import KernelCall
-from thimble.compiler.plan.kernels import NO_LIMIT
+from thimble.compiler.plan.kernels import UNLIMITED, KernelLimit
 from thimble.compiler.plan.plan import Plan
 
 LEAST_PERCENT = 1.0
@@ -52,31 +52,22 @@ def _plain_calls(site: Site, model: Model, plan: Plan, node: int) -> list[tuple[
     ]
 
 
-def _limit(model: Model, node: int) -> int:
-    return model.scratch_limits[node] if node < len(model.scratch_limits) else NO_LIMIT
+def _limit(model: Model, node: int) -> KernelLimit:
+    return model.kernel_limits[node] if node < len(model.kernel_limits) else UNLIMITED
 
 
-def _why(site: Site, call: KernelCall, whole: bool, model: Model, limit_bytes: int) -> str:
+def _why(site: Site, call: KernelCall, whole: bool, model: Model, limit: KernelLimit) -> str:
     """Why a plain call stays: the layer's own reason, or the plan's."""
     reason = why_plain(site, call, whole, model.target, model.settings)
     if reason is not None:
         return reason
-    least = _least_scratch(site, call, whole, model)
-    if least > limit_bytes:
-        need = f"take {least:,} bytes of scratch or more" if least else "keep their output further off their input"
-        return f"its own kernels {need}, for which the arena would grow, or are predicted to be no faster"
+    offered = [found[0] for _, found in own_calls(site, [call], whole, model.target, model.settings)]
+    own = [call for call in offered if call is not None]
+    if not any(limit.allows(call.scratch_bytes, call.is_in_place) for call in own):
+        least = min(call.scratch_bytes for call in own)
+        need = f"take {least:,} bytes of scratch or more, for which the arena would grow, or " if least else ""
+        return f"its own kernels {need}are predicted to be no faster"
     return "the parts that the plan makes of it are none that its own kernels take"
-
-
-def _least_scratch(site: Site, call: KernelCall, whole: bool, model: Model) -> int:
-    """The fewest bytes of scratch with which a layer has a kernel of its own."""
-    least, limit = 0, NO_LIMIT
-    while limit >= 0:
-        own = own_call(site, call, whole, model.target, model.settings, limit)
-        if own is None:
-            break
-        least, limit = own.scratch_bytes, own.scratch_bytes - 1
-    return least
 
 
 def plain_layers(report: Mapping[str, Any]) -> list[PlainLayers]:

@@ -41,7 +41,7 @@ def _plan_graph(
     cycles = made.cycles
     if made.plan.guards:  # the planner counts all branches
         cycles = cycles_at_worst(made.graph, made.plan, options.rounding, chip_costs(model.target, options))
-    planned = replace(model, plain=plain, graph=made.graph, scratch_limits=made.scratch_limits, fused_depthwise=())
+    planned = replace(model, plain=plain, graph=made.graph, kernel_limits=made.kernel_limits, fused_depthwise=())
     return replace(planned, predicted_cycles=cycles), made.plan
 
 

@@ -58,7 +58,7 @@ def _build(model: Model, project: Project) -> dict[str, Any]:
     return {
         "name": project.name,
         **model.options.recorded(),
-        "scratch_limits_bytes": list(model.scratch_limits),
+        "kernel_limits": [[limit.scratch_bytes, limit.apart] for limit in model.kernel_limits],
         "winograd_bytes": model.settings.winograd_bytes,
         "additions_fused": any(isinstance(node.op, Conv2DAdd) for node in model.graph.nodes),
         "depthwise_fused": list(model.fused_depthwise),

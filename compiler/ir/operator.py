@@ -128,6 +128,11 @@ class KernelCall:
         """Working memory that the call needs in the arena."""
         return sum(a.bytes for a in self.arguments if isinstance(a, Scratch))
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the operator's overlaps stay as they are."""
+        return self.overlaps and not self.ahead_bytes
+
 
 Specialise = Callable[["Site", KernelCall, bool], KernelCall | None]
 """A kernel call with the same bytes that suits the target better; None where there is none.

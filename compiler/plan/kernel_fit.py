@@ -18,7 +18,7 @@ from thimble.compiler.ir.graph import Graph
 from thimble.compiler.plan.accesses import part_of
 from thimble.compiler.plan.gaps import Gap, fill_gaps, find_gaps
 from thimble.compiler.plan.kernel_prices import KernelPrices
-from thimble.compiler.plan.kernels import KernelChoices, ScheduleCycles
+from thimble.compiler.plan.kernels import PLAIN, KernelChoices, KernelLimit, ScheduleCycles
 from thimble.compiler.plan.layer_plan import layer_needs, plan_layers, scratch_of_layers
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
@@ -117,7 +117,7 @@ class KernelFit:
             for offer in offers:
                 best.setdefault(id(offer.draft), offer)
             tried = [*best.values()][:SCHEDULES_TRIED]
-            limits = [offer.draft.curve.scratch_limits(offer.limit_bytes) for offer in tried]
+            limits = [offer.draft.curve.kernel_limits(offer.limit_bytes) for offer in tried]
             effort = self._options.effort
             known += [self._laid_out(o.draft, scratch, effort) for o, scratch in zip(tried, limits, strict=True)]
         return in_time(known, limit, most_cycles, lambda p: self._score_in_time(p.arena_bytes, p.cycles))
@@ -158,13 +158,13 @@ class KernelFit:
         points = []
         for number, offer in enumerate(chosen):
             self._options.progress("Laying out the frontier", number / len(chosen))
-            limits = offer.draft.curve.scratch_limits(offer.limit_bytes)
+            limits = offer.draft.curve.kernel_limits(offer.limit_bytes)
             points.append(self._laid_out(offer.draft, limits, FRONTIER_EFFORT * self._options.effort))
         return undominated(points)
 
     def spread(self, point: FrontierPoint) -> Plan:
         """The schedule of a point in the regions of the options; in one block where it does not fit them."""
-        graph, options = self._choices.choose(point.scratch_limits), self._options
+        graph, options = self._choices.choose(point.kernel_limits), self._options
         if point.runs is None:
             return plan_layers(graph, self._search.rounding, options.effort, options.regions)
         rows = row_graph(graph, self._search.rounding, options.input_by_rows)
@@ -260,16 +260,14 @@ class KernelFit:
 
         All are laid out quickly, and the best of these with care as long as that can give a better one.
         """
-        laid_out = [
-            (self._laid_out(o.draft, o.draft.curve.scratch_limits(o.limit_bytes), 0.0), o.draft) for o in offers
-        ]
+        laid_out = [(self._laid_out(o.draft, o.draft.curve.kernel_limits(o.limit_bytes), 0.0), o.draft) for o in offers]
         likely = sorted(laid_out, key=lambda item: self._score_of(item[0]))[:SCHEDULES_TRIED]
         best: FrontierPoint | None = None
         for point, draft in sorted(likely, key=lambda item: self._score_at_best(item[0])):
             if best is not None and self._score_of(best) <= self._score_at_best(point):
                 break
             if point.arena_bytes > LOOSE * point.plan.bound_bytes:
-                point = self._laid_out(draft, point.scratch_limits, self._options.effort, point.plan)
+                point = self._laid_out(draft, point.kernel_limits, self._options.effort, point.plan)
             if limit is None or point.arena_bytes <= limit:
                 best = point if best is None or self._score_of(point) < self._score_of(best) else best
         return best
@@ -284,7 +282,7 @@ class KernelFit:
         draft, live, careful, tried = offer.draft, offer.limit_bytes, True, None
         lacked = inf if below_cycles == inf else 2 * FAR * limit
         for _ in range(ATTEMPTS):
-            limits = draft.curve.scratch_limits(live)
+            limits = draft.curve.kernel_limits(live)
             if limits == tried or draft.curve.cycles_with(limits) >= below_cycles:
                 return None
             tried = limits
@@ -321,8 +319,9 @@ class KernelFit:
                 by_node[stage.node] = by_node[stage.node].joined(gap) if stage.node in by_node else gap
         curve = self._draft(point.runs, point.macs).curve
         limits = curve.limits_in_gaps(by_node)
-        leaning = self._leaning(point, gaps, self._choices.choose(limits))
-        limits = tuple(-1 if node in leaning else limit for node, limit in enumerate(limits))
+        for instead in (lambda limit: replace(limit, apart=False), lambda _: PLAIN):
+            leaning = self._leaning(point, gaps, self._choices.choose(limits))
+            limits = tuple(instead(limit) if node in leaning else limit for node, limit in enumerate(limits))
         graph = self._choices.choose(limits)
         if point.runs is None:
             scratch = scratch_of_layers(graph, self._search.rounding)
@@ -330,7 +329,7 @@ class KernelFit:
             rows = row_graph(graph, self._search.rounding, self._options.input_by_rows)
             scratch = scratch_of_stages(rows, stage_runs(rows, point.runs))
         plan = fill_gaps(point.plan, scratch, gaps)
-        return replace(point, plan=plan, cycles=curve.cycles_with(limits), scratch_limits=limits)
+        return replace(point, plan=plan, cycles=curve.cycles_with(limits), kernel_limits=limits)
 
     def _leaning(self, point: FrontierPoint, gaps: list[Gap], graph: Graph) -> set[int]:
         """The nodes that have a part whose output lies over an input, while its kernel must keep off that: a part may
@@ -346,7 +345,7 @@ class KernelFit:
         return found
 
     def _laid_out(
-        self, draft: _Draft, limits: tuple[int, ...], effort: float, quicker: Plan | None = None
+        self, draft: _Draft, limits: tuple[KernelLimit, ...], effort: float, quicker: Plan | None = None
     ) -> FrontierPoint:
         """A schedule with kernels; `quicker` is its plan with no effort, if it was made."""
         graph, rounding = self._choices.choose(limits), self._search.rounding

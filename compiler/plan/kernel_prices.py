@@ -56,7 +56,7 @@ class KernelPrices:
                 steps = self._graph.nodes[node].steps
                 cycles = [calls * option.cycles(steps if layer else rows) for option in options]
                 self._known[key] = _Ladder(
-                    cycles, [option.scratch_bytes for option in options], [option.overlaps for option in options]
+                    cycles, [option.scratch_bytes for option in options], [option.in_place for option in options]
                 )
         return self._known[key]
 
@@ -64,11 +64,11 @@ class KernelPrices:
 class _Ladder:
     """The cycles of a node with the fastest kernels that fit into some bytes."""
 
-    def __init__(self, cycles: Sequence[float], scratch: Sequence[int], overlaps: Sequence[bool]) -> None:
-        items = sorted(zip(cycles, scratch, overlaps, strict=True))
+    def __init__(self, cycles: Sequence[float], scratch: Sequence[int], in_place: Sequence[bool]) -> None:
+        items = sorted(zip(cycles, scratch, in_place, strict=True))
         self._slowest = max(cycles, default=0.0)
-        self._in_place = _falling([(s, c) for c, s, over in items if over])
-        self._apart = _falling([(s, c) for c, s, over in items if not over])
+        self._in_place = _falling([(s, c) for c, s, near in items if near])
+        self._apart = _falling([(s, c) for c, s, near in items if not near])
 
     def cycles(self, room: Array, shared: Array) -> Array:
         """With `room` for scratch, of which kernels that keep off their input need the `shared` bytes too."""

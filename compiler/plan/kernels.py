@@ -7,7 +7,7 @@ schedule gets the fastest kernel that fits beside what is live while it runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,29 +20,54 @@ NO_LIMIT = 1 << 30
 """Bytes of scratch that no kernel reaches."""
 
 
+@dataclass(frozen=True, slots=True)
+class KernelLimit:
+    """What a node's kernels may ask of the arena: bytes of scratch, and, where `apart`, that their output lies off the
+    inputs."""
+
+    scratch_bytes: int = NO_LIMIT
+    apart: bool = True
+
+    def allows(self, scratch_bytes: int, in_place: bool) -> bool:
+        """Whether kernels ask for no more than this."""
+        return scratch_bytes <= self.scratch_bytes and (in_place or self.apart)
+
+    def lowered(self, bytes: int) -> KernelLimit:
+        """The same with no more scratch than some bytes."""
+        return replace(self, scratch_bytes=min(self.scratch_bytes, bytes))
+
+
+UNLIMITED = KernelLimit()
+
+PLAIN = KernelLimit(-1)
+"""For plain C alone."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class KernelOption:
-    """What a node's kernels are within a limit of scratch, and the scratch that they really take.
+    """What a node's kernels are within a limit, and the scratch that they really take.
 
-    Where not `overlaps`, the output must lie off the inputs. `cycles` estimates one call for a number of rows.
+    Where not `in_place`, the output must lie off the inputs. `cycles` estimates one call for a number of rows.
     """
 
-    limit_bytes: int
+    limit: KernelLimit
     scratch_bytes: int
-    overlaps: bool
+    in_place: bool
     cycles: Callable[[float], float]
+
+    def is_within(self, limit: KernelLimit) -> bool:
+        """Whether it asks for no more than a limit gives."""
+        return limit.allows(self.scratch_bytes, self.in_place)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KernelChoices:
-    """The kernels of all nodes, run whole and by rows, each from the most scratch to the least.
-
-    `choose` gives the graph with kernels within a limit of scratch for each node.
-    """
+    """The kernels of all nodes, run whole and by rows. `choose` gives the graph with kernels within a limit for each
+    node."""
 
     whole: Sequence[tuple[KernelOption, ...]]
     by_rows: Sequence[tuple[KernelOption, ...]]
-    choose: Callable[[Sequence[int]], Graph]
+    choose: Callable[[Sequence[KernelLimit]], Graph]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +82,7 @@ class NodeNeeds:
 
     def bytes_with(self, option: KernelOption) -> int:
         """The most bytes live while it runs with these kernels."""
-        return (self.live_bytes if option.overlaps else self.apart_bytes) + option.scratch_bytes
+        return (self.live_bytes if option.in_place else self.apart_bytes) + option.scratch_bytes
 
     def cycles_with(self, option: KernelOption) -> float:
         """Cycles of all calls."""
@@ -103,29 +128,29 @@ class ScheduleCycles:
         self.limits: Array = np.array(sorted(gains), np.int64)
         self.cycles: Array = slowest - np.cumsum([gains[limit] for limit in self.limits.tolist()])
 
-    def scratch_limits(self, limit_bytes: int) -> tuple[int, ...]:
-        """For each node of the graph the limit of scratch of the fastest kernels within a limit of bytes; of the
-        smallest ones where none fit."""
-        limits = [NO_LIMIT] * self._nodes
+    def kernel_limits(self, limit_bytes: int) -> tuple[KernelLimit, ...]:
+        """For each node of the graph the limit of the fastest kernels within a limit of bytes; of the smallest ones
+        where none fit."""
+        limits = [UNLIMITED] * self._nodes
         for node, ladder in self._ladders.items():
             fitting = [ladder[0], *(rung for rung in ladder[1:] if rung.bytes <= limit_bytes)]
-            limits[node] = fitting[-1].option.limit_bytes
+            limits[node] = fitting[-1].option.limit
         return tuple(limits)
 
-    def limits_in_gaps(self, gaps: Mapping[int, Gap]) -> tuple[int, ...]:
-        """For each node the limit of scratch of the fastest kernels that fit into a gap."""
-        limits = [NO_LIMIT] * self._nodes
+    def limits_in_gaps(self, gaps: Mapping[int, Gap]) -> tuple[KernelLimit, ...]:
+        """For each node the limit of the fastest kernels that fit into a gap."""
+        limits = [UNLIMITED] * self._nodes
         for node, ladder in self._ladders.items():
             gap = gaps[node]
-            fitting = [r for r in ladder if r.option.scratch_bytes <= gap.bytes and (r.option.overlaps or gap.apart)]
-            limits[node] = min(gap.bytes, fitting[-1].option.limit_bytes) if fitting else -1
+            fitting = [r.option for r in ladder if r.option.is_within(KernelLimit(gap.bytes, gap.apart))]
+            limits[node] = fitting[-1].limit.lowered(gap.bytes) if fitting else PLAIN
         return tuple(limits)
 
-    def cycles_with(self, scratch_limits: Sequence[int]) -> int:
+    def cycles_with(self, limits: Sequence[KernelLimit]) -> int:
         """The cycles of all nodes with kernels within these limits."""
         cycles = 0.0
         for node, ladder in self._ladders.items():
-            within = [rung.cycles for rung in ladder if rung.option.scratch_bytes <= scratch_limits[node]]
+            within = [rung.cycles for rung in ladder if rung.option.is_within(limits[node])]
             cycles += min(within, default=ladder[0].cycles)
         return round(cycles)
 

@@ -11,7 +11,7 @@ from thimble.compiler.plan.cycles import cycle_model
 from thimble.compiler.plan.guards import find_flags
 from thimble.compiler.plan.kernel_fit import KernelFit
 from thimble.compiler.plan.kernel_work import NodeWork
-from thimble.compiler.plan.kernels import KernelChoices
+from thimble.compiler.plan.kernels import KernelChoices, KernelLimit
 from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions
 from thimble.compiler.plan.plan import Plan
@@ -26,11 +26,11 @@ ARENA_ALIGNMENT = 16
 
 @dataclass(frozen=True, slots=True)
 class KernelPlan:
-    """A graph with the kernels that were chosen for it, the limit of scratch of each node, its plan, and the cycles
+    """A graph with the kernels that were chosen for it, the limit of those of each node, its plan, and the cycles
     that it is predicted to take."""
 
     graph: Graph
-    scratch_limits: tuple[int, ...]
+    kernel_limits: tuple[KernelLimit, ...]
     plan: Plan
     cycles: int
 
@@ -120,5 +120,5 @@ def _in_regions(plans: _Plans, options: PlanOptions) -> FrontierPoint:
 
 
 def _with_kernels(graph: Graph, choices: KernelChoices | None, point: FrontierPoint) -> KernelPlan:
-    made = graph if choices is None else choices.choose(point.scratch_limits)
-    return KernelPlan(made, point.scratch_limits, point.plan, point.cycles)
+    made = graph if choices is None else choices.choose(point.kernel_limits)
+    return KernelPlan(made, point.kernel_limits, point.plan, point.cycles)

@@ -9,6 +9,7 @@ from functools import cached_property
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.cuts import Choice, Cuts
+from thimble.compiler.plan.kernels import KernelLimit
 from thimble.compiler.plan.layer_plan import plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
@@ -75,14 +76,14 @@ class FrontierPoint:
     """A plan, its estimated cycles beyond those of layer by layer, and the multiply-accumulates that it executes.
 
     `runs` are those that it was made of, None for the layers of the graph one by one. With kernels that were chosen
-    for it, `scratch_limits` are those of their nodes, and the cycles are all.
+    for it, `kernel_limits` are those of their nodes, and the cycles are all.
     """
 
     plan: Plan
     cycles: int
     macs: int
     runs: tuple[Run, ...] | None = None
-    scratch_limits: tuple[int, ...] = ()
+    kernel_limits: tuple[KernelLimit, ...] = ()
 
     @property
     def arena_bytes(self) -> int:

@@ -22,6 +22,7 @@ from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.plan.call_shape import Work
 from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.kernel_work import NodeWork
+from thimble.compiler.plan.kernels import UNLIMITED, KernelLimit
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_layers
 from thimble.compiler.plan.row_graph import row_graph
@@ -102,7 +103,8 @@ def load_graph(data: bytes, name: str, io: Io = Io.INT8) -> Graph:
 def with_kernels(graph: Graph, target: Target, variant: Variant) -> Graph:
     """A network with the kernels of a variant."""
     settings = KernelSettings(variant.kernels, variant.winograd_bytes, variant.compact)
-    return choose_kernels(graph, target, settings, variant.limit_bytes)
+    limit = UNLIMITED if variant.limit_bytes is None else KernelLimit(variant.limit_bytes)
+    return choose_kernels(graph, target, settings, limit)
 
 
 def kernels_of(graph: Graph, target: Target, variant: Variant) -> set[str]:

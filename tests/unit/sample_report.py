@@ -29,7 +29,7 @@ def sample_report() -> Report:
         "build": {
             "name": "tiny_net",
             **CompileOptions().recorded(),
-            "scratch_limits_bytes": [],
+            "kernel_limits": [],
             "winograd_bytes": 0,
             "additions_fused": False,
             "depthwise_fused": [],

@@ -17,12 +17,13 @@ from tests.bench.cost_samples import ROUNDING, Variant, load_graph, sample
 from tests.bench.cost_table import relative_errors
 from tests.bench.fit_costs import fit, non_negative_least_squares
 from tests.models.calibrated import CalibratedBuilder
-from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels, kernels_by_scratch
+from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels, kernels_by_limit
 from thimble.compiler.driver import demo
 from thimble.compiler.driver.options import Io
 from thimble.compiler.plan.call_shape import CallShape, NodeSize
 from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, cycle_model, extra_cycles, kernel_entry
 from thimble.compiler.plan.kernel_work import NodeWork
+from thimble.compiler.plan.kernels import UNLIMITED, KernelLimit
 from thimble.targets.model import load_target
 
 BOARD = load_target(REFERENCE)
@@ -56,7 +57,7 @@ def test_median_error_on_other_cores_is_below_ten_percent(chip: str) -> None:
 def test_every_kernel_was_measured(number: int, chip: str) -> None:
     graph, model = load_graph(network(number), f"random {number}"), cycle_model(chip)
     for settings in (KernelSettings(KernelFamily.C), KernelSettings(), KernelSettings(winograd_bytes=1 << 20)):
-        for limit in (None, 2048):
+        for limit in (UNLIMITED, KernelLimit(2048)):
             for site in choose_kernels(graph, load_target(chip), settings, limit).sites:
                 for call in () if site.op.name == "reshape" else site.lower(ROUNDING):  # views run no code
                     measured = call.kernel.startswith(model.entry(call.kernel))
@@ -68,7 +69,7 @@ def works_by_scratch() -> Iterator[tuple[str, list[float]]]:
     for site in load_graph(network(0), "random").sites:
         size = NodeSize.of(site)
         by_kernel: dict[str, list[float]] = {}
-        for _, calls in kernels_by_scratch(site, BOARD, ROUNDING, False, KernelSettings()):
+        for _, calls in kernels_by_limit(site, BOARD, ROUNDING, False, KernelSettings()):
             work = NodeWork(size, tuple(CallShape.of(call, False) for call in calls))
             by_kernel.setdefault(MODEL.entry(calls[0].kernel), []).append(MODEL.cycles(work))
         yield from by_kernel.items()

@@ -302,7 +302,7 @@ def test_commands_are_ones_that_the_command_line_takes(report: Report, name: str
             rest = {"schedule": "patch", "objective": "sram", "io": "int8", "rounding": "litert", "kernels": "c"}
             rest["disabled_passes"] = ("fold-padding",)
             again = compile_options(**{k: v for k, v in given.items() if k not in rest}, **rest)
-            chosen = {"name", "scratch_limits_bytes", "winograd_bytes", "tuned"}  # by the compiler
+            chosen = {"name", "kernel_limits", "winograd_bytes", "tuned"}  # by the compiler
             chosen |= {"additions_fused", "depthwise_fused"}
             assert again.recorded() == {key: value for key, value in report["build"].items() if key not in chosen}
         if verb == "verify":

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.unit.test_row_plans import GRAPHS, chain, excited, random_runs, residual
-from thimble.codegen.kernels import KernelSettings
+from thimble.codegen.kernels import KernelSettings, kernels_by_limit
 from thimble.compiler.driver.kernel_choice import kernel_choices
 from thimble.compiler.driver.options import CompileOptions
 from thimble.compiler.ir.graph import Graph
@@ -21,7 +21,7 @@ from thimble.compiler.plan.cuts import Cuts
 from thimble.compiler.plan.gaps import Gap, find_gaps
 from thimble.compiler.plan.kernel_fit import MOST_SLOWDOWN, SCHEDULES_TRIED, KernelFit, _Draft
 from thimble.compiler.plan.kernel_prices import KernelPrices
-from thimble.compiler.plan.kernels import KernelChoices, KernelOption, ScheduleCycles
+from thimble.compiler.plan.kernels import PLAIN, KernelChoices, KernelLimit, KernelOption, ScheduleCycles
 from thimble.compiler.plan.layer_plan import layer_needs, plan_layers
 from thimble.compiler.plan.options import Objective, PlanOptions, Schedule
 from thimble.compiler.plan.plan import Plan
@@ -45,7 +45,12 @@ def made_up(graph: Graph) -> KernelChoices:
 
     options = [
         tuple(
-            KernelOption(scratch, scratch, node % 3 > 0 or not scratch, partial(cycles, 50.0, 1000.0 / (scratch + 20)))
+            KernelOption(
+                KernelLimit(scratch),
+                scratch,
+                node % 3 > 0 or not scratch,
+                partial(cycles, 50.0, 1000.0 / (scratch + 20)),
+            )
             for scratch in (600 + 8 * node, 96, 0)
         )
         for node in range(len(graph.nodes))
@@ -96,10 +101,10 @@ def test_more_bytes_never_cost_cycles(name: str) -> None:
     assert all(b > a for a, b in pairwise(curve.limits.tolist()))
     assert all(b < a for a, b in pairwise(curve.cycles.tolist()))
     for limit, cycles in zip(curve.limits.tolist(), curve.cycles.tolist(), strict=True):
-        chosen = curve.scratch_limits(limit)
+        chosen = curve.kernel_limits(limit)
         assert curve.cycles_with(chosen) == pytest.approx(cycles, abs=1)
         for node, need in needs.items():
-            option = next(o for o in choices.whole[node] if o.limit_bytes == chosen[node])
+            option = next(o for o in choices.whole[node] if o.limit == chosen[node])
             assert need.bytes_with(option) <= limit or option is choices.whole[node][-1]
 
 
@@ -157,7 +162,7 @@ def test_parts_lie_off_their_input_where_their_kernels_must(parts: int, monkeypa
     runs = (Run(0, 5, Recipe(1, column_parts=parts)), *layers)
     plain = FrontierPoint(plan_runs(search.graph, runs, 0.0), 0, graph.macs, runs)
     filled = KernelFit(graph, real(graph), options, search)._in_gaps(plain, plain.arena_bytes + 400)
-    check_plan(real(graph).choose(filled.scratch_limits), filled.plan)
+    check_plan(real(graph).choose(filled.kernel_limits), filled.plan)
     assert any(found)
     assert filled.plan.scratch_bytes > 0
 
@@ -226,7 +231,7 @@ def test_gaps_hold_nothing() -> None:
 def test_same_kernels_each_time() -> None:
     first, second = (planned(residual(), Objective.BALANCED) for _ in range(2))
     assert first.plan == second.plan
-    assert first.scratch_limits == second.scratch_limits
+    assert first.kernel_limits == second.kernel_limits
 
 
 def fitted(schedule: Schedule, limit: int | None = None) -> FrontierPoint:
@@ -263,3 +268,22 @@ def test_another_schedule_stands_in_where_the_best_ones_have_no_layout(monkeypat
     assert first.runs in scorned
     assert second.runs not in scorned
     assert second.arena_bytes <= limit
+
+
+@pytest.mark.parametrize("chip", [CHIP, "mps3-an547", "stm32g0b1re"])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_kernels_keep_their_limits(name: str, chip: str) -> None:
+    graph, target = GRAPHS[name](), load_target(chip)
+    for site in graph.sites:
+        for by_rows in (False, True)[: 1 + (site.op.rows(site) is not None)]:
+            offered = list(kernels_by_limit(site, target, Rounding.TFLM, by_rows, KernelSettings()))
+            for limit, calls in offered[:-1]:
+                assert all(limit.allows(call.scratch_bytes, call.is_in_place) for call in calls)
+            assert offered[-1][0] == PLAIN
+
+
+def test_kernels_in_place_are_offered_beside_faster_ones_apart() -> None:
+    site = next(site for site in chain(size=24, channels=16).sites if site.op.name == "depthwise_conv_2d")
+    offered = kernels_by_limit(site, load_target(CHIP), Rounding.TFLM, True, KernelSettings())
+    kinds = {(call.is_in_place, call.source is not None) for _, (call,) in offered}
+    assert kinds == {(False, True), (True, True), (True, False)}

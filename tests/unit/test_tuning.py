@@ -14,7 +14,7 @@ import pytest
 import thimble
 from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.candidates import candidate_key, layer_candidates
-from thimble.codegen.kernels import KernelSettings, choose_kernels, kernels_by_scratch
+from thimble.codegen.kernels import KernelSettings, choose_kernels, kernels_by_limit
 from thimble.codegen.tuned import Measured, TunedKernels, kernel_stem
 from thimble.codegen.variants import DEFAULT, Variant, first_made
 from thimble.compiler.driver import ram_cache, tuned_cache, tuning
@@ -110,7 +110,7 @@ def test_kernels_that_were_not_measured_are_off_by_as_much_as_those_that_were() 
     assert predicted is not None
     layers, measured = {}, []
     for site, options in zip(graph.sites, predicted.whole, strict=True):
-        calls = [calls[0] for _, calls in kernels_by_scratch(site, BOARD, TFLM, False, KernelSettings())]
+        calls = [calls[0] for _, calls in kernels_by_limit(site, BOARD, TFLM, False, KernelSettings())]
         key, stem = candidate_key(site, BOARD, TFLM, True, False), kernel_stem(calls[0])
         if key is not None:
             cycles = round(3 * options[0].cycles(1.0))

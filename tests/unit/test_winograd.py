@@ -13,7 +13,7 @@ from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.select import specialise
 from thimble.codegen.armv7em.winograd import INVERSE_OF_9, OUTPUT_BITS
 from thimble.codegen.armv7em.winograd_layer import G, winograd_bytes, winograd_limit
-from thimble.codegen.kernels import KernelSettings, kernels_by_scratch
+from thimble.codegen.kernels import KernelSettings, kernels_by_limit
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph
 from thimble.compiler.ir.operator import KernelCall, Rounding
@@ -109,7 +109,7 @@ def test_every_chip_prices_transformed_weights_as_the_fastest(chip: str, side: i
     graph = import_tflite(g.finish(x), "layer")
     target, model, site = load_target(chip), cycle_model(chip), graph.sites[0]
     prices = {}
-    for _, calls in kernels_by_scratch(site, target, Rounding.TFLM, False, KernelSettings(winograd_bytes=1 << 20)):
+    for _, calls in kernels_by_limit(site, target, Rounding.TFLM, False, KernelSettings(winograd_bytes=1 << 20)):
         work = NodeWork(NodeSize.of(site), tuple(CallShape.of(call, False) for call in calls))
         prices[calls[0].kernel] = model.cycles(work)
     fastest = min(prices, key=prices.__getitem__)
