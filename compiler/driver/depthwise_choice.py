@@ -49,7 +49,9 @@ def fused_if_faster(model: Model, make: Make, planned: Planned, limit_bytes: int
         most_bytes = least_bytes + more_bytes * (LIMITS - step) // LIMITS
         if tried[-1][1].arena_bytes > most_bytes:
             found = _fused(model, make, positions, most_bytes)
-            tried += [] if found is None else [found]
+            if found is None or found[1].arena_bytes > most_bytes:
+                break  # less takes the planner long, and is not found
+            tried.append(found)
     fitting = [each for each in tried if each[1].arena_bytes <= max(limit_bytes, least_bytes)]
     return min(fitting, key=lambda each: _price(each, planned), default=planned)
 
