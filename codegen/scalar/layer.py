@@ -9,7 +9,7 @@ import numpy as np
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import PlainRequantization, Requantization
 from thimble.codegen.scalar.core import Core
-from thimble.compiler.ir.operator import Array, Table
+from thimble.compiler.ir.operator import Array, KernelCall, Scratch, Table
 
 MAX_UNROLL = 2
 
@@ -38,6 +38,11 @@ def fuse_tail(layer: PlainLayer, core: Core) -> tuple[Tail, Requantization] | No
     if constants is None:
         return None
     return Tail(constants.uniform_bits, layer.rounds_ties or core.compact, not core.long_multiply), constants
+
+
+def waiting_pixels(call: KernelCall) -> tuple[Scratch, ...]:
+    """The scratch of a plain call that writes late, two output pixels, which is all that is needed; none of others."""
+    return tuple(argument for argument in call.arguments if isinstance(argument, Scratch))
 
 
 def block_size(channels: int, most: int) -> int:

@@ -13,10 +13,11 @@ from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Graph, Site, Value
 from thimble.compiler.ir.operator import FirstRow, KernelCall, Rounding
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.convolution import WeightedOperator
+from thimble.compiler.ops.convolution import WeightedOperator, WindowConvolution
 from thimble.compiler.ops.support import limit_broken
 from thimble.compiler.passes.fuse_additions import fuse_additions
 from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
+from thimble.compiler.plan.late import write_late
 
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
@@ -35,15 +36,21 @@ def operators_of(kernels: Iterable[str]) -> list[str]:
 
 
 def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] = DRAWS) -> list[Case]:
-    """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input."""
+    """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input.
+
+    Operators that end in "_late" are drawn by rows, with kernels that write late.
+    """
     cases: list[Case] = []
     for seed in range(20 * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
         drawn = import_tflite(draws[operator](rng), f"{operator} {seed}")
         if any(limit_broken(site) is not None for site in drawn.sites):
             continue
-        (site,) = fuse(drawn).sites
-        whole = bool(rng.random() < 0.5)
+        late = operator.endswith("_late")
+        (site,) = (write_late if late else fuse)(drawn).sites
+        if late and not (isinstance(site.op, WindowConvolution) and site.op.writes_late):
+            continue
+        whole = bool(rng.random() < 0.5) and not late
         plain = plain_call(site, whole)
         limit = LIMITS[int(rng.integers(len(LIMITS)))]
         call = find(site, plain, whole, limit)
