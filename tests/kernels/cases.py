@@ -22,6 +22,9 @@ from thimble.compiler.plan.late import write_late
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
 
+LATE = "_late"
+"""What the names of plain kernels that write late have behind that of the operator."""
+
 Draw = Callable[[Rng], bytes]
 """Draws a model of one layer."""
 
@@ -38,15 +41,15 @@ def operators_of(kernels: Iterable[str]) -> list[str]:
 def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] = DRAWS) -> list[Case]:
     """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input.
 
-    Operators that end in "_late" are drawn by rows, with kernels that write late.
+    Those of operators that end in LATE run by rows, with kernels that write late.
     """
     cases: list[Case] = []
     for seed in range(20 * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        drawn = import_tflite(draws[operator](rng), f"{operator} {seed}")
+        drawn = import_tflite(draws[operator.removesuffix(LATE)](rng), f"{operator} {seed}")
         if any(limit_broken(site) is not None for site in drawn.sites):
             continue
-        late = operator.endswith("_late")
+        late = operator.endswith(LATE)
         (site,) = (write_late if late else fuse)(drawn).sites
         if late and not (isinstance(site.op, WindowConvolution) and site.op.writes_late):
             continue
