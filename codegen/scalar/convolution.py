@@ -32,6 +32,9 @@ PANEL, STRAIGHT = "panel", "straight"
 BLOCKS, UNROLLS = (2, 4, 8), (1, 2, 4)
 """Channels at a time, and inputs in a turn, that may be faster than the default ones."""
 
+LANES = 4
+"""Inputs multiplied at once where the core has instructions for that."""
+
 MAX_KERNEL_HEIGHT = 16
 """Highest window taken: the kernel keeps one pointer for each of its rows."""
 
@@ -41,7 +44,8 @@ class ConvolutionForm:
     """What one function is generated for; `unroll` divides the input channels.
 
     `has_borders`: windows may lie partly outside; else the zero point is in what sums begin with. `adds`: outputs are
-    added to a residual. `is_late`: each pixel is written when the next one is made.
+    added to a residual. `is_late`: each pixel is written when the next one is made. `in_lanes`: products of four inputs
+    at once by DSP instructions.
     """
 
     block: int
@@ -50,6 +54,7 @@ class ConvolutionForm:
     tail: Tail
     adds: bool = False
     is_late: bool = False
+    in_lanes: bool = False
 
     @property
     def name(self) -> str:
@@ -110,21 +115,23 @@ def _straight_call(
 ) -> KernelCall | None:
     if not _is_taken(sizes):
         return None
+    in_lanes = bool(waiting) and core.has_lanes and sizes["input_channels"] % LANES == 0
     form = ConvolutionForm(
         block=block_size(len(layer.weights), core.variant.at_once or core.block),
-        unroll=unroll_of(sizes["input_channels"], core.variant.unroll),
+        unroll=LANES if in_lanes else unroll_of(sizes["input_channels"], core.variant.unroll),
         has_borders=not _is_inside(sizes),
         tail=tail,
         adds=residual is not None,
         is_late=bool(waiting),
+        in_lanes=in_lanes,
     )
     params = window_kernel_params(sizes, ("group_channels", "dilation_height", "dilation_width"))
     added: tuple[Argument, ...] = ()
     if residual is not None:
         params, added = (*params, *residual.params), (InputRows(RESIDUAL),)
-    weights = blocked_weights(layer.weights, form.block)
+    weights = blocked_weights(layer.weights, form.block, LANES if in_lanes else 1)
     tables = constant_tables(layer.bias if form.has_borders else layer.start, constants, form.block)
-    name = f"conv_2d_{'late_' * form.is_late}scalar_{form.name}"
+    name = f"conv_2d_{'late_' * form.is_late}{'dsp' if in_lanes else 'scalar'}_{form.name}"
     arguments = row_arguments(weights, *tables, *added, *waiting)
     source = kernel_source("conv_2d_scalar", name, form=form, max_kernel_height=MAX_KERNEL_HEIGHT)
     return KernelCall(name, params, arguments, source)

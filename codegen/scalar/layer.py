@@ -56,13 +56,14 @@ def unroll_of(depth: int, most: int = 0) -> int:
     return next(n for n in range(most or MAX_UNROLL, 0, -1) if depth % n == 0)
 
 
-def blocked_weights(weights: Array, block: int) -> Table:
-    """(blocks, depth, block) int8 from weights (channels, depth): the channels of a block side by side, 0 behind."""
+def blocked_weights(weights: Array, block: int, at_once: int = 1) -> Table:
+    """(blocks, depth / at_once, block, at_once) int8 from weights (channels, depth), with channels of 0 behind: those
+    of a block side by side, each with so many inputs."""
     channels, depth = weights.shape
     blocks = -(-channels // block)
     padded = np.zeros((blocks * block, depth), np.int8)
     padded[:channels] = weights
-    return Table("weights", padded.reshape(blocks, block, depth).transpose(0, 2, 1).copy())
+    return Table("weights", padded.reshape(blocks, block, -1, at_once).transpose(0, 2, 1, 3).copy())
 
 
 def constant_tables(start: Array, constants: Requantization, block: int) -> tuple[Table, Table]:

@@ -69,7 +69,7 @@ DEPTHWISE_RUNS = (
 )
 OTHER_DEPTHWISE_RUNS = (DEPTHWISE_RUNS[0], DEPTHWISE_RUNS[1], DEPTHWISE_RUNS[5], DEPTHWISE_RUNS[7])
 
-LATE_NETWORKS, MORE_LATE_NETWORKS = (0, 2, 6, PRUNED_NETWORKS[0]), (10, PRUNED_NETWORKS[1])
+LATE_NETWORKS, MORE_LATE_NETWORKS = (0, 2, 6, *PRUNED_NETWORKS), (10, *PRUNED_NETWORKS[:2])
 LATE_RUNS = tuple(Variant(kernels, rows=1, late=True) for kernels in (KernelFamily.AUTO, KernelFamily.C))
 MORE_LATE_RUNS = (Variant(KernelFamily.AUTO, rows=4, late=True),)
 """Convolutions that write late, which run by rows alone: most of them a row a call, as least plans have them."""
