@@ -11,15 +11,23 @@ MAX_OFFSET = 4095
 MAX_MOVE = 255
 """How far a load may move its base on."""
 
+OUTPUT_APART = "    /* Bytes and halfwords are stored where nothing is loaded from. */"
+"""The line of a listing that says so, for who takes its text apart (reorder.py)."""
+
 FPU_REGISTERS = 16
 """s0 to s15 are the caller's to save, so that a function may use them freely."""
 
 
 @dataclass(slots=True)
 class Listing:
-    """The body of one function, line by line. `name` is its C symbol; local labels are made unique with it."""
+    """The body of one function, line by line. `name` is its C symbol; local labels are made unique with it.
+
+    `output_apart`: all bytes and halfwords that the function stores are output, and it loads from scratch, tables and
+    its frame alone, beside which no output lies (docs/kernels.md, output over input). Its loads may pass those stores.
+    """
 
     name: str
+    output_apart: bool = False
     _lines: list[str] = field(default_factory=list)
 
     def op(self, mnemonic: str, *operands: object, note: str = "") -> None:
@@ -55,7 +63,8 @@ class Listing:
             f"{self.name}:",
         ]
         tail = [f".size {self.name}, .-{self.name}", ".text"]
-        lines = [_quoted(line) for line in head] + self._lines + [_quoted(line) for line in tail]
+        promise = [OUTPUT_APART] if self.output_apart else []
+        lines = [_quoted(line) for line in head] + promise + self._lines + [_quoted(line) for line in tail]
         return "__asm__(\n" + "\n".join(lines) + ");"
 
     def _add(self, line: str, note: str) -> None:
@@ -74,6 +83,16 @@ def add_constant(a: Listing, to: str, register: str, amount: int, free: str = ""
     holder = free if to == register else to
     a.op("movw", holder, f"#{amount}")
     a.op("add", to, register, holder)
+
+
+def add_signed(a: Listing, to: str, register: str, amount: int, free: str) -> None:
+    """to = register + amount, of a size below 65,536 and maybe nothing; a large one goes through a `free` register."""
+    op = "sub" if amount < 0 else "add"
+    if abs(amount) > MAX_OFFSET:
+        a.op("movw", free, f"#{abs(amount)}")
+        a.op(op, to, register, free)
+    elif amount or to != register:
+        a.op(op, to, register, f"#{abs(amount)}")
 
 
 def registers(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from thimble.codegen.armv7em.assembly import Listing, registers
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.rendering import kernel_files
+from thimble.codegen.armv7em.sums_to_bytes import scale_sum
 from thimble.codegen.kernel_tools.matrix_product import MatrixProduct
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, Input, KernelCall, Output, Scratch
@@ -98,11 +99,7 @@ def _requantize(a: Listing, form: MatricesForm) -> None:
     a.op("ldrd", "r2", "r3", "[r3]", note="multiplier, addend")
     for total in SUMS:
         a.op("lsl", total, total, f"#{form.scale_bits}")
-        if form.rounds_ties:
-            a.op("asr", "lr", total, "#31")
-        a.op("smmla", total, total, "r2", "r3")
-        if form.rounds_ties:
-            a.op("add", total, total, "lr", f"lsl #{form.scale_bits - 1}", note="halves away from zero")
+        scale_sum(a, total, "r2", "r3", form.scale_bits, rounds_ties=form.rounds_ties, spare="lr")
         a.op("ssat", total, "#8", total, f"asr #{form.last_shift}")
     for row in range(ROWS):
         a.op("mov", f"r{row}", SUMS[row])

@@ -7,6 +7,7 @@ from thimble.codegen.armv7em.conv_layer import ConvLayer, conv_layer
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.pointwise import MAX_ROWS, MIN_PIXELS, pointwise_call, shares_function
 from thimble.codegen.armv7em.rows_layer import MIN_POINTWISE_WIDTH, by_flat_pixels, by_flat_windows, by_rows
+from thimble.codegen.armv7em.window_vectors import by_window_vectors
 from thimble.codegen.armv7em.windows import FEW_CHANNELS
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
 from thimble.codegen.kernel_tools.sizes import Sizes
@@ -41,14 +42,15 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         "parts": lambda: by_parts(given),
         "singles": lambda: by_columns(given, 1),
         "pointwise": lambda: _by_pointwise(given, whole),
+        "vectors": lambda: by_window_vectors(given),
     }
     if sizes["input_channels"] <= FEW_CHANNELS:
         makers = {name: makers[name] for name in ("tiles", "flat", "windows", *makers)}  # windows before rows
     if core.compact and not core.variant.form:
         if (whole or sizes["output_width"] >= MIN_POINTWISE_WIDTH) and shares_function(_pointwise_sizes(given, whole)):
-            return makers["pointwise"]()  # within less scratch, others would need functions of their own
+            return makers["pointwise"]() or makers["vectors"]()  # others would need functions of their own
         if not whole and shares_function(_pointwise_sizes(given, True)) and given.pixels <= MAX_WHOLE_PIXELS:
-            return None
+            return makers["vectors"]()
         if max(sizes["stride_height"], sizes["stride_width"]) > 1 and are_pixels(sizes):
             makers = {name: makers[name] for name in ("columns", *makers)}  # all of them share a function
     return first_made(makers, core.variant)
@@ -66,6 +68,7 @@ def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
         *(Variant("rows", n, unroll) for n in rows for unroll in (0, *UNROLLS)),
         *(Variant("windows", n) for n in PORTIONS if whole and not pointwise),
         *(Variant("columns", n) for n in range(4, MAX_COLUMNS + 1, 4)),
+        Variant("vectors"),
     )
 
 

@@ -10,22 +10,10 @@ all channels need the same last shift, which SSAT has for free.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from thimble.codegen.armv7em.assembly import MAX_MOVE, Frame, Listing, registers
+from thimble.codegen.armv7em.assembly import Frame, Listing, add_signed, registers
 from thimble.codegen.armv7em.depthwise_fill import FILLED_JOB, JOB, LANES, NAMES, WORD_BYTES, fill_function
-from thimble.codegen.armv7em.depthwise_form import (
-    MAX_OFFSET,
-    MAX_SHORT_OFFSET,
-    RESIDENT,
-    SUMS,
-    Block,
-    DepthwiseForm,
-    Word,
-    products,
-    row_code,
-    unrolls_rows,
-)
+from thimble.codegen.armv7em.depthwise_form import RESIDENT, SUMS, Block, DepthwiseForm, row_code, unrolls_rows
+from thimble.codegen.armv7em.depthwise_sums import looped_rows, resident_rows, streamed_rows
 from thimble.codegen.armv7em.depthwise_unpack import unpack_channel
 
 
@@ -39,7 +27,8 @@ class _Writer:
 
     def __init__(self, form: DepthwiseForm) -> None:
         self._form, self._code = form, row_code(form)
-        self._a, self._frame = Listing(f"thimble_depthwise_dsp_{form.name}"), Frame(NAMES, NAMES, form.has_fpu)
+        self._a = Listing(f"thimble_depthwise_dsp_{form.name}", output_apart=True)  # planes are filled by others
+        self._frame = Frame(NAMES, NAMES, form.has_fpu)
         self._loops = 0
         self._unrolls_rows = unrolls_rows(form, self._code)
 
@@ -131,7 +120,7 @@ class _Writer:
             a.op("add", "r3", "r1", "r2")
             frame.store(a, "r3", "output")
         if code.turns > 1:
-            self._add("r2", "r0", code.turns * self._looped_bytes)
+            add_signed(a, "r2", "r0", code.turns * self._looped_bytes, free="r1")
             frame.store(a, "r2", "row_end")
             a.label("turn")
         if code.turns:
@@ -152,129 +141,27 @@ class _Writer:
 
     def _blocks(self, blocks: tuple[Block, ...], move: bool) -> None:
         """Blocks from r0 on; with `move`, r0 and the output then point behind them."""
+        a = self._a
         for block in blocks:
             self._block(block)
             self._store(block, last=not move and block is blocks[-1] and not self._form.joined)
         if move:
             if not self._form.compact:
                 output = self._output(blocks[-1])
-                self._add(output, output, self._code.looped_outputs * self._form.step_bytes, free="r2")
-                self._frame.store(self._a, output, "output")
-            self._add("r0", "r0", self._looped_bytes)
-
-    def _add(self, to: str, register: str, amount: int, free: str = "r1") -> None:
-        if abs(amount) > MAX_OFFSET:
-            self._a.op("movw", free, f"#{abs(amount)}")
-            self._a.op("sub" if amount < 0 else "add", to, register, free)
-        elif amount or to != register:
-            self._a.op("sub" if amount < 0 else "add", to, register, f"#{abs(amount)}")
+                add_signed(a, output, output, self._code.looped_outputs * self._form.step_bytes, free="r2")
+                self._frame.store(a, output, "output")
+            add_signed(a, "r0", "r0", self._looped_bytes, free="r1")
 
     def _block(self, block: Block) -> None:
-        if self._form.resident:
-            self._resident_rows(block)
+        a, frame, form = self._a, self._frame, self._form
+        if form.resident:
+            resident_rows(a, frame, form, block)
         elif self._unrolls_rows:
-            self._streamed_rows(block)
+            streamed_rows(a, frame, form, block)
         else:
-            self._looped_rows(block)
+            looped_rows(a, frame, form, block, f"kernel_row_{self._loops}")
+            self._loops += 1
         self._requantize(block)
-
-    def _resident_rows(self, block: Block) -> None:
-        """All rows of the kernel one behind the other; the first product of each sum adds to the bias."""
-        form, sums = self._form, self._form.sums(block.count)
-        bias = sums[-1]
-        self._frame.load(self._a, bias, "bias")
-        started: set[int] = set()
-        for ky in range(form.kernel_height):
-            weights = dict(zip(form.words, RESIDENT[ky * len(form.words) :], strict=False))
-            for output, word, op, register in self._loads(block, ky * form.row_bytes):
-                start = sums[output] if output in started else bias
-                started.add(output)
-                self._a.op(op, sums[output], register, weights[word], start)
-
-    def _start_sums(self, block: Block) -> tuple[str, ...]:
-        """All sums begin with the bias; r3 is at the weights, or else `row_weights` says where they are."""
-        a, sums = self._a, self._form.sums(block.count)
-        self._frame.load(a, "r3", "weights")
-        if "r3" in sums:
-            self._frame.store(a, "r3", "row_weights")
-        self._frame.load(a, sums[-1], "bias")
-        for i, total in enumerate(sums[:-1]):
-            a.op("mov.w" if i == 0 and block.count % 2 == 0 else "mov", total, sums[-1])
-        return sums
-
-    def _kernel_row(self, block: Block, sums: tuple[str, ...], offset: int, move: int = 0) -> None:
-        """The products of a kernel row; what is at its weights moves on to the next row's, and r0 by `move`.
-
-        Where the sums take r3, r1 is at the weights.
-        """
-        a, form, at = self._a, self._form, "r1" if "r3" in sums else "r3"
-        a.op("ldm.w", f"{at}!", registers(RESIDENT[: len(form.words)]), note="weights of the kernel row")
-        if at == "r1":
-            self._frame.store(a, "r1", "row_weights")
-        weights = dict(zip(form.words, RESIDENT, strict=False))
-        for output, word, op, register in self._loads(block, offset, move):
-            a.op(op, sums[output], register, weights[word], sums[output])
-
-    def _streamed_rows(self, block: Block) -> None:
-        """All rows of a larger kernel; r3 is at the weights."""
-        sums = self._start_sums(block)
-        for ky in range(self._form.kernel_height):
-            if "r3" in sums:
-                self._frame.load(self._a, "r1", "row_weights")
-            self._kernel_row(block, sums, ky * self._form.row_bytes)
-
-    def _looped_rows(self, block: Block) -> None:
-        """One row of the kernel a turn, so that large kernels stay in small instruction caches.
-
-        Where its range allows, the load of the first word of a row moves r0 on to the next one.
-        """
-        a, form, label = self._a, self._form, f"kernel_row_{self._loops}"
-        self._loops += 1
-        move = form.row_bytes if form.row_bytes <= MAX_MOVE else 0
-        begin = WORD_BYTES * (block.first * form.stride_width // 2) if move else 0
-        sums = self._start_sums(block)
-        self._add("r0", "r0", begin)
-        if "r3" in sums:
-            self._add("r1", "r0", form.kernel_height * form.row_bytes)
-            self._frame.store(a, "r1", "data_end")
-            self._frame.load(a, "r1", "row_weights")
-        a.op(".balign", 4)
-        a.label(label)
-        self._kernel_row(block, sums, -begin, move)
-        self._frame.load(a, "r1", "data_end" if "r3" in sums else "weights_end")
-        if not move:
-            a.op("add", "r0", "r0", f"#{form.row_bytes}")
-        a.op("cmp", "r0" if "r3" in sums else "r3", "r1")
-        if "r3" in sums:
-            self._frame.load(a, "r1", "row_weights", note="here, since an address is late right behind its making")
-        a.branch("bne", label)
-        self._add("r0", "r0", -form.kernel_height * form.row_bytes - begin)
-
-    def _loads(self, block: Block, offset: int, move: int = 0) -> Iterator[tuple[int, Word, str, str]]:
-        """The products of a kernel row, data loaded before: (output, word of weights, instruction, register).
-
-        To `move` r0, the word at r0 itself is loaded last.
-        """
-        form, data = self._form, self._form.data(block.count)
-        by_data: dict[int, list[tuple[int, Word, str]]] = {}
-        for output in range(block.count):
-            for word_of_data, word, op in products(form, (block.first + output) * form.stride_width):
-                by_data.setdefault(word_of_data, []).append((output, word, op))
-        order = sorted(by_data)
-        order = order[1:] + order[:1] if move else order
-        for at in range(0, len(order), len(data)):
-            group = order[at : at + len(data)]
-            offsets = [offset + WORD_BYTES * word_of_data for word_of_data in group]
-            short = [at for at in offsets if at <= MAX_SHORT_OFFSET and not (move and at == 0)]
-            wide = short[-1:] if len(short) % 2 else []  # so that what follows stays aligned
-            for register, at in zip(data, offsets, strict=False):
-                if move and at == 0:
-                    self._a.op("ldr", register, "[r0]", f"#{move}")
-                else:
-                    self._a.op("ldr.w" if at in wide else "ldr", register, f"[r0, #{at}]")
-            for register, word_of_data in zip(data, group, strict=False):
-                for output, word, op in by_data[word_of_data]:
-                    yield output, word, op, register
 
     def _requantize(self, block: Block) -> None:
         """The sums to bytes; r1 and r2 are free, and r3 where no sum is in it. Ends with where the bytes go.
@@ -340,16 +227,16 @@ class _Writer:
 
     def _join_rows(self) -> None:
         """The place of the next row's first output; compact forms are there already."""
-        code, form = self._code, self._form
+        a, code, form = self._a, self._code, self._form
         if form.compact:
             return
         moved = form.next_row_bytes - code.turns * code.looped_outputs * form.step_bytes
         output = self._output(code.rest[-1]) if code.rest else "r1"
         if moved and not code.rest:
-            self._frame.load(self._a, output, "output")
+            self._frame.load(a, output, "output")
         if moved:
-            self._add(output, output, moved, free="r2")
-            self._frame.store(self._a, output, "output")
+            add_signed(a, output, output, moved, free="r2")
+            self._frame.store(a, output, "output")
 
     def _next(self) -> None:
         """The next row of the channel, then the next channel."""
@@ -357,13 +244,13 @@ class _Writer:
         moved = code.turns * self._looped_bytes
         if form.joined:
             self._join_rows()
-            self._add("r0", "r0", form.stride_height * form.row_bytes - moved)
+            add_signed(a, "r0", "r0", form.stride_height * form.row_bytes - moved, free="r1")
             frame.load(a, "r2", "rows_end")
             a.op("cmp", "r0", "r2")
         else:
             frame.load(a, "r3", "next_row")
             frame.load(a, "r2", "outputs_end")
-            self._add("r0", "r0", form.stride_height * form.row_bytes - moved)
+            add_signed(a, "r0", "r0", form.stride_height * form.row_bytes - moved, free="r1")
             a.op("cmp", "r3", "r2")
         a.branch("bne", "row")
         frame.load(a, "r0", "x")

@@ -1,4 +1,4 @@
-"""DEPTHWISE_CONV_2D on Armv7E-M: which layers go along planes, their packed weights and their kernel call."""
+"""Depthwise convolutions along planes: which layers they take, their packed weights and their kernel call."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ from typing import Any
 
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
-from thimble.codegen.armv7em.depthwise_direct import direct_call
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES, FillShape, fill_file
 from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset, row_cycles
 from thimble.codegen.armv7em.depthwise_packing import common_addend, packed_channels
-from thimble.codegen.armv7em.depthwise_pixels import pixels_call
-from thimble.codegen.armv7em.depthwise_steps import steps_call
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
 from thimble.codegen.kernel_tools.arguments import row_arguments
-from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
+from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
-from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_of
-from thimble.codegen.variants import DEFAULT, Maker, Variant, first_made
+from thimble.codegen.kernel_tools.sizes import Sizes, window_of
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import (
-    GeneratedKernel,
-    KernelCall,
-    Scratch,
-    Table,
-)
+from thimble.compiler.ir.operator import GeneratedKernel, KernelCall, Scratch, Table
 
 PLANE_BYTES = 8192
 """Most scratch for planes, unless the rows of one output row alone need more."""
@@ -51,22 +42,6 @@ CUT_WIDTH = 6
 
 MAX_ROW_KERNEL = 96
 
-PIXELS_WIDTH = 2
-"""Rows of so few outputs take less time straight from pixels, where calls are for single rows."""
-
-PIXELS_BYTES = 640
-"""Where planes of one output row need no more than this, pixels are not worth while: they need less and take longer."""
-
-DIRECT_WIDTH, STRIDED_WIDTH = 16, 5
-"""Rows of so many outputs of whole images take less time straight from rows than compact planes do, without a stride
-and with one. Planes that are not compact are as fast or faster: with a stride by 3 to 9% up to 24 pixels."""
-
-SMALL_IMAGE = 64
-"""Outputs of a channel that are made in one call even in schedules by rows."""
-
-PLANE_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 28)
-"""Output rows from one filling of planes that are tried by `--tune`."""
-
 FILL_ROW_CYCLES, FILL_CYCLES = 20, 1.9
 """What laying out four channels takes: a row of planes, and each value."""
 
@@ -74,64 +49,7 @@ COMMON_SHIFT = 12
 """The last shift of all channels where they allow it, so that many layers share a function."""
 
 
-def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
-    """A kernel in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold.
-
-    Planes, or straight from pixels where rows are narrow or planes need too much scratch. Weights of fewer than 8 bits
-    are unpacked channel by channel, for planes alone.
-    """
-    layer = plain_layer(site, call, channel_axis=3)
-    sizes = sizes_of(call)
-    dense = sizes["multiplier"] == 1 and sizes["dilation_height"] == sizes["dilation_width"] == 1
-    found = depthwise_scales(layer) if layer is not None and dense else None
-    if layer is None or found is None:
-        return None
-    if site.input(1).type.dtype.is_packed:
-        return _by_planes(site, layer, sizes, *found, core, whole, limit_bytes)
-    makers: dict[str, Maker] = {
-        "planes": lambda: _by_planes(site, layer, sizes, *found, core, whole, limit_bytes),
-        "direct": lambda: direct_call(layer, sizes, core.has_fpu, whole),
-        "steps": lambda: steps_call(layer, sizes, core.has_fpu),
-        "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
-        "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
-    }
-    if core.variant == DEFAULT:
-        makers = {name: makers[name] for name in _defaults(sizes, whole, core.compact)}
-    return first_made(makers, core.variant)
-
-
-def _defaults(sizes: Sizes, whole: bool, compact: bool) -> tuple[str, ...]:
-    """What is taken where nothing was measured, the first that can be made. Weights of planes take less flash."""
-    if compact and _is_column(sizes):
-        return ("planes", "steps") if whole else ("steps", "planes")
-    if not whole and not compact and sizes["output_width"] <= PIXELS_WIDTH:
-        return ("apart", "planes")
-    kernel = sizes["kernel_height"], sizes["kernel_width"]
-    least_bytes = WORD_BYTES * sizes["kernel_height"] * _row_words(sizes, kernel)
-    pixels = () if least_bytes <= PIXELS_BYTES else ("pixels",) if whole else ("apart",)
-    if _is_better_direct(sizes, whole, compact):
-        return ("direct", "planes", *pixels)
-    return ("planes", "direct", *pixels) if pixels else ("planes",)
-
-
-def _is_better_direct(sizes: Sizes, whole: bool, compact: bool) -> bool:
-    """Whether rows of 3x3 windows are better made without planes: one by one, and those of wide images.
-
-    Small images are made in one call, mostly, and those of one size share a function for planes.
-    """
-    strided = sizes["stride_width"] > 1
-    if not whole and sizes["output_height"] * sizes["output_width"] > SMALL_IMAGE:
-        return True
-    return compact and sizes["output_width"] >= (STRIDED_WIDTH if strided else DIRECT_WIDTH)
-
-
-def depthwise_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
-    """Ways to make a depthwise convolution that may be faster than the default one."""
-    planes = (Variant("planes", rows) for rows in PLANE_ROWS if rows <= sizes["output_height"])
-    return (*planes, Variant("direct"), Variant("steps"), Variant("pixels"), Variant("apart"))
-
-
-def _by_planes(
+def by_planes(
     site: Site,
     layer: PlainLayer,
     sizes: Sizes,
@@ -141,9 +59,12 @@ def _by_planes(
     whole: bool,
     limit_bytes: int,
 ) -> KernelCall | None:
-    """Whole images one pixel wide, such as steps in time, are taken as one long row; high ones may be turned."""
+    """The call of a layer along planes; None where they cannot take it.
+
+    Whole images one pixel wide, such as steps in time, are taken as one long row; high ones may be turned.
+    """
     one_image = whole and site.output().type.shape[0] == 1
-    one_row = one_image and _is_column(sizes)
+    one_row = one_image and is_column(sizes)
     sizes = _as_row(sizes) if one_row else sizes
     weight_bits = site.input(1).type.dtype.bits
     # The addends of left shifts lack a term, which compact forms always add.
@@ -158,7 +79,7 @@ def _by_planes(
     if one_image and not one_row and not compact and not core.variant.at_once:
         form, sizes = _turn_if_faster(form, sizes, min(PLANE_BYTES, limit_bytes))
     all_rows = 1 if one_row else sizes["output_height"] if form.is_turned else site.output().type.rows
-    row_words = _row_words(sizes, (form.kernel_height, form.kernel_width))
+    row_words = plane_row_words(sizes, (form.kernel_height, form.kernel_width))
     planes = Planes.of(form, sizes)
     worth = all_rows if form.is_turned else HALO_ROWS + OUTPUTS_AT_ONCE // form.output_width
     most = min(all_rows, worth)
@@ -221,7 +142,7 @@ def plane_layer(
 def _geometry(sizes: Sizes, one_row: bool) -> dict[str, int]:
     """The fields of a form that say how kernels and rows lie."""
     kernel = _packed_kernel(sizes, one_row)
-    words = _row_words(sizes, kernel) if kernel[0] == sizes["kernel_height"] else kernel[1] // 2
+    words = plane_row_words(sizes, kernel) if kernel[0] == sizes["kernel_height"] else kernel[1] // 2
     kept = ("stride_height", "stride_width", "output_width")
     return {
         "kernel_height": kernel[0],
@@ -294,7 +215,7 @@ class Planes:
     @classmethod
     def of(cls, form: DepthwiseForm, sizes: Sizes) -> Planes:
         """The planes of a form."""
-        words = _row_words(sizes, (form.kernel_height, form.kernel_width))
+        words = plane_row_words(sizes, (form.kernel_height, form.kernel_width))
         return cls(form.stride_height, sizes["kernel_height"], WORD_BYTES * words)
 
     def height(self, rows: int) -> int:
@@ -324,7 +245,8 @@ def depthwise_source(form: DepthwiseForm) -> GeneratedKernel:
     return GeneratedKernel(files, needs=("planes_dsp", "fill_lanes_dsp"))
 
 
-def _is_column(sizes: Sizes) -> bool:
+def is_column(sizes: Sizes) -> bool:
+    """Whether an image is one pixel wide, and so is the kernel."""
     return sizes["input_width"] == sizes["output_width"] == sizes["kernel_width"] == 1 and sizes["pad_left"] == 0
 
 
@@ -366,7 +288,7 @@ def depthwise_scales(layer: PlainLayer) -> tuple[Requantization, bool] | None:
     return None if constants is None else (constants, equal is not None)
 
 
-def _row_words(sizes: Sizes, kernel: tuple[int, int]) -> int:
+def plane_row_words(sizes: Sizes, kernel: tuple[int, int]) -> int:
     """Words of a plane's row: all input columns behind the left border, and all taps of the last output."""
     taps = kernel[1] if kernel[0] == sizes["kernel_height"] else kernel[0] * kernel[1]
     reach = (sizes["output_width"] - 1) * sizes["stride_width"] + taps

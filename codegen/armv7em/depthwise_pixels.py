@@ -16,6 +16,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.rendering import kernel_files
+from thimble.codegen.armv7em.sums_to_bytes import QUAD_SUMS, join_quad, scale_sum
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import Requantization
@@ -38,8 +39,6 @@ MAX_UNROLLED = 3
 MAX_TAPS = 81
 MAX_PIXELS = 16
 """Pixels of a table: more of them read the weights from flash less often."""
-
-SUMS = ("r8", "r9", "r10", "r11")
 
 _JOB = ("places", "places_end", "packed", "quad_bytes", "base", "channels", "ceiling", "offset")
 _NAMES = (*_JOB, "channel", "channels_done", "weights_end")
@@ -85,7 +84,7 @@ def pixels_listing(form: PixelsForm) -> Listing:
         frame.store(a, "r1", "weights_end")
     a.label("pixel")
     frame.load(a, "r1", "packed")
-    a.op("ldm", "r1!", registers(SUMS), note="biases")
+    a.op("ldm", "r1!", registers(QUAD_SUMS), note="biases")
     if form.groups > MAX_UNROLLED:
         a.op(".balign", 4)
         a.label("group")
@@ -99,7 +98,7 @@ def pixels_listing(form: PixelsForm) -> Listing:
     _requantize(a, frame, form)
     a.op("ldr", "r3", "[r0], #4", note="the output pixel")
     frame.load(a, "r4", "places_end")
-    a.op("str", SUMS[0], "[r3, r2]")
+    a.op("str", QUAD_SUMS[0], "[r3, r2]")
     a.op("cmp", "r0", "r4")
     a.branch("bne", "pixel")
     _next(a, frame)
@@ -115,7 +114,7 @@ def _group(a: Listing) -> None:
     weights = ("r6", "r7", "r12")
     order = iter((*weights, *weights))
     for number, register in enumerate(data):
-        for half, (low, high) in enumerate(((SUMS[0], SUMS[2]), (SUMS[1], SUMS[3]))):
+        for half, (low, high) in enumerate(((QUAD_SUMS[0], QUAD_SUMS[2]), (QUAD_SUMS[1], QUAD_SUMS[3]))):
             if (2 * number + half) % len(weights) == 0:
                 a.op("ldm", "r1!", registers(weights))
             lanes = register if half else "lr"
@@ -128,30 +127,19 @@ def _group(a: Listing) -> None:
 def _requantize(a: Listing, frame: Frame, form: PixelsForm) -> None:
     """All four sums to bytes of one word, in r8."""
     saturate = "usat" if form.clamps else "ssat"
-    for pair in (SUMS[:2], SUMS[2:]):
+    for pair in (QUAD_SUMS[:2], QUAD_SUMS[2:]):
         a.op("ldm", "r1!", "{r3-r6}", note="multiplier and addend, twice")
         for total, (multiplier, addend) in zip(pair, (("r3", "r4"), ("r5", "r6")), strict=True):
-            if form.rounds_ties:
-                a.op("asr", "r7", total, "#31")
-            a.op("smmla", total, total, multiplier, addend)
-            if form.rounds_ties:
-                a.op("add", total, total, "r7", f"lsl #{form.scale_bits - 1}", note="halves away from zero")
+            scale_sum(a, total, multiplier, addend, form.scale_bits, rounds_ties=form.rounds_ties, spare="r7")
     if form.total_shift is None:
         a.op("ldm", "r1!", "{r3-r6}", note="shifts")
-        for total, shift in zip(SUMS, ("r3", "r4", "r5", "r6"), strict=True):
+        for total, shift in zip(QUAD_SUMS, ("r3", "r4", "r5", "r6"), strict=True):
             a.op("asr", total, total, shift)
             a.op(saturate, total, "#8", total)
     else:
-        for total in SUMS:
+        for total in QUAD_SUMS:
             a.op(saturate, total, "#8", total, f"asr #{form.total_shift}")
-    a.op("bfi", SUMS[0], SUMS[1], "#8", "#8")
-    a.op("bfi", SUMS[2], SUMS[3], "#8", "#8")
-    a.op("pkhbt", SUMS[0], SUMS[0], SUMS[2], "lsl #16")
-    if form.clamps:
-        frame.load(a, "r3", "ceiling")
-        frame.load(a, "r4", "offset")
-        a.op("uqadd8", SUMS[0], SUMS[0], "r3", note="saturates at the upper limit")
-        a.op("uadd8", SUMS[0], SUMS[0], "r4")
+    join_quad(a, frame, form.clamps)
 
 
 def _next(a: Listing, frame: Frame) -> None:

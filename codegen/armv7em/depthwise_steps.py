@@ -17,6 +17,7 @@ import numpy as np
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
 from thimble.codegen.armv7em.rendering import kernel_files
+from thimble.codegen.armv7em.sums_to_bytes import QUAD_SUMS, join_quad, scale_sum
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import MAX_SCALE_BITS, Requantization, plain_requantization
@@ -30,7 +31,6 @@ LANES = 4
 MAX_STEPS = 16
 """THIMBLE_MAX_STEPS in the runtime: most taps."""
 
-SUMS = ("r8", "r9", "r10", "r11")
 WEIGHTS = ("r4", "r5", "r6", "r7")
 
 _JOB = ("packed", "places", "output", "output_end", "ceiling", "offset")
@@ -60,7 +60,7 @@ def steps_listing(form: StepsForm) -> Listing:
     a.op("movs", "r0", "#0")
     a.label("quad", "four channels; r0 says which, r1 is at their weights")
     frame.store(a, "r0", "channel")
-    a.op("ldm", "r1!", registers(SUMS), note="biases")
+    a.op("ldm", "r1!", registers(QUAD_SUMS), note="biases")
     frame.load(a, "r0", "places")
     for tap in range(0, form.taps, 2):
         _pair(a, frame, tap)
@@ -68,7 +68,7 @@ def steps_listing(form: StepsForm) -> Listing:
     frame.load(a, "r2", "output")
     frame.load(a, "r3", "output_end")
     frame.load(a, "r0", "channel")
-    a.op("str", SUMS[0], "[r2], #4")
+    a.op("str", QUAD_SUMS[0], "[r2], #4")
     frame.store(a, "r2", "output")
     a.op("adds", "r0", "#4")
     a.op("cmp", "r2", "r3")
@@ -90,7 +90,7 @@ def _pair(a: Listing, frame: Frame, tap: int) -> None:
     a.op("pkhtb", "r3", "r3", "r2", "asr #16", note="channels 2 and 3")
     for number, (steps, weights) in enumerate((("r12", WEIGHTS[2 * half]), ("r3", WEIGHTS[2 * half + 1]))):
         for odd, turn in enumerate(((), ("ror #8",))):
-            total = SUMS[2 * number + odd]
+            total = QUAD_SUMS[2 * number + odd]
             a.op("sxtb16", "lr", steps, *turn)
             a.op("sxtb16", "r2", weights, *turn)
             a.op("smlad", total, "lr", "r2", total)
@@ -98,24 +98,13 @@ def _pair(a: Listing, frame: Frame, tap: int) -> None:
 
 def _requantize(a: Listing, frame: Frame, form: StepsForm) -> None:
     """All four sums to bytes of one word, in r8."""
-    for total in SUMS:
+    for total in QUAD_SUMS:
         a.op("ldm", "r1!", registers(("r4", "r5", "r6")), note="multiplier, addend, shift")
         a.op("lsl", total, total, f"#{MAX_SCALE_BITS}")
-        if form.rounds_ties:
-            a.op("asr", "r7", total, "#31")
-        a.op("smmla", total, total, "r4", "r5")
-        if form.rounds_ties:
-            a.op("add", total, total, "r7", f"lsl #{MAX_SCALE_BITS - 1}", note="halves away from zero")
+        scale_sum(a, total, "r4", "r5", MAX_SCALE_BITS, rounds_ties=form.rounds_ties, spare="r7")
         a.op("asr", total, total, "r6")
         a.op("usat" if form.clamps else "ssat", total, "#8", total)
-    a.op("bfi", SUMS[0], SUMS[1], "#8", "#8")
-    a.op("bfi", SUMS[2], SUMS[3], "#8", "#8")
-    a.op("pkhbt", SUMS[0], SUMS[0], SUMS[2], "lsl #16")
-    if form.clamps:
-        frame.load(a, "r3", "ceiling")
-        frame.load(a, "r4", "offset")
-        a.op("uqadd8", SUMS[0], SUMS[0], "r3", note="saturates at the upper limit")
-        a.op("uadd8", SUMS[0], SUMS[0], "r4")
+    join_quad(a, frame, form.clamps)
 
 
 def steps_call(layer: PlainLayer, sizes: Sizes, has_fpu: bool) -> KernelCall | None:

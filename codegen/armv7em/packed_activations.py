@@ -15,7 +15,7 @@ from math import prod
 from thimble.codegen.armv7em.around import SCRATCH_ALIGNMENT, declarations, with_scratch
 from thimble.codegen.armv7em.convolution import specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.depthwise_layer import specialise_depthwise
+from thimble.codegen.armv7em.depthwise_convolution import specialise_depthwise
 from thimble.codegen.armv7em.narrow_weights import least_unpacking, specialise_by_pairs, with_int8_weights
 from thimble.codegen.armv7em.pixel_sums import specialise_average_pool, specialise_max_pool
 from thimble.codegen.armv7em.pointwise import pixels_portion

@@ -16,16 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from thimble.codegen.armv7em.assembly import OUTPUT_APART
 from thimble.codegen.armv7em.instructions import Instruction, frame_address_is_taken, parse
 from thimble.codegen.armv7em.pipeline import ALONE, SEVERAL, Pipeline
 from thimble.compiler.ir.operator import GeneratedKernel, KernelCall
 
 _ASSEMBLY = re.compile(r"^__asm__\(\n(.*?)\);$", re.MULTILINE | re.DOTALL)
 _LINE = re.compile(r'^    "(.*)\\n"(?: /\*.*\*/)?$')
-
-_OUTPUT_APART = re.compile(r"\.global thimble_(?:depthwise|winograd_output)_dsp_")
-"""Functions that store bytes to the output alone, and load from scratch, tables and their frames alone, beside which
-no output lies (docs/kernels.md, output over input): planes are filled by other functions."""
 
 Dependences = Sequence[dict[int, int]]
 """For each instruction of a block the earlier ones that it must follow, and by how many cycles at least."""
@@ -53,7 +50,7 @@ def _of_source(source: GeneratedKernel, pipeline: Pipeline) -> GeneratedKernel:
 def reordered_lines(lines: Sequence[str], pipeline: Pipeline) -> list[str]:
     """The lines of a listing, as they stand in C, with each basic block in a new order."""
     codes = [found[1] if (found := _LINE.match(line)) else "" for line in lines]
-    memory = Memory(not any(map(frame_address_is_taken, codes)), any(map(_OUTPUT_APART.match, codes)))
+    memory = Memory(not any(map(frame_address_is_taken, codes)), OUTPUT_APART in lines)
     made: list[str] = []
     block: list[Instruction] = []
     for line, code in zip(lines, codes, strict=True):

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from thimble.codegen.armv7em.conv_2d_rows import conv_2d_rows_source
 from thimble.codegen.armv7em.conv_layer import ConvLayer
 from thimble.codegen.armv7em.packing import PairsLayout, call_arguments, pair_words
 from thimble.codegen.armv7em.pointwise import MAX_ROWS, MIN_PIXELS, PIXELS_AT_ONCE, ROWS_BYTES, pixels_portion
-from thimble.codegen.armv7em.row_matmul import RowMatmulForm, conv_2d_rows_source
+from thimble.codegen.armv7em.row_matmul import RowMatmulForm
 from thimble.codegen.armv7em.shared_shift import SharedShift
 from thimble.codegen.armv7em.windows import MAX_WORDS, Window, window_weights
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer

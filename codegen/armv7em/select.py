@@ -11,7 +11,7 @@ from thimble.codegen.armv7em.batch_matmul import specialise_batch_matmul
 from thimble.codegen.armv7em.conv_2d_depthwise import specialise_conv_2d_depthwise
 from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_conv_2d
 from thimble.codegen.armv7em.core import Core
-from thimble.codegen.armv7em.depthwise_layer import depthwise_variants, specialise_depthwise
+from thimble.codegen.armv7em.depthwise_convolution import depthwise_variants, specialise_depthwise
 from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
 from thimble.codegen.armv7em.packed_activations import (
     packed_kernels,

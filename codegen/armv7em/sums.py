@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, registers
+from thimble.codegen.armv7em.sums_to_bytes import scale_sum
 
 SUMS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
 """Sum of pixel p and channel c: SUMS[2 * p + c]."""
@@ -183,11 +184,7 @@ def _requantize_by_channel(a: Listing, arithmetic: Arithmetic, total: str) -> No
     """One sum with the channel's multiplier, addend and shift in r2, r3 and r4."""
     if not arithmetic.folded:
         a.op("lsl", total, total, f"#{arithmetic.scale_bits}")
-    if arithmetic.rounds_ties:
-        a.op("asr", "r5", total, "#31")
-    a.op("smmla", total, total, "r2", "r3")
-    if arithmetic.rounds_ties:
-        a.op("add", total, total, "r5", f"lsl #{arithmetic.scale_bits - 1}", note="halves away from zero")
+    scale_sum(a, total, "r2", "r3", arithmetic.scale_bits, rounds_ties=arithmetic.rounds_ties, spare="r5")
     a.op("asr", total, total, "r4")
     a.op("usat" if arithmetic.clamps else "ssat", total, "#8", total)
 

@@ -24,6 +24,7 @@ from thimble.codegen.armv7em.narrow_vector import (
 )
 from thimble.codegen.armv7em.packing import weight_words
 from thimble.codegen.armv7em.rendering import kernel_files
+from thimble.codegen.armv7em.sums_to_bytes import scale_sum
 from thimble.codegen.armv7em.vector_form import VectorForm
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
@@ -41,8 +42,8 @@ MAX_DEPTH = 1 << 14
 """Longest row taken: it takes 32 KiB of scratch, widened."""
 
 _JOB = ("row", "weights", "row_end", "output", "channels", "constants", "ceiling", "offset")
-_SHARED = ("multiplier", "addend", "shift")
-_NAMES = (*_JOB, "channel", *_SHARED)
+SHARED = ("multiplier", "addend", "shift")
+_NAMES = (*_JOB, "channel", *SHARED)
 
 
 def specialise_fully_connected(
@@ -61,12 +62,12 @@ def specialise_fully_connected(
     arithmetic, constants = found
     step = 32 // bits
     depth = -(-sizes["depth"] // step) * step
-    block = core.variant.at_once or (_block(len(layer.weights)) if bits == 8 else narrow_block(len(layer.weights)))
+    find_block = channels_at_once if bits == 8 else narrow_block
+    block = core.variant.at_once or find_block(len(layer.weights))
     most = core.variant.unroll or (MAX_UNROLL if bits == 8 else min(MAX_UNROLL, most_steps(arithmetic, bits)))
     most = min(most, MAX_TURN_BYTES // (4 * block))
     unroll = next(n for n in range(most, 0, -1) if depth // step % n == 0)
-    columns = (constants.multipliers, constants.addends, constants.shifts)
-    shares = all((column == column[0]).all() for column in columns)
+    shares = shares_constants(constants)
     direct = depth == sizes["depth"] and bits == 8 and (core.compact or 2 * depth > limit_bytes)
     form = VectorForm(arithmetic, block, unroll, shares, bits, direct)
     params = (
@@ -84,10 +85,16 @@ def specialise_fully_connected(
         ("weight_bits", bits),
         ("direct", int(direct)),
     )
-    table = Table("packed", _packed(layer, form, constants, depth))
+    table = Table("packed", vector_words(layer, form, constants, depth))
     scratch = () if direct else (Scratch(2 * depth, "uint32_t"),)
     arguments = (Input(0), table, *scratch, Output())
     return KernelCall(f"fully_connected_dsp_{form.name}", params, arguments, vector_source(form, core.has_fpu))
+
+
+def shares_constants(constants: Requantization) -> bool:
+    """Whether all channels have one multiplier, addend and shift."""
+    columns = (constants.multipliers, constants.addends, constants.shifts)
+    return all((column == column[0]).all() for column in columns)
 
 
 def fully_connected_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
@@ -96,14 +103,14 @@ def fully_connected_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:
     return tuple(Variant("", block, unroll) for block in blocks for unroll in (1, 2, 3, 4, 6, 8))
 
 
-def _block(channels: int) -> int:
+def channels_at_once(channels: int) -> int:
     """Channels at a time: many where they divide the layer, or where the overlap of the last block is small."""
     if channels % 8 == 0 or channels >= 32:
         return 8
     return 4 if channels % 4 == 0 else 2
 
 
-def _packed(layer: PlainLayer, form: VectorForm, constants: Requantization, depth: int) -> Array:
+def vector_words(layer: PlainLayer, form: VectorForm, constants: Requantization, depth: int) -> Array:
     """int32: constants (3) that all channels share; a block: biases (block), words (depth / step, block), constants."""
     channels, taps = layer.weights.shape
     weights = np.zeros((channels, depth), np.int64)
@@ -126,18 +133,12 @@ def vector_listing(form: VectorForm, has_fpu: bool) -> Listing:
     """The function of a form, to be called with a thimble_vector_job."""
     a, frame = Listing(f"thimble_vector_dsp_{form.name}"), Frame(_NAMES, _NAMES, has_fpu)
     frame.begin(a, _JOB)
-    if form.shares_constants:
-        a.op("ldm", "r6", "{r4, r5, r6}", note="multiplier, addend, shift")
-        for register, name in zip(("r4", "r5", "r6"), _SHARED, strict=True):
-            frame.store(a, register, name)
     if not form.is_narrow:
         a.op("subs", "r1", "#4", note="loads are 4 bytes ahead of their base")
         a.op("subs", "r3", "#4")
         frame.store(a, "r1", "row")
         frame.store(a, "r3", "row_end")
-    a.op("movs", "r0", "#0")
-    frame.store(a, "r0", "channel")
-    a.op("mov", "r1", "r2")
+    start_channels(a, frame, form)
     a.label("block", f"{form.block} channels")
     frame.load(a, "r0", "row")
     a.op("ldm", "r1!", registers(form.sums), note="biases")
@@ -151,7 +152,7 @@ def vector_listing(form: VectorForm, has_fpu: bool) -> Listing:
         if form.is_narrow:
             add_fields(a, form, step)
         else:
-            _step(a, form, step)
+            add_step(a, form, step)
     frame.load(a, "r2", "row_end")
     if form.is_narrow:
         a.op("adds", "r1", f"#{4 * form.block * form.unroll}")
@@ -159,12 +160,24 @@ def vector_listing(form: VectorForm, has_fpu: bool) -> Listing:
     a.branch("bne", "turn")
     if not form.is_narrow:
         a.op("adds", "r1", "#4")
-    _requantize(a, frame, form)
-    _next(a, frame, form)
+    requantize_channels(a, frame, form)
+    next_channels(a, frame, form)
     return a
 
 
-def _step(a: Listing, form: VectorForm, step: int) -> None:
+def start_channels(a: Listing, frame: Frame, form: VectorForm) -> None:
+    """What comes before the first block: r2 the weights, r6 the constants that all channels share; r1 is the weights'
+    from here on."""
+    if form.shares_constants:
+        a.op("ldm", "r6", "{r4, r5, r6}", note="multiplier, addend, shift")
+        for register, name in zip(("r4", "r5", "r6"), SHARED, strict=True):
+            frame.store(a, register, name)
+    a.op("movs", "r0", "#0")
+    frame.store(a, "r0", "channel")
+    a.op("mov", "r1", "r2")
+
+
+def add_step(a: Listing, form: VectorForm, step: int) -> None:
     """Four products for each channel: r2, r3 the row, r12, lr weights of two channels.
 
     r0 and r1 are 4 bytes low, so that the last loads of a turn can move them on.
@@ -208,22 +221,18 @@ def _load_row(a: Listing, form: VectorForm, step: int, ends: bool) -> None:
         a.op("sxtb16", "r3", "r3", "ror #8")
 
 
-def _requantize(a: Listing, frame: Frame, form: VectorForm) -> None:
+def requantize_channels(a: Listing, frame: Frame, form: VectorForm) -> None:
     """All sums to int8 and to the output; r0, r2, r3, r12 and lr are free."""
     how = form.arithmetic
     if form.shares_constants:
-        for register, name in zip(("r2", "r3", "r12"), _SHARED, strict=True):
+        for register, name in zip(("r2", "r3", "r12"), SHARED, strict=True):
             frame.load(a, register, name)
     for total in form.sums:
         if not form.shares_constants:
             a.op("ldm", "r1!", "{r2, r3, r12}", note="multiplier, addend, shift")
         if not how.folded and not form.is_narrow:
             a.op("lsl", total, total, f"#{how.scale_bits}")
-        if how.rounds_ties:
-            a.op("asr", "lr", total, "#31")
-        a.op("smmla", total, total, "r2", "r3")
-        if how.rounds_ties:
-            a.op("add", total, total, "lr", f"lsl #{how.scale_bits - 1}", note="halves away from zero")
+        scale_sum(a, total, "r2", "r3", how.scale_bits, rounds_ties=how.rounds_ties, spare="lr")
         a.op("asr", total, total, "r12")
         a.op("usat" if how.clamps else "ssat", total, "#8", total)
     if how.clamps:
@@ -239,7 +248,7 @@ def _requantize(a: Listing, frame: Frame, form: VectorForm) -> None:
         a.op("strb", total, f"[r0, #{i}]")
 
 
-def _next(a: Listing, frame: Frame, form: VectorForm) -> None:
+def next_channels(a: Listing, frame: Frame, form: VectorForm) -> None:
     """The next channels; r2 is the last block's first. The last block of all may overlap the one before."""
     frame.load(a, "r3", "channels")
     a.op("sub", "r0", "r3", f"#{form.block}", note="where the last block begins")

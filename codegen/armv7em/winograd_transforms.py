@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from thimble.codegen.armv7em.assembly import Frame, Listing, add_constant, registers
+from thimble.codegen.armv7em.sums_to_bytes import scale_sum
 from thimble.codegen.armv7em.winograd import INVERSE_OF_9, OUTPUT_BITS, POSITIONS, SCALE_BITS, WinogradForm
 
 _TILE = ("r3", "r4", "r5", "r6", "r7", "r8")
@@ -86,7 +87,7 @@ _LINE_BYTES = 28
 
 def output_listing(form: WinogradForm, has_fpu: bool) -> Listing:
     """void f(const thimble_winograd_output_job *): two channels of some tiles of one row of tiles."""
-    a = Listing(f"thimble_winograd_output_dsp_{form.name}")
+    a = Listing(f"thimble_winograd_output_dsp_{form.name}", output_apart=True)
     job = ("products", "output", "last_output", "constants")
     names = (*job, "channel_output", "lines_end")
     frame = Frame(names, names, has_fpu)
@@ -153,11 +154,7 @@ def _requantize_row(a: Listing, form: WinogradForm) -> None:
             a.op("lsl.w", register, register, f"#{shift}")
         a.op("mla", register, register, "r0", "r2", note="64 times the sum")
     for column, register in enumerate(outputs):
-        if form.rounds_ties:
-            a.op("asr", "r10", register, "#31")
-        a.op("smmla", register, register, "r3", "r11")
-        if form.rounds_ties:
-            a.op("add", register, register, "r10", f"lsl #{SCALE_BITS - 1}", note="halves away from zero")
+        scale_sum(a, register, "r3", "r11", SCALE_BITS, rounds_ties=form.rounds_ties, spare="r10")
         a.op("asr", register, register, "r12")
         a.op("ssat", register, "#8", register)
         a.op("strb.w", register, f"[r1, #{column * form.outputs}]")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from thimble.codegen.kernel_tools.linear_sum import exact_sum
+from thimble.codegen.kernel_tools.linear_sum import linear_params
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import GeneratedKernel, Input, KernelCall, Output
 
 
 def specialise_add(site: Site, call: KernelCall, whole: bool, limit_bytes: int) -> KernelCall | None:
     """The linear form in place of thimble_add_s8; None where operands are broadcast or no constants are exact."""
-    exact = exact_sum(call)
-    if exact is None:
+    params = linear_params(call)
+    if params is None:
         return None
-    count, found, (low, high) = exact
-    numbers = (("count", count), ("a", found.a), ("b", found.b), ("c", found.c), ("shift", found.shift))
-    limits = (("output_min", low), ("output_max", high))
     arguments = (Input(0), Input(1), Output())
-    return KernelCall("add_mve", numbers + limits, arguments, GeneratedKernel((), needs=("add_mve",)))
+    return KernelCall("add_mve", params, arguments, GeneratedKernel((), needs=("add_mve",)))

@@ -90,6 +90,16 @@ def exact_sum(call: KernelCall) -> tuple[int, LinearSum, tuple[int, int]] | None
     return None if found is None else (count, found, limits)
 
 
+def linear_params(call: KernelCall) -> tuple[tuple[str, int], ...] | None:
+    """The parameters of thimble_add_scalar and thimble_add_mve for a call of thimble_add_s8; None as in `exact_sum`."""
+    exact = exact_sum(call)
+    if exact is None:
+        return None
+    count, found, (low, high) = exact
+    numbers = (("count", count), ("a", found.a), ("b", found.b), ("c", found.c), ("shift", found.shift))
+    return (*numbers, ("output_min", low), ("output_max", high))
+
+
 @lru_cache(maxsize=1024)
 def _linear_sum(constants: tuple[tuple[str, int], ...]) -> LinearSum | None:
     """The linear form of a sum with these constants; parts of a layer, and each try to plan it, ask again."""

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from thimble.codegen.kernel_tools.matrix_product import MatrixProduct
 from thimble.codegen.kernel_tools.sizes import sizes_of
 from thimble.codegen.scalar.core import Core
-from thimble.codegen.scalar.layer import Tail, block_size, unroll_of
+from thimble.codegen.scalar.layer import BlockForm, Tail, block_size, unroll_of
 from thimble.codegen.scalar.rendering import kernel_source
 from thimble.compiler.ir.graph import Site
 from thimble.compiler.ir.operator import Input, KernelCall, Output, Scratch
 
 MIN_ROWS = 2
 """Columns that are laid out for a single row take longer than plain C."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchMatmulForm:
-    """What one function is generated for; `unroll` divides the depth."""
-
-    block: int
-    unroll: int
-    tail: Tail
-
-    @property
-    def name(self) -> str:
-        """A short name that tells forms apart."""
-        return f"b{self.block}u{self.unroll}_{self.tail.name}"
 
 
 def specialise_batch_matmul(
@@ -42,7 +26,7 @@ def specialise_batch_matmul(
     if constants is None or not columns or sizes["rows"] < MIN_ROWS:
         return None
     tail = Tail(constants.uniform_bits, product.rounds_ties, not core.long_multiply)
-    form = BatchMatmulForm(block, unroll_of(product.depth), tail)
+    form = BlockForm(block, unroll_of(product.depth), tail)
     params = (
         *product.params,
         ("columns_at_once", columns),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.scalar.core import Core
-from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
+from thimble.codegen.scalar.layer import BlockForm, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
 from thimble.codegen.scalar.rendering import kernel_source
 from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site
@@ -15,20 +13,6 @@ from thimble.compiler.ir.operator import Input, KernelCall, Output
 
 BLOCKS, UNROLLS = (4, 6, 8, 12), (1, 2, 4)
 """Outputs at a time, and inputs in a turn, that may be faster than the default ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class FullyConnectedForm:
-    """What one function is generated for; `unroll` divides the depth."""
-
-    block: int
-    unroll: int
-    tail: Tail
-
-    @property
-    def name(self) -> str:
-        """A short name that tells forms apart."""
-        return f"b{self.block}u{self.unroll}_{self.tail.name}"
 
 
 def specialise_fully_connected(
@@ -43,7 +27,7 @@ def specialise_fully_connected(
     tail, constants = fused
     channels, depth = layer.weights.shape
     block = block_size(channels, core.variant.at_once or core.block)
-    form = FullyConnectedForm(block, unroll_of(depth, core.variant.unroll), tail)
+    form = BlockForm(block, unroll_of(depth, core.variant.unroll), tail)
     limits = ("output_zero_point", "output_min", "output_max")
     params = (
         ("rows", sizes["rows"]),

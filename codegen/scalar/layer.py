@@ -28,6 +28,20 @@ class Tail:
         return f"s{self.scale_bits}{'t' * self.rounds_ties}{'h' * self.by_halves}"
 
 
+@dataclass(frozen=True, slots=True)
+class BlockForm:
+    """What a function is generated for that makes a `block` of outputs at a time; `unroll` divides the depth."""
+
+    block: int
+    unroll: int
+    tail: Tail
+
+    @property
+    def name(self) -> str:
+        """A short name that tells forms apart."""
+        return f"b{self.block}u{self.unroll}_{self.tail.name}"
+
+
 def fuse_tail(layer: PlainLayer, core: Core) -> tuple[Tail, Requantization] | None:
     """The requantization of a layer, one scale for all channels; None where nothing can be proved.
 

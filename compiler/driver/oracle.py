@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 
 from thimble.compiler.driver.data import Samples, as_in_source
+from thimble.compiler.driver.reference_process import Opening, ReferenceProcess, RuntimeDies, RuntimeRefuses
+from thimble.compiler.importers.tflite.edits import first_operators, without_absent_biases
+from thimble.compiler.importers.tflite.file import read_model
 from thimble.compiler.ir.errors import ToolMissing, UsageError
 from thimble.compiler.ir.graph import Graph, Value
 from thimble.compiler.ir.operator import Array, Rounding
@@ -20,10 +22,8 @@ from thimble.compiler.ops.dequantize import dequantized
 from thimble.compiler.ops.fully_connected import FullyConnected
 from thimble.compiler.ops.packed import is_packed
 
-Invoke = Callable[[list[Array]], list[Array]]
-Read = Callable[[int], Array]
-
 ONNX_RUNTIME = "onnxruntime"
+_RUNTIMES = {Rounding.TFLM: "tflite-micro", Rounding.LITERT: "LiteRT"}
 _INSTALL = "install it with: pip install 'thimble[verify]'"
 
 
@@ -60,88 +60,67 @@ def oracle_name(rounding: Rounding) -> str:
 
 def run_oracle(model: bytes, graph: Graph, samples: Samples, rounding: Rounding) -> Iterator[list[Array]]:
     """Outputs of the reference runtime, sample by sample; state carries over from one to the next."""
-    invoke, _ = _open_oracle(model, graph, rounding)
-    for index in range(len(samples)):
-        yield invoke(samples.sample(index))
+    with _opened(model, graph, rounding) as reference:
+        for index in range(len(samples)):
+            yield reference.invoke(samples.sample(index))
 
 
 def trace_oracle(model: bytes, graph: Graph, samples: Samples, sample: int, rounding: Rounding) -> dict[int, Array]:
     """Every tensor of the reference runtime after `sample`, by its index in the file; earlier samples run first."""
     tensors = {value.tensor for value in graph.values if value.tensor is not None}
-    invoke, read = _open_oracle(model, graph, rounding, preserve=True)
-    for index in range(0 if graph.states else sample, sample + 1):
-        invoke(samples.sample(index))
-    return {tensor: read(tensor) for tensor in tensors}
-
-
-def _open_oracle(model: bytes, graph: Graph, rounding: Rounding, preserve: bool = False) -> tuple[Invoke, Read]:
-    """Functions that run one inference and read any tensor; the latter is sound only with `preserve`."""
-    oracle_name(rounding)
-    return _open_tflm(model, graph, preserve) if rounding is Rounding.TFLM else _open_litert(model, preserve)
-
-
-def _open_tflm(model: bytes, graph: Graph, preserve: bool) -> tuple[Invoke, Read]:
-    from tflite_micro import runtime
-
-    # Ten times the model, its default, is too little where a small model has large tensors.
-    largest = sum(value.type.bytes for value in graph.values)
-    arena = 10 * len(model) + 2 * largest + (1 << 20)
-    config = runtime.InterpreterConfig
-    mode = config.kPreserveAllTensors if preserve else config.kAllocationRecording
-    with _tflm_refusals():
-        interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena, intrepreter_config=mode)
-
-    def invoke(inputs: list[Array]) -> list[Array]:
-        for position, array in enumerate(inputs):
-            interpreter.set_input(array, position)
-        with _tflm_refusals():
-            interpreter.invoke()
-        return [np.array(interpreter.get_output(k)) for k in range(len(graph.outputs))]
-
-    def read(tensor: int) -> Array:
-        return np.array(interpreter.GetTensor(tensor, 0)["tensor_data"])
-
-    return invoke, read
+    with _opened(model, graph, rounding, preserve=True) as reference:
+        for index in range(0 if graph.states else sample, sample + 1):
+            reference.invoke(samples.sample(index))
+        return {tensor: reference.tensor(tensor) for tensor in tensors}
 
 
 @contextmanager
-def _refusals(runtime: str, other: Rounding, other_runtime: str) -> Iterator[None]:
-    """A runtime's refusal of a model as a sentence that says what can be done."""
+def _opened(model: bytes, graph: Graph, rounding: Rounding, preserve: bool = False) -> Iterator[ReferenceProcess]:
+    """The reference runtime with a model; where it refuses it or dies of it, a sentence that says what can be done."""
+    oracle_name(rounding)
+    # Ten times the model, TFLite Micro's default, is too little where a small model has large tensors.
+    arena = 10 * len(model) + 2 * sum(value.type.bytes for value in graph.values) + (1 << 20)
+    readable = without_absent_biases(model) if rounding is Rounding.TFLM else model
+    opening = Opening(rounding, readable, len(graph.outputs), arena, preserve)
     try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UsageError(
-            f"{runtime} refuses this model, so there is nothing to compare with ({reason}); "
-            f"compile it with --rounding {other.value} to compare it with {other_runtime}."
-        ) from error
+        with ReferenceProcess(opening) as reference:
+            yield reference
+    except RuntimeRefuses as error:
+        raise UsageError(_nothing_to_compare(rounding, f"refuses this model ({error})")) from error
+    except RuntimeDies as error:
+        given = error.given if graph.states else error.given[-1:]
+        operator = read_model(model).subgraphs[0].operators[_deadly_operator(opening, given)]
+        raise UsageError(_nothing_to_compare(rounding, f"dies {error} at {operator.source} of this model")) from error
 
 
-_tflm_refusals = partial(_refusals, "tflite-micro", Rounding.LITERT, "LiteRT")
-_litert_refusals = partial(_refusals, "LiteRT", Rounding.TFLM, "tflite-micro")
+def _nothing_to_compare(rounding: Rounding, what: str) -> str:
+    other = Rounding.LITERT if rounding is Rounding.TFLM else Rounding.TFLM
+    return (
+        f"{_RUNTIMES[rounding]} {what}, so there is nothing to compare with; "
+        f"compile it with --rounding {other.value} to compare it with {_RUNTIMES[other]}."
+    )
 
 
-def _open_litert(model: bytes, preserve: bool) -> tuple[Invoke, Read]:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+def _deadly_operator(opening: Opening, given: list[list[Array]]) -> int:
+    """The index of the operator with which a runtime dies of the inputs that it was given, and without which not."""
+    alive, dead = 0, len(read_model(opening.model).subgraphs[0].operators)
+    while dead - alive > 1:
+        count = (alive + dead) // 2
+        part = replace(opening, model=first_operators(opening.model, count), outputs=1)
+        alive, dead = (alive, count) if _dies(part, given) else (count, dead)
+    return dead - 1
 
-    with _litert_refusals():
-        interpreter: Any = Interpreter(
-            model_content=model,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=preserve,
-            num_threads=1,
-        )
-        interpreter.allocate_tensors()
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
 
-    def invoke(arrays: list[Array]) -> list[Array]:
-        for detail, array in zip(inputs, arrays, strict=True):
-            interpreter.set_tensor(detail["index"], array)
-        with _litert_refusals():
-            interpreter.invoke()
-        return [np.array(interpreter.get_tensor(detail["index"])) for detail in outputs]
-
-    return invoke, lambda tensor: np.array(interpreter.get_tensor(tensor))
+def _dies(opening: Opening, given: list[list[Array]]) -> bool:
+    try:
+        with ReferenceProcess(opening) as reference:
+            for inputs in given:
+                reference.invoke(inputs)
+    except RuntimeRefuses:
+        return False
+    except RuntimeDies:
+        return True
+    return False
 
 
 def onnx_runtime_name() -> str:

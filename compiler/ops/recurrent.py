@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from thimble.compiler.ir.graph import Role, Site, Value
+from thimble.compiler.ops.constraints import is_per_tensor
 
 LARGEST_FACTOR = 2.0**30
 """Bound of a product of scales: TFLite Micro shifts left by its exponent, which is undefined from 31 bits on."""
@@ -17,13 +18,4 @@ def states_are_variables(site: Site) -> bool:
 
 def is_symmetric_constant(value: Value) -> bool:
     """Whether a weight tensor is constant, with one positive scale and zero point 0."""
-    return value.role is Role.CONSTANT and has_one_scale(value) and value.quant.zero_point == 0
-
-
-def has_one_scale(value: Value) -> bool:
-    """Whether a tensor is quantized with one positive scale and one zero point in the range of its type."""
-    quant = value.type.quant
-    if quant is None or not quant.per_tensor or quant.scale <= 0:
-        return False
-    low, high = value.type.dtype.range
-    return low <= quant.zero_point <= high
+    return value.role is Role.CONSTANT and is_per_tensor(value) and value.quant.zero_point == 0

@@ -11,12 +11,11 @@ from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.constraints import input_types, output_types, per_tensor
+from thimble.compiler.ops.constraints import input_types, is_per_tensor, output_types, per_tensor
 from thimble.compiler.ops.convolution import exact_matmul
 from thimble.compiler.ops.fixed_point import quantize_multiplier, requantize, saturate, wrap_int32
 from thimble.compiler.ops.recurrent import (
     LARGEST_FACTOR,
-    has_one_scale,
     is_symmetric_constant,
     states_are_variables,
 )
@@ -41,7 +40,7 @@ def state_matches_time_weights(site: Site) -> bool:
     state = site.input(STATE)
     return (
         state.type.dtype is site.input(TIME_WEIGHTS).type.dtype
-        and has_one_scale(state)
+        and is_per_tensor(state)
         and (state.type.dtype is DType.INT8 or state.quant.zero_point == 0)
     )
 

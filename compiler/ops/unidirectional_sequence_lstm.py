@@ -11,12 +11,17 @@ from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Role, Site
 from thimble.compiler.ir.operator import Array, Input, KernelCall, Operator, Output, Rounding, Shape, Table
 from thimble.compiler.ir.types import DType
-from thimble.compiler.ops.constraints import input_types, per_tensor, same_input_output_type, symmetric_int16
+from thimble.compiler.ops.constraints import (
+    input_types,
+    is_per_tensor,
+    per_tensor,
+    same_input_output_type,
+    symmetric_int16,
+)
 from thimble.compiler.ops.convolution import WIDE_BITS, WIDE_MAX_SHIFT, exact_matmul
 from thimble.compiler.ops.fixed_point import quantize_multiplier, requantize, requantize_wide, wrap_int32
 from thimble.compiler.ops.recurrent import (
     LARGEST_FACTOR,
-    has_one_scale,
     is_symmetric_constant,
     states_are_variables,
 )
@@ -58,7 +63,7 @@ def hidden_state_matches(site: Site) -> bool:
     hidden = site.input(HIDDEN)
     return (
         hidden.type.dtype is site.input(INPUT).type.dtype
-        and has_one_scale(hidden)
+        and is_per_tensor(hidden)
         and (hidden.type.dtype is DType.INT8 or hidden.quant.zero_point == 0)
     )
 
@@ -68,7 +73,7 @@ def cell_state_is_int16(site: Site) -> bool:
     cell = site.input(CELL)
     return (
         cell.type.dtype is DType.INT16
-        and has_one_scale(cell)
+        and is_per_tensor(cell)
         and cell.quant.zero_point == 0
         and 2.0**-30 <= cell.quant.scale <= 2
     )

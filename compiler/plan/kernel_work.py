@@ -32,6 +32,7 @@ from thimble.compiler.plan.matrix_work import (
     by_side_by_side,
     by_tiles,
     by_window_pixels,
+    by_window_vectors,
 )
 from thimble.compiler.plan.scalar_work import by_blocks, by_windows
 from thimble.compiler.plan.vector_work import by_vectors
@@ -158,5 +159,6 @@ _PORTIONED: tuple[tuple[frozenset[str], Callable[[CallShape, float], dict[str, f
     (_IMAGE | _CHANNELS | {"row_pixels", "rows_at_once", "stride_height", "kernel_width"}, by_rows),
     (frozenset({"pixels_at_once", "rows_at_once", "skipped_steps", "output_width"}), by_side_by_side),
     (frozenset({"columns", "depth", "output_channels", "output_width", "kernel_height"}), by_columns),
+    (_IMAGE | {"block", "depth", "output_channels"}, by_window_vectors),
 )
 """Which parameters tell that a kernel works in which portions."""

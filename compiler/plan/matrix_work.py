@@ -108,6 +108,21 @@ def by_columns(call: CallShape, rows: float) -> dict[str, float]:
     }
 
 
+def by_window_vectors(call: CallShape, rows: float) -> dict[str, float]:
+    """Windows one at a time, read where they lie: widened for each block of channels, with all weights for each."""
+    n = call.numbers
+    pixels = rows * n["output_width"]
+    blocks = pixels * ceil(n["output_channels"] / n["block"])
+    return {
+        "macs": blocks * n["block"] * n["depth"],
+        "laid_out": blocks * n["depth"],
+        "weights": pixels * call.table_bytes,
+        "portions": pixels,
+        "starts": blocks,
+        "runs": blocks * n["kernel_height"],
+    }
+
+
 def by_window_pixels(call: CallShape, rows: float) -> dict[str, float]:
     """Windows of a small image as pixels, whose channels are all that a window holds."""
     n, pairs = call.numbers, ceil(call.numbers["output_channels"] / 2)

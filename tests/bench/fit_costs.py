@@ -40,9 +40,6 @@ from thimble.targets.model import Target, list_targets, load_target
 MEASURED = (REFERENCE, "stm32h743zi", "stm32u575zi", "mps3-an547", "stm32f207zg", "stm32g0b1re", "ibex")
 """A chip of each core; others of the same core are priced like it."""
 
-FAST_DATA_TOO = ("mps3-an547",)
-"""Chips whose kernels take other times, and are chosen otherwise, with data in the fastest RAM."""
-
 NETWORKS, OTHER_NETWORKS = 12, 6
 REFERENCE_RUNS = (*PLAIN, *OWN)
 OTHER_RUNS = (PLAIN[0], OWN[0], OWN[5], *(Variant(KernelFamily.AUTO, limit) for limit in (1024, 512, 0)))
@@ -173,9 +170,14 @@ def has_dsp_kernels(target: Target) -> bool:
 Runs = list[tuple[Sequence[Variant], Iterable[int]]]
 
 
-def fast_runs_of(target: Target) -> Runs:
-    """The same with all data in the chip's fastest RAM."""
-    return [([replace(variant, fast_data=True) for variant in many], networks) for many, networks in runs_of(target)]
+def entries_of(target: Target) -> dict[str, Runs]:
+    """What is measured of a chip, by its entries in costs.json: all of it once more with the data in another RAM, where
+    one is faster than that which firmware is linked to."""
+    main = runs_of(target)
+    if target.fast_ram.name == target.ram.name:
+        return {target.name: main}
+    fast = [([replace(variant, fast_data=True) for variant in variants], networks) for variants, networks in main]
+    return {target.name: main, f"{target.name}{FAST_DATA}": fast}
 
 
 def runs_of(target: Target) -> Runs:
@@ -232,10 +234,7 @@ def main(names: Sequence[str], only: Sequence[str] = ()) -> None:
     record["like"] = {name: measured[core_of(name)] for name in list_targets() if core_of(name) in measured}
     for name in names or MEASURED:
         target = load_target(name)
-        named = {name: runs_of(target)} | (
-            {f"{name}{FAST_DATA}": fast_runs_of(target)} if name in FAST_DATA_TOO else {}
-        )
-        for entry, runs in named.items():
+        for entry, runs in entries_of(target).items():
             record["targets"][entry] = costs_of(target, runs, record["targets"].get(entry, {}), only)
         COSTS.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.graph_draw import Choices, NotPossible
 from tests.forced_overlap import over_first_operand
 from tests.host_batch import run_on_host
-from tests.kernels.draws import narrower
+from tests.kernels.narrow_draws import narrower
 from tests.passes.draw_network import draw_network
 from tests.passes.network import draw_samples, run
 from thimble.compiler.exporters.tflite import export_tflite

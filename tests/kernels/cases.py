@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from tests.kernels.draws import DRAWS, Rng
+from tests.kernels.convolution_draws import Rng
+from tests.kernels.draws import DRAWS
 from tests.kernels.harness import Case, make_case
 from thimble.compiler.importers.tflite import import_tflite
+from thimble.compiler.ir.errors import MalformedModel
 from thimble.compiler.ir.graph import Graph, Site, Value
 from thimble.compiler.ir.operator import FirstRow, KernelCall, Rounding
 from thimble.compiler.ir.types import DType
 from thimble.compiler.ops.convolution import WeightedOperator, WindowConvolution
 from thimble.compiler.ops.support import limit_broken
+from thimble.compiler.ops.window import ExplicitPadding
 from thimble.compiler.passes.fuse_additions import fuse_additions
 from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
 from thimble.compiler.plan.late import write_late
@@ -24,6 +28,12 @@ LIMITS = (None, None, 4096, 2048, 1024, 512)
 
 LATE = "_late"
 """What the names of plain kernels that write late have behind that of the operator."""
+
+DRAWS_PER_LAYER = 60
+"""Most layers drawn for one that is taken."""
+
+FRAMED_SHARE, PART_SHARE = 0.1, 0.15
+"""Of the layers, those with a padding that no file has, and those of which a part is made."""
 
 Draw = Callable[[Rng], bytes]
 """Draws a model of one layer."""
@@ -44,13 +54,14 @@ def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] 
     Those of operators that end in LATE run by rows, with kernels that write late.
     """
     cases: list[Case] = []
-    for seed in range(20 * count):
+    for seed in range(DRAWS_PER_LAYER * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        drawn = import_tflite(draws[operator.removesuffix(LATE)](rng), f"{operator} {seed}")
+        drawn = framed(import_tflite(draws[operator.removesuffix(LATE)](rng), f"{operator} {seed}"), rng)
         if any(limit_broken(site) is not None for site in drawn.sites):
             continue
         late = operator.endswith(LATE)
         (site,) = (write_late if late else fuse)(drawn).sites
+        site = part_of(site, rng)
         if late and not (isinstance(site.op, WindowConvolution) and site.op.writes_late):
             continue
         whole = bool(rng.random() < 0.5) and not late
@@ -67,7 +78,41 @@ def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] 
         cases.append(make_case(site, call, inputs, outputs, len(cases), rng, whole))
         if len(cases) == count:
             return cases
-    raise AssertionError(f"only {len(cases)} of {20 * count} drawn layers are taken")
+    raise AssertionError(f"only {len(cases)} of {DRAWS_PER_LAYER * count} drawn layers are taken")
+
+
+def framed(graph: Graph, rng: Rng) -> Graph:
+    """The graph, of some the last convolution with another padding, as a PAD before it leaves: of any size on any
+    side."""
+    *before, node = graph.nodes
+    if not isinstance(node.op, WindowConvolution) or rng.random() >= FRAMED_SHARE:
+        return graph
+    along_height, along_width = ((int(a), int(b)) for a, b in rng.choice((0, 0, 0, 1, 2, 3), (2, 2)))
+    op = replace(node.op, padding=ExplicitPadding(along_height, along_width))
+    try:
+        (shape,) = op.shapes(replace(graph.sites[-1], op=op))
+    except MalformedModel:  # no window fits
+        return graph
+    values, made = list(graph.values), node.outputs[0]
+    values[made] = replace(values[made], type=replace(values[made].type, shape=shape))
+    return replace(graph, values=tuple(values), nodes=(*before, replace(node, op=op)))
+
+
+def part_of(site: Site, rng: Rng) -> Site:
+    """The site, some times on a part of its output alone, as plans by rows make it: borders are on some sides."""
+    made = site.output().type
+    if rng.random() >= PART_SHARE or len(made.shape) != 4 or site.op.rows(site) is None:
+        return site
+    if any(value is not None and value.type.dtype.is_packed for value in (*site.inputs, *site.outputs)):
+        return site
+    rows, columns = (_span(rng, size) for size in (made.rows, made.columns))
+    return site if site.op.needed_columns(site, columns) is None else site.op.restricted(site, rows, columns)
+
+
+def _span(rng: Rng, size: int) -> tuple[int, int]:
+    """Some of so many rows or columns, often from the first or to the last."""
+    first, end = sorted(int(n) for n in rng.integers(0, size, 2))
+    return first if rng.random() < 0.6 else 0, end + 1 if rng.random() < 0.6 else size
 
 
 def fuse(graph: Graph) -> Graph:

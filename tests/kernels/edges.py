@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.kernels.draws import DRAWS, Rng, pointwise
+from tests.kernels.convolution_draws import Rng, pointwise
+from tests.kernels.draws import DRAWS
 from tests.ops.draws import activation_code, bias_for, weights, zero_point
 from tests.tflite_builder import ModelBuilder
 from thimble.compiler.exporters.tflite import export_tflite
 from thimble.compiler.importers.tflite import import_tflite
-from thimble.compiler.ir.graph import Value
+from thimble.compiler.ir.graph import Node, Value
 from thimble.compiler.ir.operator import Array
 from thimble.compiler.ir.types import QuantParams
 
@@ -22,29 +23,40 @@ BITS = (7, 14, 15, 16, 22, 23, 24, 25, 28, 29, 30, 31)
 DEPTHS = (1020, 2048, 4096, 4101, 8192, 9000)
 
 
-def at_edges(draw: Callable[[Rng], bytes], channel_axis: int) -> Callable[[Rng], bytes]:
-    """A drawn layer with other numbers in it: zero points, weights, biases, multipliers; its shape stays."""
+def at_edges(draw: Callable[[Rng], bytes], *channel_axes: int) -> Callable[[Rng], bytes]:
+    """A drawn layer, or several one behind the other, with other numbers: zero points, weights, biases, multipliers.
+
+    Shapes stay. `channel_axes`: of the output channels in each layer's weights.
+    """
 
     def drawn(rng: Rng) -> bytes:
         graph = import_tflite(draw(rng), "layer")
-        (node,) = graph.nodes
-        x, w, b = (index for index in node.inputs if index is not None)
         values = list(graph.values)
+        (x,) = graph.inputs
         zero = int(rng.choice([-128, 127, 0, values[x].quant.zero_point]))
-        levels = _levels(rng, np.moveaxis(values[w].constant, channel_axis, 0).shape)
-        magnitudes = np.abs(levels.reshape(len(levels), -1).astype(np.int64)).sum(axis=1)
-        reach = magnitudes * max(127 - zero, zero + 128)
-        bias = _biases(rng, reach)
-        unit = float(np.exp2(-rng.integers(0, 6)))
-        factors = _factors(rng, reach + np.abs(bias), values[w].quant.per_tensor)
-        quant = replace(values[w].quant, scales=tuple(unit * factor for factor in factors))
-        values[w] = _with(values[w], quant, np.moveaxis(levels, 0, channel_axis))
-        values[b] = _with(values[b], replace(quant, axis=0), bias.astype(np.int32))
         values[x] = _with(values[x], QuantParams((1.0,), (zero,)), None)
-        values[node.outputs[0]] = _with(values[node.outputs[0]], QuantParams((unit,), (zero_point(rng),)), None)
+        for node, axis in zip(graph.nodes, channel_axes, strict=True):
+            _fill(rng, values, node, axis)
         return export_tflite(replace(graph, values=tuple(values)))
 
     return drawn
+
+
+def _fill(rng: Rng, values: list[Value], node: Node, channel_axis: int) -> None:
+    """Give a layer, whose input has its quantization, others of what it holds, and its output another one."""
+    x, w, b = (index for index in node.inputs if index is not None)
+    given, zero = values[x].quant.scale, values[x].quant.zero_point
+    levels = _levels(rng, np.moveaxis(values[w].constant, channel_axis, 0).shape)
+    magnitudes = np.abs(levels.reshape(len(levels), -1).astype(np.int64)).sum(axis=1)
+    reach = magnitudes * max(127 - zero, zero + 128)
+    bias = _biases(rng, reach)
+    unit = given * float(np.exp2(-rng.integers(0, 6)))
+    factors = _factors(rng, reach + np.abs(bias), values[w].quant.per_tensor)
+    quant = replace(values[w].quant, scales=tuple(unit / given * factor for factor in factors))
+    values[w] = _with(values[w], quant, np.moveaxis(levels, 0, channel_axis))
+    at_bias = replace(quant, scales=tuple(given * scale for scale in quant.scales), axis=0)
+    values[b] = _with(values[b], at_bias, bias.astype(np.int32))
+    values[node.outputs[0]] = _with(values[node.outputs[0]], QuantParams((unit,), (zero_point(rng),)), None)
 
 
 def _with(value: Value, quant: QuantParams, data: Array | None) -> Value:
@@ -124,3 +136,6 @@ EDGES: dict[str, Callable[[Rng], bytes]] = {
     "pointwise": at_edges(pointwise, 0),
 }
 """By the name of the draw."""
+
+FUSED_EDGES = {"conv_2d_depthwise": at_edges(DRAWS["conv_2d_depthwise"], 0, 3)}
+"""Two convolutions at the edges, of which one in forty is taken."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.kernels.cases import draw_cases, draw_input, plain_call
-from tests.kernels.draws import DRAWS, first_conv_2d
+from tests.kernels.cases import Draw, draw_cases, draw_input, plain_call
+from tests.kernels.convolution_draws import first_conv_2d
+from tests.kernels.draws import DRAWS
 from tests.kernels.harness import Case, make_case, run_on_host, run_on_target
 from tests.models.calibrated import CalibratedBuilder
 from thimble.codegen.armv7em.core import Core, core_of
@@ -20,11 +23,11 @@ from thimble.compiler.ir.operator import Rounding
 from thimble.compiler.ops.window import ExplicitPadding
 from thimble.targets.model import Target, load_target
 
-APART = {"conv_2d_add", "conv_2d_depthwise", "depthwise_3x3", "depthwise_steps"}
+APART = {"conv_2d_add", "conv_2d_depthwise", "depthwise_3x3", "depthwise_steps", "spread_depthwise"}
 OPERATORS = sorted(DRAWS.keys() - APART)
 """What this family has kernels for: those with an addition in the tail are scalar ones (test_scalar.py), two
-convolutions in one have no compact kernels (test_conv_2d_depthwise.py), and some forms of depthwise ones have draws of
-their own (test_depthwise_forms.py)."""
+convolutions in one have no compact kernels (test_conv_2d_depthwise.py), some forms of depthwise ones have draws of
+their own (test_forms.py), and those that spread are for vectors alone (test_mve.py)."""
 
 LAYERS, MORE_LAYERS, REORDERED_LAYERS = 40, 200, 12
 """Drawn for each operator; the last ones where the same kernels stand in another order."""
@@ -36,27 +39,41 @@ CORES = {
 }
 """Every layer whose shape suits is made with transformed weights, but for compact kernels."""
 
-RUNS = (
-    ("stm32l4r5zi", LAYERS),
-    ("stm32h743zi", REORDERED_LAYERS),
-    *(
-        pytest.param(name, MORE_LAYERS, marks=pytest.mark.full)
-        for name in ("stm32l4r5zi", "stm32h743zi", "stm32u575zi", "mps3-an547")
-    ),
-)
-"""Chips, one for each core that the family is for, with the layers that run there."""
+CHIPS = (("stm32l4r5zi", LAYERS), ("stm32h743zi", REORDERED_LAYERS))
+FULL_CHIPS = tuple((name, MORE_LAYERS) for name in ("stm32l4r5zi", "stm32h743zi", "stm32u575zi"))
+"""Chips, one for each core that takes the family, with the layers that run there."""
 
 
-def dsp_cases(operator: str, count: int, core: Core) -> list[Case]:
+def runs_on(cores: Iterable[str]) -> list[Any]:
+    """Cores, each with the chips that have such a one and the number of layers; most layers are for full sweeps.
+
+    Kernels of a core with a pipeline use no FPU register, as those of a core without FPU.
+    """
+    return [
+        pytest.param(core, name, layers, marks=marks)
+        for core in cores
+        for chips, marks in ((CHIPS, ()), (FULL_CHIPS, (pytest.mark.full,)))
+        for name, layers in chips
+        if CORES[core].has_floats or _own_core(load_target(name)).has_fpu
+    ]
+
+
+def dsp_cases(operator: str, count: int, core: Core, draws: Mapping[str, Draw] = DRAWS) -> list[Case]:
     """Layers with the kernels of a core with DSP instructions."""
-    return draw_cases(operator, count, lambda *given: specialise(*given[:3], core, given[3]))
+    return draw_cases(operator, count, lambda *given: specialise(*given[:3], core, given[3]), draws)
 
 
 def as_on(target: Target, core: Core) -> Core:
-    """A core whose kernels stand in the order, and have the turns, that suit a chip."""
-    chip = core_of(target)
-    assert chip is not None
-    return replace(core, pipeline=chip.pipeline, cache_bytes=chip.cache_bytes)
+    """A core whose kernels stand in the order, and have the turns and the registers, that suit a chip."""
+    chip = _own_core(target)
+    has_fpu = core.has_fpu and chip.has_fpu
+    return replace(core, has_fpu=has_fpu, pipeline=chip.pipeline, cache_bytes=chip.cache_bytes)
+
+
+def _own_core(target: Target) -> Core:
+    core = core_of(target)
+    assert core is not None
+    return core
 
 
 @pytest.mark.parametrize("layers", [LAYERS, pytest.param(MORE_LAYERS, marks=pytest.mark.full)])
@@ -66,8 +83,7 @@ def test_portable_twin_equals_the_reference(operator: str, core: str, layers: in
     run_on_host(dsp_cases(operator, layers, CORES[core]), tmp_path)
 
 
-@pytest.mark.parametrize(("target", "layers"), RUNS)
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize(("core", "target", "layers"), runs_on(CORES))
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_assembly_equals_the_reference(operator: str, core: str, target: str, layers: int, tmp_path: Path) -> None:
     if operator == "quantize" and not CORES[core].has_floats:

@@ -22,7 +22,7 @@ from thimble.runtime_c import kernel_files
 from thimble.targets.model import load_target
 from thimble.targets.sim.simulate import simulate
 
-OPERATORS = operators_of(KERNELS)
+OPERATORS = (*operators_of(KERNELS), "first_conv_2d", "pointwise", "spread_depthwise")
 LAYERS = (12, pytest.param(200, marks=pytest.mark.full))
 TARGET = "mps3-an547"
 ROUNDS = 300

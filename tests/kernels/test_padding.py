@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.cases import draw_input, plain_call
-from tests.kernels.draws import pointwise
+from tests.kernels.convolution_draws import pointwise
 from tests.kernels.harness import Case, make_case, run_on_host, run_on_target
 from thimble.codegen.candidates import family_of
 from thimble.codegen.variants import DEFAULT

@@ -20,10 +20,15 @@ LAYERS = int(os.environ.get("THIMBLE_KERNEL_LAYERS", "60"))
 TARGETS = ("stm32l4r5zi", "mps3-an547", "ibex-fast", "stm32g0b1re")
 """A chip of each family, and of each kind of core without SIMD instructions."""
 
+REORDERED_TARGETS = ("stm32h743zi", "stm32u575zi")
+"""Whose kernels are those of the first one in another order."""
 
-def operators() -> list[tuple[str, str]]:
+MORE_LAYERS = 200
+
+
+def operators(targets: tuple[str, ...] = TARGETS) -> list[tuple[str, str]]:
     """Targets, each with the operators that have a choice of kernels there."""
-    families = {target: family_of(load_target(target)) for target in TARGETS}
+    families = {target: family_of(load_target(target)) for target in targets}
     return [(name, operator) for name, family in families.items() if family for operator in operators_of(family.ways)]
 
 
@@ -54,3 +59,9 @@ def test_twins_of_variants_equal_the_reference(target: str, operator: str, tmp_p
 @pytest.mark.parametrize(("target", "operator"), operators())
 def test_variants_equal_the_reference(target: str, operator: str, tmp_path: Path) -> None:
     run_on_target(draw_cases(operator, LAYERS, any_variant(target)), tmp_path, load_target(target))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("target", "operator"), operators(("stm32l4r5zi", *REORDERED_TARGETS)))
+def test_many_variants_equal_the_reference(target: str, operator: str, tmp_path: Path) -> None:
+    run_on_target(draw_cases(operator, MORE_LAYERS, any_variant(target)), tmp_path, load_target(target))

@@ -8,6 +8,12 @@ import numpy as np
 
 from tests.tflite_builder import ModelBuilder
 
+Edges = tuple[int, Callable[[int, int, int, int], int]]
+"""A padding code, and its output size as a function of (input, kernel, stride, dilation)."""
+
+SAME: Edges = (0, lambda size, kernel, stride, dilation: -(-size // stride))
+VALID: Edges = (1, lambda size, kernel, stride, dilation: (size - (kernel - 1) * dilation - 1) // stride + 1)
+
 
 def scale(rng: np.random.Generator) -> float:
     """An activation scale, log-uniform over [0.001, 1]."""
@@ -24,11 +30,9 @@ def activation_code(rng: np.random.Generator) -> int:
     return int(rng.choice([0, 0, 1, 2, 3]))
 
 
-def same_or_valid(rng: np.random.Generator) -> tuple[int, Callable[[int, int, int, int], int]]:
-    """A padding code, and its output size as a function of (input, kernel, stride, dilation)."""
-    if rng.random() < 0.5:
-        return 0, lambda size, kernel, stride, dilation: -(-size // stride)
-    return 1, lambda size, kernel, stride, dilation: (size - (kernel - 1) * dilation - 1) // stride + 1
+def same_or_valid(rng: np.random.Generator) -> Edges:
+    """SAME or VALID."""
+    return SAME if rng.random() < 0.5 else VALID
 
 
 def weights(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.host_batch import run_on_host
-from tests.kernels.draws import narrower
+from tests.kernels.narrow_draws import narrower
 from tests.ops import cases_convolution, cases_movement, cases_reduction
 from tests.ops.draws import activation_code, scale, zero_point
 from tests.ops.samples import draw_input

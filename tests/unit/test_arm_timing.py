@@ -191,6 +191,19 @@ def test_constants_in_flash_wait_where_no_line_holds_them(tmp_path: Path) -> Non
 
 
 @needs_tools
+def test_late_misses_of_a_block_of_pairs_do_not_hold_up_the_next_one(tmp_path: Path) -> None:
+    # 128 instructions in 64 cycles, a line of data missing at both ends: the array is free again when the next turn
+    # begins. A traced run times each instruction of each turn.
+    turn = "1: ldr r2, [r0]\n" + "add.w r3, r3, #1\nadd.w r4, r4, #1\n" * 63 + "ldr r2, [r0, #16]\nadds r0, #32\n"
+    body = f"ldr r0, =table\nmovs r1, #32\n{turn}subs r1, #1\nbne 1b\nbx lr"
+    elf = link(tmp_path, function("main", body) + ".balign 16\ntable: .space 1024")
+    core, memory = load_core("cortex-m7"), art(9)
+    untraced = by_name(run(elf, memory, core=core), "main")["cycles"]
+    trace = TraceRange(0, 1 << 20, tmp_path / "trace.txt")
+    assert untraced == pytest.approx(by_name(run(elf, memory, core=core, trace=trace), "main")["cycles"], rel=0.02)
+
+
+@needs_tools
 def test_loads_from_two_memories_do_not_overlap(tmp_path: Path) -> None:
     setup = "ldr r0, =table\nldr r1, =0x20001000\nmovs r2, #0\n"
     one = link(

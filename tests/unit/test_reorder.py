@@ -11,6 +11,7 @@ import pytest
 
 from tests.bench.cost_networks import network
 from tests.bench.cost_samples import ROUNDING, load_graph
+from thimble.codegen.armv7em.assembly import Listing
 from thimble.codegen.armv7em.instructions import parse
 from thimble.codegen.armv7em.pipeline import pipeline_of
 from thimble.codegen.armv7em.reorder import cycles_of, dependences, reordered, reordered_lines
@@ -155,14 +156,18 @@ def test_a_frame_whose_address_is_taken_may_be_reached_otherwise() -> None:
     assert taken[2:] == [f'    "{code}\\n"' for code in block]
 
 
-@pytest.mark.parametrize(("function", "moves"), [("depthwise_dsp_3x3", True), ("depthwise_direct_dsp_s1", False)])
-def test_loads_pass_stores_of_bytes_where_outputs_lie_apart(function: str, moves: bool) -> None:
+@pytest.mark.parametrize("output_apart", [True, False])
+@pytest.mark.parametrize(("store", "narrow"), [("strb", True), ("strh", True), ("str", False)])
+def test_loads_pass_stores_of_bytes_where_outputs_lie_apart(store: str, narrow: bool, output_apart: bool) -> None:
     pipeline = pipeline_of("cortex-m7")
     assert pipeline is not None
-    codes = [f".global thimble_{function}", "    smmul r4, r4, r4", "    strb r4, [r3]", "    ldr r5, [r6]"]
-    made = reordered_lines([f'    "{code}\\n"' for code in [*codes, "    smlad r7, r5, r5, r7"]], pipeline)
-    order = [line.split()[1] for line in made[1:]]
-    assert (order.index("ldr") < order.index("strb")) == moves
+    a = Listing("thimble_f", output_apart=output_apart)
+    a.op("smmul", "r4", "r4", "r4")
+    a.op(store, "r4", "[r3]")
+    a.op("ldr", "r5", "[r6]")
+    a.op("smlad", "r7", "r5", "r5", "r7")
+    made = "\n".join(reordered_lines(a.text.split("\n"), pipeline))
+    assert (made.index("    ldr ") < made.index(f"    {store} ")) == (narrow and output_apart)
 
 
 def test_products_stand_beside_loads() -> None:

@@ -100,12 +100,13 @@ static struct outcome *time_once(struct block *b, bool taken, uint64_t key) {
     return o;
 }
 
-static inline int64_t event_waits(void) {
+/* What a block's accesses wait, whose instructions begin evenly over the `cycles` that it takes without. */
+static inline int64_t event_waits(const struct block *b, int64_t cycles) {
     int64_t sum = 0;
-    for (unsigned int i = 0; i < event_count; i++)
-        sum += events[i].region
-                   ? memory_array_wait(events[i].region, events[i].wait, engine.cycles + sum + events[i].insn)
-                   : events[i].wait;
+    for (unsigned int i = 0; i < event_count; i++) {
+        int64_t at = engine.cycles + sum + events[i].insn * cycles / b->count;
+        sum += events[i].region ? memory_array_wait(events[i].region, events[i].wait, at) : events[i].wait;
+    }
     return sum;
 }
 
@@ -123,7 +124,7 @@ static void finish_block(struct block *b, bool taken, uint32_t target) {
         cycles = o->cycles;
         entry_state = o->exit_state;
         if (event_count)
-            cycles += event_waits();
+            cycles += event_waits(b, cycles);
     }
     if (core.pipe == PIPE_DUAL)
         cycles += predict_branch(b, taken, target);
