@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.codegen.kernel_tools.arguments import row_arguments
+from thimble.codegen.kernel_tools.arguments import row_arguments, waiting_pixels
 from thimble.codegen.kernel_tools.linear_sum import Residual, residual_of
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
@@ -17,7 +17,6 @@ from thimble.codegen.scalar.layer import (
     constant_tables,
     fuse_tail,
     unroll_of,
-    waiting_pixels,
 )
 from thimble.codegen.scalar.panel import panel_call
 from thimble.codegen.scalar.rendering import kernel_source
@@ -32,9 +31,6 @@ PANEL, STRAIGHT = "panel", "straight"
 BLOCKS, UNROLLS = (2, 4, 8), (1, 2, 4)
 """Channels at a time, and inputs in a turn, that may be faster than the default ones."""
 
-LANES = 4
-"""Inputs multiplied at once where the core has instructions for that."""
-
 MAX_KERNEL_HEIGHT = 16
 """Highest window taken: the kernel keeps one pointer for each of its rows."""
 
@@ -44,8 +40,7 @@ class ConvolutionForm:
     """What one function is generated for; `unroll` divides the input channels.
 
     `has_borders`: windows may lie partly outside; else the zero point is in what sums begin with. `adds`: outputs are
-    added to a residual. `is_late`: each pixel is written when the next one is made. `in_lanes`: products of four inputs
-    at once by DSP instructions.
+    added to a residual. `is_late`: each pixel is written when the next one is made.
     """
 
     block: int
@@ -54,7 +49,6 @@ class ConvolutionForm:
     tail: Tail
     adds: bool = False
     is_late: bool = False
-    in_lanes: bool = False
 
     @property
     def name(self) -> str:
@@ -115,23 +109,21 @@ def _straight_call(
 ) -> KernelCall | None:
     if not _is_taken(sizes):
         return None
-    in_lanes = bool(waiting) and core.has_lanes and sizes["input_channels"] % LANES == 0
     form = ConvolutionForm(
         block=block_size(len(layer.weights), core.variant.at_once or core.block),
-        unroll=LANES if in_lanes else unroll_of(sizes["input_channels"], core.variant.unroll),
+        unroll=unroll_of(sizes["input_channels"], core.variant.unroll),
         has_borders=not _is_inside(sizes),
         tail=tail,
         adds=residual is not None,
         is_late=bool(waiting),
-        in_lanes=in_lanes,
     )
     params = window_kernel_params(sizes, ("group_channels", "dilation_height", "dilation_width"))
     added: tuple[Argument, ...] = ()
     if residual is not None:
         params, added = (*params, *residual.params), (InputRows(RESIDUAL),)
-    weights = blocked_weights(layer.weights, form.block, LANES if in_lanes else 1)
+    weights = blocked_weights(layer.weights, form.block)
     tables = constant_tables(layer.bias if form.has_borders else layer.start, constants, form.block)
-    name = f"conv_2d_{'late_' * form.is_late}{'dsp' if in_lanes else 'scalar'}_{form.name}"
+    name = f"conv_2d_{'late_' * form.is_late}scalar_{form.name}"
     arguments = row_arguments(weights, *tables, *added, *waiting)
     source = kernel_source("conv_2d_scalar", name, form=form, max_kernel_height=MAX_KERNEL_HEIGHT)
     return KernelCall(name, params, arguments, source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from thimble.codegen.variants import DEFAULT, Variant
 from thimble.targets.model import Target
@@ -14,7 +14,6 @@ class Core:
 
     `panels`: the same for words of two pixels, as (words, channels). `long_multiply`: an instruction gives the high
     word of a product of two words. `pair_sums`: the sums of panels are assembly (pair_sums.py), in panels of (1, 2).
-    `has_lanes`: DSP instructions multiply two lanes of 16 bits at once.
     `compact`: layers share functions where that costs few cycles. `variant`: how kernels are made where there is a
     choice.
     """
@@ -23,7 +22,6 @@ class Core:
     panels: tuple[tuple[int, int], ...]
     long_multiply: bool
     pair_sums: bool = False
-    has_lanes: bool = False
     compact: bool = False
     variant: Variant = DEFAULT
 
@@ -43,6 +41,5 @@ CORES = {
 
 def core_of(target: Target) -> Core | None:
     """The core of a target; None where it is not known."""
-    base, *extensions = target.isa.split("+")
-    core = CORES.get(base.removesuffix("c") if base.startswith("rv32") else base)
-    return core and replace(core, has_lanes="dsp" in extensions)
+    base = target.isa.split("+")[0]
+    return CORES.get(base.removesuffix("c") if base.startswith("rv32") else base)

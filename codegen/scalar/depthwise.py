@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.codegen.kernel_tools.arguments import row_arguments
+from thimble.codegen.kernel_tools.arguments import row_arguments, waiting_pixels
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.scalar.core import Core
-from thimble.codegen.scalar.layer import Tail, blocked_weights, constant_tables, fuse_tail, waiting_pixels
+from thimble.codegen.scalar.layer import Tail, blocked_weights, constant_tables, fuse_tail
 from thimble.codegen.scalar.rendering import kernel_source
 from thimble.codegen.variants import Variant
 from thimble.compiler.ir.graph import Site

@@ -9,7 +9,7 @@ import numpy as np
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import PlainRequantization, Requantization
 from thimble.codegen.scalar.core import Core
-from thimble.compiler.ir.operator import Array, KernelCall, Scratch, Table
+from thimble.compiler.ir.operator import Array, Table
 
 MAX_UNROLL = 2
 
@@ -54,11 +54,6 @@ def fuse_tail(layer: PlainLayer, core: Core) -> tuple[Tail, Requantization] | No
     return Tail(constants.uniform_bits, layer.rounds_ties or core.compact, not core.long_multiply), constants
 
 
-def waiting_pixels(call: KernelCall) -> tuple[Scratch, ...]:
-    """The scratch of a plain call that writes late, two output pixels, which is all that is needed; none of others."""
-    return tuple(argument for argument in call.arguments if isinstance(argument, Scratch))
-
-
 def block_size(channels: int, most: int) -> int:
     """Channels at a time: of the sizes that leave the fewest places of the last block empty, the largest."""
     sizes = range(1, min(channels, most) + 1)
@@ -70,14 +65,13 @@ def unroll_of(depth: int, most: int = 0) -> int:
     return next(n for n in range(most or MAX_UNROLL, 0, -1) if depth % n == 0)
 
 
-def blocked_weights(weights: Array, block: int, at_once: int = 1) -> Table:
-    """(blocks, depth / at_once, block, at_once) int8 from weights (channels, depth), with channels of 0 behind: those
-    of a block side by side, each with so many inputs."""
+def blocked_weights(weights: Array, block: int) -> Table:
+    """(blocks, depth, block) int8 from weights (channels, depth): the channels of a block side by side, 0 behind."""
     channels, depth = weights.shape
     blocks = -(-channels // block)
     padded = np.zeros((blocks * block, depth), np.int8)
     padded[:channels] = weights
-    return Table("weights", padded.reshape(blocks, block, -1, at_once).transpose(0, 2, 1, 3).copy())
+    return Table("weights", padded.reshape(blocks, block, depth).transpose(0, 2, 1).copy())
 
 
 def constant_tables(start: Array, constants: Requantization, block: int) -> tuple[Table, Table]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kernels.cases import LATE, draw_cases, operators_of
+from tests.kernels.cases import draw_cases, operators_of
 from tests.kernels.harness import Case, run_on_host, run_on_target
 from thimble.codegen.scalar.core import CORES, Core, core_of
 from thimble.codegen.scalar.panel import halves_hold
@@ -51,23 +51,6 @@ def test_kernels_equal_the_reference(operator: str, target: str, layers: int, tm
     assert core is not None
     core = replace(core, compact=target.endswith(COMPACT))
     run_on_target(scalar_cases(operator, layers, core), tmp_path, chip)
-
-
-def test_products_of_lanes_stay_in_their_buffers(tmp_path: Path) -> None:
-    """Kernels that write late, as on cores with DSP instructions; where the inputs are no multiple of 4, without."""
-    cases = scalar_cases("conv_2d_late", 12, replace(CORES["armv7e-m"], has_lanes=True))
-    assert {case.call.kernel.partition("_b")[0] for case in cases} == {"conv_2d_late_dsp", "conv_2d_late_scalar"}
-    run_on_host(cases, tmp_path)
-
-
-@pytest.mark.parametrize("target", ["stm32l4r5zi", "stm32h743zi", "stm32u575zi"])
-@pytest.mark.parametrize("operator", [operator for operator in OPERATORS if operator.endswith(LATE)])
-def test_kernels_that_write_late_equal_the_reference(operator: str, target: str, tmp_path: Path) -> None:
-    chip = load_target(target)
-    core = core_of(chip)
-    assert core is not None
-    assert core.has_lanes
-    run_on_target(scalar_cases(operator, 40, core), tmp_path, chip)
 
 
 def test_convolutions_by_panels_and_where_they_lie_are_both_drawn() -> None:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
 /* Output pixels that are written late: each one waits in scratch, pixels (2, bytes), until the next one is made. */
-#ifndef THIMBLE_LATE_SCALAR_H
-#define THIMBLE_LATE_SCALAR_H
+#ifndef THIMBLE_LATE_H
+#define THIMBLE_LATE_H
 
 #include <stdint.h>
 #include <string.h>
