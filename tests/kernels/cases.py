@@ -22,9 +22,13 @@ from thimble.compiler.ops.support import limit_broken
 from thimble.compiler.ops.window import ExplicitPadding
 from thimble.compiler.passes.fuse_additions import fuse_additions
 from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
+from thimble.compiler.plan.late import write_late
 
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
+
+LATE = "_late"
+"""What the names of plain kernels that write late have behind that of the operator."""
 
 DRAWS_PER_LAYER = 60
 """Most layers drawn for one that is taken."""
@@ -49,16 +53,22 @@ def operators_of(kernels: Iterable[str]) -> list[str]:
 
 
 def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] = DRAWS) -> list[Case]:
-    """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input."""
+    """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input.
+
+    Those of operators that end in LATE run by rows, with kernels that write late.
+    """
     cases: list[Case] = []
     for seed in range(DRAWS_PER_LAYER * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        drawn = framed(import_tflite(draws[operator](rng), f"{operator} {seed}"), rng)
+        drawn = framed(import_tflite(draws[operator.removesuffix(LATE)](rng), f"{operator} {seed}"), rng)
         if any(limit_broken(site) is not None for site in drawn.sites):
             continue
-        (site,) = fuse(drawn).sites
+        late = operator.endswith(LATE)
+        (site,) = (write_late if late else fuse)(drawn).sites
         site = part_of(site, rng)
-        whole = bool(rng.random() < 0.5)
+        if late and not (isinstance(site.op, WindowConvolution) and site.op.writes_late):
+            continue
+        whole = bool(rng.random() < 0.5) and not late
         plain = plain_call(site, whole)
         limit = LIMITS[int(rng.integers(len(LIMITS)))]
         call = find(site, plain, whole, limit)
