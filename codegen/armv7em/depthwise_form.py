@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES, FillShape
@@ -253,6 +254,7 @@ class RowCode:
         return sum(block.count for block in self.looped)
 
 
+@lru_cache(maxsize=1024)
 def row_code(form: DepthwiseForm) -> RowCode:
     """The blocks with the fewest cycles: a few different ones, or a loop of blocks of four with others behind it."""
     width = form.output_width

@@ -1,4 +1,4 @@
-"""Kernels that are not what a layer gets first give the bytes of the integer reference, on host and target."""
+"""Kernels that are not a layer's first choice give the bytes of the integer reference, on the host and the target."""
 
 from __future__ import annotations
 
