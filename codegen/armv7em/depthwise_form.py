@@ -25,7 +25,7 @@ MAX_UNROLLED_BLOCKS = 4
 MAX_CODE_BYTES = 800
 """Code of a row of outputs that stays in an instruction cache of 1 KB with most of what comes once a channel."""
 
-WORTH_PAIRING = 0.9
+WORTH_PAIRING, WORTH_PAIRING_BESIDE_FILLING = 0.98, 0.9
 """What two rows at a time may take of the cycles of one after the other, by prediction: their code is larger, and the
 function that fills planes competes for the same instruction cache."""
 
@@ -316,7 +316,8 @@ def paired_if_faster(form: DepthwiseForm, output_rows: int) -> DepthwiseForm:
     may = form.joined and form.resident and not form.compact and form.stride_height <= form.kernel_height
     if not may or output_rows % 2 or paired.reach < paired.most or largest_offset(paired) > MAX_OFFSET:
         return form
-    return paired if row_cycles(paired) <= WORTH_PAIRING * row_cycles(form) else form
+    share = WORTH_PAIRING if form.filled else WORTH_PAIRING_BESIDE_FILLING
+    return paired if row_cycles(paired) <= share * row_cycles(form) else form
 
 
 def unrolls_rows(form: DepthwiseForm, code: RowCode) -> bool:

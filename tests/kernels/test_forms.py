@@ -53,7 +53,7 @@ def test_assembly_equals_the_reference(form: str, core: str, target: str, layers
 def test_two_rows_at_a_time_equal_the_reference(
     core: str, target: str, layers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(depthwise_form, "WORTH_PAIRING", 2.0)
+    monkeypatch.setattr(depthwise_form, "WORTH_PAIRING_BESIDE_FILLING", 2.0)
     chip = load_target(target)
     planes = replace(as_on(chip, CORES[core]), variant=Variant("planes"))
 
