@@ -44,9 +44,9 @@ def why_plain(site: Site, call: KernelCall, whole: bool, target: Target, setting
     """
     if settings.family is KernelFamily.C:
         return "--kernels c asks for plain C"
-    if call.kernel in LATE_KERNELS.values():
-        return "its output lies so near over its input that each pixel is written late, which only plain C does"
     if call.kernel not in kernels_with_own_form(target):
+        if call.kernel in LATE_KERNELS.values():
+            return f"its output lies over its input by kernels that write late, which are plain C on {target.core}"
         return f"there is only plain C for {call.kernel} on {target.core}"
 
     def has_own(changed: KernelCall) -> bool:

@@ -19,7 +19,7 @@ from thimble.codegen.armv7em.conv_layer import fuse_pixels
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES
-from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
+from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset, paired_if_faster
 from thimble.codegen.armv7em.depthwise_layer import (
     MAX_ROW_BYTES,
     depthwise_scales,
@@ -152,6 +152,8 @@ def specialise_conv_2d_depthwise(
     if portions is None:
         return None
     bands = portions.bands
+    if bands.count == 1:
+        form = paired_if_faster(form, bands.output_rows)
     packed = packed_channels(second, form, planned.constants)
     planes = plane_params(second, sizes, form, form.row_bytes // WORD_BYTES, bands.output_rows, packed.shape[1])
     pixels = portions.rows_at_once * product.form.width

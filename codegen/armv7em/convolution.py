@@ -10,6 +10,7 @@ from thimble.codegen.armv7em.rows_layer import MIN_POINTWISE_WIDTH, by_flat_pixe
 from thimble.codegen.armv7em.window_vectors import by_window_vectors
 from thimble.codegen.armv7em.windows import FEW_CHANNELS
 from thimble.codegen.armv7em.winograd_layer import winograd_bytes, winograd_call
+from thimble.codegen.kernel_tools.arguments import waiting_pixels
 from thimble.codegen.kernel_tools.sizes import Sizes
 from thimble.codegen.variants import Maker, Variant, first_made
 from thimble.compiler.ir.graph import Site
@@ -54,6 +55,14 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
         if max(sizes["stride_height"], sizes["stride_width"]) > 1 and are_pixels(sizes):
             makers = {name: makers[name] for name in ("columns", *makers)}  # all of them share a function
     return first_made(makers, core.variant)
+
+
+def specialise_conv_2d_late(
+    site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int
+) -> KernelCall | None:
+    """Windows one at a time, of which each one's pixel is written late; None where the preconditions do not hold."""
+    given = conv_layer(site, call, core, limit_bytes)
+    return None if given is None else by_window_vectors(given, waiting_pixels(call))
 
 
 def conv_2d_variants(sizes: Sizes, whole: bool) -> tuple[Variant, ...]:

@@ -9,7 +9,7 @@ from itertools import product
 from thimble.codegen.armv7em.addition import specialise_add
 from thimble.codegen.armv7em.batch_matmul import specialise_batch_matmul
 from thimble.codegen.armv7em.conv_2d_depthwise import specialise_conv_2d_depthwise
-from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_conv_2d
+from thimble.codegen.armv7em.convolution import conv_2d_variants, specialise_conv_2d, specialise_conv_2d_late
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise_convolution import depthwise_variants, specialise_depthwise
 from thimble.codegen.armv7em.narrow_weights import specialise_narrow_conv_2d
@@ -48,6 +48,7 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "average_pool_2d_s8": specialise_average_pool,
     "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_depthwise_s8": specialise_conv_2d_depthwise,
+    "conv_2d_late_s8": specialise_conv_2d_late,
     "conv_2d_s8": specialise_conv_2d,
     **dict.fromkeys((f"add_s{a}_s{b}_s{c}" for a, b, c in product((8, 4, 2), repeat=3)), specialise_packed_add),
     **dict.fromkeys(

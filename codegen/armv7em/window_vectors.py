@@ -32,10 +32,13 @@ from thimble.codegen.armv7em.vector_matmul import (
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.sizes import window_kernel_params
 from thimble.codegen.kernel_tools.words import int32_words
-from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall, Table
+from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall, Scratch, Table
 
 MAX_KERNEL_HEIGHT = 5
 """Highest window taken: each of its rows is up to three runs, THIMBLE_MAX_RUNS in the runtime."""
+
+LEAST_PRODUCTS = 1 << 15
+"""Of a layer, from which compact kernels are worth 1.5 KB of code: it saves 2 cycles for each of them."""
 
 COMPACT_UNROLL = 2
 """Steps in a turn of the inner loop where layers are to share functions."""
@@ -44,13 +47,16 @@ _JOB = ("runs", "weights", "runs_end", "output", "channels", "constants", "ceili
 _NAMES = (*_JOB, "channel", "run", "run_end", *SHARED)
 
 
-def by_window_vectors(given: ConvLayer) -> KernelCall | None:
-    """A window at a time, without scratch; None where its runs are not whole words, or too many."""
+def by_window_vectors(given: ConvLayer, waiting: tuple[Scratch, ...] = ()) -> KernelCall | None:
+    """A window at a time, without scratch but for pixels that are written late; None where its runs are not whole
+    words, or too many."""
     layer, sizes = given.layer, given.sizes
     channels, depth = layer.weights.shape
     dense = sizes["dilation_height"] == sizes["dilation_width"] == 1
     in_words = sizes["input_channels"] % 4 == 0 and depth <= MAX_DEPTH
     found = fuse_sums(layer)
+    if given.core.compact and given.pixels * channels * depth < LEAST_PRODUCTS:
+        return None
     if not dense or not in_words or sizes["kernel_height"] > MAX_KERNEL_HEIGHT or found is None:
         return None
     arithmetic, constants = found
@@ -71,8 +77,9 @@ def by_window_vectors(given: ConvLayer) -> KernelCall | None:
         ("block", block),
         ("shares_constants", int(form.shares_constants)),
     )
-    arguments = row_arguments(Table("packed", np.concatenate([words, border])))
-    return KernelCall(f"conv_2d_vectors_dsp_{form.name}", params, arguments, _source(form, given.core.has_fpu))
+    arguments = row_arguments(Table("packed", np.concatenate([words, border])), *waiting)
+    source = _source(form, given.core.has_fpu, bool(waiting))
+    return KernelCall(f"conv_2d_{_stem(bool(waiting))}_{form.name}", params, arguments, source)
 
 
 def _border(given: ConvLayer) -> Array:
@@ -87,9 +94,9 @@ def _border(given: ConvLayer) -> Array:
     return int32_words(np.full(0 if inside else sizes["kernel_width"] * sizes["input_channels"] // 4, word))
 
 
-def window_vectors_listing(form: VectorForm, has_fpu: bool) -> Listing:
+def window_vectors_listing(form: VectorForm, has_fpu: bool, is_late: bool) -> Listing:
     """The function of a form, to be called with a thimble_window_vectors_job."""
-    a, frame = Listing(f"thimble_window_vectors_dsp_{form.name}"), Frame(_NAMES, _NAMES, has_fpu)
+    a, frame = Listing(f"thimble_window_{_stem(is_late)}_{form.name}"), Frame(_NAMES, _NAMES, has_fpu)
     frame.begin(a, _JOB)
     start_channels(a, frame, form)
     a.label("block", f"{form.block} channels")
@@ -120,8 +127,16 @@ def window_vectors_listing(form: VectorForm, has_fpu: bool) -> Listing:
 
 
 @lru_cache(maxsize=256)
-def _source(form: VectorForm, has_fpu: bool) -> GeneratedKernel:
-    """The files of kernel conv_2d_vectors_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
-    name = f"thimble_conv_2d_vectors_dsp_{form.name}"
-    files = kernel_files(name, "conv_2d_vectors_dsp", form=form, assembly=window_vectors_listing(form, has_fpu).text)
-    return GeneratedKernel(files, needs=("window_vectors_dsp",))
+def _source(form: VectorForm, has_fpu: bool, is_late: bool) -> GeneratedKernel:
+    """The files of kernel conv_2d_vectors_dsp_<form>, or of the one that writes late: the assembly, and the kernel that
+    uses it or its twin."""
+    name, assembly = (
+        f"thimble_conv_2d_{_stem(is_late)}_{form.name}",
+        window_vectors_listing(form, has_fpu, is_late).text,
+    )
+    files = kernel_files(name, "conv_2d_vectors_dsp", form=form, assembly=assembly, stem=_stem(is_late), late=is_late)
+    return GeneratedKernel(files, needs=("window_vectors_dsp", *(("window_late_vectors_dsp",) if is_late else ())))
+
+
+def _stem(is_late: bool) -> str:
+    return "late_vectors_dsp" if is_late else "vectors_dsp"

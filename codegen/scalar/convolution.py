@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thimble.codegen.kernel_tools.arguments import row_arguments
+from thimble.codegen.kernel_tools.arguments import row_arguments, waiting_pixels
 from thimble.codegen.kernel_tools.linear_sum import Residual, residual_of
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer, plain_layer
 from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of, window_kernel_params
 from thimble.codegen.scalar.core import Core
-from thimble.codegen.scalar.layer import Tail, block_size, blocked_weights, constant_tables, fuse_tail, unroll_of
+from thimble.codegen.scalar.layer import (
+    Tail,
+    block_size,
+    blocked_weights,
+    constant_tables,
+    fuse_tail,
+    unroll_of,
+)
 from thimble.codegen.scalar.panel import panel_call
 from thimble.codegen.scalar.rendering import kernel_source
 from thimble.codegen.variants import Variant, first_made
 from thimble.compiler.ir.graph import Site
-from thimble.compiler.ir.operator import Argument, InputRows, KernelCall
+from thimble.compiler.ir.operator import Argument, InputRows, KernelCall, Scratch
 from thimble.compiler.ops.conv_2d_add import RESIDUAL
 
 PANEL, STRAIGHT = "panel", "straight"
@@ -33,7 +40,7 @@ class ConvolutionForm:
     """What one function is generated for; `unroll` divides the input channels.
 
     `has_borders`: windows may lie partly outside; else the zero point is in what sums begin with. `adds`: outputs are
-    added to a residual.
+    added to a residual. `is_late`: each pixel is written when the next one is made.
     """
 
     block: int
@@ -41,6 +48,7 @@ class ConvolutionForm:
     has_borders: bool
     tail: Tail
     adds: bool = False
+    is_late: bool = False
 
     @property
     def name(self) -> str:
@@ -49,7 +57,8 @@ class ConvolutionForm:
 
 
 def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
-    """Blocks of output channels in place of thimble_conv_2d_s8; None where the preconditions do not hold."""
+    """Blocks of output channels in place of thimble_conv_2d_s8, or of the one that writes late; None where the
+    preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=0)
     sizes = sizes_of(call)
     dense = sizes["group_channels"] == sizes["input_channels"]
@@ -59,9 +68,10 @@ def specialise_conv_2d(site: Site, call: KernelCall, core: Core, whole: bool, li
     tail, constants = fused
     made = site.output().type
     pixels = made.elements // len(layer.weights) if whole else sizes["output_width"]
+    waiting = waiting_pixels(call)
     makers = {
-        PANEL: lambda: panel_call(layer, sizes, tail, constants, core, pixels, limit_bytes),
-        STRAIGHT: lambda: _straight_call(layer, sizes, tail, constants, core),
+        PANEL: lambda: None if waiting else panel_call(layer, sizes, tail, constants, core, pixels, limit_bytes),
+        STRAIGHT: lambda: _straight_call(layer, sizes, tail, constants, core, waiting=waiting),
     }
     return first_made(makers, core.variant)
 
@@ -95,6 +105,7 @@ def _straight_call(
     constants: Requantization,
     core: Core,
     residual: Residual | None = None,
+    waiting: tuple[Scratch, ...] = (),
 ) -> KernelCall | None:
     if not _is_taken(sizes):
         return None
@@ -104,6 +115,7 @@ def _straight_call(
         has_borders=not _is_inside(sizes),
         tail=tail,
         adds=residual is not None,
+        is_late=bool(waiting),
     )
     params = window_kernel_params(sizes, ("group_channels", "dilation_height", "dilation_width"))
     added: tuple[Argument, ...] = ()
@@ -111,8 +123,8 @@ def _straight_call(
         params, added = (*params, *residual.params), (InputRows(RESIDUAL),)
     weights = blocked_weights(layer.weights, form.block)
     tables = constant_tables(layer.bias if form.has_borders else layer.start, constants, form.block)
-    name = f"conv_2d_scalar_{form.name}"
-    arguments = row_arguments(weights, *tables, *added)
+    name = f"conv_2d_{'late_' * form.is_late}scalar_{form.name}"
+    arguments = row_arguments(weights, *tables, *added, *waiting)
     source = kernel_source("conv_2d_scalar", name, form=form, max_kernel_height=MAX_KERNEL_HEIGHT)
     return KernelCall(name, params, arguments, source)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thimble.codegen.kernel_tools.arguments import row_arguments
+from thimble.codegen.kernel_tools.arguments import row_arguments, waiting_pixels
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.scalar.core import Core
@@ -28,12 +28,16 @@ BLOCKS = (1, 2, 3, 6, 8)
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseForm:
-    """What one function is generated for; `block` divides the channels."""
+    """What one function is generated for; `block` divides the channels.
+
+    `is_late`: each pixel is written when the next one is made.
+    """
 
     kernel_height: int
     kernel_width: int
     block: int
     tail: Tail
+    is_late: bool
 
     @property
     def name(self) -> str:
@@ -52,7 +56,8 @@ class DepthwiseForm:
 
 
 def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
-    """Blocks of channels in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold."""
+    """Blocks of channels in place of thimble_depthwise_conv_2d_s8, or of the one that writes late; None where the
+    preconditions do not hold."""
     layer = plain_layer(site, call, channel_axis=3)
     sizes = sizes_of(call)
     plain_windows = sizes["multiplier"] == sizes["dilation_height"] == sizes["dilation_width"] == 1
@@ -62,12 +67,13 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     if fused is None:
         return None
     tail, constants = fused
-    channels = len(layer.weights)
+    channels, waiting = len(layer.weights), waiting_pixels(call)
     form = DepthwiseForm(
         kernel_height=sizes["kernel_height"],
         kernel_width=sizes["kernel_width"],
         block=next(n for n in range(core.variant.at_once or MAX_BLOCK, 0, -1) if channels % n == 0),
         tail=tail,
+        is_late=bool(waiting),
     )
     kept = ("input_height", "input_width", "stride_height", "stride_width", "pad_top", "pad_left")
     made = ("output_height", "output_width", "output_zero_point", "output_min", "output_max")
@@ -75,8 +81,8 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
     border = Table("border", np.full(channels, layer.input_zero_point, np.int8))
     weights = blocked_weights(layer.weights, form.block)
     tables = constant_tables(layer.start, constants, form.block)
-    name = f"depthwise_conv_2d_scalar_{form.name}"
-    arguments = row_arguments(border, weights, *tables)
+    name = f"depthwise_conv_2d_{'late_' * form.is_late}scalar_{form.name}"
+    arguments = row_arguments(border, weights, *tables, *waiting)
     return KernelCall(name, params, arguments, kernel_source("depthwise_conv_2d_scalar", name, form=form))
 
 

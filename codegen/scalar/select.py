@@ -23,6 +23,8 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     "batch_matmul_s8": specialise_batch_matmul,
     "conv_2d_s8": specialise_conv_2d,
     "conv_2d_add_s8": specialise_conv_2d_add,
+    "conv_2d_late_s8": specialise_conv_2d,
+    "depthwise_conv_2d_late_s8": specialise_depthwise,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "fully_connected_s8": specialise_fully_connected,
     "reduce_sum_s8": specialise_sum,

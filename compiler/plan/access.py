@@ -110,8 +110,11 @@ def _convolution_of(site: Site) -> Site:
 
 
 def elements_late(site: Site) -> int:
-    """How many elements of a row are computed before one is written: a pixel's, where late kernels are called."""
-    kernels = {call.kernel for rounding in Rounding for call in site.lower_rows(rounding)}
+    """How many elements of a row are computed before one is written: a pixel's, where late kernels are called.
+
+    A target's own kernels keep the order of those in whose place they stand.
+    """
+    kernels = {call.kernel for rounding in Rounding for call in site.op.lower_rows(site, rounding)}
     return site.output().type.shape[3] if kernels and kernels <= _WRITING_LATE else 0
 
 

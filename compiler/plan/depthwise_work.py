@@ -7,7 +7,7 @@ from math import ceil
 from thimble.compiler.plan.call_shape import BAND_ROWS, FILLED, CallShape, Work
 from thimble.compiler.plan.matrix_work import PIXELS
 
-PLACES = "depthwise_conv_2d_scalar"
+PLACES = ("depthwise_conv_2d_scalar", "depthwise_conv_2d_late_scalar")
 """How the names of depthwise kernels begin that go by a table of places."""
 
 PLANE_REGISTERS = 6

@@ -17,8 +17,8 @@ MAX_UNROLLED_TAPS = 9
 """Depthwise kernels of more have a loop over the taps."""
 
 _PANEL = re.compile(r"conv_2d_panel_scalar_b(\d+)w(\d+)")
-_STRAIGHT = re.compile(r"conv_2d_scalar_(?:add_)?b(\d+)u(\d+)")
-_DEPTHWISE = re.compile(r"depthwise_conv_2d_scalar_(\d+)x(\d+)_b(\d+)")
+_STRAIGHT = re.compile(r"conv_2d_(?:late_)?scalar_(?:add_)?b(\d+)u(\d+)")
+_DEPTHWISE = re.compile(r"depthwise_conv_2d_(?:late_)?scalar_(\d+)x(\d+)_b(\d+)")
 _POOL = re.compile(r"(average|max)_pool_2d_s8")
 _SUMS = re.compile(r"(average_pool_2d|reduce_sum)_accumulate_s8_s(16|32)")
 _CONNECTED = re.compile(r"fully_connected_scalar_b(\d+)u(\d+)")

@@ -23,6 +23,7 @@ from thimble.compiler.plan.call_shape import Work
 from thimble.compiler.plan.cycles import CycleModel
 from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.kernels import UNLIMITED, KernelLimit
+from thimble.compiler.plan.late import write_late
 from thimble.compiler.plan.plan import Plan
 from thimble.compiler.plan.planner import plan_layers
 from thimble.compiler.plan.row_graph import row_graph
@@ -37,7 +38,8 @@ ROUNDING = Rounding.TFLM
 @dataclass(frozen=True, slots=True)
 class Variant:
     """How a network is built: its kernels, their limit of scratch, rows a call (None: layer by layer), the flash that
-    a layer's transformed weights may take, whether kernels are to be small, and all data lie in the fastest RAM."""
+    a layer's transformed weights may take, whether kernels are to be small, all data lie in the fastest RAM, and
+    convolutions write late."""
 
     kernels: KernelFamily
     limit_bytes: int | None = None
@@ -45,6 +47,7 @@ class Variant:
     winograd_bytes: int = 0
     compact: bool = False
     fast_data: bool = False
+    late: bool = False
 
 
 PLAIN = (
@@ -102,6 +105,7 @@ def load_graph(data: bytes, name: str, io: Io = Io.INT8) -> Graph:
 
 def with_kernels(graph: Graph, target: Target, variant: Variant) -> Graph:
     """A network with the kernels of a variant."""
+    graph = write_late(graph) if variant.late else graph
     settings = KernelSettings(variant.kernels, variant.winograd_bytes, variant.compact)
     limit = UNLIMITED if variant.limit_bytes is None else KernelLimit(variant.limit_bytes)
     return choose_kernels(graph, target, settings, limit)

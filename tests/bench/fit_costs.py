@@ -66,6 +66,11 @@ DEPTHWISE_RUNS = (
 )
 OTHER_DEPTHWISE_RUNS = (DEPTHWISE_RUNS[0], DEPTHWISE_RUNS[1], DEPTHWISE_RUNS[5], DEPTHWISE_RUNS[7])
 
+LATE_NETWORKS, MORE_LATE_NETWORKS = (0, 2, 6, *PRUNED_NETWORKS), (10, *PRUNED_NETWORKS[:2])
+LATE_RUNS = tuple(Variant(kernels, rows=1, late=True) for kernels in (KernelFamily.AUTO, KernelFamily.C))
+MORE_LATE_RUNS = (Variant(KernelFamily.AUTO, rows=4, late=True),)
+"""Convolutions that write late, which run by rows alone: most of them a row a call, as least plans have them."""
+
 LEAST_SAMPLES = 6
 """Kernels with fewer samples have no entry of their own."""
 
@@ -184,6 +189,8 @@ def runs_of(target: Target) -> Runs:
         (POOLED_RUNS, POOLED_NETWORKS),
         (PRUNED_RUNS, PRUNED_NETWORKS),
         (STEPS_RUNS, STEPS_NETWORKS),
+        (LATE_RUNS, LATE_NETWORKS),
+        (MORE_LATE_RUNS, MORE_LATE_NETWORKS),
     ]
     if target.name != REFERENCE:
         dsp = has_dsp_kernels(target)

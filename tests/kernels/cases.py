@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -21,15 +22,22 @@ from thimble.compiler.ops.support import limit_broken
 from thimble.compiler.ops.window import ExplicitPadding
 from thimble.compiler.passes.fuse_additions import fuse_additions
 from thimble.compiler.passes.fuse_depthwise import fuse_depthwise
+from thimble.compiler.plan.late import write_late
 
 LIMITS = (None, None, 4096, 2048, 1024, 512)
 """Of scratch, so that kernels work in portions of all sizes."""
+
+LATE = "_late"
+"""What the names of plain kernels that write late have behind that of the operator."""
 
 DRAWS_PER_LAYER = 60
 """Most layers drawn for one that is taken."""
 
 FRAMED_SHARE, PART_SHARE = 0.1, 0.15
 """Of the layers, those with a padding that no file has, and those of which a part is made."""
+
+TIGHT_SHARE = 0.2
+"""Of the layers, those that get as little scratch as they can do with, or a little more."""
 
 Draw = Callable[[Rng], bytes]
 """Draws a model of one layer."""
@@ -45,21 +53,29 @@ def operators_of(kernels: Iterable[str]) -> list[str]:
 
 
 def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] = DRAWS) -> list[Case]:
-    """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input."""
+    """`count` layers whose kernel is specialised, each on one input; samples take turns as in draw_input.
+
+    Those of operators that end in LATE run by rows, with kernels that write late.
+    """
     cases: list[Case] = []
     for seed in range(DRAWS_PER_LAYER * count):
         rng = np.random.default_rng([zlib.crc32(operator.encode()), seed])
-        drawn = framed(import_tflite(draws[operator](rng), f"{operator} {seed}"), rng)
+        drawn = framed(import_tflite(draws[operator.removesuffix(LATE)](rng), f"{operator} {seed}"), rng)
         if any(limit_broken(site) is not None for site in drawn.sites):
             continue
-        (site,) = fuse(drawn).sites
+        late = operator.endswith(LATE)
+        (site,) = (write_late if late else fuse)(drawn).sites
         site = part_of(site, rng)
-        whole = bool(rng.random() < 0.5)
+        if late and not (isinstance(site.op, WindowConvolution) and site.op.writes_late):
+            continue
+        whole = bool(rng.random() < 0.5) and not late
         plain = plain_call(site, whole)
         limit = LIMITS[int(rng.integers(len(LIMITS)))]
         call = find(site, plain, whole, limit)
         if call is None:
             continue
+        if rng.random() < TIGHT_SHARE:
+            limit, call = _tightened(rng, call, partial(find, site, plain, whole))
         assert limit is None or call.scratch_bytes <= limit
         inputs = [draw_input(rng, site, v, seed % 6) for v in site.inputs if v is not None and v.data is None]
         operands = iter(inputs)
@@ -69,6 +85,14 @@ def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] 
         if len(cases) == count:
             return cases
     raise AssertionError(f"only {len(cases)} of {DRAWS_PER_LAYER * count} drawn layers are taken")
+
+
+def _tightened(rng: Rng, call: KernelCall, make: Callable[[int], KernelCall | None]) -> tuple[int, KernelCall]:
+    """A call within less and less scratch, as plans ask for it, mostly down to the least; and the limit."""
+    limit = call.scratch_bytes
+    while limit > 0 and rng.random() < 0.95 and (less := make(limit - 1)) is not None:
+        limit, call = less.scratch_bytes, less
+    return limit, call
 
 
 def framed(graph: Graph, rng: Rng) -> Graph:

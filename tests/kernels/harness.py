@@ -24,7 +24,7 @@ from thimble.compiler.ir.operator import (
     KernelCall,
     Output,
     OutputRows,
-    Overlap,
+    RowForm,
     Scratch,
     Table,
 )
@@ -80,8 +80,9 @@ class _CaseMaker:
         self._regions: list[Region] = []
         self._free: list[Region] = []
         self._contents: list[tuple[Region, np.ndarray | None, np.ndarray]] = []
-        self._over: Region | None = None  # where the output lies, over the input number `_under`
-        self._input, self._under = Region(0, 0), 0
+        self._over: dict[int, Region] = {}  # where output rows lie over rows of input number `_under`; whole is row 0
+        self._input: dict[int, Region] = {}
+        self._under = 0
         self._lines: list[str] = []
         self._statics: list[str] = []
         self._next = ALIGN
@@ -90,9 +91,7 @@ class _CaseMaker:
         name = f"case_{self._number}"
         operands = iter(inputs)
         data = [None if v is None or v.role is Role.CONSTANT else next(operands) for v in self._site.inputs]
-        overlaps = self._site.overlaps() if self._whole and call.overlaps else ()
-        if overlaps:  # of several the last one, such as that of a residual
-            self._put_over_input(overlaps[-1], data[overlaps[-1].input], outputs[0], call.ahead_bytes)
+        self._put_over_inputs(call, data, outputs[0])
         arguments = [self._argument(argument, data, outputs, name) for argument in call.arguments]
         fields = ", ".join(f".{field} = {c_text.literal(value)}" for field, value in call.params)
         self._statics.append(f"static const thimble_{call.kernel}_params {name}_params = {{{fields}}};")
@@ -164,8 +163,8 @@ class _CaseMaker:
             self._lines.append(f"    const thimble_rows {label} = {{{fields}}};")
             return f"&{label}"
         regions: dict[int, Region] = {}
-        for row in self._rng.permutation(rows):
-            regions[int(row)] = self._put(raw[row * row_bytes : (row + 1) * row_bytes], argument)
+        for row in map(int, self._rng.permutation(rows)):
+            regions[row] = self._put(raw[row * row_bytes : (row + 1) * row_bytes], argument, row)
         offsets = ", ".join(str(regions[row].offset // 4) for row in range(rows))
         self._statics.append(f"static const uint16_t {name}_{label}[] = {{{offsets}}};")
         self._lines.append(f"    const thimble_rows {label} = {{.base = memory, .offsets = {name}_{label}}};")
@@ -176,27 +175,45 @@ class _CaseMaker:
         self._statics.append(f"static const {c_text.c_type(data)} {name}[] = {{{values}}};")
         return name
 
-    def _put_over_input(self, overlap: Overlap, data: np.ndarray | None, output: np.ndarray, ahead: int) -> None:
-        """Place the output over the input, as far as the operator's overlap allows; what is left of that is free."""
+    def _put_over_inputs(self, call: KernelCall, inputs: Sequence[np.ndarray | None], output: np.ndarray) -> None:
+        """Place the output over an input, or its rows over dying rows of one: of several the last one, such as that of
+        a residual."""
+        form = None if self._whole or FirstRow() not in call.arguments else self._site.op.rows(self._site)
+        declared = self._site.overlaps() if self._whole else form.overlaps if form is not None else ()
+        if not declared or not call.overlaps or (form is not None and form.accumulator_bytes):
+            return
+        overlap = declared[-1]
+        data = inputs[overlap.input]
         assert data is not None
         self._under = overlap.input
         raw = np.frombuffer(to_bytes(data, self._site.input(overlap.input).type.dtype), np.uint8)
         made = np.frombuffer(to_bytes(output, self._site.output().type.dtype), np.uint8)
-        behind = -(-(overlap.distance + ahead) // 4) * 4
+        if form is None:
+            self._put_over_input(overlap.distance + call.ahead_bytes, raw, made, 0, 0)
+            return
+        read, written = raw.reshape(self._site.input(overlap.input).type.rows, -1), made.reshape(form.steps, -1)
+        for row, under in _dying_rows(form, overlap.input).items():
+            self._put_over_input(overlap.distance, read[under], written[row], row, under)
+
+    def _put_over_input(self, distance: int, raw: np.ndarray, made: np.ndarray, row: int, under: int) -> None:
+        """Place bytes of the output over those of the input, as far as a distance allows; what is left of that is
+        free."""
+        behind = -(-distance // 4) * 4
         first, shift = max(-behind, 0), max(behind, 0)
         whole = self._place(max(shift + raw.size, first + made.size))
-        self._over = Region(whole.offset + first, made.size)
-        self._input = Region(whole.offset + shift, raw.size)
-        rest = self._over.offset + self._over.bytes
+        self._over[row] = Region(whole.offset + first, made.size)
+        self._input[under] = Region(whole.offset + shift, raw.size)
+        rest = self._over[row].offset + made.size
         self._free.append(Region(whole.offset, first))
         self._free.append(Region(rest, whole.offset + whole.bytes - rest))
-        self._contents.append((self._input, raw, raw))
-        self._contents.append((self._over, None, made))
+        self._contents.append((self._input[under], raw, raw))
+        self._contents.append((self._over[row], None, made))
 
-    def _put(self, raw: np.ndarray, argument: InputRows | OutputRows | Input | Output) -> Region:
+    def _put(self, raw: np.ndarray, argument: InputRows | OutputRows | Input | Output, row: int = 0) -> Region:
         is_input = isinstance(argument, InputRows | Input)
-        if self._over is not None and (not is_input or argument.index == self._under):
-            return self._input if is_input else self._over
+        placed = self._over if not is_input else self._input if argument.index == self._under else {}
+        if row in placed:
+            return placed[row]
         region = self._place(raw.size)
         self._contents.append((region, raw if is_input else np.full(raw.size, GUARD, np.uint8), raw))
         return region
@@ -206,6 +223,18 @@ class _CaseMaker:
         self._next += -(-size // ALIGN) * ALIGN + ALIGN
         self._regions.append(region)
         return region
+
+
+def _dying_rows(form: RowForm, index: int) -> dict[int, int]:
+    """For steps of a row form, one row of an input that no later step reads."""
+    needs, found, gone = form.needs[index], dict[int, int](), 0
+    assert needs is not None
+    for step, (first, end) in enumerate(needs):
+        dying = range(max(first, gone), min([end, *(later for later, last in needs[step + 1 :] if later < last)]))
+        if len(dying):
+            found[step] = dying[-1]
+            gone = dying[-1] + 1
+    return found
 
 
 _HEAD = """

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.kernels.cases import Draw, draw_cases, draw_input, plain_call
+from tests.kernels.cases import LATE, Draw, draw_cases, draw_input, plain_call
 from tests.kernels.convolution_draws import first_conv_2d
 from tests.kernels.draws import DRAWS
 from tests.kernels.harness import Case, make_case, run_on_host, run_on_target
@@ -24,7 +24,7 @@ from thimble.compiler.ops.window import ExplicitPadding
 from thimble.targets.model import Target, load_target
 
 APART = {"conv_2d_add", "conv_2d_depthwise", "depthwise_3x3", "depthwise_steps", "spread_depthwise"}
-OPERATORS = sorted(DRAWS.keys() - APART)
+OPERATORS = sorted({*DRAWS, f"conv_2d{LATE}"} - APART)
 """What this family has kernels for: those with an addition in the tail are scalar ones (test_scalar.py), two
 convolutions in one have no compact kernels (test_conv_2d_depthwise.py), some forms of depthwise ones have draws of
 their own (test_forms.py), and those that spread are for vectors alone (test_mve.py)."""

@@ -28,7 +28,9 @@ from thimble.compiler.driver.planning import sram_limit
 from thimble.compiler.driver.tables import compile_view, plain_table
 from thimble.compiler.importers.tflite import import_tflite
 from thimble.compiler.ir.graph import Site
+from thimble.compiler.ops.convolution import LATE_KERNELS
 from thimble.compiler.ops.support import limit_broken
+from thimble.compiler.plan.late import write_late
 from thimble.compiler.plan.options import Objective, Schedule
 from thimble.targets.model import load_target
 
@@ -122,6 +124,23 @@ def test_shapes_that_fall_to_plain_c_say_why(model: bytes, chips: tuple[str, ...
     found = reasons(model)
     assert {name for name, why in found.items() if why is not None} == set(chips)
     assert all(reason is not None and (found[name] or "").startswith(reason) for name in chips)
+
+
+@pytest.mark.parametrize(
+    ("model", "elsewhere"),
+    [
+        (convolution(weights=(8, 1, 1, 8)), None),
+        (convolution(weights=(8, 1, 1, 4)), "it is a grouped convolution"),
+        (depthwise(), None),
+    ],
+)
+def test_late_writes_are_plain_c_with_vectors_alone(model: bytes, elsewhere: str | None) -> None:
+    site = write_late(import_tflite(model, "layer")).sites[0]
+    call = plain_call(site, False)
+    assert call.kernel in LATE_KERNELS.values()
+    found = {chip: why_plain(site, call, False, load_target(chip), AUTO) for chip in CHIPS}
+    assert "kernels that write late" in (found.pop("mps3-an547") or "")
+    assert set(found.values()) == {elsewhere}
 
 
 def test_plain_c_that_is_asked_for_says_so() -> None:
