@@ -36,14 +36,18 @@ def fused_if_faster(model: Model, make: Make, planned: Planned, limit_bytes: int
     """What `make` makes of a model's graph with fused depthwise convolutions, where cycles are what counts, it is
     predicted to take fewer, and its arena stays within the limit or that of what was `planned` without them.
 
+    Where the planner finds no such plan, the one with the most scratch stays apart.
+
     Bands take fewer bytes and some more cycles: of plans with arenas down to that without fused nodes, the one is
     taken whose cycles and further bytes cost the least.
     """
-    positions = fused_at(model) if _are_tried(model) else ()
-    found = _fused(model, make, positions, limit_bytes)
+    least_bytes = planned[1].arena_bytes
+    found = _fused(model, make, fused_at(model) if _are_tried(model) else (), limit_bytes)
+    while found is not None and found[1].arena_bytes > max(limit_bytes, least_bytes):
+        found = _fused(model, make, _without_largest(found[0]), limit_bytes)
     if found is None:
         return planned
-    tried, least_bytes = [planned, found], planned[1].arena_bytes
+    positions, tried = found[0].fused_depthwise, [planned, found]
     more_bytes = max(found[1].arena_bytes - least_bytes, 0)
     for step in range(1, LIMITS + 1):
         most_bytes = least_bytes + more_bytes * (LIMITS - step) // LIMITS
@@ -52,8 +56,7 @@ def fused_if_faster(model: Model, make: Make, planned: Planned, limit_bytes: int
             if found is None or found[1].arena_bytes > most_bytes:
                 break  # less takes the planner long, and is not found
             tried.append(found)
-    fitting = [each for each in tried if each[1].arena_bytes <= max(limit_bytes, least_bytes)]
-    return min(fitting, key=lambda each: _price(each, planned), default=planned)
+    return min(tried, key=lambda each: _price(each, planned))
 
 
 def _price(found: Planned, apart: Planned) -> float:
@@ -73,6 +76,13 @@ def _fused(model: Model, make: Make, positions: tuple[int, ...], limit_bytes: in
             return replace(made, plain=model.plain, fused_depthwise=positions), plan
         positions = kept
     return None
+
+
+def _without_largest(model: Model) -> tuple[int, ...]:
+    """The positions of a model's fused nodes but that of the one with the most scratch."""
+    scratch = [max(call.scratch_bytes for call in calls) for calls in _fused_calls(model)]
+    largest = scratch.index(max(scratch))
+    return tuple(at for i, at in enumerate(model.fused_depthwise) if i != largest)
 
 
 def _fused_calls(model: Model) -> list[tuple[KernelCall, ...]]:
