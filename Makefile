@@ -71,7 +71,7 @@ fit-costs: setup ## Fit the cost model to simulated cycles anew, of all chips or
 	$(BIN)/python -m tests.bench.fit_costs $(CHIPS)
 	$(BIN)/python -m tests.bench.fit_narrow
 	$(BIN)/python -m tests.bench.cost_table
-	$(BIN)/python -m tests.bench.cost_table --targets stm32g0b1re stm32f207zg mps3-an547 ibex
+	$(BIN)/python -m tests.bench.cost_table --targets stm32h743zi stm32g0b1re stm32f207zg mps3-an547 ibex
 
 tune-cache: setup ## Measure the kernels of MLPerf Tiny and MobileNet shapes anew (codegen/tuned_kernels.json)
 	$(BIN)/python -m tests.bench.tune_shapes

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Protocol
 
-from thimble.codegen.armv7em.core import core_of
+from thimble.codegen.armv7em.core import Core, core_of
 from thimble.codegen.armv7em.select import KERNELS as ARMV7EM_KERNELS
 from thimble.codegen.armv7em.select import specialise as specialise_armv7em
 from thimble.codegen.armv7em.winograd_layer import winograd_limit
@@ -117,14 +117,6 @@ class _OwnKernels(Protocol):
     def __call__(self, site: Site, call: KernelCall, whole: bool, *, limit: KernelLimit) -> KernelCall | None: ...
 
 
-class _Family(Protocol):
-    """The kernels of a family, in the same way within some bytes of scratch."""
-
-    def __call__(
-        self, site: Site, call: KernelCall, whole: bool, *, scratch_limit_bytes: int | None
-    ) -> KernelCall | None: ...
-
-
 def _own_kernels(target: Target, settings: KernelSettings) -> _OwnKernels | None:
     """The kernels of a target's core; None where plain C is all there is, or asked for.
 
@@ -133,21 +125,38 @@ def _own_kernels(target: Target, settings: KernelSettings) -> _OwnKernels | None
     if settings.family is KernelFamily.C:
         return None
     if has_mve(target):
-        return partial(_first_of, (partial(specialise_armv81m, tuned=settings.tuned),))
-    families: list[_Family] = []
+        return partial(_first_of, (_within(partial(specialise_armv81m, tuned=settings.tuned)),))
+    families: list[_OwnKernels] = []
     dsp, scalar = core_of(target), scalar_core_of(target)
     if dsp is not None:
         core = replace(dsp, winograd_bytes=settings.winograd_bytes, compact=settings.compact)
-        families.append(partial(specialise_armv7em, core=core, tuned=settings.tuned))
+        families.append(partial(_dsp_call, core, settings.tuned))
     if scalar is not None:
         alone = dsp is None
         own_core = replace(scalar, compact=settings.compact and not alone)
-        families.append(partial(specialise_scalar, core=own_core, tuned=settings.tuned if alone else NOT_TUNED))
+        tuned = settings.tuned if alone else NOT_TUNED
+        families.append(_within(partial(specialise_scalar, core=own_core, tuned=tuned)))
     return partial(_first_of, tuple(families)) if families else None
 
 
-def _first_of(
-    families: tuple[_Family, ...], site: Site, call: KernelCall, whole: bool, *, limit: KernelLimit
+def _dsp_call(
+    core: Core, tuned: TunedKernels, site: Site, call: KernelCall, whole: bool, *, limit: KernelLimit
 ) -> KernelCall | None:
-    found = (family(site, call, whole, scratch_limit_bytes=limit.scratch_bytes) for family in families)
+    core = replace(core, in_place=not limit.apart)
+    return specialise_armv7em(site, call, whole, core, limit.scratch_bytes, tuned)
+
+
+def _within(specialise: Callable[..., KernelCall | None]) -> _OwnKernels:
+    """The kernels of a family that knows of limits of scratch alone."""
+
+    def own(site: Site, call: KernelCall, whole: bool, *, limit: KernelLimit) -> KernelCall | None:
+        return specialise(site, call, whole, scratch_limit_bytes=limit.scratch_bytes)
+
+    return own
+
+
+def _first_of(
+    families: tuple[_OwnKernels, ...], site: Site, call: KernelCall, whole: bool, *, limit: KernelLimit
+) -> KernelCall | None:
+    found = (family(site, call, whole, limit=limit) for family in families)
     return next((better for better in found if better is not None and (limit.apart or better.is_in_place)), None)

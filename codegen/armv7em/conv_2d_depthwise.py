@@ -8,16 +8,18 @@ images with few channels some rows of windows are gathered at a time, for the pl
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
+from thimble.codegen.armv7em.bands import Portions, Windows, bands_of
 from thimble.codegen.armv7em.conv_layer import fuse_pixels
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES
-from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset
+from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset, paired_if_faster
 from thimble.codegen.armv7em.depthwise_layer import (
     MAX_ROW_BYTES,
     depthwise_scales,
@@ -28,7 +30,6 @@ from thimble.codegen.armv7em.depthwise_layer import (
 from thimble.codegen.armv7em.depthwise_packing import packed_channels
 from thimble.codegen.armv7em.packing import pair_words
 from thimble.codegen.armv7em.planes_matmul import PlanesMatmulForm, planes_matmul_file
-from thimble.codegen.armv7em.pointwise import PIXELS_AT_ONCE
 from thimble.codegen.armv7em.rendering import kernel_files, render
 from thimble.codegen.armv7em.row_matmul import RowMatmulForm
 from thimble.codegen.armv7em.rows_layer import MAX_HELD_BYTES, pair_bytes_of, row_params, spare_words
@@ -53,8 +54,11 @@ MAX_OUTPUT_CHANNELS = 1 << 12
 """Most channels between the two."""
 
 PLANE_BYTES, MAX_QUADS = 16384, 8
-"""Planes that are there at the same time, of four channels each, unless those of the first four need more: matrix
-product and depthwise function drive each other out of an instruction cache of 1 KB, so that they take turns seldom."""
+"""Planes of an image that is one band which are there at the same time, of four channels each, unless those of the
+first four need more."""
+
+WINDOWS_AT_ONCE = (128, 192, 256, 384)
+"""Windows that are gathered at a time, in whole rows."""
 
 _NOT_TAKEN = ("group_channels", "output_zero_point", "dilation_height", "dilation_width")
 """Sizes of a convolution that its kernels do not take."""
@@ -73,15 +77,16 @@ class _Given:
     row_bytes: int
     leads: bool
 
-    def matmul(self, pixel_bytes: int, height: int) -> PlanesMatmulForm:
-        """The form of the product of so many rows of pixels."""
+    def matmul(self, pixel_bytes: int) -> PlanesMatmulForm:
+        """The form of the product of pixels."""
         product = RowMatmulForm(self.arithmetic, 1, 1, 1, 1, pixel_bytes, 0, channels=0, loop_bytes=self.loop_bytes)
-        return PlanesMatmulForm(product, height, self.image["output_width"], self.row_bytes, self.leads)
+        return PlanesMatmulForm(product, self.image["output_width"], self.row_bytes, self.leads)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Product:
-    """The matrix product: its form, the parameters and the table of its driver, and what is in scratch before planes.
+    """The matrix product: its form, the parameters and the table of its driver, and the scratch for weights and input
+    rows beside `pixels_at_once` pixels.
 
     With a `window`, the form's pixels are windows that the kernel gathers.
     """
@@ -89,15 +94,35 @@ class _Product:
     form: PlanesMatmulForm
     params: tuple[tuple[str, int], ...]
     table: Array
-    scratch_bytes: int
+    held_bytes: int = 0
     window: Window | None = None
 
-    def quads_within(self, limit_bytes: int, channels: int, quad_bytes: int) -> int:
-        """Groups of four channels whose planes are there at a time; 0 where there is no room for enough of them."""
-        room, quads = (limit_bytes - self.scratch_bytes) // quad_bytes, -(-channels // LANES)
-        if self.window is not None:
-            return quads if quads <= room else 0
-        return max(min(quads, max(PLANE_BYTES // quad_bytes, 1), MAX_QUADS, room), 0)
+    def portions(self, sizes: Sizes) -> Iterator[Portions]:
+        """All portions in which the layers may be made, by the sizes of the depthwise one."""
+        groups = -(-sizes["output_channels"] // LANES)
+        for bands in bands_of(Windows.of(sizes), self.form.group_rows):
+            quad_bytes = bands.plane_rows * self.form.row_bytes
+            if self.window is not None:
+                found = [(min(rows, bands.rows), groups) for rows in self._gathered_rows()]
+            elif bands.count > 1:
+                found = [(bands.rows, groups)]
+            else:
+                most = min(groups, max(PLANE_BYTES // quad_bytes, 1), MAX_QUADS)
+                found = [(bands.rows, quads) for quads in range(most, 0, -1)]
+            for rows_at_once, quads in found:
+                pixel_bytes = _widened_bytes(self.form.product, rows_at_once * self.form.width)
+                yield Portions(bands, rows_at_once, quads, groups, pixel_bytes + self.held_bytes + quads * quad_bytes)
+
+    def _gathered_rows(self) -> tuple[int, ...]:
+        """Rows of windows that may be gathered at a time."""
+        step = self.form.group_rows
+        return tuple(max(n // (self.form.width * step), 1) * step for n in WINDOWS_AT_ONCE)
+
+    def portions_within(self, limit_bytes: int, sizes: Sizes) -> Portions | None:
+        """The portions with the fewest cycles within a limit of scratch; None where there is no room for any."""
+        fitting = (p for p in self.portions(sizes) if p.scratch_bytes <= limit_bytes)
+        channels, gathers = sizes["output_channels"], self.window is not None
+        return min(fitting, key=lambda p: p.price(channels, self.form.row_bytes, gathers), default=None)
 
 
 def specialise_conv_2d_depthwise(
@@ -121,24 +146,29 @@ def specialise_conv_2d_depthwise(
     if largest_offset(form) > MAX_OFFSET or form.stride_height * form.row_bytes > MAX_ROW_BYTES:
         return None
     product = _by_pixels(given) if keeps_pixels(image) else _by_windows(given)
-    if product is None or not product.form.fits:
+    if product is None or not product.form.fits or image["output_height"] % product.form.group_rows != 0:
         return None
-    quad_bytes = _plane_rows(sizes) * form.row_bytes
-    quads = product.quads_within(min(limit_bytes, MAX_SCRATCH_BYTES), len(first.weights), quad_bytes)
-    if not quads:
+    portions = product.portions_within(min(limit_bytes, MAX_SCRATCH_BYTES), sizes)
+    if portions is None:
         return None
+    bands = portions.bands
+    if bands.count == 1:
+        form = paired_if_faster(form, bands.output_rows)
     packed = packed_channels(second, form, planned.constants)
-    planes = plane_params(second, sizes, form, form.row_bytes // WORD_BYTES, sizes["output_height"], packed.shape[1])
+    planes = plane_params(second, sizes, form, form.row_bytes // WORD_BYTES, bands.output_rows, packed.shape[1])
+    pixels = portions.rows_at_once * product.form.width
     params = (
         *((f"convolution.{name}", value) for name, value in product.params),
+        ("convolution.windows" if product.window else "convolution.row_pixels", pixels),
         *((f"depthwise.{name}", value) for name, value in planes),
-        ("plane_rows", _plane_rows(sizes)),
-        ("quads_at_once", quads),
+        ("plane_rows", bands.plane_rows),
+        ("band_rows", bands.rows),
+        ("quads_at_once", portions.quads),
     )
     tables = Table("packed", product.table), Table("depthwise_packed", packed)
-    arguments = row_arguments(*tables, Scratch(product.scratch_bytes + quads * quad_bytes, "uint32_t"))
+    arguments = row_arguments(*tables, Scratch(portions.scratch_bytes, "uint32_t"))
     source = _source(product.form, form, product.window, core.has_fpu)
-    return KernelCall(_name(product.form, form, product.window), params, arguments, source, overlaps=False)
+    return KernelCall(_name(product.form, form, product.window), params, arguments, source)
 
 
 def _is_taken(image: Sizes, sizes: Sizes, images: int) -> bool:
@@ -149,24 +179,21 @@ def _is_taken(image: Sizes, sizes: Sizes, images: int) -> bool:
 
 
 def _by_pixels(given: _Given) -> _Product | None:
-    """Pointwise: all pixels are widened once. Words of their channels may reach into the next pixel."""
+    """Pointwise: the pixels of a band are widened once. Words of their channels may reach into the next pixel."""
     image = given.image
-    form = given.matmul(8 * -(-image["input_channels"] // 4), image["output_height"])
+    form = given.matmul(8 * -(-image["input_channels"] // 4))
     if image["input_channels"] == 1:
         return None
-    pixels = form.height * form.width
     params = (
         *((name, value) for name, value in image.items() if name not in _NOT_TAKEN),
-        ("row_pixels", pixels),
         ("rows_at_once", 1),
         *row_params(form.product),
     )
-    table = _pair_table(given, given.layer.weights, form.product)
-    return _Product(form, params, table, _widened_bytes(form.product, pixels))
+    return _Product(form, params, _pair_table(given, given.layer.weights, form.product))
 
 
 def _by_windows(given: _Given) -> _Product | None:
-    """Images with few channels: some rows of windows are gathered at a time, as many as divide their number."""
+    """Images with few channels: some rows of windows are gathered at a time."""
     image, window = given.image, Window.of(given.image)
     held_bytes, depth = window.held_rows * window.pitch, 4 * window.words
     beside = image["pad_left"] * image["input_channels"] > window.pitch  # all windows lie left of the image
@@ -174,33 +201,21 @@ def _by_windows(given: _Given) -> _Product | None:
         return None
     if held_bytes > MAX_HELD_BYTES or window.words > MAX_WORDS:
         return None
-    height, width = image["output_height"], image["output_width"]
-    rows = [n for n in range(1, height + 1) if height % n == 0 and given.matmul(2 * depth, n).fits]
-    near = [n for n in rows if n * width <= PIXELS_AT_ONCE] or rows[:1]
-    if not near:
-        return None
-    form = given.matmul(2 * depth, near[-1])
+    form = given.matmul(2 * depth)
     fields = image | {"held_rows": window.held_rows, "pitch": window.pitch}
     params = (
         *((name, v) for name, v in fields.items() if name not in (*_NOT_TAKEN, "kernel_height", "kernel_width")),
         ("depth", depth),
-        ("windows", form.height * width),
         *row_params(form.product),
     )
     table = _pair_table(given, window_weights(window, given.layer.weights), form.product)
-    return _Product(form, params, table, _widened_bytes(form.product, form.height * width) + held_bytes, window)
+    return _Product(form, params, table, held_bytes, window)
 
 
 def _widened_bytes(product: RowMatmulForm, pixels: int) -> int:
     """The weights of a pair, and widened pixels."""
     staged_bytes = pair_bytes_of(product) + 4 * spare_words(product)
     return staged_bytes + pixels * product.pixel_bytes + product.spare_bytes
-
-
-def _plane_rows(sizes: Sizes) -> int:
-    """Rows of a plane: under all windows, and of the image."""
-    under_windows = (sizes["output_height"] - 1) * sizes["stride_height"] + sizes["kernel_height"]
-    return max(under_windows, sizes["pad_top"] + sizes["input_height"])
 
 
 def _pair_table(given: _Given, weights: Array, product: RowMatmulForm) -> Array:

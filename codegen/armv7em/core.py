@@ -19,6 +19,7 @@ class Core:
     `winograd_bytes`: most flash that one layer's transformed weights may take; 0 keeps to the direct kernels.
     `compact`: flash counts as much as cycles; layers share functions, and weights are packed closer, where that costs
     few cycles.
+    `in_place`: kernels must leave the operator's overlaps as they are.
     `variant`: how kernels are made where there is a choice. `pipeline`: what instructions are put in order for; None
     for the order in which kernels are written, which is that of the Cortex-M4. `cache_bytes`: of the instruction
     cache, which says how long loops may be.
@@ -27,6 +28,7 @@ class Core:
     has_fpu: bool
     winograd_bytes: int = 0
     compact: bool = False
+    in_place: bool = False
     variant: Variant = DEFAULT
     pipeline: Pipeline | None = None
     has_floats: bool = True

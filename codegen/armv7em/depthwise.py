@@ -10,6 +10,8 @@ all channels need the same last shift, which SSAT has for free.
 
 from __future__ import annotations
 
+from itertools import product
+
 from thimble.codegen.armv7em.assembly import Frame, Listing, add_signed, registers
 from thimble.codegen.armv7em.depthwise_fill import FILLED_JOB, JOB, LANES, NAMES, WORD_BYTES, fill_function
 from thimble.codegen.armv7em.depthwise_form import RESIDENT, SUMS, Block, DepthwiseForm, row_code, unrolls_rows
@@ -111,7 +113,7 @@ class _Writer:
         frame.store(a, "r1", "output")
 
     def _row(self) -> None:
-        """A row of outputs: r0 is at the row of the plane, r3 at the place of the output row's address."""
+        """A row of outputs, or two: r0 is at the row of the plane, r3 at the place of the output row's address."""
         a, frame, code = self._a, self._frame, self._code
         if not self._form.joined:
             frame.load(a, "r1", "channel")
@@ -209,8 +211,10 @@ class _Writer:
         """The bytes to the output, at immediate offsets where the number of channels is known."""
         a, frame, sums, output = self._a, self._frame, self._form.sums(block.count), self._output(block)
         if not self._form.compact:
-            for i, total in enumerate(sums):
-                a.op("strb.w", total, f"[{output}, #{(block.first + i) * self._form.step_bytes}]")
+            places = product(range(self._form.rows), range(block.first, block.first + block.count))
+            for total, (row, x) in zip(sums, places, strict=True):
+                at = row * self._form.next_row_bytes + x * self._form.step_bytes
+                a.op("strb.w", total, f"[{output}, #{at}]")
             return
         frame.load(a, "r2", "pixel_bytes")
         other = sums[0]  # a second pointer, for odd outputs, so that no address is used right behind its making
@@ -230,7 +234,7 @@ class _Writer:
         a, code, form = self._a, self._code, self._form
         if form.compact:
             return
-        moved = form.next_row_bytes - code.turns * code.looped_outputs * form.step_bytes
+        moved = form.rows * form.next_row_bytes - code.turns * code.looped_outputs * form.step_bytes
         output = self._output(code.rest[-1]) if code.rest else "r1"
         if moved and not code.rest:
             self._frame.load(a, output, "output")
@@ -244,7 +248,8 @@ class _Writer:
         moved = code.turns * self._looped_bytes
         if form.joined:
             self._join_rows()
-            add_signed(a, "r0", "r0", form.stride_height * form.row_bytes - moved, free="r1")
+            next_bytes = form.rows * form.stride_height * form.row_bytes
+            add_signed(a, "r0", "r0", next_bytes - moved, free="r1")
             frame.load(a, "r2", "rows_end")
             a.op("cmp", "r0", "r2")
         else:

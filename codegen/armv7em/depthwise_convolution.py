@@ -18,7 +18,8 @@ PIXELS_WIDTH = 2
 """Rows of so few outputs take less time straight from pixels, where calls are for single rows."""
 
 PIXELS_BYTES = 640
-"""Where planes of one output row need no more than this, pixels are not worth while: they need less and take longer."""
+"""Where planes of one output row need no more than this, tables of pixels are not worth while: they need less and take
+longer."""
 
 DIRECT_WIDTH, STRIDED_WIDTH = 16, 5
 """Rows of so many outputs of whole images take less time straight from rows than compact planes do, without a stride
@@ -49,26 +50,29 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
         "planes": lambda: by_planes(site, layer, sizes, *found, core, whole, limit_bytes),
         "direct": lambda: direct_call(layer, sizes, core.has_fpu, whole),
         "steps": lambda: steps_call(layer, sizes, core.has_fpu),
-        "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=whole),
+        "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=True),
         "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
     }
     if core.variant == DEFAULT:
-        makers = {name: makers[name] for name in _defaults(sizes, whole, core.compact)}
+        makers = {name: makers[name] for name in _defaults(sizes, whole, core)}
     return first_made(makers, core.variant)
 
 
-def _defaults(sizes: Sizes, whole: bool, compact: bool) -> tuple[str, ...]:
+def _defaults(sizes: Sizes, whole: bool, core: Core) -> tuple[str, ...]:
     """What is taken where nothing was measured, the first that can be made. Weights of planes take less flash."""
+    compact = core.compact
+    if core.in_place:
+        return ("pixels",)
     if compact and is_column(sizes):
         return ("planes", "steps") if whole else ("steps", "planes")
     if not whole and not compact and sizes["output_width"] <= PIXELS_WIDTH:
         return ("apart", "planes")
     kernel = sizes["kernel_height"], sizes["kernel_width"]
     least_bytes = WORD_BYTES * sizes["kernel_height"] * plane_row_words(sizes, kernel)
-    pixels = () if least_bytes <= PIXELS_BYTES else ("pixels",) if whole else ("apart",)
+    tables = () if whole or least_bytes <= PIXELS_BYTES else ("apart",)
     if _is_better_direct(sizes, whole, compact):
-        return ("direct", "planes", *pixels)
-    return ("planes", "direct", *pixels) if pixels else ("planes",)
+        return ("direct", "planes", *tables, "pixels")
+    return ("planes", "direct", *tables, "pixels") if least_bytes > PIXELS_BYTES else ("planes", "pixels")
 
 
 def _is_better_direct(sizes: Sizes, whole: bool, compact: bool) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES, FillShape
@@ -23,6 +24,10 @@ MAX_UNROLLED_BLOCKS = 4
 
 MAX_CODE_BYTES = 800
 """Code of a row of outputs that stays in an instruction cache of 1 KB with most of what comes once a channel."""
+
+WORTH_PAIRING, WORTH_PAIRING_BESIDE_FILLING = 0.98, 0.9
+"""What two rows at a time may take of the cycles of one after the other, by prediction: their code is larger, and the
+function that fills planes competes for the same instruction cache."""
 
 COLD_CYCLES_PER_BYTE = 0.015
 """About what a byte of code costs a row: it comes from flash once for each filling, that is for some 50 rows."""
@@ -55,7 +60,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Outputs of a row that are made at once: `count` of them from output `first` on."""
+    """Outputs of a row, or of two rows, that are made at once: `count` of each row from output `first` on."""
 
     first: int
     count: int
@@ -71,7 +76,8 @@ class DepthwiseForm:
     `total_shift` is the last shift of all channels, None where each has its own; then all sums are scaled by
     2**scale_bits, and `rounds_ties` is possible. With `no_addend` they are too, and sums begin with all that is to be
     added (shared_shift.py). `clamps`: the output limits lie inside those of int8. `joined`: the rows of the output lie
-    one behind the other. `fill`: what rows of the planes are made of, where that is compiled in. Of whole images rows
+    one behind the other; then they may be `paired`, made two at a time, wherever each call makes an even number.
+    `fill`: what rows of the planes are made of, where that is compiled in. Of whole images rows
     may be columns (`is_turned`), whose pixels lie `across` pixels apart. Planes may be
     `filled` before, those of each four channels (planes_matmul.py).
     """
@@ -96,6 +102,7 @@ class DepthwiseForm:
     no_addend: bool = False
     across: int = 1
     filled: bool = False
+    paired: bool = False
 
     @property
     def name(self) -> str:
@@ -106,7 +113,7 @@ class DepthwiseForm:
         channels += f"x{self.across}" if self.is_turned else ""
         sizes += f"_w{self.output_width}{channels}r{self.row_bytes}"
         flags = f"{'h' * self.no_addend}{'t' * self.rounds_ties}{'c' * self.clamps}"
-        flags += f"{'o' * self.one_row}{'j' * self.joined}{'p' * self.filled}"
+        flags += f"{'o' * self.one_row}{'j' * self.joined}{'d' * self.paired}{'p' * self.filled}"
         flags += f"_{self.fill.name}" if self.fill else ""
         narrow = f"_w{self.weight_bits}" if self.is_narrow else ""
         return f"{sizes}_{shift}{flags}{narrow}"
@@ -125,6 +132,21 @@ class DepthwiseForm:
     def next_row_bytes(self) -> int:
         """From the first output of a row to that of the next, where rows are `joined`."""
         return self.channels * (1 if self.is_turned else self.output_width)
+
+    @property
+    def rows(self) -> int:
+        """Rows of outputs that are made at once."""
+        return 2 if self.paired else 1
+
+    @property
+    def data_rows(self) -> int:
+        """Rows of the planes under them."""
+        return self.kernel_height + (self.rows - 1) * self.stride_height
+
+    @property
+    def reach(self) -> int:
+        """Outputs of a row that immediate offsets of stores reach, those below them too; 0 where there are none."""
+        return max(MAX_OFFSET - (self.rows - 1) * self.next_row_bytes, 0) // self.step_bytes
 
     @property
     def is_narrow(self) -> bool:
@@ -180,9 +202,9 @@ class DepthwiseForm:
         )
 
     def sums(self, count: int) -> tuple[str, ...]:
-        """The registers of the sums of a block: r3, which may be at the weights, as the last one."""
+        """The registers of the sums of a block, `count` of a row: r3, which may be at the weights, as the last one."""
         used = len(self.words) * (self.kernel_height if self.resident else 1)
-        return (*SUMS, *RESIDENT[used:], "r3")[:count]
+        return (*SUMS, *RESIDENT[used:], "r3")[: count * self.rows]
 
     def data(self, count: int) -> tuple[str, ...]:
         """The registers for data of a block."""
@@ -192,7 +214,9 @@ class DepthwiseForm:
 
     @property
     def most(self) -> int:
-        """The most outputs of a block: r3 is needed to round halves."""
+        """The most outputs a row of a block: r3 is needed to round halves."""
+        if self.paired:
+            return len(SUMS) // self.rows
         return len(SUMS) if self.rounds_ties else len(self.sums(MAX_BLOCK))
 
 
@@ -230,13 +254,14 @@ class RowCode:
         return sum(block.count for block in self.looped)
 
 
+@lru_cache(maxsize=1024)
 def row_code(form: DepthwiseForm) -> RowCode:
     """The blocks with the fewest cycles: a few different ones, or a loop of blocks of four with others behind it."""
     width = form.output_width
-    fits = width if form.compact else min(MAX_OFFSET // form.step_bytes, width)
+    fits = width if form.compact else min(form.reach, width)
     options = [RowCode(0, (), _blocks(0, counts)) for counts in _partitions(width, form.most) if fits >= width]
     options = [code for code in options if not form.resident or _code_bytes(form, code.rest) <= MAX_CODE_BYTES]
-    sizes = {len(SUMS), *((form.most,) if form.most * form.stride_width % 2 == 0 else ())}
+    sizes = {len(SUMS) // form.rows, *((form.most,) if form.most * form.stride_width % 2 == 0 else ())}
     for size, last in product(sorted(sizes), range(min(form.most, width) + 1)):
         turns, rest = divmod(width - last, size)
         if rest or not turns:
@@ -255,12 +280,14 @@ def _unrolls(form: DepthwiseForm, count: int, size: int, behind: tuple[Block, ..
 
 def _code_bytes(form: DepthwiseForm, blocks: tuple[Block, ...]) -> int:
     """About the code of some blocks whose weights stay in registers: words of data, products, and their ends."""
-    count = 0
-    for block in blocks:
-        made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
-        words = len({word for word, _, _ in made})
-        count += form.kernel_height * (words + len(made)) + 3 * block.count + 4
-    return 4 * count
+    return 4 * sum(sum(_loads_and_products(form, block)) + 3 * form.rows * block.count + 4 for block in blocks)
+
+
+def _loads_and_products(form: DepthwiseForm, block: Block) -> tuple[int, int]:
+    """The words of data that a block loads, and the instructions that multiply them."""
+    made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
+    words = len({word for word, _, _ in made})
+    return form.data_rows * words, form.rows * form.kernel_height * len(made)
 
 
 def _blocks(first: int, counts: tuple[int, ...]) -> tuple[Block, ...]:
@@ -280,7 +307,17 @@ def _partitions(width: int, most: int) -> Iterator[tuple[int, ...]]:
 
 def row_cycles(form: DepthwiseForm) -> float:
     """About the cycles of a row of outputs and of going on to the next one."""
-    return _row_cycles(form, row_code(form)) + ROW_END_CYCLES
+    return (_row_cycles(form, row_code(form)) + ROW_END_CYCLES) / form.rows
+
+
+def paired_if_faster(form: DepthwiseForm, output_rows: int) -> DepthwiseForm:
+    """A form that makes two rows at a time, where all its calls make `output_rows` or another even number of them."""
+    paired = replace(form, paired=True)
+    may = form.joined and form.resident and not form.compact and form.stride_height <= form.kernel_height
+    if not may or output_rows % 2 or paired.reach < paired.most or largest_offset(paired) > MAX_OFFSET:
+        return form
+    share = WORTH_PAIRING if form.filled else WORTH_PAIRING_BESIDE_FILLING
+    return paired if row_cycles(paired) <= share * row_cycles(form) else form
 
 
 def unrolls_rows(form: DepthwiseForm, code: RowCode) -> bool:
@@ -306,11 +343,14 @@ def _code_price(form: DepthwiseForm, code: RowCode) -> float:
 
 def block_cycles(form: DepthwiseForm, block: Block) -> int:
     """About the cycles of a block: loads by groups, products, and 3 cycles for each output."""
-    made = [p for i in range(block.count) for p in products(form, (block.first + i) * form.stride_width)]
-    words, group = len({word for word, _, _ in made}), len(form.data(block.count))
-    weights = 0 if form.resident else len(form.words) + (8 if "r3" in form.sums(block.count) else 6)
-    row = len(made) + words + -(-words // group) + weights
-    return form.kernel_height * row + 3 * block.count + (4 if form.resident else 8)
+    loads, made = _loads_and_products(form, block)
+    group = len(form.data(block.count))
+    ends = 3 * form.rows * block.count
+    if form.resident:
+        return made + loads + -(-loads // group) + ends + 4
+    weights = len(form.words) + (8 if "r3" in form.sums(block.count) else 6)
+    groups = form.kernel_height * -(-loads // form.kernel_height // group)
+    return made + loads + groups + form.kernel_height * weights + ends + 8
 
 
 def largest_offset(form: DepthwiseForm) -> int:
@@ -320,4 +360,4 @@ def largest_offset(form: DepthwiseForm) -> int:
     ends = [block.first + block.count for block in code.looped]
     ends += [block.first + block.count - turned for block in code.rest]
     elements = (max(ends) - 1) * form.stride_width + form.kernel_width
-    return (form.kernel_height - 1) * form.row_bytes + WORD_BYTES * (elements // 2)
+    return (form.data_rows - 1) * form.row_bytes + WORD_BYTES * (elements // 2)

@@ -9,7 +9,13 @@ from typing import Any
 from thimble.codegen.armv7em.core import Core
 from thimble.codegen.armv7em.depthwise import depthwise_listing
 from thimble.codegen.armv7em.depthwise_fill import LANES, WORD_BYTES, FillShape, fill_file
-from thimble.codegen.armv7em.depthwise_form import MAX_OFFSET, DepthwiseForm, largest_offset, row_cycles
+from thimble.codegen.armv7em.depthwise_form import (
+    MAX_OFFSET,
+    DepthwiseForm,
+    largest_offset,
+    paired_if_faster,
+    row_cycles,
+)
 from thimble.codegen.armv7em.depthwise_packing import common_addend, packed_channels
 from thimble.codegen.armv7em.rendering import render
 from thimble.codegen.armv7em.shared_shift import SharedShift, share_shift
@@ -91,6 +97,8 @@ def by_planes(
         return None
     if planes.height(rows) > MAX_PLANE_ROWS or planes.bytes(rows) + form.unpacked_bytes > limit_bytes:
         return None
+    if rows % 2 == 0:
+        form = paired_if_faster(form, sizes["output_height"])
     packed = packed_channels(layer, form, planned.constants)
     params = plane_params(layer, sizes, form, row_words, rows, packed.shape[1])
     table, scratch = Table("packed", packed), Scratch(planes.bytes(rows) + form.unpacked_bytes, "uint32_t")

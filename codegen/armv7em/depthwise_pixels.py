@@ -1,7 +1,7 @@
 """Depthwise convolution straight from pixels: four channels of one pixel at a time, with next to no scratch.
 
 A table holds for each output pixel the places of the input pixels under its taps, those of borders being one pixel of
-zero points, and its own place, all as distances from the table. All pixels of the table are made for four channels,
+zero points, and its own place, all as distances from some address. All pixels of the table are made for four channels,
 whose weights then stay in small data caches, before the next four; a word of four channels becomes two words of two by
 SXTB16, which meet weights packed in the same way. Taps are taken three at a time, so that their loads pipeline; weights
 of taps that are missing at the end are 0.
@@ -47,7 +47,10 @@ _NAMES = (*_JOB, "channel", "channels_done", "weights_end")
 
 @dataclass(frozen=True, slots=True)
 class PixelsForm:
-    """What one function is generated for; the fields mean what those of DepthwiseForm do."""
+    """What one function is generated for; the fields mean what those of DepthwiseForm do.
+
+    `in_place`: a table has one pixel, and lies on the stack, as the zero points lie in flash: no scratch.
+    """
 
     groups: int
     total_shift: int | None
@@ -55,12 +58,13 @@ class PixelsForm:
     rounds_ties: bool
     clamps: bool
     has_fpu: bool
+    in_place: bool
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
         shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
-        return f"{self.groups}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}"
+        return f"{self.groups}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}{'p' * self.in_place}"
 
     @property
     def quad_words(self) -> int:
@@ -178,7 +182,7 @@ def pixels_call(
 
     `equal_shifts` tells whether all channels share the last shift. Where it is to run `in_place`, a table has one
     pixel: so all channels of a pixel are made in their order, as the plain kernel makes them, at the price of reading
-    all weights for each pixel. Else the output has to keep off the input.
+    all weights for each pixel, and without scratch. Else the output has to keep off the input.
     """
     taps, channels = sizes["kernel_height"] * sizes["kernel_width"], sizes["output_channels"]
     if channels < 4 or taps > MAX_TAPS or (in_place and channels % 4):
@@ -190,13 +194,15 @@ def pixels_call(
         rounds_ties=layer.rounds_ties,
         clamps=layer.limits_inside,
         has_fpu=has_fpu,
+        in_place=in_place,
     )
     border_bytes, pixel_bytes = -(-channels // 4) * 4, 4 * (GROUP * form.groups + 1)
-    most = min((limit_bytes - border_bytes) // pixel_bytes, 1 if in_place else MAX_PIXELS)
+    most = 1 if in_place else min((limit_bytes - border_bytes) // pixel_bytes, MAX_PIXELS)
     if most < 1:
         return None
     pixels = -(-sizes["output_width"] // -(-sizes["output_width"] // most))  # all portions of a row about equal
     packed = _packed(layer, form, constants)
+    border = int32_words(np.full(border_bytes // 4, (layer.input_zero_point & 0xFF) * 0x01010101))
     params = (
         *window_of(sizes),
         ("channels", channels),
@@ -207,9 +213,12 @@ def pixels_call(
         ("total_shift", -1 if form.total_shift is None else form.total_shift),
         ("scale_bits", form.scale_bits),
         ("rounds_ties", int(form.rounds_ties)),
+        ("border_at", packed.size if in_place else 0),
     )
-    table, scratch = Table("packed", packed), Scratch(pixels * pixel_bytes + border_bytes)
-    arguments = row_arguments(table, scratch)
+    if in_place:
+        arguments = row_arguments(Table("packed", np.concatenate([packed.reshape(-1), border])))
+    else:
+        arguments = row_arguments(Table("packed", packed), Scratch(pixels * pixel_bytes + border_bytes))
     return KernelCall(f"depthwise_pixels_dsp_{form.name}", params, arguments, _source(form), overlaps=in_place)
 
 

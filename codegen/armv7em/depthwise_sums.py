@@ -1,12 +1,12 @@
 """The sums of a block of a depthwise convolution along planes: its products, row by row of the kernel.
 
-A block is some outputs of a row, one sum each. r0 is at the row of the plane that the first output's window begins in,
-and is there again behind the products.
+A block is some outputs of a row, or of two, one sum each. r0 is at the row of the plane that the first output's window
+begins in, and is there again behind the products.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from thimble.codegen.armv7em.assembly import MAX_MOVE, Frame, Listing, add_signed, registers
 from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES
@@ -14,17 +14,22 @@ from thimble.codegen.armv7em.depthwise_form import MAX_SHORT_OFFSET, RESIDENT, B
 
 
 def resident_rows(a: Listing, frame: Frame, form: DepthwiseForm, block: Block) -> None:
-    """All rows of the kernel one behind the other; the first product of each sum adds to the bias."""
+    """All rows of data one behind the other; the first product of each sum adds to the bias.
+
+    Of two rows of outputs, the sums of the upper one come first.
+    """
     sums = form.sums(block.count)
     bias = sums[-1]
     frame.load(a, bias, "bias")
     started: set[int] = set()
-    for ky in range(form.kernel_height):
-        weights = dict(zip(form.words, RESIDENT[ky * len(form.words) :], strict=False))
-        for output, word, op, register in _loads(a, form, block, ky * form.row_bytes):
-            start = sums[output] if output in started else bias
-            started.add(output)
-            a.op(op, sums[output], register, weights[word], start)
+    offsets = [y * form.row_bytes for y in range(form.data_rows)]
+    for y, output, word, op, register in _loads(a, form, block, offsets):
+        for row in range(form.rows):
+            ky, total = y - row * form.stride_height, row * block.count + output
+            if 0 <= ky < form.kernel_height:
+                weights = RESIDENT[ky * len(form.words) + form.words.index(word)]
+                a.op(op, sums[total], register, weights, sums[total] if total in started else bias)
+                started.add(total)
 
 
 def streamed_rows(a: Listing, frame: Frame, form: DepthwiseForm, block: Block) -> None:
@@ -86,14 +91,15 @@ def _kernel_row(
     if at == "r1":
         frame.store(a, "r1", "row_weights")
     weights = dict(zip(form.words, RESIDENT, strict=False))
-    for output, word, op, register in _loads(a, form, block, offset, move):
+    for _, output, word, op, register in _loads(a, form, block, [offset], move):
         a.op(op, sums[output], register, weights[word], sums[output])
 
 
 def _loads(
-    a: Listing, form: DepthwiseForm, block: Block, offset: int, move: int = 0
-) -> Iterator[tuple[int, Word, str, str]]:
-    """The products of a kernel row, data loaded before: (output, word of weights, instruction, register).
+    a: Listing, form: DepthwiseForm, block: Block, offsets: Sequence[int], move: int = 0
+) -> Iterator[tuple[int, int, Word, str, str]]:
+    """The products of the rows of data at some offsets from r0, as many words loaded before as there are registers:
+    (number of the row, output, word of weights, instruction, register).
 
     To `move` r0, the word at r0 itself is loaded last.
     """
@@ -104,16 +110,21 @@ def _loads(
             by_data.setdefault(word_of_data, []).append((output, word, op))
     order = sorted(by_data)
     order = order[1:] + order[:1] if move else order
-    for at in range(0, len(order), len(data)):
-        group = order[at : at + len(data)]
-        offsets = [offset + WORD_BYTES * word_of_data for word_of_data in group]
-        short = [at for at in offsets if at <= MAX_SHORT_OFFSET and not (move and at == 0)]
-        wide = short[-1:] if len(short) % 2 else []  # so that what follows stays aligned
-        for register, at in zip(data, offsets, strict=False):
-            if move and at == 0:
-                a.op("ldr", register, "[r0]", f"#{move}")
-            else:
-                a.op("ldr.w" if at in wide else "ldr", register, f"[r0, #{at}]")
-        for register, word_of_data in zip(data, group, strict=False):
+    places = [(row, word_of_data) for row in range(len(offsets)) for word_of_data in order]
+    for at in range(0, len(places), len(data)):
+        group = places[at : at + len(data)]
+        _load_words(a, [offsets[row] + WORD_BYTES * word_of_data for row, word_of_data in group], data, move)
+        for register, (row, word_of_data) in zip(data, group, strict=False):
             for output, word, op in by_data[word_of_data]:
-                yield output, word, op, register
+                yield row, output, word, op, register
+
+
+def _load_words(a: Listing, offsets: Sequence[int], data: Sequence[str], move: int) -> None:
+    """Words at offsets from r0 side by side; that at r0 itself moves it on by `move`."""
+    short = [at for at in offsets if at <= MAX_SHORT_OFFSET and not (move and at == 0)]
+    wide = short[-1:] if len(short) % 2 else []  # so that what follows stays aligned
+    for register, at in zip(data, offsets, strict=False):
+        if move and at == 0:
+            a.op("ldr", register, "[r0]", f"#{move}")
+        else:
+            a.op("ldr.w" if at in wide else "ldr", register, f"[r0, #{at}]")

@@ -21,7 +21,10 @@ PIXELS = 4
 LANE_BYTES = 4
 """From a channel's word of a plane to the next channel's."""
 
-_JOB = ("rows", "weights", "pair_bytes", "staged", "outputs", "lane", "channels", "ceiling", "offset", "quad_step")
+_JOB = (
+    *("rows", "weights", "pair_bytes", "staged", "outputs", "lane", "channels", "ceiling", "offset", "quad_step"),
+    "rows_bytes",
+)
 _FAST = ("weights_end", "place", "row_end", "places_end", "lane", "words", *CONSTANTS, "ceiling", "offset")
 _NAMES = (*_JOB, "done", "weights_end", "place", "row_end", "places_end", "words", *CONSTANTS)
 
@@ -30,13 +33,12 @@ _NAMES = (*_JOB, "done", "weights_end", "place", "row_end", "places_end", "words
 class PlanesMatmulForm:
     """What one function is generated for.
 
-    `product` says how sums are made; its channels do not count. An image has `height` rows of `width` pixels,
-    `row_bytes` from one to the next in a plane; the first element of a row is in the upper half of a word where it
-    `leads`. A group is four pixels of a row, or two of each of two rows where four do not divide it.
+    `product` says how sums are made; its channels do not count. Rows have `width` pixels, and lie `row_bytes` one from
+    the other in a plane; the first element of a row is in the upper half of a word where it `leads`. A group is four
+    pixels of a row, or two of each of two rows where four do not divide it.
     """
 
     product: RowMatmulForm
-    height: int
     width: int
     row_bytes: int
     leads: bool
@@ -44,7 +46,7 @@ class PlanesMatmulForm:
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
-        sizes = f"p{self.product.pixel_bytes}h{self.height}w{self.width}r{self.row_bytes}"
+        sizes = f"p{self.product.pixel_bytes}w{self.width}r{self.row_bytes}"
         return f"{sizes}{'l' * self.leads}_{self.product.arithmetic.name}"
 
     @property
@@ -91,9 +93,9 @@ class PlanesMatmulForm:
     @property
     def fits(self) -> bool:
         """Whether rows are made of groups, and all offsets and immediates can be encoded."""
-        in_groups = self.width % self.group_columns == 0 and self.height % self.group_rows == 0
+        in_groups = self.width % self.group_columns == 0
         furthest = max(self.pixels_at) + 8 * self.product.unroll + 8
-        bytes_moved = max(self.height * self.row_bytes, self.width * self.product.pixel_bytes)
+        bytes_moved = max(self.group_rows * self.row_bytes, self.width * self.product.pixel_bytes)
         return in_groups and self.product.fits and furthest <= MAX_OFFSET and bytes_moved < 1 << 16
 
 
@@ -132,9 +134,9 @@ def _limit(a: Listing, frame: Frame, form: PlanesMatmulForm) -> None:
 
 
 def _start_rows(a: Listing, frame: Frame, form: PlanesMatmulForm) -> None:
-    """Where the first image row begins and ends in the planes, and all rows end."""
+    """Where the first row begins and ends in the planes, and all rows end."""
     frame.load(a, "r2", "lane")
-    a.op("movw", "r3", f"#{form.height * form.row_bytes}")
+    frame.load(a, "r3", "rows_bytes")
     add_constant(a, "r4", "r2", form.row_end)
     a.op("add", "r3", "r3", "r2")
     frame.store(a, "r2", "place")

@@ -37,6 +37,9 @@ from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall, Scr
 MAX_KERNEL_HEIGHT = 5
 """Highest window taken: each of its rows is up to three runs, THIMBLE_MAX_RUNS in the runtime."""
 
+LEAST_PRODUCTS = 1 << 15
+"""Of a layer, from which compact kernels are worth 1.5 KB of code: it saves 2 cycles for each of them."""
+
 COMPACT_UNROLL = 2
 """Steps in a turn of the inner loop where layers are to share functions."""
 
@@ -52,6 +55,8 @@ def by_window_vectors(given: ConvLayer, waiting: tuple[Scratch, ...] = ()) -> Ke
     dense = sizes["dilation_height"] == sizes["dilation_width"] == 1
     in_words = sizes["input_channels"] % 4 == 0 and depth <= MAX_DEPTH
     found = fuse_sums(layer)
+    if given.core.compact and given.pixels * channels * depth < LEAST_PRODUCTS:
+        return None
     if not dense or not in_words or sizes["kernel_height"] > MAX_KERNEL_HEIGHT or found is None:
         return None
     arithmetic, constants = found

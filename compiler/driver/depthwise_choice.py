@@ -22,46 +22,57 @@ from thimble.compiler.plan.plan import Plan
 
 Planned = tuple[Model, Plan]
 
-LEAST_CYCLES_A_BYTE = 1
-"""What a fused node must save for each byte that the arena grows by."""
+Make = Callable[[Graph, int], Planned]
+"""Plans a graph within a limit of bytes."""
+
+BYTES_FOR_CYCLES = 20
+"""Percent by which the arena may grow for each percent of cycles that fused nodes save."""
+
+LIMITS = 8
+"""Arenas that are tried between those with fused nodes and without."""
 
 
-def fused_if_faster(model: Model, make: Callable[[Graph], Planned], planned: Planned, limit_bytes: int) -> Planned:
+def fused_if_faster(model: Model, make: Make, planned: Planned, limit_bytes: int) -> Planned:
     """What `make` makes of a model's graph with fused depthwise convolutions, where cycles are what counts, it is
     predicted to take fewer, and its arena stays within the limit or that of what was `planned` without them.
 
-    The one with the most scratch stays apart where it saves less than a cycle for each byte that the arena grows by.
+    Bands take fewer bytes and some more cycles: of plans with arenas down to that without fused nodes, the one is
+    taken whose cycles and further bytes cost the least.
     """
-    found = _fused(model, make, fused_at(model)) if _are_tried(model) else None
-    while found is not None:
-        fewer = _fused(model, make, _without_largest(found[0])) or planned
-        saved_bytes = found[1].arena_bytes - fewer[1].arena_bytes
-        if saved_bytes <= 0 or _predicted(fewer) - _predicted(found) > LEAST_CYCLES_A_BYTE * saved_bytes:
-            break
-        found = None if fewer is planned else fewer
+    positions = fused_at(model) if _are_tried(model) else ()
+    found = _fused(model, make, positions, limit_bytes)
     if found is None:
         return planned
-    fits = found[1].arena_bytes <= max(limit_bytes, planned[1].arena_bytes)
-    return found if fits and _predicted(found) < _predicted(planned) else planned
+    tried, least_bytes = [planned, found], planned[1].arena_bytes
+    more_bytes = max(found[1].arena_bytes - least_bytes, 0)
+    for step in range(1, LIMITS + 1):
+        most_bytes = least_bytes + more_bytes * (LIMITS - step) // LIMITS
+        if tried[-1][1].arena_bytes > most_bytes:
+            found = _fused(model, make, positions, most_bytes)
+            if found is None or found[1].arena_bytes > most_bytes:
+                break  # less takes the planner long, and is not found
+            tried.append(found)
+    fitting = [each for each in tried if each[1].arena_bytes <= max(limit_bytes, least_bytes)]
+    return min(fitting, key=lambda each: _price(each, planned), default=planned)
 
 
-def _fused(model: Model, make: Callable[[Graph], Planned], positions: tuple[int, ...]) -> Planned | None:
-    """The plan with those fused that stand there and have kernels of the target within what scratch the plan leaves
-    them; None where there are none."""
+def _price(found: Planned, apart: Planned) -> float:
+    """What the cycles and the bytes of a plan cost, of the one without fused nodes 1; bytes up to its arena are
+    free."""
+    growth = max(found[1].arena_bytes / apart[1].arena_bytes - 1, 0.0)
+    return _predicted(found) / max(_predicted(apart), 1) + growth / BYTES_FOR_CYCLES
+
+
+def _fused(model: Model, make: Make, positions: tuple[int, ...], limit_bytes: int) -> Planned | None:
+    """The plan with those fused that stand there and have kernels of the target within what scratch a plan within a
+    limit leaves them; None where there are none."""
     while positions:
-        made, plan = make(with_fused_depthwise(model.plain, positions))
+        made, plan = make(with_fused_depthwise(model.plain, positions), limit_bytes)
         kept = tuple(at for at, calls in zip(positions, _fused_calls(made), strict=True) if _is_own(calls))
         if kept == positions:
             return replace(made, plain=model.plain, fused_depthwise=positions), plan
         positions = kept
     return None
-
-
-def _without_largest(model: Model) -> tuple[int, ...]:
-    """The positions of a model's fused nodes but that of the one with the most scratch."""
-    scratch = [max(call.scratch_bytes for call in calls) for calls in _fused_calls(model)]
-    largest = scratch.index(max(scratch))
-    return tuple(at for i, at in enumerate(model.fused_depthwise) if i != largest)
 
 
 def _fused_calls(model: Model) -> list[tuple[KernelCall, ...]]:

@@ -22,9 +22,10 @@ def plan_model(
 ) -> tuple[Model, Plan]:
     """The model with its kernels, and its plan; `most_ms` it may be predicted to take, if not what the options say."""
     allowed = model.options.max_ms if most_ms is None else most_ms
-    make = partial(_plan_graph, model, replace(model.options, max_ms=allowed), limit_bytes, show)
+    plan_within = partial(_plan_graph, model, replace(model.options, max_ms=allowed), show)
+    make = partial(plan_within, limit_bytes=limit_bytes)
     made, plan = least_plan(model.plain, model.options, make, lambda made: made.predicted_cycles or 0)
-    made, plan = fused_if_faster(model, make, (made, plan), limit_bytes)
+    made, plan = fused_if_faster(model, plan_within, (made, plan), limit_bytes)
     if allowed is not None and predicted_ms(made) > allowed and made.plain is not model.plain:
         # Other forms of the graph may save bytes, and take too long.
         return min((made, plan), make(model.plain), key=lambda found: predicted_ms(found[0]))
@@ -32,7 +33,7 @@ def plan_model(
 
 
 def _plan_graph(
-    model: Model, options: CompileOptions, limit_bytes: int, show: ShowProgress, plain: Graph
+    model: Model, options: CompileOptions, show: ShowProgress, plain: Graph, limit_bytes: int
 ) -> tuple[Model, Plan]:
     """The model with a graph that it can be left to execute, its kernels, and its plan by these options."""
     choices = kernel_choices(plain, model.target, options, model.settings)

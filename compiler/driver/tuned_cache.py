@@ -62,7 +62,9 @@ def _generators_digest(family: str) -> str:
 def _timing_digest(target: Target) -> str:
     """Of the files that say how fast a chip is."""
     house = Path(targets.__file__).parent
-    return _digest([house / "chips" / f"{target.name}.toml", *(house / "sim" / "arm_timing" / "cores").glob("*.toml")])
+    timing = house / "sim" / "arm_timing"
+    model = [*(timing / "cores").glob("*.toml"), *(timing / "plugin").glob("*.[chd]*")]
+    return _digest([house / "chips" / f"{target.name}.toml", *model])
 
 
 def _digest(paths: Iterable[Path]) -> str:

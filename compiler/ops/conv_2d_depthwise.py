@@ -17,6 +17,7 @@ from thimble.compiler.ir.operator import (
     Input,
     KernelCall,
     Operator,
+    Overlap,
     Rounding,
     Scratch,
     Shape,
@@ -25,6 +26,8 @@ from thimble.compiler.ir.operator import (
 from thimble.compiler.ir.types import TensorType
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
+from thimble.compiler.ops.overlapping import pixel_windows
+from thimble.compiler.ops.window import Axis
 
 CONVOLUTION_INPUTS = 3
 """Input, weights and optional bias; those of the depthwise convolution come behind them, without its input."""
@@ -67,6 +70,19 @@ class Conv2DDepthwise(Operator):
         (depthwise,) = self.depthwise.lower(self.depthwise_site(site), rounding)
         return convolution, depthwise
 
+    def overlaps(self, site: Site) -> tuple[Overlap, ...]:
+        """As if each output pixel read all inputs under the windows that its own window meets; kernels read them
+        sooner: all of them, or those of some output rows, before they write any of these."""
+        first, second = self.axes(site)
+        return pixel_windows(site, (_joined(first[0], second[0]), _joined(first[1], second[1])))
+
+    def axes(self, site: Site) -> tuple[tuple[Axis, Axis], tuple[Axis, Axis]]:
+        """The windows of both convolutions along height and width."""
+        return (
+            self.convolution.axes(self.convolution_site(site)),
+            self.depthwise.axes(self.depthwise_site(site)),
+        )
+
     def lower(self, site: Site, rounding: Rounding) -> tuple[KernelCall, ...]:
         convolution, depthwise = self.calls_apart(site, rounding)
         rows = self.between.rows
@@ -86,6 +102,18 @@ class Conv2DDepthwise(Operator):
 
     def macs(self, site: Site) -> int:
         return self.convolution.macs(self.convolution_site(site)) + self.depthwise.macs(self.depthwise_site(site))
+
+
+def _joined(first: Axis, second: Axis) -> Axis:
+    """A window over the input of `first` that covers all that a window of `second` over its output needs."""
+    return Axis(
+        input=first.input,
+        kernel=(second.kernel - 1) * second.dilation * first.stride + (first.kernel - 1) * first.dilation + 1,
+        stride=second.stride * first.stride,
+        dilation=1,
+        output=second.output,
+        pad=second.pad * first.stride + first.pad,
+    )
 
 
 def _of_second(argument: Argument) -> Argument:

@@ -13,6 +13,7 @@ from thimble.compiler.ir.operator import Array, Rounding, RowForm, Span
 from thimble.compiler.ops.binary import BinaryOperator
 from thimble.compiler.ops.conv_2d import Conv2D
 from thimble.compiler.ops.conv_2d_add import RESIDUAL, Conv2DAdd
+from thimble.compiler.ops.conv_2d_depthwise import Conv2DDepthwise
 from thimble.compiler.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.compiler.ops.dequantize import Dequantize
 from thimble.compiler.ops.fully_connected import FullyConnected
@@ -39,7 +40,7 @@ KERNELS = frozenset(
         *(f"dequantize_{width}" for width in ("s8", "u8", "s16")),
         *("requantize_s8_s8", "requantize_s8_u8", "requantize_u8_s8", "requantize_s8_s16", "requantize_s8_s32"),
         *("requantize_s16_s8", "requantize_s16_s16", "requantize_s32_s8"),
-        "conv_2d_add_s8",
+        *("conv_2d_add_s8", "conv_2d_depthwise_s8"),
         *(f"{name}_{width}" for name in ("conv_2d", "depthwise_conv_2d", "fully_connected") for width in ("s8", "s16")),
         *(f"fully_connected_litert_{width}" for width in ("s8", "s16")),
         *(f"{name}_pool_2d_{width}" for name in ("average", "max") for width in ("s8", "s16")),
@@ -76,6 +77,8 @@ def last_readers(site: Site, index: int) -> Array | None:
     if isinstance(op, FullyConnected):
         channels, depth = site.input(1).type.shape
         return (np.arange(site.input(0).type.elements) // depth + 1) * channels - 1
+    if isinstance(op, Conv2DDepthwise):
+        return _last_behind_windows(site, op)
     if isinstance(op, (Conv2D, DepthwiseConv2D, Pool2D)):
         return _last_of_windows(site, op.axes(site))
     return None
@@ -128,6 +131,24 @@ def _last_of_windows(site: Site, axes: tuple[Axis, Axis]) -> Array:
     return np.where(pixels < 0, -1, pixels * channels + inside).reshape(-1)
 
 
+def _last_behind_windows(site: Site, op: Conv2DDepthwise) -> Array:
+    """The last readers of input 0 where each output pixel reads what the windows need that lie under its own one, no
+    later than all channels of it: kernels read it sooner."""
+    first, second = op.axes(site)
+    rows, columns = (_last_behind(*axes) for axes in zip(first, second, strict=True))
+    pixels = _pixels_of(rows, columns, second[1].output, site.input(0).type.shape[0], second[0].output)[:, None]
+    channels, depth = site.output().type.shape[3], site.input(0).type.shape[3]
+    return np.repeat(np.where(pixels < 0, -1, (pixels + 1) * channels - 1), depth, axis=1).reshape(-1)
+
+
+def _last_behind(first: Axis, second: Axis) -> Array:
+    """For each input position of `first`, the last output of `second` that needs an output made of it, or of one
+    before; or -1."""
+    made = _last_along(first)
+    needing = np.maximum.accumulate(_last_along(second))
+    return np.where(made < 0, -1, needing[made])
+
+
 def _last_of_broadcast(operand: tuple[int, ...], output: tuple[int, ...]) -> Array:
     """The highest output index that is stretched from each operand element: the last one along stretched axes."""
     numbers = np.arange(int(np.prod(output, dtype=np.int64))).reshape(output)
@@ -152,11 +173,16 @@ def _last_pixels(site: Site, axes: tuple[Axis, Axis]) -> Array:
 
     A pixel lies under a window where its row and its column do, and of several the lowest comes last.
     """
-    batch = site.input(0).type.shape[0]
     rows, columns = axes
-    last_row, last_column = _last_along(rows)[:, None], _last_along(columns)
-    pixels = np.where((last_row < 0) | (last_column < 0), -1, last_row * columns.output + last_column)
-    images = np.arange(batch)[:, None, None] * (rows.output * columns.output)
+    batch = site.input(0).type.shape[0]
+    return _pixels_of(_last_along(rows), _last_along(columns), columns.output, batch, rows.output)
+
+
+def _pixels_of(last_row: Array, last_column: Array, width: int, batch: int, height: int) -> Array:
+    """The last output pixels of all images by those of a row and of a column, or -1 where one of both is."""
+    last_row = last_row[:, None]
+    pixels = np.where((last_row < 0) | (last_column < 0), -1, last_row * width + last_column)
+    images = np.arange(batch)[:, None, None] * (height * width)
     return np.where(pixels < 0, -1, images + pixels).reshape(-1)
 
 

@@ -85,17 +85,20 @@ PARTS = ("convolution.", "depthwise.")
 FILLED = "filled"
 """A number of both parts: for how many groups of four channels at once one of them fills the planes of the other."""
 
+BAND_ROWS = "band_rows"
+"""A number of both parts: the rows between the two that are made before outputs are."""
+
 
 def _parts(call: KernelCall) -> tuple[CallShape, ...]:
     if not call.kernel.startswith("conv_2d_depthwise_dsp"):
         return ()
     tables = [a.data.nbytes for a in call.arguments if isinstance(a, Table)]
-    at_once = next(value for name, value in call.params if name == "quads_at_once" and isinstance(value, int))
+    own_numbers = {name: value for name, value in call.params if isinstance(value, int)}
+    shared = {FILLED: own_numbers["quads_at_once"], BAND_ROWS: own_numbers[BAND_ROWS]}
     found = []
     for prefix, table_bytes in zip(PARTS, tables, strict=True):
-        own = {name: value for name, value in call.params if name.startswith(prefix) and isinstance(value, int)}
-        numbers = {name.rpartition(".")[2]: value for name, value in own.items()}
-        numbers[FILLED] = at_once
+        own = {name: value for name, value in own_numbers.items() if name.startswith(prefix)}
+        numbers = {name.rpartition(".")[2]: value for name, value in own.items()} | shared
         found.append(CallShape(_like(numbers), numbers, table_bytes, False, True))
     return tuple(found)
 

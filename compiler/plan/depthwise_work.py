@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from thimble.compiler.plan.call_shape import FILLED, CallShape, Work
+from thimble.compiler.plan.call_shape import BAND_ROWS, FILLED, CallShape, Work
 from thimble.compiler.plan.matrix_work import PIXELS
 
 PLACES = ("depthwise_conv_2d_scalar", "depthwise_conv_2d_late_scalar")
@@ -67,11 +67,20 @@ def by_direct_rows(call: CallShape, rows: float) -> dict[str, float]:
 
 
 def by_filled_planes(call: CallShape) -> dict[str, float]:
-    """The same from planes of the whole image, which a convolution before it laid out, for some groups of channels."""
-    n = call.numbers
-    portions = ceil(n["channels"] / (PIXELS * n[FILLED]))
-    nothing = dict.fromkeys(("laid_rows", "laid_out", "inputs"), 0.0)
-    return by_planes(call, n["output_height"]) | nothing | {"portions": float(portions)}
+    """The same from planes that a convolution before it laid out: of some groups of channels of the whole image, or of
+    all channels in bands of rows. What two bands share moves: that is laid out again."""
+    n, channels = call.numbers, call.numbers["channels"]
+    bands = ceil(n["input_height"] / n[BAND_ROWS])
+    moved_rows = (bands - 1) * max(n["kernel_height"] - n["stride_height"], 0)
+    filled = {
+        "laid_rows": float(moved_rows * ceil(channels / PIXELS)),
+        "laid_out": float(moved_rows * 2 * n["row_words"] * channels),
+        "inputs": 0.0,
+        "weights": float(bands * call.table_bytes),
+        "portions": float(bands * ceil(channels / (PIXELS * n[FILLED]))),
+        "starts": float(bands * channels),
+    }
+    return by_planes(call, n["output_height"]) | filled
 
 
 def by_steps(call: CallShape, rows: float) -> dict[str, float]:

@@ -193,4 +193,23 @@ static inline int8_t thimble_tail_byte(thimble_tail tail, int32_t value) {
     return (int8_t)(placed > 127 ? placed - 256 : placed);
 }
 
+/* `words` words to a place before them or apart. */
+static inline void thimble_move_words(const uint32_t *from, uint32_t *to, int32_t words) {
+    for (; words >= 8; words -= 8) {
+#if defined(__ARM_FEATURE_DSP)
+        __asm__ volatile("ldmia %0!, {r3-r6, r8-r10, r12}\n\tstmia %1!, {r3-r6, r8-r10, r12}"
+                         : "+r"(from), "+r"(to)
+                         :
+                         : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "memory");
+#else
+        memmove(to, from, 32);
+        from += 8;
+        to += 8;
+#endif
+    }
+    for (; words > 0; words--) {
+        *to++ = *from++;
+    }
+}
+
 #endif

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_pixels_dsp.h"
 
+/* The place of the border in flash. Machines with longer addresses need not reach it by 32 bits: there it is a mark. */
+#define THIMBLE_BORDER_MARK INT32_MIN
+
 /* How far behind `base` a pixel lies: both are in the same memory, so that 32 bits are enough on any machine. */
 static inline int32_t distance(const int8_t *pixel, const int8_t *base) {
     return (int32_t)((intptr_t)pixel - (intptr_t)base);
@@ -65,7 +68,9 @@ static int8_t pixel_byte(const thimble_pixels_dsp_params *p, const thimble_pixel
     for (int32_t tap = 0; tap < taps; tap++) {
         const uint32_t word = (uint32_t)packed[4 + 2 * tap + lane % 2];
         const int32_t weight = lane < 2 ? thimble_low(word) : thimble_high(word);
-        sum += (uint32_t)(at_distance(job->base, places[tap])[channel] * weight);
+        const int is_border = places[tap] == THIMBLE_BORDER_MARK;
+        const int32_t x = is_border ? p->input_zero_point : at_distance(job->base, places[tap])[channel];
+        sum += (uint32_t)(x * weight);
     }
     const int32_t tie = p->rounds_ties && (int32_t)sum < 0 ? 1 << (p->scale_bits - 1) : 0;
     const int32_t value = thimble_high_product((int32_t)sum, constants[2 * lane]) + constants[2 * lane + 1] - tie;
@@ -91,16 +96,13 @@ static void pixels_portable(const thimble_pixels_dsp_params *params, const thimb
 
 #endif
 
-void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_function function,
-                        const thimble_rows *input, const int32_t *packed, int32_t *scratch, const thimble_rows *output,
-                        int32_t first, int32_t end) {
-    const thimble_pixels_dsp_params *p = params;
+/* What is the same for all pixels of a call. */
+static thimble_pixels_job begin_job(const thimble_pixels_dsp_params *p, const int32_t *packed, const int32_t *places,
+                                    int8_t *base) {
     const uint32_t ceiling = (uint32_t)(255 - (p->output_max - p->output_min));
     const uint32_t offset = ((uint32_t)p->output_min - ceiling) & 0xFFu;
-    int8_t *base = (int8_t *)scratch;
-    const int32_t border = 4 * p->pixels_at_once * (3 * p->groups + 1);
-    thimble_pixels_job job = {
-        .places = scratch,
+    const thimble_pixels_job job = {
+        .places = places,
         .packed = packed,
         .quad_bytes = 4 * p->quad_words,
         .base = base,
@@ -108,6 +110,28 @@ void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_
         .ceiling = ceiling * 0x01010101u,
         .offset = offset * 0x01010101u,
     };
+    return job;
+}
+
+/* All channels of the pixels whose places are noted. */
+static inline void make(const thimble_pixels_dsp_params *p, thimble_pixels_function function,
+                        const thimble_pixels_job *job) {
+#if defined(__ARM_FEATURE_DSP)
+    (void)p;
+    function(job);
+#else
+    (void)function;
+    pixels_portable(p, job);
+#endif
+}
+
+void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_function function,
+                        const thimble_rows *input, const int32_t *packed, int32_t *scratch, const thimble_rows *output,
+                        int32_t first, int32_t end) {
+    const thimble_pixels_dsp_params *p = params;
+    int8_t *base = (int8_t *)scratch;
+    const int32_t border = 4 * p->pixels_at_once * (3 * p->groups + 1);
+    thimble_pixels_job job = begin_job(p, packed, scratch, base);
     for (int32_t c = 0; c < p->channels; c++) {
         base[border + c] = (int8_t)p->input_zero_point;
     }
@@ -122,15 +146,53 @@ void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_
             room -= count;
             if (room == 0 || (y + 1 == end && x == p->window.output_width)) {
                 job.places_end = places;
-#if defined(__ARM_FEATURE_DSP)
-                function(&job);
-#else
-                (void)function;
-                pixels_portable(p, &job);
-#endif
+                make(p, function, &job);
                 places = scratch;
                 room = p->pixels_at_once;
             }
+        }
+    }
+}
+
+/* Moves the places of a pixel, all of them inside of the input, on to the next pixel of its row. */
+static void move_on(const thimble_pixels_dsp_params *p, int32_t *places) {
+    const int32_t bytes = p->window.stride_width * p->channels;
+    int32_t *taps_end = places + p->window.kernel_height * p->window.kernel_width;
+    for (int32_t *place = places; place < taps_end; place++) {
+        *place += bytes;
+    }
+    places[3 * p->groups] += p->channels;
+}
+
+void thimble_pixels_in_place_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_function function,
+                                 const thimble_rows *input, const int32_t *packed, int32_t *places,
+                                 const thimble_rows *output, int32_t first, int32_t end) {
+    const thimble_pixels_dsp_params *p = params;
+    const int32_t last_inside = p->window.input_width - p->window.kernel_width;
+    int8_t *base = thimble_row(output, first);
+#if defined(__ARM_FEATURE_DSP)
+    const int32_t border = distance((const int8_t *)(packed + p->border_at), base);
+#else
+    const int32_t border = THIMBLE_BORDER_MARK;
+#endif
+    thimble_pixels_job job = begin_job(p, packed, places, base);
+    job.places_end = places + 3 * p->groups + 1;
+    for (int32_t y = first; y < end; y++) {
+        const int32_t top = thimble_window_top(p->window, y);
+        const int rows_inside = top >= 0 && top <= p->window.input_height - p->window.kernel_height;
+        int8_t *row = thimble_row(output, y);
+        int32_t left = -p->window.pad_left;
+        int noted = 0; /* whether places are those of the pixel before, inside of the input */
+        for (int32_t x = 0; x < p->window.output_width; x++) {
+            const int inside = rows_inside && left >= 0 && left <= last_inside;
+            if (inside && noted) {
+                move_on(p, places);
+            } else {
+                note_pixels(p, input, base, border, row, y, x, 1, places);
+            }
+            noted = inside;
+            make(p, function, &job);
+            left += p->window.stride_width;
         }
     }
 }

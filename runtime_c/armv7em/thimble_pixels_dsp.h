@@ -22,6 +22,7 @@ typedef struct {
     int32_t total_shift;    /* last shift of all channels, or -1 where each channel has its own */
     int32_t scale_bits;     /* where each has: the sums' scale */
     int32_t rounds_ties;    /* where each has: whether halves below the zero point are rounded away from it */
+    int32_t border_at;      /* where in the packed words a pixel of zero points lies, for thimble_pixels_in_place_dsp */
 } thimble_pixels_dsp_params;
 
 /* All channels of some output pixels; the generated assembly reads the fields in this order.
@@ -44,11 +45,16 @@ typedef void (*thimble_pixels_function)(const thimble_pixels_job *job);
 
 /* Depthwise convolution, int8, as thimble_depthwise_conv_2d_s8 with a multiplier and dilations of 1: output rows
  * [first, end). The first channels of some pixels are written before the last ones are read: the output must not lie
- * over the input, but with one pixel at once and whole quads of channels it may wherever that of the plain kernel may.
- * without DSP instructions a portable twin takes the place of `function`. scratch  pixels_at_once * (3 * groups + 1)
- * words for places, and a pixel of channels bytes for borders */
+ * over the input. Without DSP instructions a portable twin takes the place of `function`.
+ * scratch  pixels_at_once * (3 * groups + 1) words for places, and a pixel of channels bytes for borders */
 void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_function function,
                         const thimble_rows *input, const int32_t *packed, int32_t *scratch, const thimble_rows *output,
                         int32_t first, int32_t end);
+
+/* The same with one pixel at once, of whole quads of channels: the output may lie over the input wherever that of the
+ * plain kernel may. places  3 * groups + 1 words */
+void thimble_pixels_in_place_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_function function,
+                                 const thimble_rows *input, const int32_t *packed, int32_t *places,
+                                 const thimble_rows *output, int32_t first, int32_t end);
 
 #endif

@@ -6,9 +6,9 @@
 #include "thimble_packed.h"
 #endif
 
-/* Words [at, end) of all four lanes: borders. */
-static void put_borders(uint32_t *planes, int32_t at, int32_t end, uint32_t border) {
-    for (uint32_t *to = planes + THIMBLE_PLANE_LANES * at; to < planes + THIMBLE_PLANE_LANES * end; to += 4) {
+/* Words of all four lanes from `to` to `end`: borders. */
+static inline void put_borders(uint32_t *to, const uint32_t *end, uint32_t border) {
+    for (; to < end; to += THIMBLE_PLANE_LANES) {
         to[0] = border;
         to[1] = border;
         to[2] = border;
@@ -20,13 +20,15 @@ void thimble_frame_planes_dsp(const thimble_planes_dsp_params *params, uint32_t 
                               int32_t held) {
     const thimble_planes_dsp_params *p = params;
     const uint32_t border = thimble_pair(p->input_zero_point, p->input_zero_point);
-    const int32_t behind = (p->window.pad_left + p->window.input_width) / 2;
-    put_borders(planes, 0, begin * p->row_words, border);
-    put_borders(planes, end * p->row_words, held * p->row_words, border);
-    for (int32_t y = begin; y < end; y++) {
-        put_borders(planes, y * p->row_words, y * p->row_words + (p->window.pad_left + 1) / 2, border);
-        put_borders(planes, y * p->row_words + behind, (y + 1) * p->row_words, border);
+    const int32_t row_words = THIMBLE_PLANE_LANES * p->row_words;
+    const int32_t before = THIMBLE_PLANE_LANES * ((p->window.pad_left + 1) / 2);
+    const int32_t behind = THIMBLE_PLANE_LANES * ((p->window.pad_left + p->window.input_width) / 2);
+    uint32_t *to = planes; /* behind the last pixels */
+    for (uint32_t *row = planes + begin * row_words; row < planes + end * row_words; row += row_words) {
+        put_borders(to, row + before, border);
+        to = row + behind;
     }
+    put_borders(to, planes + held * row_words, border);
 }
 
 #if !defined(__ARM_FEATURE_DSP)

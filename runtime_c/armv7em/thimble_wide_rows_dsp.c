@@ -48,25 +48,6 @@ static void widen_runs(int32_t folded, const int8_t *from, uint32_t *to, int32_t
     }
 }
 
-/* `words` words down to a place before them. */
-static void move_words(const uint32_t *from, uint32_t *to, int32_t words) {
-    for (; words >= 4; words -= 4) {
-        const uint32_t a = from[0];
-        const uint32_t b = from[1];
-        const uint32_t c = from[2];
-        const uint32_t d = from[3];
-        to[0] = a;
-        to[1] = b;
-        to[2] = c;
-        to[3] = d;
-        from += 4;
-        to += 4;
-    }
-    for (; words > 0; words--) {
-        *to++ = *from++;
-    }
-}
-
 /* Pixels of one word, which reaches into the next pixel: what is multiplied by the zeros behind a pixel's weights does
  * not matter. */
 static void widen_single_words(int32_t folded, const int8_t *from, uint32_t *to, int32_t pixels, int32_t channels) {
@@ -235,7 +216,7 @@ void thimble_wide_rows_dsp(const thimble_wide_rows_dsp_params *params, thimble_r
         const int32_t row = y - image * p->output_height;
         const int32_t passed = done * p->stride_height;
         const int32_t kept = row > 0 && held > passed ? held - passed : 0;
-        move_words(rows + passed * row_words, rows, kept * row_words);
+        thimble_move_words(rows + passed * row_words, rows, kept * row_words);
         done = smaller(smaller(p->output_height - row, end - y), p->rows_at_once);
         held = (done - 1) * p->stride_height + p->kernel_height;
         for (int32_t i = kept; i < held; i++) {

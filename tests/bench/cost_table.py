@@ -10,19 +10,21 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from rich.console import Console
 
 from tests.bench.cost_samples import Sample, Samples, Variant, load_graph, sample_all
-from tests.bench.fit_costs import MEASURED
+from tests.bench.fit_costs import MEASURED, entries_of
 from tests.bench.models import BOARD, MLPERF_TINY, model_file
 from tests.bench.page import PageTable
 from tests.models.catalogue import MODELS
 from tests.shared_data import ROOT
 from thimble.codegen.kernels import KernelFamily
 from thimble.compiler.driver import demo
-from thimble.compiler.plan.cycles import CycleModel, cycle_model
+from thimble.compiler.plan.cycles import FAST_DATA, CycleModel, cycle_model
 from thimble.targets.model import Target, load_target
 
 PAGE = ROOT / "docs" / "kernels.md"
@@ -102,15 +104,18 @@ def write_chips(chips: Sequence[str]) -> None:
         if chip not in chips:
             lines += OTHER_TABLE.lines_of(chip)
             continue
-        target, model = load_target(chip), cycle_model(chip)
-        for name in (SHIPPED, *MLPERF_TINY):
+        target = load_target(chip)
+        for name, entry in product((SHIPPED, *MLPERF_TINY), entries_of(target)):
             data = network_data(name)
             if data is None:
                 continue
-            runs = list(samples_of(name, data, target, OTHER_VARIANTS))
+            fast_data = entry != chip
+            variants = (replace(variant, fast_data=fast_data) for variant in OTHER_VARIANTS)
+            runs = list(samples_of(name, data, target, variants))
             layers = len(runs[0].layers) if runs[0] else ""
-            cells = " | ".join(error_cells(run, model) for run in runs)
-            lines.append(f"| {chip} | {name.rpartition('/')[2]} | {layers} | {cells} |")
+            cells = " | ".join(error_cells(run, cycle_model(chip, fast_data)) for run in runs)
+            where = FAST_DATA if fast_data else ""
+            lines.append(f"| {chip} | {name.rpartition('/')[2]}{where} | {layers} | {cells} |")
             console.print(lines[-1], soft_wrap=True)
     OTHER_TABLE.write(lines)
 

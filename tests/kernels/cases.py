@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -34,6 +35,9 @@ DRAWS_PER_LAYER = 60
 
 FRAMED_SHARE, PART_SHARE = 0.1, 0.15
 """Of the layers, those with a padding that no file has, and those of which a part is made."""
+
+TIGHT_SHARE = 0.2
+"""Of the layers, those that get as little scratch as they can do with, or a little more."""
 
 Draw = Callable[[Rng], bytes]
 """Draws a model of one layer."""
@@ -70,6 +74,8 @@ def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] 
         call = find(site, plain, whole, limit)
         if call is None:
             continue
+        if rng.random() < TIGHT_SHARE:
+            limit, call = _tightened(rng, call, partial(find, site, plain, whole))
         assert limit is None or call.scratch_bytes <= limit
         inputs = [draw_input(rng, site, v, seed % 6) for v in site.inputs if v is not None and v.data is None]
         operands = iter(inputs)
@@ -79,6 +85,14 @@ def draw_cases(operator: str, count: int, find: Find, draws: Mapping[str, Draw] 
         if len(cases) == count:
             return cases
     raise AssertionError(f"only {len(cases)} of {DRAWS_PER_LAYER * count} drawn layers are taken")
+
+
+def _tightened(rng: Rng, call: KernelCall, make: Callable[[int], KernelCall | None]) -> tuple[int, KernelCall]:
+    """A call within less and less scratch, as plans ask for it, mostly down to the least; and the limit."""
+    limit = call.scratch_bytes
+    while limit > 0 and rng.random() < 0.95 and (less := make(limit - 1)) is not None:
+        limit, call = less.scratch_bytes, less
+    return limit, call
 
 
 def framed(graph: Graph, rng: Rng) -> Graph:

@@ -133,11 +133,26 @@ def pointwise(rng: Rng) -> bytes:
 
 
 def any_pointwise(rng: Rng) -> bytes:
-    """Pointwise layer of any size: few pixels, all numbers of them behind the last four, few channels or many."""
-    depth = int(rng.choice([2, 4, 8, 16, 32, int(rng.integers(2, 40)), int(rng.integers(40, 112))]))
-    channels = int(rng.choice([2, 8, 16, int(rng.integers(2, 24))]))
-    batch = int(rng.choice([1, 1, 2]))
-    return _one_convolution(rng, (batch, *_two(rng, 1, 13), depth), Window((1, 1)), channels)
+    """Pointwise layer of any size: few pixels or long rows, all numbers of them behind the last four, few channels or
+    many."""
+    depth = int(rng.choice([2, 4, 8, 16, 32, *_two(rng, 2, 40), *_two(rng, 40, 112)]))
+    channels = int(rng.choice([2, 8, 16, int(rng.integers(2, 24)), int(rng.integers(24, 72))]))
+    image = (int(rng.integers(1, 7)), int(rng.integers(24, 42))) if rng.random() < 0.3 else _two(rng, 1, 13)
+    return _one_convolution(rng, (int(rng.choice([1, 1, 2])), *image, depth), Window((1, 1)), channels)
+
+
+def last_pointwise(rng: Rng) -> bytes:
+    """Pointwise layer of few pixels and many channels, as last ones are: compact kernels make single pixels there.
+
+    One pixel behind the last four pays for the code of that with fewer channels than two.
+    """
+    image, depth, channels = _two(rng, 1, 8), 4 * int(rng.integers(16, 64)), int(rng.integers(48, 96))
+    kind = rng.random()
+    if kind < 0.4:
+        image = (side := int(rng.choice([1, 3, 5, 7])), side)
+    elif kind < 0.8:
+        image, depth, channels = (2, int(rng.choice([3, 5, 7]))), 4 * int(rng.integers(48, 64)), channels + 40
+    return _one_convolution(rng, (1, *image, depth), Window((1, 1)), channels)
 
 
 def conv_2d_3x3(rng: Rng) -> bytes:

@@ -56,22 +56,22 @@ def function(name: str, body: str) -> str:
     return f"{head}{body}\n.ltorg\n.size {name}, . - {name}\n"
 
 
-def link(folder: Path, source: str) -> Path:
+def link(folder: Path, source: str, cpu: str = "cortex-m4") -> Path:
     """Assemble and link `source` behind the start-up code; code at 0x400, RAM at 0x20000000."""
     path, elf = folder / "program.S", folder / "program.elf"
     path.write_text(START + source)
-    options = ["-mcpu=cortex-m4", "-mthumb", "-nostdlib", "-nostartfiles", "-Wl,--no-warn-rwx-segments"]
+    options = [f"-mcpu={cpu}", "-mthumb", "-nostdlib", "-nostartfiles", "-Wl,--no-warn-rwx-segments"]
     places = "-Wl,--section-start=.vectors=0,-Ttext=0x400,-ereset"
     subprocess.run(["arm-none-eabi-gcc", *options, places, "-o", str(elf), str(path)], check=True)
     return elf
 
 
-def run(elf: Path, memory: MemoryModel | None = NO_WAIT, **changes: Any) -> dict[str, Any]:
-    """The plugin's report of one run on a Cortex-M4."""
+def run(elf: Path, memory: MemoryModel | None = NO_WAIT, machine: str = "mps2-an386", **changes: Any) -> dict[str, Any]:
+    """The plugin's report of one run, on a Cortex-M4 where nothing else is said."""
     request = TimingRequest(load_core("cortex-m4"), memory, read_sizes(elf).symbols, (0x2000_4000, 0x2000_8000))
     session = prepare(dataclasses.replace(request, **changes), elf.parent)
-    machine = ["qemu-system-arm", "-M", "mps2-an386", "-nodefaults", "-display", "none", "-semihosting"]
-    command = [*machine, "-kernel", str(elf), *session.options]
+    program = ["qemu-system-arm", "-M", machine, "-nodefaults", "-display", "none", "-semihosting"]
+    command = [*program, "-kernel", str(elf), *session.options]
     subprocess.run(command, check=True, timeout=20, stdin=subprocess.DEVNULL)
     return read_report(session.report)
 
@@ -214,6 +214,34 @@ def test_loads_from_two_memories_do_not_overlap(tmp_path: Path) -> None:
         tmp_path, function("main", setup + "ldr r2, [r0]\nldr r3, [r1, #4]\nbx lr") + ".balign 4\ntable: .word 0"
     )
     assert cycles_of(run(two), "main") == same + 1
+
+
+@needs_tools
+@pytest.mark.parametrize(
+    ("load", "waits"),
+    [
+        ("ldr r0, [r1]", 1),
+        ("vldrb.u8 q0, [r1]", 2),
+        ("vldrb.u8 q0, [r1, #3]", 3),
+        ("vldrw.u32 q0, [r1]", 2),
+        ("vldrb.s32 q0, [r1]", 1),
+        ("vldrb.s16 q0, [r1, #1]", 2),
+        ("vldrb.u8 q0, [r1]; vldrb.u8 q1, [r1]", 4),
+        ("vldrw.u32 q0, [r1, q1]", 4),
+    ],
+)
+def test_a_vector_waits_for_every_two_words_and_a_gather_for_every_element(
+    load: str, waits: int, tmp_path: Path
+) -> None:
+    # The vector unit is switched on first (CPACR); offsets of a gather are 0.
+    body = "ldr r0, =0xE000ED88\nmov r2, #0xF00000\nstr r2, [r0]\ndsb\nisb\nvmov.i32 q1, #0\nldr r1, =0x20001000\n"
+    elf = link(tmp_path, function("main", f"{body}{load}\nbx lr"), "cortex-m55")
+    slow = dataclasses.replace(NO_WAIT.regions[1], data_wait=1)
+    cycles = [
+        cycles_of(run(elf, MemoryModel((NO_WAIT.regions[0], ram)), "mps3-an547", core=load_core("cortex-m55")), "main")
+        for ram in (NO_WAIT.regions[1], slow)
+    ]
+    assert cycles[1] - cycles[0] == waits
 
 
 @needs_tools

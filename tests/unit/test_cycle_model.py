@@ -21,7 +21,7 @@ from thimble.codegen.kernels import KernelFamily, KernelSettings, choose_kernels
 from thimble.compiler.driver import demo
 from thimble.compiler.driver.options import Io
 from thimble.compiler.plan.call_shape import CallShape, NodeSize
-from thimble.compiler.plan.cycles import COSTS, OTHERS, REFERENCE, cycle_model, extra_cycles, kernel_entry
+from thimble.compiler.plan.cycles import COSTS, FAST_DATA, OTHERS, REFERENCE, cycle_model, extra_cycles, kernel_entry
 from thimble.compiler.plan.kernel_work import NodeWork
 from thimble.compiler.plan.kernels import UNLIMITED, KernelLimit
 from thimble.targets.model import load_target
@@ -99,6 +99,14 @@ def test_entries_are_the_longest_names_that_fit() -> None:
     assert kernel_entry("add_s8", entries) == "add_s8"
     assert kernel_entry("add_s16", entries) == kernel_entry("add_new_dsp_7", entries) == "add_s8"
     assert kernel_entry("lookup_s8", entries) == OTHERS
+
+
+def test_chips_with_a_faster_ram_have_costs_of_data_there_too() -> None:
+    entries = [entry for chip in fit_costs.MEASURED for entry in fit_costs.entries_of(load_target(chip))]
+    assert set(entries) == json.loads(COSTS.read_text())["targets"].keys()
+    assert {entry.partition(FAST_DATA)[0] for entry in entries if FAST_DATA in entry} == {"stm32h743zi", "mps3-an547"}
+    assert cycle_model("stm32h743zi", True).kernels != cycle_model("stm32h743zi").kernels
+    assert cycle_model("stm32u575zi", True).kernels == cycle_model("stm32u575zi").kernels
 
 
 def test_unknown_chips_are_priced_like_the_reference() -> None:

@@ -217,11 +217,23 @@ static void wait_for_grant(const struct insn *in, const struct region *region, c
         wait_event(in, region->grant_cycles, NULL);
 }
 
+/* QEMU loads the elements of a vector one by one; where they lie side by side, two words of them come at once. */
+static bool came_with_vector(const struct insn *in, uint32_t address) {
+    static const struct insn *vector;
+    static uint64_t vector_at;
+    static uint32_t two_words;
+    bool came = in == vector && engine.instructions == vector_at && address / 8 == two_words;
+    vector = in;
+    vector_at = engine.instructions;
+    two_words = address / 8;
+    return came;
+}
+
 static void count_load(const struct insn *in, struct region *region, const struct region *before, uint32_t address) {
     region->loads++;
     if (region->grant_cycles)
         wait_for_grant(in, region, before);
-    if (!region->data_wait)
+    if (!region->data_wait || (in->cls == C_MVE_LOAD && came_with_vector(in, address)))
         return;
     if (region->data_cache == NO_CACHE) {
         wait_event(in, region->data_wait, region->is_flash ? region : NULL);
