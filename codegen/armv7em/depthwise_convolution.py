@@ -8,6 +8,7 @@ from thimble.codegen.armv7em.depthwise_fill import WORD_BYTES
 from thimble.codegen.armv7em.depthwise_layer import by_planes, depthwise_scales, is_column, plane_row_words
 from thimble.codegen.armv7em.depthwise_pixels import pixels_call
 from thimble.codegen.armv7em.depthwise_steps import steps_call
+from thimble.codegen.kernel_tools.arguments import waiting_pixels
 from thimble.codegen.kernel_tools.plain_layer import plain_layer
 from thimble.codegen.kernel_tools.sizes import Sizes, sizes_of
 from thimble.codegen.variants import DEFAULT, Maker, Variant, first_made
@@ -33,7 +34,8 @@ PLANE_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 28)
 
 
 def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, limit_bytes: int) -> KernelCall | None:
-    """A kernel in place of thimble_depthwise_conv_2d_s8; None where the preconditions do not hold.
+    """A kernel in place of thimble_depthwise_conv_2d_s8, or of the one that writes late; None where the preconditions
+    do not hold.
 
     Planes, or straight from pixels where rows are narrow or planes need too much scratch. Weights of fewer than 8 bits
     are unpacked channel by channel, for planes alone.
@@ -53,6 +55,9 @@ def specialise_depthwise(site: Site, call: KernelCall, core: Core, whole: bool, 
         "pixels": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=True),
         "apart": lambda: pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=False),
     }
+    waiting = waiting_pixels(call)
+    if waiting:
+        return pixels_call(layer, sizes, *found, core.has_fpu, limit_bytes, in_place=True, waiting=waiting)
     if core.variant == DEFAULT:
         makers = {name: makers[name] for name in _defaults(sizes, whole, core)}
     return first_made(makers, core.variant)

@@ -21,7 +21,7 @@ from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.plain_layer import PlainLayer
 from thimble.codegen.kernel_tools.requantize import Requantization
 from thimble.codegen.kernel_tools.sizes import Sizes, window_of
-from thimble.codegen.kernel_tools.words import int32_words
+from thimble.codegen.kernel_tools.words import int32_words, words_of_byte
 from thimble.compiler.ir.operator import (
     Array,
     GeneratedKernel,
@@ -49,7 +49,8 @@ _NAMES = (*_JOB, "channel", "channels_done", "weights_end")
 class PixelsForm:
     """What one function is generated for; the fields mean what those of DepthwiseForm do.
 
-    `in_place`: a table has one pixel, and lies on the stack, as the zero points lie in flash: no scratch.
+    `in_place`: a table has one pixel, and lies on the stack, as the zero points lie in flash: no scratch. `is_late`:
+    and each pixel is written when the next one is made.
     """
 
     groups: int
@@ -59,12 +60,18 @@ class PixelsForm:
     clamps: bool
     has_fpu: bool
     in_place: bool
+    is_late: bool
 
     @property
     def name(self) -> str:
         """A short name that tells forms apart."""
         shift = f"v{self.scale_bits}" if self.total_shift is None else str(self.total_shift)
         return f"{self.groups}_{shift}{'t' * self.rounds_ties}{'c' * self.clamps}{'p' * self.in_place}"
+
+    @property
+    def kernel(self) -> str:
+        """The name of the kernel."""
+        return f"depthwise_{'late_' * self.is_late}pixels_dsp_{self.name}"
 
     @property
     def quad_words(self) -> int:
@@ -74,7 +81,7 @@ class PixelsForm:
 
 def pixels_listing(form: PixelsForm) -> Listing:
     """The function of a form, to be called with a thimble_pixels_job."""
-    a, frame = Listing(f"thimble_depthwise_pixels_dsp_{form.name}_quads"), Frame(_NAMES, _NAMES, form.has_fpu)
+    a, frame = Listing(f"thimble_{form.kernel}_quads"), Frame(_NAMES, _NAMES, form.has_fpu)
     frame.begin(a, _JOB)
     a.op("movs", "r2", "#0")
     frame.store(a, "r5", "channel")
@@ -177,12 +184,14 @@ def pixels_call(
     has_fpu: bool,
     limit_bytes: int,
     in_place: bool,
+    waiting: tuple[Scratch, ...] = (),
 ) -> KernelCall | None:
     """The call of a layer; None where four channels or a small table are too much.
 
     `equal_shifts` tells whether all channels share the last shift. Where it is to run `in_place`, a table has one
     pixel: so all channels of a pixel are made in their order, as the plain kernel makes them, at the price of reading
-    all weights for each pixel, and without scratch. Else the output has to keep off the input.
+    all weights for each pixel, and without scratch but for pixels that are written late. Else the output has to keep
+    off the input.
     """
     taps, channels = sizes["kernel_height"] * sizes["kernel_width"], sizes["output_channels"]
     if channels < 4 or taps > MAX_TAPS or (in_place and channels % 4):
@@ -195,6 +204,7 @@ def pixels_call(
         clamps=layer.limits_inside,
         has_fpu=has_fpu,
         in_place=in_place,
+        is_late=bool(waiting),
     )
     border_bytes, pixel_bytes = -(-channels // 4) * 4, 4 * (GROUP * form.groups + 1)
     most = 1 if in_place else min((limit_bytes - border_bytes) // pixel_bytes, MAX_PIXELS)
@@ -202,7 +212,7 @@ def pixels_call(
         return None
     pixels = -(-sizes["output_width"] // -(-sizes["output_width"] // most))  # all portions of a row about equal
     packed = _packed(layer, form, constants)
-    border = int32_words(np.full(border_bytes // 4, (layer.input_zero_point & 0xFF) * 0x01010101))
+    border = words_of_byte(layer.input_zero_point, border_bytes // 4)
     params = (
         *window_of(sizes),
         ("channels", channels),
@@ -216,16 +226,16 @@ def pixels_call(
         ("border_at", packed.size if in_place else 0),
     )
     if in_place:
-        arguments = row_arguments(Table("packed", np.concatenate([packed.reshape(-1), border])))
+        arguments = row_arguments(Table("packed", np.concatenate([packed.reshape(-1), border])), *waiting)
     else:
         arguments = row_arguments(Table("packed", packed), Scratch(pixels * pixel_bytes + border_bytes))
-    return KernelCall(f"depthwise_pixels_dsp_{form.name}", params, arguments, _source(form), overlaps=in_place)
+    return KernelCall(form.kernel, params, arguments, _source(form), overlaps=in_place)
 
 
 @lru_cache(maxsize=256)
 def _source(form: PixelsForm) -> GeneratedKernel:
-    """The files of kernel depthwise_pixels_dsp_<form>: the assembly, and the kernel that uses it or its twin."""
-    name = f"thimble_depthwise_pixels_dsp_{form.name}"
+    """The files of a form's kernel: the assembly, and the kernel that uses it or its twin."""
+    name = f"thimble_{form.kernel}"
     files = kernel_files(name, "depthwise_pixels_dsp", form=form, assembly=pixels_listing(form).text)
     return GeneratedKernel(files, needs=("pixels_dsp",))
 

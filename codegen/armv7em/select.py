@@ -60,6 +60,7 @@ KERNELS: Mapping[str, Callable[[Site, KernelCall, Core, bool, int], KernelCall |
     **dict.fromkeys(packed_kernels("depthwise_conv_2d", (8, 4, 2)), specialise_packed_depthwise),
     "conv_2d_s8_w4_s8": specialise_narrow_conv_2d,
     "conv_2d_s8_w2_s8": specialise_narrow_conv_2d,
+    "depthwise_conv_2d_late_s8": specialise_depthwise,
     "depthwise_conv_2d_s8": specialise_depthwise,
     "depthwise_conv_2d_s8_w4_s8": specialise_depthwise,
     "depthwise_conv_2d_s8_w2_s8": specialise_depthwise,

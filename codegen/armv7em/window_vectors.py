@@ -31,7 +31,7 @@ from thimble.codegen.armv7em.vector_matmul import (
 )
 from thimble.codegen.kernel_tools.arguments import row_arguments
 from thimble.codegen.kernel_tools.sizes import window_kernel_params
-from thimble.codegen.kernel_tools.words import int32_words
+from thimble.codegen.kernel_tools.words import words_of_byte
 from thimble.compiler.ir.operator import Array, GeneratedKernel, KernelCall, Scratch, Table
 
 MAX_KERNEL_HEIGHT = 5
@@ -85,13 +85,13 @@ def by_window_vectors(given: ConvLayer, waiting: tuple[Scratch, ...] = ()) -> Ke
 def _border(given: ConvLayer) -> Array:
     """int32: the zero point for each byte of one row of a window; nothing where all windows lie inside of the input."""
     sizes = given.sizes
-    word = (given.layer.input_zero_point & 0xFF) * 0x01010101
     inside = all(
         not sizes[f"pad_{before}"]
         and (sizes[f"output_{side}"] - 1) * sizes[f"stride_{side}"] + sizes[f"kernel_{side}"] <= sizes[f"input_{side}"]
         for before, side in (("top", "height"), ("left", "width"))
     )
-    return int32_words(np.full(0 if inside else sizes["kernel_width"] * sizes["input_channels"] // 4, word))
+    row_words = sizes["kernel_width"] * sizes["input_channels"] // 4
+    return words_of_byte(given.layer.input_zero_point, 0 if inside else row_words)
 
 
 def window_vectors_listing(form: VectorForm, has_fpu: bool, is_late: bool) -> Listing:
@@ -130,10 +130,8 @@ def window_vectors_listing(form: VectorForm, has_fpu: bool, is_late: bool) -> Li
 def _source(form: VectorForm, has_fpu: bool, is_late: bool) -> GeneratedKernel:
     """The files of kernel conv_2d_vectors_dsp_<form>, or of the one that writes late: the assembly, and the kernel that
     uses it or its twin."""
-    name, assembly = (
-        f"thimble_conv_2d_{_stem(is_late)}_{form.name}",
-        window_vectors_listing(form, has_fpu, is_late).text,
-    )
+    name = f"thimble_conv_2d_{_stem(is_late)}_{form.name}"
+    assembly = window_vectors_listing(form, has_fpu, is_late).text
     files = kernel_files(name, "conv_2d_vectors_dsp", form=form, assembly=assembly, stem=_stem(is_late), late=is_late)
     return GeneratedKernel(files, needs=("window_vectors_dsp", *(("window_late_vectors_dsp",) if is_late else ())))
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "thimble_pixels_dsp.h"
 
+#include "thimble_late.h"
+
 /* The place of the border in flash. Machines with longer addresses need not reach it by 32 bits: there it is a mark. */
 #define THIMBLE_BORDER_MARK INT32_MIN
 
@@ -165,7 +167,7 @@ static void move_on(const thimble_pixels_dsp_params *p, int32_t *places) {
 }
 
 void thimble_pixels_in_place_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_function function,
-                                 const thimble_rows *input, const int32_t *packed, int32_t *places,
+                                 const thimble_rows *input, const int32_t *packed, int32_t *places, uint8_t *late,
                                  const thimble_rows *output, int32_t first, int32_t end) {
     const thimble_pixels_dsp_params *p = params;
     const int32_t last_inside = p->window.input_width - p->window.kernel_width;
@@ -191,8 +193,17 @@ void thimble_pixels_in_place_dsp(const thimble_pixels_dsp_params *params, thimbl
                 note_pixels(p, input, base, border, row, y, x, 1, places);
             }
             noted = inside;
+            if (late != 0) {
+                places[3 * p->groups] = distance(thimble_late_pixel(late, x, p->channels), base);
+            }
             make(p, function, &job);
+            if (late != 0) {
+                thimble_late_write(row, late, x, p->channels);
+            }
             left += p->window.stride_width;
+        }
+        if (late != 0) {
+            thimble_late_write(row, late, p->window.output_width, p->channels);
         }
     }
 }

@@ -52,9 +52,11 @@ void thimble_pixels_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_
                         int32_t first, int32_t end);
 
 /* The same with one pixel at once, of whole quads of channels: the output may lie over the input wherever that of the
- * plain kernel may. places  3 * groups + 1 words */
+ * plain kernel may.
+ * places  3 * groups + 1 words
+ * late    (2, channels), where each pixel of a row is to be written only when the next one is made; else null */
 void thimble_pixels_in_place_dsp(const thimble_pixels_dsp_params *params, thimble_pixels_function function,
-                                 const thimble_rows *input, const int32_t *packed, int32_t *places,
+                                 const thimble_rows *input, const int32_t *packed, int32_t *places, uint8_t *late,
                                  const thimble_rows *output, int32_t first, int32_t end);
 
 #endif

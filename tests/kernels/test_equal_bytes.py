@@ -24,7 +24,7 @@ from thimble.compiler.ops.window import ExplicitPadding
 from thimble.targets.model import Target, load_target
 
 APART = {"conv_2d_add", "conv_2d_depthwise", "depthwise_3x3", "depthwise_steps", "spread_depthwise"}
-OPERATORS = sorted({*DRAWS, f"conv_2d{LATE}"} - APART)
+OPERATORS = sorted({*DRAWS, f"conv_2d{LATE}", f"depthwise_conv_2d{LATE}"} - APART)
 """What this family has kernels for: those with an addition in the tail are scalar ones (test_scalar.py), two
 convolutions in one have no compact kernels (test_conv_2d_depthwise.py), some forms of depthwise ones have draws of
 their own (test_forms.py), and those that spread are for vectors alone (test_mve.py)."""
