@@ -184,6 +184,7 @@ def test_an_interrupt_behind_the_solver_is_python_s() -> None:
 import signal
 import numpy as np
 from {__name__} import HARD, draw, place, place_exactly
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it from the start
 requests, slides = draw(np.random.default_rng(HARD[0]), 25, 12)
 place_exactly(requests, place(requests, slides, effort=0), slides)
 try:
